@@ -1,0 +1,57 @@
+"""Errors that netmend raises on purpose: one root, few leaves."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+
+
+class NetmendError(Exception):
+    """Root of every error whose message is meant for the user. The command line prints it, exits with 2."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default gives the finished message to the leaf's constructor, which fails in another process.
+        return _rebuild, (type(self), self.args, self.__dict__)
+
+
+class ProgramError(NetmendError):
+    """A program, bug or suite file is wrong.
+
+    Attributes:
+        problems: every problem found, each starting with the path of its key (``layers[2].units: ...``).
+    """
+
+    def __init__(self, source: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(f"{source}: {count}{lines}")
+
+
+class UnknownNameError(NetmendError):
+    """A name is in none of the registries that could hold it; the message lists near matches."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+        super().__init__(f"unknown {kind} {name!r}; {hint}")
+
+
+class DataError(NetmendError):
+    """A dataset is missing or its file is damaged."""
+
+
+class StoreError(NetmendError):
+    """The store of trials cannot be read or written (locked, damaged, disk full)."""
+
+
+class WorkerError(NetmendError):
+    """Worker processes cannot be started."""
+
+
+def _rebuild(kind: type[NetmendError], args: tuple[object, ...], state: dict[str, object]) -> NetmendError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,30 @@
+"""What a program has to do: fixed by the data, out of reach of every edit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """Task of a dataset.
+
+    Attributes:
+        dataset: name of the dataset, or path of its file.
+        kind: classification (metric: accuracy) or regression (metric: R², mean over targets).
+        input_shape: shape of one row, channels or features first, without the batch axis.
+        outputs: number of classes, or of real targets.
+        vocabulary: number of token ids where the rows are texts, else 0.
+    """
+
+    dataset: str
+    kind: Literal["classification", "regression"]
+    input_shape: tuple[int, ...]
+    outputs: int
+    vocabulary: int = 0
+
+    @property
+    def metric(self) -> Literal["accuracy", "r2"]:
+        """The metric behind the skill."""
+        return "accuracy" if self.kind == "classification" else "r2"

@@ -1,0 +1,102 @@
+"""Small programs and their tasks, one of each kind."""
+
+from __future__ import annotations
+
+import pytest
+from netmend.env.program import (
+    Conv2d,
+    Data,
+    Dense,
+    Embedding,
+    Flatten,
+    GlobalPool,
+    Optimizer,
+    Pool,
+    Prep,
+    Program,
+    Recurrent,
+    Task,
+)
+
+
+@pytest.fixture(scope="session")
+def mlp_task() -> Task:
+    return Task(dataset="iris", kind="classification", input_shape=(4,), outputs=3)
+
+
+@pytest.fixture(scope="session")
+def mlp_program() -> Program:
+    return Program(
+        data=Data(dataset="iris", prep=(Prep(kind="standardize"),)),
+        layers=(Dense(units=16, activation="relu"), Dense(units=8, activation="relu"), Dense(units=3)),
+        loss="cross_entropy",
+        optimizer=Optimizer(lr=0.01),
+        batch_size=16,
+    )
+
+
+@pytest.fixture(scope="session")
+def regression_task() -> Task:
+    return Task(dataset="diabetes", kind="regression", input_shape=(10,), outputs=1)
+
+
+@pytest.fixture(scope="session")
+def regression_program() -> Program:
+    prep = (Prep(kind="standardize"), Prep(kind="standardize_target"))
+    return Program(
+        data=Data(dataset="diabetes", prep=prep, labels="value"),
+        layers=(Dense(units=16, activation="relu"), Dense(units=1)),
+        loss="mse",
+        optimizer=Optimizer(lr=0.01),
+        metric="r2",
+    )
+
+
+@pytest.fixture(scope="session")
+def image_task() -> Task:
+    return Task(dataset="digits_images", kind="classification", input_shape=(1, 8, 8), outputs=10)
+
+
+@pytest.fixture(scope="session")
+def conv_program() -> Program:
+    return Program(
+        data=Data(dataset="digits_images", prep=(Prep(kind="scale", factor=0.0625),), labels="one_hot"),
+        layers=(
+            Conv2d(filters=8, activation="relu"),
+            Pool(),
+            Flatten(),
+            Dense(units=10, activation="softmax"),
+        ),
+        loss="categorical_crossentropy",
+        optimizer=Optimizer(lr=0.005),
+    )
+
+
+@pytest.fixture(scope="session")
+def sequence_task() -> Task:
+    return Task(dataset="digits_rows", kind="classification", input_shape=(8, 8), outputs=10)
+
+
+@pytest.fixture(scope="session")
+def recurrent_program() -> Program:
+    return Program(
+        data=Data(dataset="digits_rows", prep=(Prep(kind="standardize"),)),
+        layers=(Recurrent(cell="gru", units=16), Dense(units=10)),
+        loss="cross_entropy",
+        optimizer=Optimizer(lr=0.01),
+    )
+
+
+@pytest.fixture(scope="session")
+def token_task() -> Task:
+    return Task(dataset="tokens", kind="classification", input_shape=(12,), outputs=2, vocabulary=50)
+
+
+@pytest.fixture(scope="session")
+def token_program() -> Program:
+    return Program(
+        data=Data(dataset="tokens"),
+        layers=(Embedding(units=8), GlobalPool(), Dense(units=1, activation="sigmoid")),
+        loss="binary_crossentropy",
+        optimizer=Optimizer(lr=0.01),
+    )

@@ -1,0 +1,296 @@
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from netmend.env.errors import ProgramError
+from netmend.env.program import (
+    ACTIVATIONS,
+    INITIALISERS,
+    LAYER_KINDS,
+    LOSSES,
+    OPTIMIZERS,
+    PREPS,
+    SCHEMA_VERSION,
+    Clip,
+    Data,
+    Dense,
+    Dropout,
+    Optimizer,
+    Prep,
+    Program,
+    check,
+    decode_program,
+    digest,
+    dump,
+    from_plain,
+    load,
+    read_yaml,
+    to_plain,
+)
+from netmend.env.program.fields import Field, fields_of
+from netmend.env.program.limits import Range
+
+DOCS = Path(__file__).parents[3] / "docs" / "program.md"
+
+
+def values(field: Field) -> st.SearchStrategy[object]:
+    """Every value that a field of the schema may have."""
+    if field.many:
+        parts = st.one_of([instances(part) for part in field.parts])
+        low, high = (field.range.low, 6) if field.range else (0, 6)
+        found: st.SearchStrategy[object] = st.lists(parts, min_size=int(low), max_size=high).map(tuple)
+    elif field.parts:
+        found = instances(field.parts[0])
+    elif field.choices:
+        found = st.sampled_from(field.choices)
+    else:
+        found = plain_values(field)
+    return st.none() | found if field.optional else found
+
+
+def plain_values(field: Field) -> st.SearchStrategy[object]:
+    if bool in field.types:
+        return st.booleans()
+    if str in field.types:
+        return st.text(st.characters(codec="utf-8"), min_size=1)
+    assert field.range is not None, f"{field.name} has no range"
+    if float not in field.types:
+        return st.integers(int(field.range.low), int(field.range.high))
+    low, high, above, below = field.range.low, field.range.high, field.range.above, field.range.below
+    numbers = st.floats(low, high, exclude_min=above, exclude_max=below)
+    return numbers.filter(bool) if field.name == "factor" else numbers
+
+
+def instances(cls: type) -> st.SearchStrategy[object]:
+    return st.builds(cls, **{field.name: values(field) for field in fields_of(cls)})
+
+
+programs = instances(Program).filter(lambda program: isinstance(program, Program))
+
+
+@given(programs)
+@settings(max_examples=80, deadline=None)
+def test_every_program_survives_yaml(program: Program) -> None:
+    again = load(dump(program), "text")
+    assert again == program
+    assert from_plain(to_plain(program), "plain") == program
+    assert digest(again) == digest(program)
+    assert check(program) == []
+
+
+@given(programs, st.data())
+@settings(max_examples=40, deadline=None)
+def test_another_value_anywhere_is_another_program_with_another_digest(
+    program: Program, data: st.DataObject
+) -> None:
+    field = data.draw(st.sampled_from(fields_of(Program)))
+    parts = {one.name: getattr(program, one.name) for one in fields_of(Program)}
+    other = Program(**{**parts, field.name: data.draw(values(field))})
+    assert (digest(other) == digest(program)) == (other == program)
+
+
+def test_equal_programs_have_equal_digests_whatever_their_number_types(mlp_program: Program) -> None:
+    one = replace(mlp_program, layers=(Dropout(rate=0),), optimizer=Optimizer(lr=1))
+    other = replace(mlp_program, layers=(Dropout(rate=-0.0),), optimizer=Optimizer(lr=1.0))
+    assert one == other
+    assert digest(one) == digest(other)
+    assert load(dump(one), "one") == other
+
+
+def test_digest_is_kept_and_not_inherited_by_edited_programs(mlp_program: Program) -> None:
+    first = digest(mlp_program)
+    assert digest(mlp_program) is first
+    assert digest(replace(mlp_program, epochs=11)) != first
+    assert digest(pickle.loads(pickle.dumps(mlp_program))) == first
+
+
+def test_digest_of_version_1_does_not_change() -> None:
+    program = Program(
+        data=Data(dataset="iris", prep=(Prep(kind="standardize"), Prep(kind="scale", factor=0.5))),
+        layers=(Dense(units=3, activation="softmax"),),
+        loss="categorical_crossentropy",
+        optimizer=Optimizer(kind="sgd", lr=0.1),
+        clip=Clip(kind="norm", limit=1),
+    )
+    assert digest(program) == "2aed3ba767b52183d6a38de5aded85c6c07139646c1f9c46b455d9690440a730"
+
+
+def test_the_dumped_form_is_short_and_readable(mlp_program: Program) -> None:
+    assert dump(mlp_program) == (
+        "netmend: 1\n"
+        "data:\n"
+        "  dataset: iris\n"
+        "  prep: [standardize]\n"
+        "layers:\n"
+        "- dense: {units: 16, activation: relu}\n"
+        "- dense: {units: 8, activation: relu}\n"
+        "- dense: {units: 3}\n"
+        "loss: cross_entropy\n"
+        "optimizer: {kind: adam, lr: 0.01}\n"
+        "batch_size: 16\n"
+        "epochs: 10\n"
+    )
+
+
+WRONG = """
+netmend: 2
+data: {dataset: '', prep: [standardise, {scale: 3}, {scale: {kind: shift}}], labels: onehot, shufle: yes}
+layers:
+- dense: {units: 0, activation: rleu}
+- dens: {units: 3}
+- dense: {kernel_initializer: he_normal, bias: 1, l2: -1}
+- 5
+- {dense: {units: 3}, flatten: {}}
+- flatten: {axis: 1}
+- dropout: 0.5
+loss: mean_squared_error
+optimizer: {lr: .nan, momentum: .inf, kind: 3}
+learning_rate: 1e-3
+batch_size: 1e3
+epochs: '5'
+clip: {kind: norm}
+patience: 0
+"""
+PROBLEMS = """
+netmend: version 2, but this netmend reads 1
+learning_rate: unknown key 'learning_rate'; its place is optimizer.lr
+data.shufle: unknown key 'shufle'; did you mean 'shuffle'?
+data.dataset: must not be empty
+data.prep[0]: unknown preparation step 'standardise'; did you mean 'standardize' or 'standardize_target'?
+data.prep[1]: 3 is not a mapping with the key factor
+data.prep[2].kind: unknown key 'kind'; the name of the step stands before the colon
+data.labels: unknown labels 'onehot'; did you mean 'one_hot'?
+layers[0].units: 0 is not in 1..4096
+layers[0].activation: unknown activation 'rleu'; did you mean 'relu' or 'elu' or 'selu'?
+layers[1]: unknown layer 'dens'; did you mean 'dense'?
+layers[2].kernel_initializer: unknown key 'kernel_initializer'; here it is called 'kernel_init'
+layers[2].units: missing, expected a whole number in 1..4096
+layers[2].bias: 1 is not true or false
+layers[2].l2: -1 is not in 0..1000
+layers[3]: 5 is not a name or one name with its parameters, such as `dense: {units: 64}`
+layers[4]: {'dense': {'units': 3}, 'flatten': {}} is not a name or one name with its parameters, \
+such as `dense: {units: 64}`
+layers[5].axis: unknown key 'axis'; there is none
+layers[6]: 0.5 is not a mapping with keys of rate
+loss: unknown loss 'mean_squared_error'; here it is called 'mse'
+optimizer.kind: 3 is not one of sgd, rmsprop, adagrad, adadelta, adam, adamw, adamax, nadam
+optimizer.lr: nan is not in 0..1000000 without 0
+optimizer.momentum: inf is not in 0..1
+batch_size: 1000.0 is not a whole number in 1..65536
+epochs: '5' is not a whole number in 1..1000
+clip.limit: missing, expected a number in 0..1000000 without 0
+patience: 0 is not in 1..1000
+"""
+
+
+def test_one_error_lists_every_problem_with_its_path() -> None:
+    with pytest.raises(ProgramError) as caught:
+        load(WRONG, "bad.yaml")
+    assert list(caught.value.problems) == PROBLEMS.strip().splitlines()
+    assert str(caught.value).startswith("bad.yaml: 27 problems\n  - netmend: version 2")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "the file: null is not a mapping with keys of data, layers,"),
+        ("- 1", "the file: [1] is not a mapping"),
+        ("a: [1", "line 2, column 1: did not find expected"),
+        ("a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' stands here twice"),
+        ("a: !!python/object:os.system {}", "could not determine a constructor"),
+        ("[" * 5000, ""),
+        ("\x00", "not YAML: "),
+        ("netmend: true", "netmend: version true, but this netmend reads 1"),
+        ("loss: mse", "netmend: missing, expected the version of the schema, 1"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(text: str, problem: str) -> None:
+    with pytest.raises(ProgramError) as caught:
+        load(text, "bad.yaml")
+    assert any(problem in found for found in caught.value.problems)
+
+
+def test_a_wrong_value_is_cut_short_in_the_message() -> None:
+    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
+    with pytest.raises(ProgramError) as caught:
+        load(f"{bomb}netmend: 1\nloss: *c\nmetric: {'y' * 9000}", "bomb.yaml")
+    assert max(len(problem) for problem in caught.value.problems) < 300
+
+
+def test_numbers_may_be_written_as_in_yaml_1_2() -> None:
+    assert read_yaml("[1e-3, 1.5e3, -2E+4, .5e1, 1e5x, v1e5]", "text") == [
+        1e-3,
+        1500.0,
+        -2e4,
+        5.0,
+        "1e5x",
+        "v1e5",
+    ]
+
+
+def test_problems_inside_a_larger_file_have_its_path(mlp_program: Program) -> None:
+    problems = ["id: missing"]
+    plain = to_plain(mlp_program)
+    assert decode_program(plain, "bugs[3].program", problems) == mlp_program
+    assert decode_program({**plain, "epochs": 0}, "bugs[3].program", problems) is None
+    scale = {**plain, "data": {"dataset": "iris", "prep": [{"scale": {"factor": 0}}]}}
+    assert decode_program(scale, "fixed", problems) is None
+    assert problems == [
+        "id: missing",
+        "bugs[3].program.epochs: 0 is not in 1..1000",
+        "fixed.data.prep[0].factor: 0 would wipe out the data, expected another number",
+    ]
+
+
+def test_the_documented_example_loads_and_shows_every_top_level_key() -> None:
+    text = DOCS.read_text().split("```yaml\n")[1].split("```")[0]
+    program = load(text, "docs/program.md")
+    assert check(program) == []
+    plain = read_yaml(text, "docs/program.md")
+    assert isinstance(plain, dict)
+    assert list(plain) == ["netmend", *(field.name for field in fields(Program))]
+    assert plain["netmend"] == SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("cls", [Program, Data, Prep, Optimizer, Clip, *LAYER_KINDS.values()])
+def test_every_key_is_documented_with_type_default_and_range(cls: type) -> None:
+    section = DOCS.read_text()
+    rows = [row(field) for field in fields_of(cls) if cls is not Prep or field.name != "kind"]
+    assert [expected for expected in rows if expected not in section] == []
+
+
+@pytest.mark.parametrize("names", [ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, PREPS, tuple(LAYER_KINDS)])
+def test_every_name_is_documented(names: tuple[str, ...]) -> None:
+    text = DOCS.read_text()
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def row(field: Field) -> str:
+    """The field's row in the tables of the documentation."""
+    words: dict[type, str] = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    if field.parts:
+        kind = "list" if field.many else "mapping"
+    else:
+        kind = "name" if field.choices else words[field.types[0]]
+    few = ", ".join(f"`{choice}`" for choice in field.choices) if len(field.choices) < 5 else ""
+    return f"| `{field.name}` | {kind} | {default(field)} | {field.range or few} |"
+
+
+def default(field: Field) -> str:
+    if field.required:
+        return "required"
+    if field.default is None or field.default == ():
+        return "none" if field.default is None else "empty"
+    return f"`{str(field.default).lower()}`" if isinstance(field.default, bool) else f"`{field.default}`"
+
+
+@pytest.mark.parametrize("cls", [Program, Data, Prep, Optimizer, Clip, *LAYER_KINDS.values()])
+def test_every_number_and_list_has_a_range(cls: type) -> None:
+    bounded = [field for field in fields_of(cls) if field.many or {int, float} & set(field.types)]
+    assert all(isinstance(field.range, Range) for field in bounded)
