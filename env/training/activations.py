@@ -1,0 +1,66 @@
+"""Activation functions by name; axis 1 holds the features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from netmend.env.program import ActivationName
+
+LEAKY_SLOPE = 0.2
+"""Slope of leaky_relu below zero."""
+FLAT = 0.99
+"""A bounded activation is saturated beyond this share of its range."""
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _leaky_relu(x: Tensor) -> Tensor:
+    return F.leaky_relu(x, LEAKY_SLOPE)
+
+
+def _softmax(x: Tensor) -> Tensor:
+    return torch.softmax(x, 1)
+
+
+ACTIVATION_FUNCTIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
+    "linear": _identity,
+    "relu": torch.relu,
+    "leaky_relu": _leaky_relu,
+    "elu": F.elu,
+    "selu": torch.selu,
+    "gelu": F.gelu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "hard_sigmoid": F.hardsigmoid,
+    "softmax": _softmax,
+    "softplus": F.softplus,
+    "softsign": F.softsign,
+    "exponential": torch.exp,
+}
+
+BOUNDS: dict[ActivationName, tuple[float, float]] = {
+    "sigmoid": (0.0, 1.0),
+    "hard_sigmoid": (0.0, 1.0),
+    "softmax": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "softsign": (-1.0, 1.0),
+}
+"""Range of the activations that are bounded on both sides."""
+
+
+def saturated_share(outputs: Tensor, name: ActivationName) -> Tensor | None:
+    """Share of outputs in the flat part of a bounded activation, a scalar; None for the others.
+
+    A softmax over features is as it should be when it is sure of itself, so it does not count.
+    """
+    if name not in BOUNDS or name == "softmax":
+        return None
+    low, high = BOUNDS[name]
+    middle, half = (low + high) / 2, (high - low) / 2
+    return (outputs - middle).abs().gt(FLAT * half).float().mean()

@@ -1,0 +1,104 @@
+"""Initial weights, with Keras' names and formulas; all randomness comes from the generator."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from netmend.env.program import InitialiserName
+from netmend.env.training.failures import CrashError
+
+Shape = tuple[int, ...]
+Initialiser = Callable[[Shape, tuple[int, int], Generator], Tensor]
+
+SPREAD = 0.05
+"""Deviation of random_normal and truncated_normal, bound of random_uniform and of embeddings, as in Keras."""
+CONSTANT = 0.05
+"""Value of ``constant``: the schema has none, and Keras' default would only repeat zeros."""
+_TRUNCATED_DEVIATION = 0.87962566103423978
+"""Standard deviation of a unit normal truncated at two deviations."""
+
+
+def initial_value(kind: InitialiserName, shape: Shape, fans: tuple[int, int], generator: Generator) -> Tensor:
+    """A float32 tensor on the CPU.
+
+    Args:
+        kind: name of the initialiser.
+        shape: shape of the tensor.
+        fans: number of inputs and of outputs of one unit (fan-in, fan-out).
+        generator: source of the randomness.
+
+    Raises:
+        CrashError: orthogonal weights of a vector, which do not exist.
+    """
+    return _INITIALISERS[kind](shape, fans, generator)
+
+
+def uniform(shape: Shape, bound: float, generator: Generator) -> Tensor:
+    """Uniform within [-bound, bound)."""
+    return torch.rand(shape, generator=generator, dtype=torch.float32).mul_(2 * bound).sub_(bound)
+
+
+def truncated_normal(shape: Shape, deviation: float, generator: Generator) -> Tensor:
+    """Normal of mean 0, cut off at two deviations, by the inverse of its distribution function."""
+    edge = math.erf(2 / math.sqrt(2))
+    return torch.erfinv(uniform(shape, edge, generator)).mul_(deviation * math.sqrt(2))
+
+
+def _constant(value: float) -> Initialiser:
+    return lambda shape, _fans, _generator: torch.full(shape, value, dtype=torch.float32)
+
+
+def _random_normal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float32).mul_(SPREAD)
+
+
+def _orthogonal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> Tensor:
+    if len(shape) < 2:
+        raise CrashError("an orthogonal initialiser needs a tensor of at least 2 axes, not a bias")
+    rows, columns = shape[0], math.prod(shape[1:])
+    normal = torch.randn((max(rows, columns), min(rows, columns)), generator=generator, dtype=torch.float32)
+    q, r = torch.linalg.qr(normal)
+    q = q * torch.sign(torch.diagonal(r))
+    matrix: Tensor = q if rows >= columns else q.T
+    return matrix.reshape(shape)
+
+
+def _scaled(fan: Callable[[int, int], float], gain: float, normal: bool) -> Initialiser:
+    """Keras' VarianceScaling: variance ``gain / fan``."""
+
+    def make(shape: Shape, fans: tuple[int, int], generator: Generator) -> Tensor:
+        variance = gain / max(1.0, fan(*fans))
+        if normal:
+            return truncated_normal(shape, math.sqrt(variance) / _TRUNCATED_DEVIATION, generator)
+        return uniform(shape, math.sqrt(3 * variance), generator)
+
+    return make
+
+
+def _fan_in(fan_in: int, _fan_out: int) -> float:
+    return fan_in
+
+
+def _fan_mean(fan_in: int, fan_out: int) -> float:
+    return (fan_in + fan_out) / 2
+
+
+_INITIALISERS: dict[InitialiserName, Initialiser] = {
+    "zeros": _constant(0.0),
+    "ones": _constant(1.0),
+    "constant": _constant(CONSTANT),
+    "random_normal": _random_normal,
+    "random_uniform": lambda shape, _fans, generator: uniform(shape, SPREAD, generator),
+    "truncated_normal": lambda shape, _fans, generator: truncated_normal(shape, SPREAD, generator),
+    "orthogonal": _orthogonal,
+    "lecun_normal": _scaled(_fan_in, 1.0, normal=True),
+    "lecun_uniform": _scaled(_fan_in, 1.0, normal=False),
+    "glorot_normal": _scaled(_fan_mean, 1.0, normal=True),
+    "glorot_uniform": _scaled(_fan_mean, 1.0, normal=False),
+    "he_normal": _scaled(_fan_in, 2.0, normal=True),
+    "he_uniform": _scaled(_fan_in, 2.0, normal=False),
+}

@@ -1,0 +1,184 @@
+"""What each layer kind computes: plain functions over its weights; axis 0 is the batch, axis 1 features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Generator, Tensor
+
+from netmend.env.program import (
+    Activation,
+    ActivationName,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Pool,
+    Recurrent,
+)
+from netmend.env.training.activations import ACTIVATION_FUNCTIONS
+from netmend.env.training.gru import gru
+
+Operation = Callable[[Tensor], Tensor]
+Weights = dict[str, Tensor]
+
+
+def operations(layer: Layer, weights: Weights, noise: Generator) -> tuple[Operation, Operation]:
+    """What a layer does while training and otherwise; the two share weights and state.
+
+    Args:
+        layer: the layer.
+        weights: its tensors by name.
+        noise: source of the dropout, on the device of the data.
+    """
+    if isinstance(layer, Dropout):
+        return _dropout(layer.rate, noise), _same
+    if isinstance(layer, BatchNorm):
+        return _batch_norm(layer, weights)
+    operation = _operation(layer, weights)
+    return operation, operation
+
+
+def _operation(layer: Layer, weights: Weights) -> Operation:
+    if isinstance(layer, Dense):
+        return _activated(_dense(weights), layer.activation)
+    if isinstance(layer, Conv1d | Conv2d):
+        return _activated(_convolution(layer, weights), layer.activation)
+    if isinstance(layer, Recurrent):
+        return _recurrent(layer, weights)
+    if isinstance(layer, Embedding):
+        return _embedding(weights["kernel"])
+    if isinstance(layer, LayerNorm):
+        return _layer_norm(layer, weights)
+    if isinstance(layer, Pool):
+        return _pool(layer)
+    if isinstance(layer, GlobalPool):
+        return _global_pool(layer)
+    return _flatten if isinstance(layer, Flatten) else _shapeless(layer)
+
+
+def _shapeless(layer: Layer) -> Operation:
+    return ACTIVATION_FUNCTIONS[layer.function] if isinstance(layer, Activation) else _same
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _flatten(x: Tensor) -> Tensor:
+    return x.flatten(1)
+
+
+def _activated(linear: Operation, name: ActivationName) -> Operation:
+    if name == "linear":
+        return linear
+    function = ACTIVATION_FUNCTIONS[name]
+    return lambda x: function(linear(x))
+
+
+def _dense(weights: Weights) -> Operation:
+    kernel, bias = weights["kernel"], weights.get("bias")
+
+    def dense(x: Tensor) -> Tensor:
+        if x.dim() == 2:
+            return F.linear(x, kernel, bias)
+        return F.linear(x.movedim(1, -1), kernel, bias).movedim(-1, 1)
+
+    return dense
+
+
+def _convolution(layer: Conv1d | Conv2d, weights: Weights) -> Operation:
+    kernel, bias = weights["kernel"], weights.get("bias")
+    convolve = torch.conv1d if isinstance(layer, Conv1d) else torch.conv2d
+    size, stride = layer.kernel, layer.stride
+    if layer.padding == "valid":
+        return lambda x: convolve(x, kernel, bias, stride)
+    if stride == 1 and size % 2:
+        return lambda x: convolve(x, kernel, bias, 1, size // 2)
+
+    def padded(x: Tensor) -> Tensor:
+        widths: list[int] = []
+        for length in reversed(x.shape[2:]):
+            extra = max((-(-length // stride) - 1) * stride + size - length, 0)
+            widths += [extra // 2, extra - extra // 2]
+        return convolve(F.pad(x, widths), kernel, bias, stride)
+
+    return padded
+
+
+def _recurrent(layer: Recurrent, weights: Weights) -> Operation:
+    kernel, state_kernel = weights["kernel"], weights["state_kernel"]
+    none = kernel.new_zeros(len(kernel))
+    bias, state_bias = weights.get("bias", none), weights.get("state_bias", none)
+
+    def states(x: Tensor) -> Tensor:
+        steps = x.transpose(1, 2)
+        if layer.cell == "gru":
+            return gru(steps, kernel, state_kernel, bias, state_bias).transpose(0, 1)
+        start = steps.new_zeros(1, len(steps), layer.units)
+        flat = [kernel, state_kernel, bias, state_bias]
+        return torch.lstm(steps, (start, start), flat, True, 1, 0.0, False, False, True)[0]
+
+    if layer.return_sequences:
+        return lambda x: states(x).transpose(1, 2)
+    return lambda x: states(x)[:, -1]
+
+
+def _embedding(table: Tensor) -> Operation:
+    return lambda x: F.embedding(x, table).transpose(1, 2)
+
+
+def _dropout(rate: float, noise: Generator) -> Operation:
+    keep = 1 - rate
+
+    def dropout(x: Tensor) -> Tensor:
+        return x * torch.empty_like(x).bernoulli_(keep, generator=noise).div_(keep)
+
+    return dropout
+
+
+def _batch_norm(layer: BatchNorm, weights: Weights) -> tuple[Operation, Operation]:
+    scale, shift = weights["scale"], weights["shift"]
+    mean, variance = torch.zeros_like(shift), torch.ones_like(scale)
+
+    def training(x: Tensor) -> Tensor:
+        return F.batch_norm(x, mean, variance, scale, shift, True, layer.momentum, layer.epsilon)
+
+    def evaluation(x: Tensor) -> Tensor:
+        return F.batch_norm(x, mean, variance, scale, shift, False, layer.momentum, layer.epsilon)
+
+    return training, evaluation
+
+
+def _layer_norm(layer: LayerNorm, weights: Weights) -> Operation:
+    scale, shift = weights["scale"], weights["shift"]
+
+    def norm(x: Tensor) -> Tensor:
+        last = x.movedim(1, -1)
+        return F.layer_norm(last, scale.shape, scale, shift, layer.epsilon).movedim(-1, 1)
+
+    return norm
+
+
+def _pool(layer: Pool) -> Operation:
+    pools: dict[tuple[str, int], Callable[[Tensor, int], Tensor]] = {
+        ("max", 3): F.max_pool1d,
+        ("max", 4): F.max_pool2d,
+        ("mean", 3): F.avg_pool1d,
+        ("mean", 4): F.avg_pool2d,
+    }
+    return lambda x: pools[layer.reduce, x.dim()](x, layer.size)
+
+
+def _global_pool(layer: GlobalPool) -> Operation:
+    if layer.reduce == "mean":
+        return lambda x: x.flatten(2).mean(2)
+    return lambda x: x.flatten(2).amax(2)

@@ -1,0 +1,48 @@
+"""Training in the process of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from netmend.env.data import Dataset, load_dataset
+from netmend.env.training.loop import train
+from netmend.env.training.prepare import PreparedCache
+from netmend.env.training.trial import Trial, TrialRequest
+
+
+class LocalTrainer:
+    """A ``Trainer`` that trains one program after the other, leaving random state and thread count alone."""
+
+    def __init__(self, datasets: Callable[[str], Dataset] = load_dataset, device: str = "cpu") -> None:
+        """Make a trainer.
+
+        Args:
+            datasets: gives the dataset of a program by its name.
+            device: ``cpu`` or a CUDA device.
+        """
+        self._datasets = datasets
+        self._device = device
+        self._cache = PreparedCache()
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """Train all of them, in order.
+
+        Raises:
+            DataError, UnknownNameError: a dataset is missing; that is no fault of a program.
+        """
+        return [self._train(request) for request in requests]
+
+    def close(self) -> None:
+        """Nothing to release but the prepared data."""
+        self._cache = PreparedCache()
+
+    def _train(self, request: TrialRequest) -> Trial:
+        return train(
+            request.program,
+            self._datasets(request.program.data.dataset),
+            request.budget,
+            request.seed,
+            holdout=request.holdout,
+            device=self._device,
+            cache=self._cache,
+        )

@@ -1,0 +1,154 @@
+"""Losses by name: the mean over a batch, from outputs ``(n, units)`` and targets.
+
+Losses on probabilities and plain values follow Keras (clipping included), those on logits PyTorch. Every
+function is differentiable, without state, and works under ``torch.func.vmap``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from netmend.env.program import LabelEncoding, LossName, Task
+from netmend.env.training.failures import CrashError
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+EPSILON = 1e-7
+"""Keras' fuzz factor."""
+
+
+def _binary_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    p = outputs.clamp(EPSILON, 1 - EPSILON)
+    return -(targets * torch.log(p + EPSILON) + (1 - targets) * torch.log(1 - p + EPSILON)).mean()
+
+
+def _categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    p = (outputs / outputs.sum(1, keepdim=True)).clamp(EPSILON, 1 - EPSILON)
+    return -(targets * torch.log(p)).sum(1).mean()
+
+
+def _kl_divergence(outputs: Tensor, targets: Tensor) -> Tensor:
+    t, p = targets.clamp(EPSILON, 1), outputs.clamp(EPSILON, 1)
+    return (t * torch.log(t / p)).sum(1).mean()
+
+
+def _poisson(outputs: Tensor, targets: Tensor) -> Tensor:
+    return (outputs - targets * torch.log(outputs + EPSILON)).mean()
+
+
+def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.relu(1 - targets * outputs).mean()
+
+
+def _squared_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.relu(1 - targets * outputs).square().mean()
+
+
+def _categorical_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
+    right = (targets * outputs).sum(1)
+    wrong = ((1 - targets) * outputs).amax(1)
+    return torch.relu(wrong - right + 1).mean()
+
+
+def _mape(outputs: Tensor, targets: Tensor) -> Tensor:
+    return 100 * ((targets - outputs) / targets.abs().clamp(min=EPSILON)).abs().mean()
+
+
+def _msle(outputs: Tensor, targets: Tensor) -> Tensor:
+    difference = torch.log1p(outputs.clamp(min=EPSILON)) - torch.log1p(targets.clamp(min=EPSILON))
+    return difference.square().mean()
+
+
+def _logcosh(outputs: Tensor, targets: Tensor) -> Tensor:
+    difference = outputs - targets
+    return (difference + F.softplus(-2 * difference) - math.log(2)).mean()
+
+
+LOSS_FUNCTIONS: dict[LossName, Loss] = {
+    "binary_crossentropy": _binary_crossentropy,
+    "categorical_crossentropy": _categorical_crossentropy,
+    "kl_divergence": _kl_divergence,
+    "poisson": _poisson,
+    "hinge": _hinge,
+    "squared_hinge": _squared_hinge,
+    "categorical_hinge": _categorical_hinge,
+    "mse": F.mse_loss,
+    "mae": F.l1_loss,
+    "mape": _mape,
+    "msle": _msle,
+    "logcosh": _logcosh,
+    "huber": F.huber_loss,
+    "bce_with_logits": F.binary_cross_entropy_with_logits,
+    "cross_entropy": F.cross_entropy,
+}
+
+MARGIN_LOSSES: frozenset[LossName] = frozenset({"hinge", "squared_hinge"})
+"""Losses that want -1 and 1 for the two classes; like Keras, 0 and 1 are turned into these."""
+
+
+def encode(y: Tensor, labels: LabelEncoding, loss: LossName, task: Task) -> Tensor:
+    """Targets as the loss sees them.
+
+    Args:
+        y: class ids ``(n,)`` int64, or real targets ``(n, outputs)`` float32.
+        labels: encoding that the program asks for.
+        loss: the loss, which may want class ids as they are or as real numbers.
+        task: of the data.
+
+    Raises:
+        CrashError: the encoding does not exist for these targets, or the loss cannot take it.
+    """
+    if task.kind == "regression":
+        targets = _real_targets(y, labels, loss)
+    elif labels == "one_hot":
+        targets = F.one_hot(y, task.outputs).float()
+    elif loss == "cross_entropy":
+        if labels == "value":
+            raise CrashError("cross_entropy wants class ids, but the labels are real values")
+        targets = y
+    else:
+        targets = y[:, None].float()
+    if loss in MARGIN_LOSSES and bool(((targets == 0) | (targets == 1)).all()):
+        targets = 2 * targets - 1
+    return targets
+
+
+def _real_targets(y: Tensor, labels: LabelEncoding, loss: LossName) -> Tensor:
+    if labels == "one_hot":
+        raise CrashError("labels cannot be one-hot: the targets are real values, not classes")
+    if loss == "cross_entropy":
+        raise CrashError("cross_entropy wants class ids, but the targets are real values")
+    return y
+
+
+def check_pair(units: tuple[int, ...], labels: LabelEncoding, loss: LossName, task: Task) -> None:
+    """Check that outputs and targets fit each other, as Keras (probabilities, values) or PyTorch (logits) do.
+
+    Args:
+        units: shape of one output row.
+        labels: encoding of the targets.
+        loss: the loss.
+        task: of the data.
+
+    Raises:
+        CrashError: they do not; the message names both shapes and what would fit.
+    """
+    if len(units) != 1:
+        raise CrashError(
+            f"the network returns {units} per row where a vector is needed; a flatten or pooling is missing"
+        )
+    if task.kind == "classification" and labels == "index" and loss == "cross_entropy":
+        if units[0] < task.outputs:
+            raise CrashError(f"target {task.outputs - 1} is out of bounds for {units[0]} outputs")
+        return
+    width = task.outputs if task.kind == "regression" or labels == "one_hot" else 1
+    if units[0] != width:
+        raise CrashError(
+            f"{loss}: outputs of shape (n, {units[0]}) do not match targets of shape (n, {width}), "
+            f"which is what {labels} labels give"
+        )

@@ -1,0 +1,225 @@
+"""From layers to tensors: all weights in one flat vector, each layer a function over views of it.
+
+A module per layer would cost more than the arithmetic of the small networks that a trial trains, and an
+optimizer would walk over every tensor; on one flat vector it is a handful of operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor
+
+from netmend.env.program import Dense, Embedding, Layer, Recurrent, Task, Weighted
+from netmend.env.program.schema import BatchNorm, Conv1d, Conv2d, LayerNorm
+from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes
+from netmend.env.training.failures import CrashError
+from netmend.env.training.initialisers import initial_value
+from netmend.env.training.layers import Operation, Weights, operations
+
+Start = Callable[[Generator], Tensor]
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One weight tensor of a program, before it exists.
+
+    Attributes:
+        layer: position of its layer.
+        name: kernel, bias, state_kernel, state_bias, scale or shift.
+        shape: in PyTorch's order, outputs first.
+        start: gives its initial value.
+        trainable: whether training changes it.
+        l1, l2: factors of its penalties.
+    """
+
+    layer: int
+    name: str
+    shape: Shape
+    start: Start
+    trainable: bool = True
+    l1: float = 0.0
+    l2: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+class Parameters:
+    """The weights of one program.
+
+    Attributes:
+        specs: what the tensors are, trainable ones first.
+        values: all weights, flat.
+        trainable: the part of ``values`` that training changes.
+        gradient: where the gradient of ``trainable`` gathers, flat.
+        weights: the tensors of each layer by name: leaves of autograd that share memory with ``values``.
+        gradients: of each kernel by layer: views of ``gradient``; frozen ones are missing.
+    """
+
+    def __init__(self, specs: Iterable[ParameterSpec], generator: Generator, device: str) -> None:
+        started = [(spec, spec.start(generator)) for spec in specs]
+        started.sort(key=lambda pair: not pair[0].trainable)
+        self.specs = tuple(spec for spec, _ in started)
+        empty = torch.empty(0, dtype=torch.float32)
+        self.values = torch.cat([empty, *(value.reshape(-1) for _, value in started)]).to(device)
+        self.trainable = self.values[: sum(spec.size for spec in self.specs if spec.trainable)]
+        self.gradient = torch.zeros_like(self.trainable)
+        self.weights: dict[int, Weights] = {}
+        self.gradients: dict[int, Tensor] = {}
+        for spec, value in zip(self.specs, self.split(self.values), strict=True):
+            self.weights.setdefault(spec.layer, {})[spec.name] = value.detach().requires_grad_(spec.trainable)
+        for spec, part in zip(self.specs, self.split(self.gradient), strict=False):
+            self.weights[spec.layer][spec.name].grad = part
+            if spec.name == "kernel":
+                self.gradients[spec.layer] = part
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """Views of a vector like ``values`` or ``gradient``, one per tensor and in its shape."""
+        parts: list[Tensor] = []
+        start = 0
+        for spec in self.specs:
+            if start + spec.size <= flat.numel():
+                parts.append(flat[start : start + spec.size].view(spec.shape))
+            start += spec.size
+        return parts
+
+    def per_value(self, numbers: Iterable[float]) -> Tensor:
+        """One number per tensor, repeated for each value of the trainable ones."""
+        pairs = zip(self.specs, numbers, strict=True)
+        filled = [torch.full((spec.size,), number) for spec, number in pairs if spec.trainable]
+        return torch.cat([torch.empty(0), *filled]).to(self.values.device)
+
+
+class Network:
+    """A program's layers over one set of weights.
+
+    Attributes:
+        parameters: the weights.
+        shapes: output shape of each layer.
+        training: what each layer does while training, in order.
+        evaluation: what it does otherwise.
+    """
+
+    def __init__(
+        self, layers: tuple[Layer, ...], task: Task, weights: Generator, noise: Generator, device: str
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            layers: of the program.
+            task: of the data.
+            weights: source of the initial weights, on the CPU.
+            noise: source of the dropout, on the device.
+            device: where to put everything.
+
+        Raises:
+            CrashError: layers do not fit each other.
+        """
+        try:
+            self.shapes = infer_shapes(layers, task)
+        except ShapeError as error:
+            name = layer_name(layers, error.layer)
+            raise CrashError(f"build: {name}: {error.reason}") from None
+        self.parameters = Parameters(parameter_specs(layers, task), weights, device)
+        made = [
+            operations(layer, self.parameters.weights.get(index, {}), noise)
+            for index, layer in enumerate(layers)
+        ]
+        self.training: tuple[Operation, ...] = tuple(pair[0] for pair in made)
+        self.evaluation: tuple[Operation, ...] = tuple(pair[1] for pair in made)
+
+    def train(self, x: Tensor) -> Tensor:
+        """Outputs of a batch while training: with dropout, and with the batch's own statistics."""
+        for operation in self.training:
+            x = operation(x)
+        return x
+
+    def evaluate(self, x: Tensor) -> Tensor:
+        """Outputs of rows after training."""
+        for operation in self.evaluation:
+            x = operation(x)
+        return x
+
+    def outputs(self, x: Tensor) -> list[Tensor]:
+        """As ``evaluate``, the outputs of every layer."""
+        outputs: list[Tensor] = []
+        for operation in self.evaluation:
+            x = operation(x)
+            outputs.append(x)
+        return outputs
+
+
+def layer_name(layers: tuple[Layer, ...], index: int) -> str:
+    """How messages call a layer: ``layers[2] (Dense)``."""
+    return f"layers[{index}] ({type(layers[index]).__name__})"
+
+
+def parameter_specs(layers: tuple[Layer, ...], task: Task) -> list[ParameterSpec]:
+    """The weight tensors of all layers, from input to output. Raises ``ShapeError``."""
+    inputs = (task.input_shape, *infer_shapes(layers, task))
+    return [
+        spec
+        for index, (layer, shape) in enumerate(zip(layers, inputs, strict=False))
+        for spec in _layer_specs(index, layer, shape, task)
+    ]
+
+
+def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[ParameterSpec]:
+    if isinstance(layer, Recurrent):
+        return _recurrent_specs(index, layer, shape[0])
+    if isinstance(layer, Dense):
+        return _weighted_specs(index, layer, (layer.units, shape[0]), (shape[0], layer.units))
+    if isinstance(layer, Conv1d | Conv2d):
+        window = (layer.kernel,) * (1 if isinstance(layer, Conv1d) else 2)
+        taps = math.prod(window)
+        fans = (shape[0] * taps, layer.filters * taps)
+        return _weighted_specs(index, layer, (layer.filters, shape[0], *window), fans)
+    if isinstance(layer, Embedding):
+        table = (task.vocabulary, layer.units)
+        start = partial(initial_value, "random_uniform", table, table)
+        return [ParameterSpec(index, "kernel", table, start, layer.trainable)]
+    if isinstance(layer, BatchNorm | LayerNorm):
+        size = shape[:1]
+        return [
+            ParameterSpec(index, "scale", size, lambda _: torch.ones(size)),
+            ParameterSpec(index, "shift", size, lambda _: torch.zeros(size)),
+        ]
+    return []
+
+
+def _weighted_specs(index: int, layer: Weighted, shape: Shape, fans: tuple[int, int]) -> list[ParameterSpec]:
+    start = partial(initial_value, layer.kernel_init, shape, fans)
+    specs = [ParameterSpec(index, "kernel", shape, start, layer.trainable, layer.l1, layer.l2)]
+    if layer.bias:
+        size = shape[:1]
+        start = partial(initial_value, layer.bias_init, size, (size[0], size[0]))
+        specs.append(ParameterSpec(index, "bias", size, start, layer.trainable))
+    return specs
+
+
+def _recurrent_specs(index: int, layer: Recurrent, features: int) -> list[ParameterSpec]:
+    """As in PyTorch, with Keras' initial values: orthogonal state kernel, a forget gate that starts open."""
+    units, rows = layer.units, GATES[layer.cell] * layer.units
+    specs = _weighted_specs(index, layer, (rows, features), (features, rows))
+    square = (rows, units)
+    start = partial(initial_value, "orthogonal", square, (units, rows))
+    specs.insert(1, ParameterSpec(index, "state_kernel", square, start, layer.trainable))
+    if layer.bias:
+        specs.append(
+            ParameterSpec(index, "state_bias", (rows,), partial(_state_bias, layer), layer.trainable)
+        )
+    return specs
+
+
+def _state_bias(layer: Recurrent, _generator: Generator) -> Tensor:
+    bias = torch.zeros(GATES[layer.cell] * layer.units)
+    if layer.cell == "lstm":
+        bias[layer.units : 2 * layer.units] = 1
+    return bias

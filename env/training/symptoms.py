@@ -1,0 +1,138 @@
+"""What a training shows beside its curves: measurements, kept per layer, and what the rules make of them.
+
+The rules themselves are in ``rules.py``; here is what they give, and what it means in words.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerSymptoms:
+    """Measurements of one layer with a kernel or an embedding table, taken at a trial's checks; all finite.
+
+    The first check is before the first update, on the initial weights. Outputs are read behind the
+    normalisation and activation layers that follow. All logarithms are within [-12, 6].
+
+    Attributes:
+        index: position in ``Program.layers``.
+        gradient_first: log10 of the root mean square gradient of the kernel at the first check.
+        gradient: the same at the last check.
+        gradient_zero: largest share over the checks of exactly zero gradient entries.
+        weight_change: log10 of the norm of the kernel's change since the start over its norm at the start.
+        weight_max: log10 of the largest absolute weight at the end.
+        dead: share of units whose output was zero for every row of the check batch (last check).
+        saturated: share of outputs in the flat part of a bounded activation (sigmoid, tanh, ...; last check).
+        activation_mean: log10 of the mean absolute output (last check).
+        activation_spread: log10 of the standard deviation of the outputs over the rows (last check).
+    """
+
+    index: int
+    gradient_first: float = -12.0
+    gradient: float = -12.0
+    gradient_zero: float = 0.0
+    weight_change: float = -12.0
+    weight_max: float = -12.0
+    dead: float = 0.0
+    saturated: float = 0.0
+    activation_mean: float = -12.0
+    activation_spread: float = -12.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symptoms:
+    """Symptoms of one trial; every value is finite, every share within [0, 1].
+
+    Attributes:
+        vanishing_gradient, exploding_gradient, dying_relu: AutoTrainer's rules (share of the checks at which
+            they held).
+        oscillation: AutoTrainer's count of local max/min pairs of the training score, over the epochs.
+        slow_convergence: largest one-epoch gain of training and validation score below 0.01 while neither is
+            good (0 or 1).
+        not_converged: best training and validation score below 0.6 (0 or 1).
+        overfitting: training minus validation score at the end, within [0, 1].
+        underfitting: 1 - training score at the end, within [0, 1].
+        turned_bad: share of epochs with training loss down and validation loss up by over 1 % (DeepFD).
+        increasing_loss: share of epochs after which the training loss rose.
+        non_finite: NaN or inf seen in the loss or the weights (0 or 1).
+        collapsed_predictions: share of the commonest predicted class, or, in a regression,
+            1 - min(1, sd(predictions)/sd(targets)).
+        large_weights: share of weight tensors with an entry above 5 in magnitude (DeepFD).
+        unchanged_weights: share of weight tensors that did not change.
+        saturation: mean of the layers' saturated shares. dead_units: mean of the layers' dead shares.
+        abnormal_activations: mean absolute output of a hidden layer at least 10 (AutoTrainer's "abnormal
+            data"; 0 or 1).
+        unscaled_inputs: how far the prepared inputs are from unit scale: log10 of the largest absolute
+            mean or deviation of a feature where that exceeds 3 or, negative, is below 0.1; within [-6, 6],
+            0 = fine.
+        input_spread: log10 ratio of the largest to the smallest non-zero feature deviation, within [0, 6].
+        unscaled_targets: as unscaled_inputs, of the targets of a regression.
+        output_mismatch: the output activation does not suit the loss (probability loss, unbounded outputs,
+            an activation before a logit loss, one-unit softmax, outputs that cannot reach the targets;
+            0 or 1).
+        loss_mismatch: the loss does not suit the task (binary loss for many classes, regression loss for
+            classes, categorical loss for one output; 0 or 1).
+        loss_drop: (first - last training loss) / (|first| + 1e-8), within [-1, 1].
+        layers: measurements by layer, from input to output.
+    """
+
+    vanishing_gradient: float = 0.0
+    exploding_gradient: float = 0.0
+    dying_relu: float = 0.0
+    oscillation: float = 0.0
+    slow_convergence: float = 0.0
+    not_converged: float = 0.0
+    overfitting: float = 0.0
+    underfitting: float = 0.0
+    turned_bad: float = 0.0
+    increasing_loss: float = 0.0
+    non_finite: float = 0.0
+    collapsed_predictions: float = 0.0
+    large_weights: float = 0.0
+    unchanged_weights: float = 0.0
+    saturation: float = 0.0
+    dead_units: float = 0.0
+    abnormal_activations: float = 0.0
+    unscaled_inputs: float = 0.0
+    input_spread: float = 0.0
+    unscaled_targets: float = 0.0
+    output_mismatch: float = 0.0
+    loss_mismatch: float = 0.0
+    loss_drop: float = 0.0
+    layers: tuple[LayerSymptoms, ...] = ()
+
+
+FINDINGS: dict[str, tuple[float, str]] = {
+    "non_finite": (1.0, "the loss or a weight became NaN or infinite"),
+    "output_mismatch": (1.0, "the output activation does not suit the loss and the targets"),
+    "loss_mismatch": (1.0, "the loss does not suit the task"),
+    "unscaled_inputs": (0.5, "the inputs are far from unit scale"),
+    "input_spread": (2.0, "the inputs' features differ in scale by a factor of 100 or more"),
+    "unscaled_targets": (0.5, "the targets are far from unit scale"),
+    "abnormal_activations": (1.0, "a hidden layer's outputs are very large"),
+    "vanishing_gradient": (0.25, "the gradient vanishes on its way to the first layer"),
+    "exploding_gradient": (0.25, "the gradient explodes on its way to the first layer"),
+    "dying_relu": (0.25, "most of a layer's gradient is exactly zero"),
+    "dead_units": (0.4, "many units are zero on every row"),
+    "saturation": (0.3, "many outputs are in the flat part of their activation"),
+    "unchanged_weights": (0.3, "weights do not change"),
+    "large_weights": (0.3, "weights are very large"),
+    "collapsed_predictions": (0.9, "the predictions hardly differ from row to row"),
+    "slow_convergence": (1.0, "the score hardly rises"),
+    "oscillation": (0.2, "the training score swings"),
+    "increasing_loss": (0.4, "the training loss keeps rising"),
+    "turned_bad": (0.3, "the validation loss rises while the training loss falls"),
+    "overfitting": (0.1, "the training score is well above the validation score"),
+    "underfitting": (0.4, "the training score is low"),
+}
+"""By symptom: the magnitude from which it is worth a word, and the word. Causes come before effects."""
+
+
+def explain(symptoms: Symptoms) -> list[str]:
+    """What a trial's symptoms say, in words, the likely causes first."""
+    return [
+        f"{sentence} ({name} {getattr(symptoms, name):.2g})"
+        for name, (least, sentence) in FINDINGS.items()
+        if abs(getattr(symptoms, name)) >= least
+    ]

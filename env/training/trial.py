@@ -1,0 +1,109 @@
+"""What a trial is: the request, the result, and the protocol between those who ask and those who train."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from netmend.env.program import Program
+from netmend.env.training.symptoms import Symptoms
+
+SKILL_FLOOR = -0.25
+"""Skill of a trial that gives no predictions (crash, divergence, time-out); no skill is lower."""
+
+
+class Status(StrEnum):
+    """How a trial ended."""
+
+    OK = "ok"
+    DIVERGED = "diverged"
+    CRASHED = "crashed"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What one trial may spend. A limit is a cap: a program that asks for less gets less.
+
+    Attributes:
+        samples: training rows; the first rows of a fixed shuffle of the training part, so that batch size and
+            epochs mean what they mean on a small dataset.
+        epochs: passes over them.
+        updates: optimizer steps. What a tiny batch size does to the gradient stays, what it costs is bounded.
+        seconds: wall time, after which the trial ends as ``timeout``. A safety net, far above what one needs.
+    """
+
+    samples: int = 256
+    epochs: int = 12
+    updates: int = 200
+    seconds: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRequest:
+    """One training to be done.
+
+    Attributes:
+        program: what to train.
+        budget: what it may spend.
+        seed: of the weights, the order of the rows and the dropout.
+        holdout: whether the hold-out part is scored too. Only an evaluation may ask for that.
+    """
+
+    program: Program
+    budget: Budget
+    seed: int
+    holdout: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """One value per epoch done; scores are the task's metric (accuracy or R²). All values are finite."""
+
+    train_loss: tuple[float, ...] = ()
+    train_score: tuple[float, ...] = ()
+    validation_loss: tuple[float, ...] = ()
+    validation_score: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """What one training showed.
+
+    Attributes:
+        status: how it ended.
+        message: readable reason where the status is not ``ok``, else empty.
+        skill: task metric on the validation part, 0 = constant guess, 1 = perfect, at least ``SKILL_FLOOR``.
+        holdout: the same on the hold-out part where it was asked for, else None.
+        metric: the task metric itself on the validation part (accuracy or R²), None where there is none.
+        curves: losses and scores by epoch.
+        symptoms: gradients, activations, predictions, data; finite always.
+        work: training work done, in millions of multiply-accumulates (forward and backward).
+        seconds: wall time of the training. For reports only: it never reaches an observation or a reward.
+    """
+
+    status: Status
+    message: str = ""
+    skill: float = SKILL_FLOOR
+    holdout: float | None = None
+    metric: float | None = None
+    curves: Curves = Curves()
+    symptoms: Symptoms = field(default_factory=Symptoms)
+    work: float = 0.0
+    seconds: float = 0.0
+
+
+class Trainer(Protocol):
+    """Turns requests into trials, in the same order. Never raises for a bad program."""
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """Train all of them; the results do not depend on which others are in the list."""
+        ...
+
+    def close(self) -> None:
+        """Release workers and files. Calling it twice is fine."""
+        ...

@@ -1,0 +1,45 @@
+"""A trial as one line of JSON and back, bit for bit: floats keep every digit, default values are left out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol
+
+from netmend.env.training.symptoms import LayerSymptoms, Symptoms
+from netmend.env.training.trial import Curves, Status, Trial
+
+
+class _Dataclass(Protocol):
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+def encode(trial: Trial) -> str:
+    """The trial without its hold-out skill, which the store keeps apart."""
+    plain = _changed(trial, leave_out=("holdout", "curves", "symptoms"))
+    plain["curves"] = _changed(trial.curves)
+    symptoms = _changed(trial.symptoms, leave_out=("layers",))
+    symptoms["layers"] = [_changed(layer) for layer in trial.symptoms.layers]
+    plain["symptoms"] = symptoms
+    return json.dumps(plain, separators=(",", ":"))
+
+
+def decode(text: str, holdout: float | None = None) -> Trial:
+    """The trial that ``encode`` wrote.
+
+    Raises:
+        ValueError, TypeError, KeyError: the text is not such a trial.
+    """
+    plain = json.loads(text)
+    symptoms = plain["symptoms"]
+    symptoms["layers"] = tuple(LayerSymptoms(**layer) for layer in symptoms["layers"])
+    plain["symptoms"] = Symptoms(**symptoms)
+    plain["curves"] = Curves(**{name: tuple(values) for name, values in plain["curves"].items()})
+    plain["status"] = Status(plain["status"])
+    return Trial(holdout=holdout, **plain)
+
+
+def _changed(data: _Dataclass, leave_out: tuple[str, ...] = ()) -> dict[str, object]:
+    """Fields that differ from their default."""
+    values = ((field.name, getattr(data, field.name), field.default) for field in fields(data))
+    return {name: value for name, value, default in values if name not in leave_out and value != default}

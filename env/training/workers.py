@@ -1,0 +1,287 @@
+"""A trainer over worker processes: one request each at a time, dead and hanging workers are replaced."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess, parent_process
+from typing import TypeAlias
+
+from netmend.env.errors import WorkerError
+from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
+
+GRACE = 15.0
+"""Seconds beyond a trial's own limit after which its worker hangs; loading the data falls into them."""
+START_LIMIT = 120.0
+"""Seconds that a worker may take to start."""
+TRIES = 2
+"""Deaths of a worker until its request is to blame: a lack of memory can be a neighbour's fault."""
+
+_TRAINER = "netmend.env.training.local"
+
+_Factory: TypeAlias = Callable[[], Trainer]
+_Context: TypeAlias = ForkServerContext | SpawnContext
+
+
+@dataclass(eq=False)
+class _Task:
+    position: int
+    request: TrialRequest
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    since: float
+    limit: float = START_LIMIT
+    ready: bool = False
+    task: _Task | None = None
+
+    @property
+    def patience(self) -> float:
+        """Seconds left to wait for its next message; without end for an idle worker."""
+        if self.ready and self.task is None:
+            return float("inf")
+        return self.since + self.limit - time.monotonic()
+
+
+class WorkerTrainer:
+    """Trains in worker processes with one thread each, which start with the first request.
+
+    A request over which workers die twice is ``crashed`` or ``out_of_memory``, one that hangs a ``timeout``;
+    the worker is replaced. An interrupt (Ctrl-C) stops all workers; none outlives this process.
+
+    Args:
+        workers: number of processes, at least 1.
+        device: what the workers train on.
+        factory: makes the trainer inside a worker (pickled); by default a ``LocalTrainer`` on ``device``.
+        grace: seconds beyond a trial's own limit after which its worker is stopped.
+
+    Raises:
+        WorkerError: from ``run`` and ``stream``, where a worker can't start.
+    """
+
+    def __init__(
+        self, workers: int, device: str = "cpu", *, factory: _Factory | None = None, grace: float = GRACE
+    ) -> None:
+        if workers < 1:
+            raise WorkerError(f"a trainer over worker processes needs at least 1 of them, not {workers}")
+        self._size = workers
+        self._factory: _Factory = factory or partial(_local_trainer, device)
+        self._preload = [__name__] if factory else [__name__, _TRAINER]
+        self._grace = grace
+        self._workers: list[_Worker] = []
+        self._lock = threading.Lock()
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """The trials of all requests, in order. Raises what a trainer inside a worker raises."""
+        trials = dict(self.stream(requests))
+        return [trials[position] for position in range(len(requests))]
+
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+        """Yield (position, trial) as they end; closing it early stops the workers."""
+        with self._lock:
+            waiting = deque(_Task(position, request) for position, request in enumerate(requests))
+            open_tasks = len(waiting)
+            try:
+                while open_tasks:
+                    self._start(min(self._size, open_tasks))
+                    self._hand_out(waiting)
+                    for task, trial in self._collect():
+                        if trial is None:
+                            waiting.appendleft(task)
+                        else:
+                            open_tasks -= 1
+                            yield task.position, trial
+            except BaseException:
+                self._stop()
+                raise
+
+    def close(self) -> None:
+        """Stop the workers. Calling it twice is fine; running more requests starts them again."""
+        with self._lock:
+            self._stop()
+
+    def _start(self, workers: int) -> None:
+        if len(self._workers) < workers:
+            context = _context(self._preload)
+            while len(self._workers) < workers:
+                self._workers.append(_launch(context, self._factory))
+
+    def _hand_out(self, waiting: deque[_Task]) -> None:
+        for worker in self._workers:
+            if waiting and worker.ready and worker.task is None:
+                worker.task = waiting.popleft()
+                worker.since, worker.limit = (
+                    time.monotonic(),
+                    worker.task.request.budget.seconds + self._grace,
+                )
+                # One that died while it was idle shows it when its answer is read.
+                with suppress(OSError):
+                    worker.pipe.send(worker.task.request)
+
+    def _collect(self) -> Generator[tuple[_Task, Trial | None], None, None]:
+        """Wait for messages; yield tasks with their trial, or with None where another worker shall try."""
+        patience = min(worker.patience for worker in self._workers)
+        pipes = [worker.pipe for worker in self._workers]
+        speaking = wait(pipes, None if patience == float("inf") else max(patience, 0.0))
+        for worker in list(self._workers):
+            if worker.pipe in speaking:
+                yield from self._receive(worker)
+            elif worker.patience <= 0:
+                yield from self._give_up(worker)
+
+    def _receive(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+        try:
+            reply = worker.pipe.recv()
+        except (EOFError, OSError):
+            yield from self._bury(worker)
+            return
+        if isinstance(reply, BaseException):
+            raise reply
+        task, worker.task, worker.ready = worker.task, None, True
+        if task is not None:
+            yield task, reply
+
+    def _bury(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+        """Remove a dead worker; its task goes to another one, or is to blame."""
+        code = self._remove(worker)
+        if not worker.ready:
+            raise WorkerError(
+                f"a worker process ended while it started (exit code {code}); a script that trains in workers"
+                " has to start below `if __name__ == '__main__':`; workers=0 trains without them"
+            )
+        if worker.task is not None:
+            worker.task.tries += 1
+            yield worker.task, _death(code) if worker.task.tries >= TRIES else None
+
+    def _give_up(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+        """Stop a worker that has been silent for too long."""
+        self._remove(worker)
+        if worker.task is None:
+            raise WorkerError(f"a worker process did not start within {worker.limit:g} s")
+        message = f"no result after {worker.limit:g} s; its worker was stopped"
+        yield worker.task, Trial(status=Status.TIMEOUT, message=message, seconds=worker.limit)
+
+    def _remove(self, worker: _Worker) -> int | None:
+        self._workers.remove(worker)
+        worker.pipe.close()
+        # One that closed its pipe is about to end by itself, with an exit code of its own.
+        worker.process.join(1.0 if worker.patience > 0 else 0.0)
+        worker.process.kill()
+        worker.process.join()
+        return worker.process.exitcode
+
+    def _stop(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+        self._workers.clear()
+
+
+def _context(preload: list[str]) -> _Context:
+    """A fork server that has imported torch once for all; new interpreters where there is none (Windows)."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(preload)
+    # A terminal sends Ctrl-C to all processes. Blocked here, it is blocked in the server and its workers from
+    # their first instruction on. Starting the tracker would lift the block, so that it has to start before.
+    resource_tracker.ensure_running()
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+    return context
+
+
+def _launch(context: _Context, factory: _Factory) -> _Worker:
+    ours, theirs = context.Pipe()
+    arguments = (theirs, factory, dict(os.environ), os.getcwd())
+    process = context.Process(target=_serve, args=arguments, name="netmend-worker", daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, ours, since=time.monotonic())
+
+
+def _serve(pipe: Connection, factory: _Factory, environment: dict[str, str], folder: str) -> None:
+    """The life of a worker: say that it is ready, then answer each request with a trial or an exception."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # A fork server keeps those of its own start.
+    os.environ.update(environment)
+    os.chdir(folder)
+    # It fails where the parent has closed the pipe in the meantime: nobody waits for an answer.
+    with suppress(OSError):
+        for reply in _replies(pipe, factory):
+            pipe.send(reply)
+
+
+def _replies(pipe: Connection, factory: _Factory) -> Iterator[Trial | Exception | None]:
+    try:
+        trainer = factory()
+        yield None
+        while (request := _next_request(pipe)) is not None:
+            yield trainer.run([request])[0]
+    except Exception as error:
+        yield _portable(error)
+
+
+def _next_request(pipe: Connection) -> TrialRequest | None:
+    try:
+        request: TrialRequest = pipe.recv()
+    except (EOFError, OSError):
+        return None
+    return request
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _portable(error: Exception) -> Exception:
+    """The exception with its traceback as a note; in another form where it can't be pickled."""
+    trace = traceback.format_exc()
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(f"in a worker process:\n{trace}")
+    return error
+
+
+def _death(code: int | None) -> Trial:
+    if code == -signal.SIGKILL:
+        message = "its worker process was killed, most likely for lack of memory"
+        return Trial(status=Status.OUT_OF_MEMORY, message=message)
+    reason = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+    return Trial(status=Status.CRASHED, message=f"its worker process died ({reason})")
+
+
+def _local_trainer(device: str) -> Trainer:
+    import torch
+    from netmend.env.training.local import LocalTrainer
+
+    torch.set_num_threads(1)
+    return LocalTrainer(device=device)

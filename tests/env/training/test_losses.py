@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+
+from netmend.env.program import LOSSES, Task
+from netmend.env.training.failures import CrashError
+from netmend.env.training.losses import LOSS_FUNCTIONS, check_pair, encode
+
+CLASSES = Task(dataset="x", kind="classification", input_shape=(2,), outputs=3)
+VALUES = Task(dataset="x", kind="regression", input_shape=(2,), outputs=2)
+LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3]])
+IDS = torch.tensor([0, 2])
+ONE_HOT = F.one_hot(IDS, 3).float()
+
+
+def test_every_loss_has_a_function():
+    assert set(LOSS_FUNCTIONS) == set(LOSSES)
+
+
+def test_probability_losses_agree_with_logit_losses():
+    soft = LOSS_FUNCTIONS["categorical_crossentropy"](LOGITS.softmax(1), ONE_HOT)
+    torch.testing.assert_close(soft, F.cross_entropy(LOGITS, IDS))
+    hard = LOSS_FUNCTIONS["binary_crossentropy"](LOGITS.sigmoid(), ONE_HOT)
+    torch.testing.assert_close(
+        hard, F.binary_cross_entropy_with_logits(LOGITS, ONE_HOT), rtol=1e-5, atol=1e-6
+    )
+    divergence = LOSS_FUNCTIONS["kl_divergence"](LOGITS.softmax(1), ONE_HOT)
+    torch.testing.assert_close(divergence, soft, rtol=1e-4, atol=1e-4)
+
+
+def test_categorical_crossentropy_normalises_and_clips_as_keras():
+    loss = LOSS_FUNCTIONS["categorical_crossentropy"]
+    probabilities = LOGITS.softmax(1)
+    torch.testing.assert_close(loss(7 * probabilities, ONE_HOT), loss(probabilities, ONE_HOT))
+    sure = torch.tensor([[0.0, 1.0, 0.0]])
+    assert float(loss(sure, torch.tensor([[1.0, 0.0, 0.0]]))) == pytest.approx(-math.log(1e-7), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "outputs", "targets", "expected"),
+    [
+        ("mse", [[1.0, 2.0]], [[0.0, 4.0]], 2.5),
+        ("mae", [[1.0, 2.0]], [[0.0, 4.0]], 1.5),
+        ("mape", [[1.0, 2.0]], [[2.0, 4.0]], 50.0),
+        ("msle", [[math.e - 1]], [[0.0]], 1.0),
+        ("logcosh", [[1.0]], [[0.0]], math.log(math.cosh(1))),
+        ("huber", [[3.0, 0.5]], [[0.0, 0.0]], (2.5 + 0.125) / 2),
+        ("poisson", [[2.0]], [[3.0]], 2 - 3 * math.log(2)),
+        ("hinge", [[0.5, -2.0]], [[1.0, 1.0]], (0.5 + 3) / 2),
+        ("squared_hinge", [[0.5, -2.0]], [[1.0, 1.0]], (0.25 + 9) / 2),
+        ("categorical_hinge", [[0.2, 0.7, 0.1]], [[1.0, 0.0, 0.0]], 1.5),
+    ],
+)
+def test_values(name, outputs, targets, expected):
+    value = LOSS_FUNCTIONS[name](torch.tensor(outputs), torch.tensor(targets))
+    assert float(value) == pytest.approx(expected, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_stacked_programs_can_share_a_loss(name):
+    outputs = torch.stack([LOGITS, LOGITS.flip(0)]).softmax(2)
+    targets = IDS if name == "cross_entropy" else ONE_HOT
+    stacked = torch.func.vmap(LOSS_FUNCTIONS[name], in_dims=(0, None))(outputs, targets)
+    alone = torch.stack([LOSS_FUNCTIONS[name](one, targets) for one in outputs])
+    torch.testing.assert_close(stacked, alone)
+
+
+def test_encodings():
+    assert encode(IDS, "index", "cross_entropy", CLASSES).tolist() == [0, 2]
+    assert encode(IDS, "one_hot", "mse", CLASSES).tolist() == ONE_HOT.tolist()
+    assert encode(IDS, "value", "mse", CLASSES).tolist() == [[0.0], [2.0]]
+    assert encode(torch.tensor([0, 1]), "index", "hinge", CLASSES).tolist() == [[-1.0], [1.0]]
+
+
+@pytest.mark.parametrize(("labels", "loss"), [("one_hot", "mse"), ("value", "cross_entropy")])
+def test_encodings_that_do_not_exist_for_values(labels, loss):
+    with pytest.raises(CrashError, match="real values"):
+        encode(torch.zeros(3, 2), labels, loss, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("units", "labels", "loss", "task"),
+    [
+        ((1,), "one_hot", "binary_crossentropy", CLASSES),
+        ((3,), "index", "categorical_crossentropy", CLASSES),
+        ((3,), "value", "mse", CLASSES),
+        ((2,), "index", "cross_entropy", CLASSES),
+        ((1,), "value", "mse", VALUES),
+        ((3, 4), "index", "cross_entropy", CLASSES),
+    ],
+)
+def test_pairs_that_crash(units, labels, loss, task):
+    with pytest.raises(CrashError):
+        check_pair(units, labels, loss, task)
+
+
+@pytest.mark.parametrize(
+    ("units", "labels", "loss", "task"),
+    [
+        ((1,), "index", "mse", CLASSES),
+        ((1,), "index", "binary_crossentropy", CLASSES),
+        ((3,), "one_hot", "bce_with_logits", CLASSES),
+        ((5,), "index", "cross_entropy", CLASSES),
+        ((2,), "value", "huber", VALUES),
+        ((2,), "index", "mse", VALUES),
+    ],
+)
+def test_pairs_that_run(units, labels, loss, task):
+    check_pair(units, labels, loss, task)

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from netmend.env.program import (
+    INITIALISERS,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Recurrent,
+    Task,
+)
+from netmend.env.program.shapes import infer_shapes, layer_parameters
+from netmend.env.training.initialisers import SPREAD, initial_value
+from netmend.env.training.model import Network
+
+SEQUENCE = Task(dataset="x", kind="classification", input_shape=(3, 10), outputs=2)
+IMAGE = Task(dataset="x", kind="classification", input_shape=(2, 9, 7), outputs=2)
+
+
+def network(layers: tuple[Layer, ...], task: Task, seed: int = 0) -> Network:
+    def generator() -> torch.Generator:
+        return torch.Generator().manual_seed(seed)
+
+    return Network(layers, task, generator(), generator(), "cpu")
+
+
+@pytest.mark.parametrize("name", INITIALISERS)
+def test_initialisers_have_keras_spread(name):
+    generator = torch.Generator().manual_seed(0)
+    value = initial_value(name, (200, 300), (300, 200), generator)
+    fans = {"lecun": 1 / 300, "glorot": 2 / 500, "he": 2 / 300}
+    family = name.split("_")[0]
+    if name in ("zeros", "ones", "constant"):
+        assert value.unique().numel() == 1
+    elif family in fans:
+        assert float(value.std()) == pytest.approx(math.sqrt(fans[family]), rel=0.02)
+    elif name == "orthogonal":
+        torch.testing.assert_close(value @ value.T, torch.eye(200), atol=1e-4, rtol=0)
+    else:
+        expected = {"random_uniform": SPREAD / math.sqrt(3), "truncated_normal": SPREAD * 0.8796}
+        assert float(value.std()) == pytest.approx(expected.get(name, SPREAD), rel=0.02)
+    if "truncated" in name:
+        assert float(value.abs().max()) <= 2 * SPREAD * 1.0001
+
+
+LAYERS: list[tuple[Layer, Task]] = [
+    (Dense(units=4, activation="softmax"), SEQUENCE),
+    (Conv1d(filters=4, kernel=4, stride=3, padding="same"), SEQUENCE),
+    (Conv1d(filters=4, kernel=3, stride=2), SEQUENCE),
+    (Conv2d(filters=4, kernel=2, padding="same"), IMAGE),
+    (Conv2d(filters=4, kernel=5, stride=4, padding="same", bias=False), IMAGE),
+    (Recurrent(cell="gru", units=5, return_sequences=True), SEQUENCE),
+    (Recurrent(cell="lstm", units=5, bias=False), SEQUENCE),
+    (BatchNorm(), IMAGE),
+    (LayerNorm(), IMAGE),
+    (Flatten(), IMAGE),
+    (GlobalPool(reduce="max"), SEQUENCE),
+    (Dropout(rate=0.5), SEQUENCE),
+]
+
+
+@pytest.mark.parametrize(("layer", "task"), LAYERS)
+def test_shapes_and_sizes_are_as_foretold(layer, task):
+    net = network((layer,), task)
+    x = torch.randn(6, *task.input_shape)
+    expected = (6, *infer_shapes((layer,), task)[0])
+    assert net.train(x).shape == net.evaluate(x).shape == expected
+    assert net.parameters.values.numel() == layer_parameters(layer, task.input_shape, task)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_recurrent_cells_are_those_of_torch(cell):
+    net = network((Recurrent(cell=cell, units=5, bias_init="random_normal"),), SEQUENCE)
+    reference = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](3, 5, batch_first=True)
+    weights = net.parameters.weights[0]
+    names = {
+        "kernel": "weight_ih_l0",
+        "state_kernel": "weight_hh_l0",
+        "bias": "bias_ih_l0",
+        "state_bias": "bias_hh_l0",
+    }
+    reference.load_state_dict({names[name]: value.detach() for name, value in weights.items()})
+    x = torch.randn(4, 3, 10)
+    states, _ = reference(x.transpose(1, 2))
+    ours = net.train(x)
+    torch.testing.assert_close(ours, states[:, -1])
+    ours.square().sum().backward()
+    states[:, -1].square().sum().backward()
+    for name, weight in weights.items():
+        torch.testing.assert_close(weight.grad, getattr(reference, names[name]).grad, rtol=1e-4, atol=1e-5)
+
+
+def test_lstm_forget_gate_starts_open():
+    bias = network((Recurrent(cell="lstm", units=2),), SEQUENCE).parameters.weights[0]["state_bias"]
+    assert bias.tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+
+
+def test_same_padding_is_that_of_keras():
+    layer = Conv1d(filters=1, kernel=4, stride=1, padding="same", kernel_init="ones")
+    task = Task(dataset="x", kind="classification", input_shape=(1, 5), outputs=2)
+    assert network((layer,), task).evaluate(torch.arange(1.0, 6).reshape(1, 1, 5)).tolist() == [
+        [[6, 10, 14, 12, 9]]
+    ]
+
+
+def test_weights_share_one_vector():
+    net = network((Dense(units=2), Dense(units=2, trainable=False)), SEQUENCE)
+    net.parameters.values.zero_()
+    assert float(net.parameters.weights[0]["kernel"].detach().abs().sum()) == 0
+    assert net.parameters.trainable.numel() == 3 * 2 + 2
+
+
+def test_freezing_a_layer_changes_no_initial_weight():
+    free = network((Dense(units=2), Dense(units=2)), SEQUENCE)
+    frozen = network((Dense(units=2, trainable=False), Dense(units=2)), SEQUENCE)
+    for layer in (0, 1):
+        assert torch.equal(
+            free.parameters.weights[layer]["kernel"], frozen.parameters.weights[layer]["kernel"]
+        )
+
+
+def test_dropout_works_in_training_only():
+    net = network((Dropout(rate=0.5),), SEQUENCE)
+    x = torch.ones(50, 3, 10)
+    assert torch.equal(net.evaluate(x), x)
+    dropped = net.train(x)
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_batch_norm_learns_its_statistics():
+    net = network((BatchNorm(momentum=0.5),), SEQUENCE)
+    x = torch.randn(100, 3, 10) * 4 + 7
+    for _ in range(20):
+        trained = net.train(x).detach()
+    assert float(trained.mean()) == pytest.approx(0, abs=1e-3)
+    torch.testing.assert_close(net.evaluate(x).detach(), trained, rtol=1e-2, atol=1e-2)

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from netmend.env.errors import StoreError
+from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training import stored_trainer
+from netmend.env.training.store import TrialStore
+from netmend.env.training.stored_trainer import StoredTrainer, code_version, trial_key
+from netmend.env.training.symptoms import LayerSymptoms, Symptoms
+from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
+from netmend.env.training.trial_json import decode, encode
+
+PROGRAM = Program(
+    data=Data(dataset="iris"), layers=(Dense(units=3),), loss="cross_entropy", optimizer=Optimizer()
+)
+
+
+def request(seed: int = 0, holdout: bool = False) -> TrialRequest:
+    return TrialRequest(program=PROGRAM, budget=Budget(), seed=seed, holdout=holdout)
+
+
+def stored(path: Path, trainer: object) -> StoredTrainer:
+    return StoredTrainer(trainer, TrialStore(path), fingerprint=lambda name: "f" * 64)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "trials.sqlite"
+
+
+@pytest.fixture
+def recorder(fake_trainers: ModuleType) -> object:
+    return fake_trainers.Recorder()
+
+
+def test_json_keeps_every_bit() -> None:
+    layers = (LayerSymptoms(index=1, gradient=-3.0000000000000004), LayerSymptoms(index=2, dead=1 / 3))
+    trial = Trial(
+        status=Status.TIMEOUT,
+        message="über 20 s\n",
+        skill=0.1 + 0.2,
+        metric=None,
+        curves=Curves(train_loss=(1e-300, 1.7e308), validation_score=(1 / 3,)),
+        symptoms=Symptoms(vanishing_gradient=2 / 3, layers=layers),
+        work=1e-9,
+        seconds=12.5,
+    )
+    assert decode(encode(trial)) == trial
+    assert decode(encode(replace(trial, holdout=0.5))).holdout is None
+
+
+def test_trains_once_and_gives_equal_trials_ever_after(
+    path: Path, recorder, fake_trainers: ModuleType
+) -> None:
+    first = stored(path, recorder)
+    requests = [request(seed) for seed in (0, 4, 0, 2)]
+    expected = [fake_trainers.trial_of(r) for r in requests]
+    assert first.run(requests) == expected
+    assert [r.seed for r in recorder.asked] == [0, 4, 2]
+    assert (first.hits, first.misses) == (1, 3)
+    first.close()
+    first.close()
+    assert recorder.closed
+
+    second = stored(path, recorder)
+    assert second.run(requests) == expected
+    assert second.run(requests) == expected
+    assert (second.hits, second.misses, len(recorder.asked)) == (8, 0, 3)
+    second.close()
+
+
+def test_holdout_is_seen_by_those_who_ask_only(path: Path, recorder) -> None:
+    trainer = stored(path, recorder)
+    shut, opened = request(1), request(1, holdout=True)
+    assert trainer.run([shut])[0].holdout is None
+    assert [t.holdout is None for t in trainer.run([shut, opened, shut, opened])] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert recorder.asked == [shut, opened]
+    assert [t.holdout is None for t in trainer.run([opened, shut])] == [False, True]
+    both = [request(2), request(2, holdout=True)]
+    assert [t.holdout is None for t in trainer.run(both)] == [True, False]
+    assert recorder.asked[2:] == [both[1]]
+    trainer.close()
+    again = stored(path, recorder)
+    assert [t.holdout is None for t in again.run([*both, shut])] == [True, False, True]
+    assert again.misses == 0
+    again.close()
+    with sqlite3.connect(path) as file:
+        assert [row for (row,) in file.execute("SELECT trial FROM trials WHERE trial LIKE '%holdout%'")] == []
+    file.close()
+
+
+def test_a_trainer_that_gives_holdout_away_is_not_believed(path: Path) -> None:
+    class Generous:
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            return [Trial(status=Status.OK, skill=0.5, holdout=0.75) for _ in requests]
+
+        def close(self) -> None: ...
+
+    trainer = stored(path, Generous())
+    assert [trainer.run([request()])[0].holdout for _ in range(3)] == [None] * 3
+    assert trainer.run([request(holdout=True)])[0].holdout == 0.75
+    assert trainer.misses == 2
+    trainer.close()
+
+
+def test_a_failed_trial_answers_requests_with_holdout_too(path: Path) -> None:
+    class Failing:
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            return [Trial(status=Status.CRASHED, message="no") for _ in requests]
+
+        def close(self) -> None: ...
+
+    trainer = stored(path, Failing())
+    for _ in range(2):
+        assert trainer.run([request(holdout=True)])[0].status is Status.CRASHED
+    assert trainer.misses == 1
+    trainer.close()
+
+
+def test_everything_that_decides_a_trial_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = request()
+    keys = [trial_key(plain, "data", "cpu").digest, trial_key(plain, "other data", "cpu").digest]
+    keys.append(trial_key(plain, "data", "cuda").digest)
+    for other in (
+        request(1),
+        replace(plain, budget=Budget(samples=300)),
+        replace(plain, program=replace(PROGRAM, batch_size=64)),
+    ):
+        keys.append(trial_key(other, "data", "cpu").digest)
+    monkeypatch.setattr(stored_trainer, "code_version", lambda: "another")
+    keys.append(trial_key(plain, "data", "cpu").digest)
+    assert len(set(keys)) == 7
+    assert trial_key(request(holdout=True), "data", "cpu").digest == trial_key(plain, "data", "cpu").digest
+
+
+def test_code_version_follows_the_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder in ("program", "training", "data"):
+        (tmp_path / folder).mkdir()
+    source = tmp_path / "data" / "iris.py"
+    monkeypatch.setattr(stored_trainer, "__file__", str(tmp_path / "training" / "stored_trainer.py"))
+    versions = set()
+    for text in ("a = 1", "a = 2", "a = 1"):
+        source.write_text(text)
+        versions.add(code_version.__wrapped__())
+    assert len(versions) == 2
+
+
+def test_summary(path: Path, recorder) -> None:
+    trainer = stored(path, recorder)
+    trainer.run([request(seed) for seed in range(5)])
+    summary = trainer.store.summary()
+    assert (summary.trials, summary.programs, summary.work, summary.seconds) == (5, 1, 7.5, 1.25)
+    assert summary.statuses == {"diverged": 1, "ok": 4}
+    trainer.close()
+
+
+def test_results_before_an_interrupt_are_kept(path: Path, fake_trainers: ModuleType) -> None:
+    class Interrupted(fake_trainers.Recorder):
+        def stream(self, requests: Sequence[TrialRequest]) -> Iterator[tuple[int, Trial]]:
+            yield 2, fake_trainers.trial_of(requests[2])
+            raise KeyboardInterrupt
+
+    trainer = stored(path, Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run([request(seed) for seed in range(4)])
+    assert trainer.store.summary().trials == 1
+    trainer.close()
+    trainer = stored(path, fake_trainers.Recorder())
+    trainer.run([request(2)])
+    assert trainer.hits == 1
+    trainer.close()
+
+
+def test_full_disk(path: Path, recorder) -> None:
+    trainer = stored(path, recorder)
+    trainer.run([request(0)])
+    trainer.store._connection.execute("PRAGMA max_page_count = 8")
+    with pytest.raises(StoreError, match=r"trials\.sqlite cannot be written: the disk is full"):
+        trainer.run([request(seed) for seed in range(100)])
+    kept = trainer.store.summary().trials
+    assert 1 <= kept < 100
+    trainer.close()
+    again = stored(path, recorder)
+    again.run([request(seed) for seed in range(100)])
+    assert again.hits == kept
+    again.close()
+
+
+def test_locked(path: Path, recorder) -> None:
+    TrialStore(path).close()
+    store = TrialStore(path, wait=0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="is locked by another process"):
+        store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
+    other.close()
+    store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
+    store.close()
+
+
+def test_read_only(path: Path) -> None:
+    store = TrialStore(path)
+    store._connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreError, match="read-only"):
+        store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
+    store.close()
+
+
+def filled(path: Path, recorder) -> bytes:
+    trainer = stored(path, recorder)
+    trainer.run([request(seed) for seed in range(60)])
+    trainer.close()
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.99])
+def test_truncated_file(path: Path, recorder, part: float) -> None:
+    content = filled(path, recorder)
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(StoreError, match=r"is damaged.*; move it away"):
+        stored(path, recorder).run([request(seed) for seed in range(60)])
+
+
+def test_foreign_and_unreadable_files(path: Path, recorder, tmp_path: Path) -> None:
+    filled(path, recorder)
+    with sqlite3.connect(path) as file:
+        file.execute("UPDATE trials SET trial = '{}' WHERE seed = 7")
+    with pytest.raises(StoreError, match="is damaged: trial"):
+        stored(path, recorder).run([request(7)])
+    file.execute("PRAGMA user_version = 99")
+    file.close()
+    with pytest.raises(StoreError, match="made by a newer netmend"):
+        TrialStore(path)
+    table = tmp_path / "results.csv"
+    table.write_text("seed,skill\n" * 1000)
+    with pytest.raises(StoreError, match="is no store of trials"):
+        TrialStore(table)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as file:
+        file.execute("CREATE TABLE songs (name TEXT)")
+    file.close()
+    with pytest.raises(StoreError, match="another program's"):
+        TrialStore(other)
+
+
+@pytest.mark.parametrize("place", ["", "file/trials.sqlite"])
+def test_places_where_no_file_can_be(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match="cannot be opened"):
+        TrialStore(tmp_path / place)
+
+
+def test_threads_share_one_store(path: Path, fake_trainers: ModuleType) -> None:
+    trainer = stored(path, fake_trainers.Recorder())
+    failures: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for seed in range(first, first + 40):
+                assert trainer.run([request(seed)]) == [fake_trainers.trial_of(request(seed))]
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(10 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert trainer.store.summary().trials == 70
+    trainer.close()
+
+
+WRITER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from fake_trainers import Recorder
+from test_store import request, stored
+first, count = int(sys.argv[3]), int(sys.argv[4])
+trainer = stored(Path(sys.argv[1]), Recorder())
+for seed in range(first, first + count):
+    trainer.run([request(seed)])
+    print(seed, flush=True)
+"""
+
+
+def writer(path: Path, first: int, count: int) -> subprocess.Popen[str]:
+    arguments = [sys.executable, "-c", WRITER, str(path), str(Path(__file__).parent), str(first), str(count)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
+
+
+def test_processes_that_write_at_once_and_one_that_is_killed(path: Path) -> None:
+    writers = [writer(path, first, 300) for first in (0, 150)]
+    victim = writer(path, 10_000, 100_000)
+    assert victim.stdout is not None
+    for _ in range(50):
+        victim.stdout.readline()
+    victim.send_signal(signal.SIGKILL)
+    finished = 50 + len(victim.communicate()[0].splitlines())
+    for process in writers:
+        process.communicate()
+        assert process.returncode == 0
+    with sqlite3.connect(path) as file:
+        seeds = {seed for (seed,) in file.execute("SELECT seed FROM trials")}
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    file.close()
+    assert seeds >= {*range(450), *range(10_000, 10_000 + finished)}

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+import pytest
+
+from netmend.env.program import (
+    Activation,
+    BatchNorm,
+    Data,
+    Dense,
+    Optimizer,
+    Prep,
+    Program,
+)
+from netmend.env.training.measure import reading_point
+from netmend.env.training.rules import increasing_loss, oscillation, slow_convergence, turned_bad
+from netmend.env.training.symptoms import FINDINGS, Symptoms, explain
+from netmend.env.training.trial import Curves
+
+Change = Callable[[Program], Program]
+
+
+def hidden(**changes: object) -> Change:
+    return lambda p: replace(
+        p, layers=(*(replace(layer, **changes) for layer in p.layers[:-1]), p.layers[-1])
+    )
+
+
+def deep(count: int, **changes: object) -> Change:
+    return lambda p: replace(p, layers=(*(Dense(units=16, **changes) for _ in range(count)), p.layers[-1]))
+
+
+def output(**changes: object) -> Change:
+    return lambda p: replace(p, layers=(*p.layers[:-1], replace(p.layers[-1], **changes)))
+
+
+def optimizer(kind: str, lr: float) -> Change:
+    return lambda p: replace(p, optimizer=Optimizer(kind=kind, lr=lr))
+
+
+def prep(*steps: Prep, labels: str = "index") -> Change:
+    return lambda p: replace(p, data=Data(dataset=p.data.dataset, prep=steps, labels=labels))
+
+
+def both(*changes: Change) -> Change:
+    def change(program: Program) -> Program:
+        for one in changes:
+            program = one(program)
+        return program
+
+    return change
+
+
+def few_epochs(program: Program) -> Program:
+    return replace(program, epochs=3)
+
+
+PROVOKED: dict[str, Change] = {
+    "vanishing_gradient": deep(9, activation="sigmoid"),
+    "exploding_gradient": deep(6, activation="linear", kernel_init="ones"),
+    "dying_relu": hidden(kernel_init="zeros"),
+    "oscillation": both(optimizer("adam", 1.0), lambda p: replace(p, epochs=16, batch_size=200)),
+    "slow_convergence": optimizer("sgd", 1e-6),
+    "not_converged": optimizer("sgd", 1e-6),
+    "underfitting": optimizer("sgd", 1e-6),
+    "increasing_loss": both(optimizer("adam", 20.0), hidden(activation="linear")),
+    "collapsed_predictions": both(hidden(kernel_init="zeros"), optimizer("sgd", 1e-6)),
+    "large_weights": optimizer("adam", 5.0),
+    "unchanged_weights": hidden(trainable=False),
+    "saturation": both(hidden(activation="tanh"), prep(Prep(kind="scale", factor=100.0))),
+    "dead_units": both(prep(Prep(kind="shift", factor=-50.0)), optimizer("sgd", 1.0)),
+    "abnormal_activations": prep(Prep(kind="scale", factor=1000.0)),
+    "unscaled_inputs": prep(Prep(kind="scale", factor=1000.0)),
+    "output_mismatch": output(activation="softmax"),
+    "loss_mismatch": both(lambda p: replace(p, loss="mse"), prep(labels="one_hot")),
+}
+
+
+@pytest.mark.parametrize("name", PROVOKED)
+def test_a_symptom_shows_in_a_program_made_for_it_and_not_in_a_good_one(run, good, name):
+    good = replace(good, data=Data(dataset="table", prep=(Prep(kind="standardize"),)))
+    least = FINDINGS[name][0] if name in FINDINGS else 1.0
+    assert abs(getattr(run(PROVOKED[name](good)).symptoms, name)) >= least
+    assert abs(getattr(run(good).symptoms, name)) < least
+
+
+def test_a_good_program_has_nothing_to_say(run, good, regression):
+    standard = Prep(kind="standardize")
+    assert explain(run(replace(good, data=Data(dataset="table", prep=(standard,)))).symptoms) == []
+    data = Data(dataset="values", labels="value", prep=(standard, Prep(kind="standardize_target")))
+    assert explain(run(replace(regression, data=data)).symptoms) == []
+
+
+def test_overfitting(run, good):
+    noisy = replace(
+        good,
+        data=Data(dataset="tokens", prep=(Prep(kind="standardize"),)),
+        layers=(Dense(units=256, activation="relu"), Dense(units=256, activation="relu"), Dense(units=3)),
+        epochs=16,
+    )
+    symptoms = run(noisy).symptoms
+    assert symptoms.overfitting > 0.2
+    assert symptoms.turned_bad > 0.3
+
+
+def test_scales_of_a_regression(run, regression):
+    scaled = prep(Prep(kind="scale_target", factor=1e4), labels="value")(regression)
+    assert run(scaled).symptoms.unscaled_targets > 3
+    standard = prep(Prep(kind="standardize_target"), Prep(kind="standardize"), labels="value")(regression)
+    symptoms = run(standard).symptoms
+    assert (symptoms.unscaled_targets, symptoms.unscaled_inputs) == (0, 0)
+    assert symptoms.input_spread < 0.1
+    assert symptoms.collapsed_predictions < 0.5
+    assert (
+        run(optimizer("sgd", 1e-9)(hidden(kernel_init="zeros")(standard))).symptoms.collapsed_predictions == 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "labels", "wrong"),
+    [
+        ("cross_entropy", "linear", "index", 0),
+        ("cross_entropy", "relu", "index", 1),
+        ("categorical_crossentropy", "softmax", "one_hot", 0),
+        ("categorical_crossentropy", "linear", "one_hot", 1),
+        ("categorical_crossentropy", "tanh", "one_hot", 1),
+        ("mse", "sigmoid", "one_hot", 0),
+        ("squared_hinge", "tanh", "one_hot", 0),
+        ("squared_hinge", "sigmoid", "one_hot", 1),
+    ],
+)
+def test_output_against_loss(run, good, loss, activation, labels, wrong):
+    program = replace(
+        output(activation=activation)(good), loss=loss, data=Data(dataset="table", labels=labels)
+    )
+    assert run(few_epochs(program)).symptoms.output_mismatch == wrong
+
+
+def test_output_against_targets(run, regression):
+    assert run(output(activation="tanh")(few_epochs(regression))).symptoms.output_mismatch == 1
+    assert run(few_epochs(regression)).symptoms.output_mismatch == 0
+
+
+def test_one_unit(run, good):
+    program = replace(good, data=Data(dataset="two"), loss="binary_crossentropy")
+    right = run(output(units=1, activation="sigmoid")(program)).symptoms
+    assert (right.output_mismatch, right.loss_mismatch) == (0, 0)
+    softmax = output(units=1, activation="softmax")(program)
+    assert run(softmax).symptoms.output_mismatch == 1
+    assert run(replace(softmax, loss="categorical_crossentropy")).symptoms.loss_mismatch == 1
+
+
+def test_a_crash_still_tells_the_mismatch(run, good):
+    crashed = run(replace(good, loss="categorical_crossentropy")).symptoms
+    assert crashed.output_mismatch == 1
+    assert crashed.layers == ()
+
+
+def test_layers_are_read_behind_their_activation(run, good):
+    layers = (Dense(units=16), BatchNorm(), Activation(function="relu"), Dense(units=3))
+    program = replace(good, layers=layers)
+    assert reading_point(program, 0) == (2, "relu")
+    assert reading_point(program, 3) == (3, "linear")
+    assert [layer.index for layer in run(program).symptoms.layers] == [0, 3]
+
+
+def test_rules_on_curves():
+    assert oscillation([0.1, 0.5, 0.1, 0.5, 0.1]) == pytest.approx(2 / 5)
+    assert oscillation([0.1, 0.2, 0.3, 0.4, 0.5]) == 0
+    assert increasing_loss([1.0, 2.0, 3.0, 1.0, 0.5]) == 0.5
+    flat = Curves(train_score=(0.1, 0.105, 0.11), validation_score=(0.1, 0.1, 0.1))
+    assert slow_convergence(flat) == 1
+    assert slow_convergence(replace(flat, validation_score=(0.1, 0.3, 0.3))) == 0
+    bad = Curves(train_loss=(3.0, 2.0, 1.0), validation_loss=(3.0, 3.1, 3.0))
+    assert turned_bad(bad) == 0.5
+
+
+def test_findings_are_about_symptoms():
+    assert set(FINDINGS) <= {field.name for field in fields(Symptoms)}
+    assert explain(Symptoms()) == []
+    assert explain(Symptoms(non_finite=1.0)) == ["the loss or a weight became NaN or infinite (non_finite 1)"]

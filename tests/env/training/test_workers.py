@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
+from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.store import TrialStore
+from netmend.env.training.stored_trainer import StoredTrainer, StreamingTrainer
+from netmend.env.training.trial import Budget, Status, TrialRequest
+from netmend.env.training.workers import WorkerTrainer
+
+PROGRAM = Program(
+    data=Data(dataset="iris"), layers=(Dense(units=3),), loss="cross_entropy", optimizer=Optimizer()
+)
+
+
+def request(seed: int = 0, seconds: float = 20.0, holdout: bool = False) -> TrialRequest:
+    return TrialRequest(program=PROGRAM, budget=Budget(seconds=seconds), seed=seed, holdout=holdout)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def trainer(fake_trainers: ModuleType, folder: Path) -> Iterator[WorkerTrainer]:
+    trainer = WorkerTrainer(2, factory=partial(fake_trainers.Troublemaker, folder), grace=0.1)
+    yield trainer
+    trainer.close()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def wait_for_end(pids: list[int]) -> list[int]:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(map(alive, pids)):
+        time.sleep(0.02)
+    return [pid for pid in pids if alive(pid)]
+
+
+def test_trials_in_order_from_two_workers(
+    trainer: WorkerTrainer, fake_trainers: ModuleType, folder: Path
+) -> None:
+    requests = [request(fake_trainers.SLOW), *(request(seed, holdout=seed == 3) for seed in range(30))]
+    assert trainer.run(requests) == [fake_trainers.trial_of(r) for r in requests]
+    assert trainer.run([]) == []
+    assert len(list(folder.glob("*.pid"))) == 2
+    assert str(os.getpid()) not in {file.stem for file in folder.glob("*.pid")}
+
+
+def test_results_come_as_they_end(trainer: WorkerTrainer, fake_trainers: ModuleType) -> None:
+    assert isinstance(trainer, StreamingTrainer)
+    positions = [position for position, _ in trainer.stream([request(fake_trainers.SLOW), *[request()] * 3])]
+    assert sorted(positions) == [0, 1, 2, 3]
+    assert positions[-1] == 0
+
+
+def test_only_the_request_is_lost_over_which_workers_die(
+    trainer: WorkerTrainer, fake_trainers: ModuleType
+) -> None:
+    seeds = [
+        1, fake_trainers.EXIT, 2, fake_trainers.HANG, 3, fake_trainers.KILL, 4, fake_trainers.KILL_ONCE, 5,
+    ]  # fmt: skip
+    requests = [request(seed, seconds=0.4) for seed in seeds]
+    trials = dict(zip(seeds, trainer.run(requests), strict=True))
+    for seed in (1, 2, 3, 4, 5, fake_trainers.KILL_ONCE):
+        assert trials[seed] == fake_trainers.trial_of(request(seed))
+    died, killed, hung = (trials[getattr(fake_trainers, name)] for name in ("EXIT", "KILL", "HANG"))
+    assert (died.status, died.message) == (Status.CRASHED, "its worker process died (exit code 3)")
+    assert killed.status is Status.OUT_OF_MEMORY
+    assert "memory" in killed.message
+    assert hung.status is Status.TIMEOUT
+    assert "0.5 s" in hung.message
+
+
+def test_an_idle_worker_that_died_is_replaced(
+    trainer: WorkerTrainer, fake_trainers: ModuleType, folder: Path
+) -> None:
+    trainer.run([request(), request()])
+    for file in folder.glob("*.pid"):
+        if alive(int(file.stem)):
+            os.kill(int(file.stem), signal.SIGTERM)
+    assert trainer.run([request(7), request(8)]) == [fake_trainers.trial_of(request(s)) for s in (7, 8)]
+
+
+def test_a_bad_call_is_raised_as_it_would_be_without_workers(
+    trainer: WorkerTrainer, fake_trainers: ModuleType
+) -> None:
+    with pytest.raises(UnknownNameError, match="unknown dataset 'iriss'; did you mean 'iris'") as caught:
+        trainer.run([request(), request(fake_trainers.BAD_CALL)])
+    assert "in a worker process" in caught.value.__notes__[0]
+    assert trainer.run([request(6)]) == [fake_trainers.trial_of(request(6))]
+
+
+def test_close_leaves_no_worker_and_can_be_repeated(trainer: WorkerTrainer, folder: Path) -> None:
+    trainer.run([request()])
+    trainer.close()
+    trainer.close()
+    assert wait_for_end([int(file.stem) for file in folder.glob("*.pid")]) == []
+    assert trainer.run([request(holdout=True)])[0].holdout is not None
+
+
+def test_giving_up_half_way_stops_the_workers(
+    trainer: WorkerTrainer, fake_trainers: ModuleType, folder: Path
+) -> None:
+    results = trainer.stream([request(), request(fake_trainers.HANG)])
+    assert next(results)[0] == 0
+    results.close()
+    assert wait_for_end([int(file.stem) for file in folder.glob("*.pid")]) == []
+
+
+def test_a_factory_that_fails(fake_trainers: ModuleType) -> None:
+    trainer = WorkerTrainer(1, factory=fake_trainers.broken_factory)
+    with pytest.raises(ImportError, match="no such trainer"):
+        trainer.run([request()])
+    trainer.close()
+
+
+def test_a_worker_that_dies_at_its_start(fake_trainers: ModuleType) -> None:
+    trainer = WorkerTrainer(1, factory=partial(os._exit, 5))  # type: ignore[arg-type]
+    with pytest.raises(WorkerError, match=r"exit code 5.*__name__"):
+        trainer.run([request()])
+    trainer.close()
+
+
+def test_the_real_trainer_gives_equal_trials_in_a_worker() -> None:
+    program = replace(PROGRAM, data=Data(dataset="moons"), layers=(Dense(units=2),))
+    requests = [TrialRequest(program=program, budget=Budget(), seed=seed, holdout=True) for seed in (0, 1)]
+    alone, worker = build_trainer(), build_trainer(workers=1)
+    expected = [replace(trial, seconds=0.0) for trial in alone.run(requests)]
+    assert [replace(trial, seconds=0.0) for trial in worker.run(requests)] == expected
+    assert expected[0].status is Status.OK
+    alone.close()
+    worker.close()
+
+
+INTERRUPTED = """
+import sys
+from functools import partial
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from netmend.env.training.store import TrialStore
+from netmend.env.training.store import TrialStore
+from netmend.env.training.stored_trainer import StoredTrainer
+from netmend.env.training.workers import WorkerTrainer
+from fake_trainers import HANG, Troublemaker
+from test_workers import request
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    inner = WorkerTrainer(2, factory=partial(Troublemaker, folder))
+    trainer = StoredTrainer(inner, TrialStore(folder / "trials.sqlite"), fingerprint=str)
+    try:
+        trainer.run([request(seed) for seed in (0, 1, 2, 3, 4, HANG)])
+    except KeyboardInterrupt:
+        sys.exit(130)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupt_keeps_what_is_done_and_leaves_no_worker(tmp_path: Path, how: signal.Signals) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(INTERRUPTED)
+    arguments = [sys.executable, str(script), str(tmp_path), str(Path(__file__).parent)]
+    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while count_stored(tmp_path) < 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    before = time.monotonic()
+    # A terminal sends Ctrl-C to the whole group, a kill hits one process.
+    os.killpg(process.pid, how) if how is signal.SIGINT else process.kill()
+    _, complaint = process.communicate(timeout=20)
+    assert time.monotonic() - before < 3
+    assert wait_for_end([int(file.stem) for file in tmp_path.glob("*.pid")]) == []
+    if how is signal.SIGINT:
+        assert (process.returncode, complaint) == (130, "")
+    assert count_stored(tmp_path) == 5
+
+
+def count_stored(folder: Path) -> int:
+    store = TrialStore(folder / "trials.sqlite")
+    trials = store.summary().trials
+    store.close()
+    return trials
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"workers": -1}, "workers must be 0"),
+        ({"device": "warp"}, "device 'warp' can't be used here"),
+        ({"device": "cuda:99"}, "device 'cuda:99' can't be used here"),
+    ],
+)
+def test_build_trainer_refuses(arguments: dict[str, object], message: str) -> None:
+    with pytest.raises(NetmendError, match=message):
+        build_trainer(**arguments)  # type: ignore[arg-type]
+
+
+def test_build_trainer_composes(tmp_path: Path) -> None:
+    assert isinstance(build_trainer(workers=2), WorkerTrainer)
+    trainer = build_trainer(workers=2, store=tmp_path / "trials.sqlite")
+    assert isinstance(trainer, StoredTrainer)
+    trainer.close()
+    with pytest.raises(StoreError):
+        build_trainer(store=tmp_path)
+    with pytest.raises(WorkerError, match="at least 1"):
+        WorkerTrainer(0)
