@@ -1,0 +1,96 @@
+"""What a repair action is, and where in a program it acts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from netmend.env.program import (
+    Activation,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
+    Dropout,
+    Layer,
+    LayerNorm,
+    Program,
+    Recurrent,
+    Task,
+)
+from netmend.env.program.sites import MAX_SITES, hidden_layers, output_layer, weighted_layers
+
+Edit: TypeAlias = Callable[[Program, Task], Program]
+
+LAYER_SITES: tuple[str, ...] = tuple(f"layer{n}" for n in range(1, MAX_SITES + 1))
+"""The first hidden layers with a kernel, counted from the input."""
+
+SITES: tuple[str, ...] = ("program", "inputs", "targets", "hidden", "all", "output", *LAYER_SITES)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RepairAction:
+    """One concrete edit; two actions are equal only if they are the same object, which keeps look-ups fast.
+
+    Attributes:
+        pattern: fix pattern of the ICSE 2020 study, the name of the module that defines the action.
+        edit: what is done, ``[a-z0-9_.]+``.
+        site: where, one of ``SITES``.
+        description: what it does, one sentence without a full stop.
+        apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
+    """
+
+    pattern: str
+    edit: str
+    site: str
+    description: str
+    apply: Edit
+
+    @property
+    def name(self) -> str:
+        """``pattern/edit@site``: the id that policies, patches and configurations use."""
+        return f"{self.pattern}/{self.edit}@{self.site}"
+
+
+def site_layers(program: Program, site: str) -> tuple[int, ...]:
+    """Positions in ``program.layers`` of the layers with a kernel that a site stands for, often none."""
+    if site == "all":
+        return weighted_layers(program)
+    if site == "hidden":
+        return hidden_layers(program)
+    if site == "output":
+        output = output_layer(program)
+        return () if output is None else (output,)
+    number = LAYER_SITES.index(site)
+    return hidden_layers(program)[number : number + 1]
+
+
+def change_layers(program: Program, site: str, change: Callable[[Layer], Layer]) -> Program:
+    """The program with every layer of the site changed."""
+    chosen = frozenset(site_layers(program, site))
+    layers = tuple(change(layer) if i in chosen else layer for i, layer in enumerate(program.layers))
+    return replace(program, layers=layers)
+
+
+def followers(program: Program, index: int) -> range:
+    """Positions behind the layer at ``index`` up to the next layer with a kernel, or to the end."""
+    later = [i for i in weighted_layers(program) if i > index]
+    return range(index + 1, later[0] if later else len(program.layers))
+
+
+def block_end(program: Program, index: int) -> int:
+    """Position just behind a layer and the activation, normalisation and dropout layers that belong to it."""
+    end = index + 1
+    while end < len(program.layers) and isinstance(
+        program.layers[end], Activation | BatchNorm | LayerNorm | Dropout
+    ):
+        end += 1
+    return end
+
+
+def with_width(layer: Layer, units: int) -> Layer:
+    """The layer with this many units or filters; unchanged where it has neither."""
+    if isinstance(layer, Conv1d | Conv2d):
+        return replace(layer, filters=units)
+    return replace(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer

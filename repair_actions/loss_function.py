@@ -1,0 +1,65 @@
+"""Loss function: replace the loss, with the label encoding that it needs. The output activation stays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from netmend.env.program import LabelEncoding, LossName, Program, Task
+from netmend.env.program.sites import output_layer, width
+from netmend.repair_actions.action import RepairAction
+
+_CLASSES: tuple[LossName, ...] = ("categorical_crossentropy", "cross_entropy")
+_TWO_CLASSES: tuple[LossName, ...] = ("binary_crossentropy", "bce_with_logits")
+_VALUES: tuple[LossName, ...] = ("mse", "mae", "huber")
+
+_DESCRIPTIONS: dict[LossName, str] = {
+    "categorical_crossentropy": "cross-entropy on the probabilities of a softmax, one-hot labels",
+    "cross_entropy": "cross-entropy on logits, as in PyTorch, class ids as labels",
+    "binary_crossentropy": "binary cross-entropy on the probability of a sigmoid, for two classes",
+    "bce_with_logits": "binary cross-entropy on logits, as in PyTorch, for two classes",
+    "mse": "mean squared error, for real targets",
+    "mae": "mean absolute error, for real targets",
+    "huber": "Huber loss, for real targets",
+}
+
+
+def suits(loss: LossName, program: Program, task: Task) -> bool:
+    """Whether an engineer would train this task with this loss on as many outputs as the program has."""
+    if task.kind == "regression":
+        return loss in _VALUES
+    if loss in _CLASSES:
+        return _outputs(program) > 1
+    return loss in _TWO_CLASSES and task.outputs == 2
+
+
+def labels_for(loss: LossName, program: Program) -> LabelEncoding:
+    """Label encoding that the loss needs on this program's output."""
+    if loss in _VALUES:
+        return "value"
+    several = loss in _TWO_CLASSES and _outputs(program) > 1
+    return "one_hot" if several or loss == "categorical_crossentropy" else "index"
+
+
+def _outputs(program: Program) -> int:
+    output = output_layer(program)
+    return 0 if output is None else width(program.layers[output])
+
+
+def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
+    if not suits(loss, program, task):
+        return program
+    data = replace(program.data, labels=labels_for(loss, program))
+    return replace(program, loss=loss, data=data)
+
+
+ACTIONS: tuple[RepairAction, ...] = tuple(
+    RepairAction(
+        pattern="loss_function",
+        edit=loss,
+        site="program",
+        description=description,
+        apply=partial(_set_loss, loss=loss),
+    )
+    for loss, description in _DESCRIPTIONS.items()
+)

@@ -1,0 +1,74 @@
+"""Optimizer: another one, its learning rate, momentum and weight decay, and gradient clipping."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from netmend.env.program import DEFAULT_LR, Clip, Optimizer, OptimizerName, Program, Task
+from netmend.repair_actions.action import Edit, RepairAction
+
+_KINDS: tuple[OptimizerName, ...] = ("adam", "nadam", "rmsprop", "sgd", "adagrad", "adadelta")
+_RATES = ("0.001", "0.01", "0.1")
+
+
+def _set_kind(program: Program, _task: Task, *, kind: OptimizerName) -> Program:
+    return replace(program, optimizer=Optimizer(kind=kind, lr=DEFAULT_LR[kind]))
+
+
+def _set_rate(program: Program, _task: Task, *, lr: float) -> Program:
+    return replace(program, optimizer=replace(program.optimizer, lr=lr))
+
+
+def _scale_rate(program: Program, _task: Task, *, factor: float) -> Program:
+    # Rounded, so that ten times and a tenth of it give the first program again, with the same digest.
+    lr = float(f"{program.optimizer.lr * factor:.6g}")
+    return replace(program, optimizer=replace(program.optimizer, lr=lr))
+
+
+def _add_momentum(program: Program, _task: Task) -> Program:
+    if program.optimizer.kind not in ("sgd", "rmsprop"):
+        return program
+    return replace(program, optimizer=replace(program.optimizer, momentum=0.9))
+
+
+def _remove_momentum(program: Program, _task: Task) -> Program:
+    if program.optimizer.kind not in ("sgd", "rmsprop"):
+        return program
+    return replace(program, optimizer=replace(program.optimizer, momentum=0.0, nesterov=False))
+
+
+def _remove_weight_decay(program: Program, _task: Task) -> Program:
+    return replace(program, optimizer=replace(program.optimizer, weight_decay=0.0))
+
+
+def _set_clip(program: Program, _task: Task, *, clip: Clip | None) -> Program:
+    return replace(program, clip=clip)
+
+
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="optimizer", edit=edit, site="program", description=description, apply=apply)
+
+
+ACTIONS: tuple[RepairAction, ...] = (
+    *(
+        _action(
+            kind,
+            f"{kind} with its default parameters, learning rate {DEFAULT_LR[kind]:g}",
+            partial(_set_kind, kind=kind),
+        )
+        for kind in _KINDS
+    ),
+    *(_action(f"lr_{lr}", f"learning rate {lr}", partial(_set_rate, lr=float(lr))) for lr in _RATES),
+    _action("lr_x10", "learning rate times 10", partial(_scale_rate, factor=10.0)),
+    _action("lr_div10", "learning rate divided by 10", partial(_scale_rate, factor=0.1)),
+    _action("momentum_0.9", "momentum 0.9, for sgd and rmsprop", _add_momentum),
+    _action("remove_momentum", "no momentum, for sgd and rmsprop", _remove_momentum),
+    _action("remove_weight_decay", "no weight decay", _remove_weight_decay),
+    _action(
+        "clip_norm_1",
+        "gradient clipped to norm 1",
+        partial(_set_clip, clip=Clip(kind="norm", limit=1.0)),
+    ),
+    _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None)),
+)

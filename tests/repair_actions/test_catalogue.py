@@ -1,0 +1,116 @@
+"""Selection, legality and the documentation of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netmend.env.errors import UnknownNameError
+from netmend.env.program import Dense, Flatten, Program, Task
+from netmend.env.program.checks import check
+from netmend.repair_actions import CATALOGUE, RepairAction, edited, select, successors
+from netmend.repair_actions.catalogue import _collect
+
+Corpus = dict[str, tuple[Program, Task]]
+DOCUMENT = Path(__file__).parents[2] / "docs" / "actions.md"
+ALL = select(["*"])
+
+
+def action_of(program: Program) -> RepairAction:
+    return RepairAction(
+        pattern="test", edit="set", site="program", description="test", apply=lambda *_: program
+    )
+
+
+def test_there_are_at_least_sixty_actions_and_their_order_is_that_of_the_patterns() -> None:
+    patterns = [action.pattern for action in CATALOGUE.values()]
+    assert len(CATALOGUE) >= 60
+    assert list(dict.fromkeys(patterns)) == [
+        "loss_function",
+        "activation",
+        "optimizer",
+        "iterations",
+        "add_layer",
+        "layer_dimension",
+        "data_wrangling",
+        "neural_connection",
+        "change_neural_architecture",
+    ]
+    assert patterns == sorted(patterns, key=list(dict.fromkeys(patterns)).index)
+
+
+def test_selects_names_and_globs_once_each_in_the_order_of_the_catalogue() -> None:
+    chosen = select(["activation/*@output", "loss_function/mse@program", "activation/linear@output"])
+    assert [action.name for action in chosen] == [
+        "loss_function/mse@program",
+        "activation/linear@output",
+        "activation/sigmoid@output",
+        "activation/softmax@output",
+    ]
+    assert tuple(CATALOGUE.values()) == ALL
+
+
+@pytest.mark.parametrize("name", ["optimizer/adan@program", "no_such_pattern/*"])
+def test_an_unknown_name_or_glob_is_an_error(name: str) -> None:
+    with pytest.raises(UnknownNameError, match="unknown repair action") as error:
+        select(["*", name])
+    assert name in str(error.value)
+
+
+def test_a_near_miss_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="optimizer/adam@program"):
+        select(["optimizer/adan@program"])
+
+
+def test_two_actions_of_one_name_are_an_error() -> None:
+    with pytest.raises(ValueError, match="loss_function/mse@program"):
+        _collect([*CATALOGUE.values(), CATALOGUE["loss_function/mse@program"]])
+
+
+def test_an_edit_that_changes_nothing_is_not_legal(corpus: Corpus) -> None:
+    program, task = corpus["mlp"]
+    assert edited(action_of(program), program, task) is None
+    assert edited(action_of(replace(program)), program, task) is None
+
+
+def test_an_edit_that_makes_a_valid_program_invalid_is_not_legal(corpus: Corpus) -> None:
+    program, task = corpus["mlp"]
+    endless = replace(program, epochs=800)
+    assert edited(CATALOGUE["iterations/epochs_x2@program"], endless, task) is None
+    wide = replace(program, layers=(Dense(units=2048), Dense(units=10)))
+    assert edited(CATALOGUE["layer_dimension/units_x2@hidden"], wide, task) is not None
+    assert edited(CATALOGUE["layer_dimension/units_x4@hidden"], wide, task) is None
+
+
+def test_an_edit_after_which_the_layers_do_not_fit_is_not_legal(corpus: Corpus) -> None:
+    program, task = corpus["image"]
+    flat_first = replace(program, layers=(Flatten(), *program.layers))
+    assert edited(action_of(flat_first), program, task) is None
+
+
+def test_an_invalid_program_can_still_be_edited(corpus: Corpus) -> None:
+    program, task = corpus["mlp"]
+    broken = replace(program, batch_size=0)
+    assert edited(CATALOGUE["optimizer/sgd@program"], broken, task) is not None
+    repaired = edited(CATALOGUE["iterations/batch_32@program"], broken, task)
+    assert repaired is not None
+    assert check(repaired, task) == []
+
+
+def test_successors_are_the_edited_programs_in_the_order_asked_for(corpus: Corpus) -> None:
+    backwards = ALL[::-1]
+    for program, task in corpus.values():
+        expected = tuple(edited(action, program, task) for action in backwards)
+        assert successors(backwards, program, task) == expected
+        assert successors(backwards, program, task) is successors(backwards, replace(program), task)
+
+
+def test_the_documentation_lists_exactly_the_catalogue() -> None:
+    rows = [
+        f"| {action.pattern} | `{action.edit}` | {action.site} | {action.description} |"
+        for action in CATALOGUE.values()
+    ]
+    listed = [line for line in DOCUMENT.read_text(encoding="utf-8").splitlines() if line.count("|") == 5]
+    assert listed[2:] == rows
