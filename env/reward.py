@@ -1,0 +1,32 @@
+"""From skill to reward, and the rules of one repair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from netmend.env.training.trial import Budget
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What one repair may spend and what it earns.
+
+    Attributes:
+        trials: most trials of one repair; the trial of the faulty program itself is free.
+        budget: of each trial.
+        price: what a trial costs, in skill.
+        tolerance: an edit is taken back when its trial's skill is this much below the best so far.
+    """
+
+    trials: int = 5
+    budget: Budget = field(default_factory=Budget)
+    price: float = 0.02
+    tolerance: float = 0.05
+
+    def reward(self, skill: float, best: float) -> float:
+        """Skill gained over the best so far (0 if none) less the price of the trial.
+
+        Over an episode the rewards add up to the validation gain of the repair less what it cost, so that
+        going back and forth, or trying the same thing twice, earns nothing.
+        """
+        return max(0.0, skill - best) - self.price

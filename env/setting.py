@@ -1,0 +1,71 @@
+"""What episodes are drawn from: bugs, actions, rules and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from netmend.env.bugs import load_suite
+from netmend.env.bugs.bug import Bug, Split, Suite
+from netmend.env.data import load_dataset
+from netmend.env.episode import Episode
+from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.reward import Rules
+from netmend.repair_actions import RepairAction, select
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What episodes are drawn from.
+
+    Attributes:
+        bugs: drawn from uniformly.
+        actions: the repair actions, in the order of their numbers.
+        rules: of every repair.
+        seeds: each episode draws its trials' seed from ``range(seeds)``.
+    """
+
+    bugs: tuple[Bug, ...]
+    actions: tuple[RepairAction, ...]
+    rules: Rules
+    seeds: int = 1
+
+    def draw(self, rng: np.random.Generator, bug_id: str | None = None) -> Episode:
+        """A new episode: of the bug with that id, or of one drawn by ``rng``."""
+        bug = self.bugs[int(rng.integers(len(self.bugs)))] if bug_id is None else self._bug(bug_id)
+        return self.episode(bug, int(rng.integers(self.seeds)))
+
+    def episode(self, bug: Bug, seed: int) -> Episode:
+        """A new episode of a bug whose trials use ``seed``."""
+        task = load_dataset(bug.program.data.dataset).task
+        return Episode(bug, task, self.actions, self.rules, seed)
+
+    def _bug(self, bug_id: str) -> Bug:
+        for bug in self.bugs:
+            if bug.id == bug_id:
+                return bug
+        raise UnknownNameError("bug", bug_id, (bug.id for bug in self.bugs))
+
+
+def make_setting(
+    bugs: str | Suite | Sequence[Bug],
+    *,
+    split: Split = "train",
+    actions: Sequence[str] = ("*",),
+    trials: int = 5,
+    rules: Rules | None = None,
+    seeds: int = 1,
+) -> Setting:
+    """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
+    suite = load_suite(bugs) if isinstance(bugs, str) else bugs
+    chosen = suite.split(split) if isinstance(suite, Suite) else tuple(suite)
+    if not chosen:
+        raise NetmendError(
+            f"no bugs in split {split!r} of {bugs if isinstance(bugs, str) else 'the given bugs'}"
+        )
+    if rules is None:
+        budget = suite.budget if isinstance(suite, Suite) else Rules().budget
+        rules = replace(Rules(trials=trials), budget=budget)
+    return Setting(bugs=chosen, actions=select(actions), rules=rules, seeds=seeds)

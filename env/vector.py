@@ -1,0 +1,128 @@
+"""Many repairs in lockstep: one call to the trainer for all their trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from netmend.env.bugs.bug import Bug, Split, Suite
+from netmend.env.episode import Episode
+from netmend.env.repair_env import action_space, episode_info, observation_space
+from netmend.env.reward import Rules
+from netmend.env.setting import make_setting
+from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.trial import Trainer, Trial
+
+Observations = NDArray[np.float32]
+
+
+class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
+    """``num_envs`` repairs side by side; arguments as :class:`netmend.env.repair_env.RepairEnv`.
+
+    A repair that ends is followed by another in the same step (``AutoresetMode.SAME_STEP``): its last
+    observation and info stand in ``infos["final_obs"]`` and ``infos["final_info"]``, and the episode itself
+    in ``finished``.
+
+    Attributes:
+        episodes: the repairs under way, one per environment.
+        finished: the repairs that the last step ended, by environment.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 (Gymnasium's own form)
+        "autoreset_mode": AutoresetMode.SAME_STEP,
+        "render_modes": [],
+    }
+
+    def __init__(
+        self,
+        num_envs: int = 16,
+        bugs: str | Suite | Sequence[Bug] = "mutants-v1",
+        *,
+        split: Split = "train",
+        actions: Sequence[str] = ("*",),
+        trials: int = 5,
+        rules: Rules | None = None,
+        seeds: int = 1,
+        trainer: Trainer | None = None,
+    ) -> None:
+        self.num_envs = num_envs
+        self.setting = make_setting(
+            bugs, split=split, actions=actions, trials=trials, rules=rules, seeds=seeds
+        )
+        self.trainer = trainer or build_trainer(workers=0)
+        self.single_observation_space = observation_space()
+        self.single_action_space = action_space(self.setting)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.episodes: list[Episode] = []
+        self.finished: dict[int, Episode] = {}
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions are legal now, shape ``(num_envs, actions)``."""
+        return np.stack([episode.mask() for episode in self.episodes])
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin ``num_envs`` repairs; ``options={"bugs": [id, ...]}`` chooses their bugs."""
+        super().reset(seed=seed)
+        chosen = (options or {}).get("bugs", [None] * self.num_envs)
+        self.episodes = [self.setting.draw(self.np_random, bug_id) for bug_id in chosen]
+        self.finished = {}
+        self._begin(self.episodes)
+        return self._observations(), self._infos()
+
+    def step(
+        self, actions: NDArray[np.int64]
+    ) -> tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One step of every repair: one call to the trainer, and a second one where repairs begin anew."""
+        choices = [int(action) for action in actions]
+        trials = self._train(choices)
+        rewards = np.array(
+            [
+                episode.tell(choice, trial)
+                for episode, choice, trial in zip(self.episodes, choices, trials, strict=True)
+            ]
+        )
+        ended = np.array([episode.done for episode in self.episodes])
+        infos = self._replace_ended(ended)
+        return self._observations(), rewards, ended, np.zeros_like(ended), infos
+
+    def close_extras(self, **_: object) -> None:
+        """Release the trainer."""
+        self.trainer.close()
+
+    def _train(self, choices: Sequence[int]) -> list[Trial | None]:
+        asked = [episode.request(choice) for episode, choice in zip(self.episodes, choices, strict=True)]
+        answers = iter(self.trainer.run([request for request in asked if request is not None]))
+        return [None if request is None else next(answers) for request in asked]
+
+    def _begin(self, episodes: Sequence[Episode]) -> None:
+        trials = self.trainer.run([episode.request_first() for episode in episodes])
+        for episode, trial in zip(episodes, trials, strict=True):
+            episode.begin(trial)
+
+    def _replace_ended(self, ended: NDArray[np.bool_]) -> dict[str, Any]:
+        self.finished = {int(i): self.episodes[i] for i in np.flatnonzero(ended)}
+        infos: dict[str, Any] = {}
+        for i, episode in self.finished.items():
+            last = {"final_obs": episode.observation(), "final_info": episode_info(episode)}
+            infos = self._add_info(infos, last, i)
+            self.episodes[i] = self.setting.draw(self.np_random)
+        if self.finished:
+            self._begin([self.episodes[i] for i in self.finished])
+        return self._infos(infos)
+
+    def _observations(self) -> Observations:
+        return np.stack([episode.observation() for episode in self.episodes])
+
+    def _infos(self, infos: dict[str, Any] | None = None) -> dict[str, Any]:
+        infos = infos or {}
+        for i, episode in enumerate(self.episodes):
+            infos = self._add_info(infos, episode_info(episode), i)
+        return infos
