@@ -1,0 +1,132 @@
+"""What ``netmend bugs`` does: list the suites, show a bug, make a suite."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
+from netmend.env.bugs.files import write_suite
+from netmend.env.bugs.loading import SUITES, load_suite, suite_names
+from netmend.env.bugs.making import PLANS, Report, make_suite
+from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.program import dump
+from netmend.env.training.trial import Trainer
+
+
+def make(
+    suite: str,
+    trainer: Trainer,
+    *,
+    seed: int | None = None,
+    out: Path | None = None,
+    force: bool = False,
+    report: Report = print,
+) -> Path:
+    """Make a suite and write it.
+
+    Args:
+        suite: name of the plan, one of ``PLANS``.
+        trainer: trains all candidates; the caller closes it.
+        seed: another seed than the plan's.
+        out: the file to write; by default the suite's place in the package.
+        force: whether a file that is there may be replaced.
+        report: takes a line of progress.
+
+    Returns:
+        the file.
+
+    Raises:
+        UnknownNameError: there is no such plan.
+        NetmendError: the file is there and may not be replaced, or cannot be written.
+    """
+    if suite not in PLANS:
+        raise UnknownNameError("suite to make", suite, PLANS)
+    plan = PLANS[suite] if seed is None else replace(PLANS[suite], seed=seed)
+    path = out or SUITES / f"{suite}.yaml"
+    _check_place(path, force=force)
+    made = make_suite(plan, trainer, report)
+    command = f"netmend bugs make suite={suite} seed={plan.seed}"
+    seeds = f"{len(plan.seeds)} from {plan.seeds[0]}, screening {len(plan.screening_seeds)}"
+    write_suite(
+        made, path, {"command": command, "seed": plan.seed, "seeds": seeds, "torch": version("torch")}
+    )
+    report(statistics(made))
+    report(f"written to {path}")
+    return path
+
+
+def list_suites() -> str:
+    """The suites of the package, one a line, with their numbers of bugs by split."""
+    return "\n".join(_line(load_suite(name)) for name in suite_names())
+
+
+def show(suite: str, bug: str | None = None) -> str:
+    """A suite's bugs, one a line, or one bug with its program and its published fix.
+
+    Raises UnknownNameError for an unknown suite or bug, ProgramError for a wrong file.
+    """
+    loaded = load_suite(suite)
+    if bug is None:
+        return "\n".join([_line(loaded), *(_bug_line(entry) for entry in loaded.bugs)])
+    bugs = {entry.id: entry for entry in loaded.bugs}
+    if bug not in bugs:
+        raise UnknownNameError(f"bug of {loaded.name}", bug, bugs)
+    return _page(bugs[bug])
+
+
+def statistics(suite: Suite) -> str:
+    """Bugs by split, number of faults, dataset, base and operator, each a line."""
+    counts: dict[str, list[str]] = {
+        "split": [bug.split for bug in suite.bugs],
+        "faults": [str(len(bug.operators)) for bug in suite.bugs],
+        "dataset": [bug.program.data.dataset for bug in suite.bugs],
+        "base": [bug.base for bug in suite.bugs],
+        "operator": [name for bug in suite.bugs for name in bug.operators],
+    }
+    return "\n".join(f"bugs by {key}: {_counted(values)}" for key, values in counts.items())
+
+
+def _counted(values: Sequence[str]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in Counter(values).most_common())
+
+
+def _check_place(path: Path, *, force: bool) -> None:
+    # before hours of training, not after them
+    if path.exists() and not force:
+        raise NetmendError(f"{path} is there already; force=true replaces it, out=... writes elsewhere")
+    folder = path.parent
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK):
+        raise NetmendError(f"{folder} is not writable; out=... writes elsewhere")
+
+
+def _line(suite: Suite) -> str:
+    splits = ", ".join(f"{len(suite.split(name))} {name}" for name in SPLITS)
+    return f"{suite.name}: {len(suite.bugs)} bugs ({splits}). {suite.description}"
+
+
+def _bug_line(bug: Bug) -> str:
+    return (
+        f"{bug.id}  {bug.split}  {_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}  {bug.provenance}"
+    )
+
+
+def _skills(score: Score | None) -> str:
+    return "?" if score is None else f"{score.holdout.mean:.2f}"
+
+
+def _page(bug: Bug) -> str:
+    parts = [f"# {bug.id} ({bug.split})", f"# {bug.provenance}"]
+    parts.append(
+        f"# hold-out skill, faulty -> fixed: {_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}"
+    )
+    parts.append(dump(bug.program))
+    if bug.fixed is not None:
+        parts += ["# the published fix", dump(bug.fixed)]
+    return "\n".join(parts)

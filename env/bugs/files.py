@@ -1,0 +1,280 @@
+"""Bugs and suites as YAML files; the form is described in docs/bugs.md."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Spread, Suite
+from netmend.env.errors import NetmendError, ProgramError, UnknownNameError
+from netmend.env.program import SCHEMA_VERSION, Program, decode_program, read_yaml, to_plain, write_yaml
+from netmend.env.program.yaml import VERSION_KEY, check_version
+from netmend.env.training.trial import Budget
+
+Plain = Mapping[str, object]
+Fixes = Mapping[str, tuple[Program, Score | None]]
+
+BUG_KEYS = (
+    "id",
+    "split",
+    "base",
+    "operators",
+    "provenance",
+    "program",
+    "fixed",
+    "faulty_score",
+    "fixed_score",
+)
+SUITE_KEYS = ("name", "description", "made", "budget", "bases", "bugs")
+
+
+def read_bug(path: Path) -> Bug:
+    """Read the file of one bug; a relative dataset file is looked for beside it.
+
+    Raises:
+        ProgramError: the file is wrong; the message lists every problem with its path.
+    """
+    plain = _read(path)
+    problems: list[str] = []
+    if isinstance(plain, Mapping):
+        check_version(plain, problems)
+        plain = {"id": path.stem, "split": "held-out", **plain}
+        plain.pop(VERSION_KEY, None)
+    bug = _bug(plain, "", {}, problems)
+    if bug is None or problems:
+        raise ProgramError(str(path), problems)
+    fixed = _beside(bug.fixed, path.parent) if bug.fixed is not None else None
+    return replace(bug, program=_beside(bug.program, path.parent), fixed=fixed)
+
+
+def is_bug_file(path: Path) -> bool:
+    """Whether a file holds one bug and not a suite. Raises ProgramError where it cannot be read."""
+    plain = _read(path)
+    return not (isinstance(plain, Mapping) and "bugs" in plain)
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite in one file, as ``netmend bugs make`` writes it. Raises ProgramError like ``read_bug``."""
+    plain = _read(path)
+    problems: list[str] = []
+    plain = _mapping(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
+    check_version(plain, problems)
+    fixes = _fixes(plain.get("bases", {}), problems)
+    entries = plain.get("bugs")
+    if not isinstance(entries, list) or not entries:
+        problems.append("bugs: not a list of bugs")
+        entries = []
+    bugs = [_bug(entry, f"bugs[{i}]", fixes, problems) for i, entry in enumerate(entries)]
+    budget = _budget(plain.get("budget", {}), problems)
+    whole = tuple(bug for bug in bugs if bug is not None)
+    problems += duplicates(whole)
+    if problems:
+        raise ProgramError(str(path), problems)
+    description = str(plain.get("description", ""))
+    return Suite(name=str(plain.get("name", path.stem)), description=description, budget=budget, bugs=whole)
+
+
+def read_folder(folder: Path) -> Suite:
+    """Read every bug file of a folder as one suite; ``suite.yaml`` there may give description and budget.
+
+    Raises:
+        ProgramError: there is no bug file, an id comes twice, or files are wrong; lists all their problems.
+    """
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.stem != "suite")
+    problems: list[str] = [] if paths else ["holds no bug file (*.yaml)"]
+    bugs = []
+    for path in paths:
+        try:
+            bugs.append(read_bug(path))
+        except ProgramError as error:
+            problems += [f"{path.name}: {problem}" for problem in error.problems]
+    problems += duplicates(bugs)
+    about: Plain = {}
+    if (folder / "suite.yaml").exists():
+        about = _mapping(_read(folder / "suite.yaml"), "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
+    budget = _budget(about.get("budget", {}), problems)
+    if problems:
+        raise ProgramError(str(folder), problems)
+    name, description = str(about.get("name", folder.name)), str(about.get("description", ""))
+    return Suite(name=name, description=description, budget=budget, bugs=tuple(bugs))
+
+
+def write_suite(suite: Suite, path: Path, made: Plain) -> None:
+    """Write a suite as one file, whole or not at all.
+
+    Args:
+        suite: what to write; the fixes of its bugs are written once for each base.
+        path: the file; it is replaced.
+        made: how it was made, for those who want to repeat it.
+
+    Raises:
+        NetmendError: the file cannot be written.
+    """
+    plain = {
+        VERSION_KEY: SCHEMA_VERSION,
+        "name": suite.name,
+        "description": suite.description,
+        "made": dict(made),
+        "budget": {key: getattr(suite.budget, key) for key in Budget.__dataclass_fields__},
+        "bases": {bug.base: _plain_fix(bug) for bug in suite.bugs},
+        "bugs": [_plain_bug(bug) for bug in suite.bugs],
+    }
+    part = path.with_suffix(".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(write_yaml(plain), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise NetmendError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def duplicates(bugs: Sequence[Bug]) -> list[str]:
+    """A problem for every id that two bugs have."""
+    counts = Counter(bug.id for bug in bugs)
+    return [f"bugs: the id {name!r} comes {count} times" for name, count in counts.items() if count > 1]
+
+
+def _read(path: Path) -> object:
+    try:
+        return read_yaml(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProgramError(str(path), [f"cannot be read: {error}"]) from error
+
+
+def _mapping(plain: object, path: str, keys: tuple[str, ...], problems: list[str]) -> Plain:
+    if not isinstance(plain, Mapping):
+        problems.append(f"{path or 'the file'}: not a mapping with keys of {', '.join(keys)}")
+        return {}
+    for key in plain:
+        if key not in keys:
+            problems.append(f"{_join(path, str(key))}: {UnknownNameError('key', str(key), keys)}")
+    return plain
+
+
+def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | None:
+    before = len(problems)
+    plain = _mapping(plain, path, BUG_KEYS, problems)
+    if "program" not in plain:
+        problems.append(f"{_join(path, 'program')}: missing, expected the faulty program")
+        return None
+    base = str(plain.get("base", ""))
+    fixed, fixed_score = fixes.get(base, (None, None))
+    if "fixed" in plain:
+        fixed = decode_program(plain["fixed"], _join(path, "fixed"), problems)
+    if "fixed_score" in plain:
+        fixed_score = _score(plain["fixed_score"], _join(path, "fixed_score"), problems)
+    program = decode_program(plain["program"], _join(path, "program"), problems)
+    faulty_score = plain.get("faulty_score")
+    faulty = None if faulty_score is None else _score(faulty_score, _join(path, "faulty_score"), problems)
+    split = _split(plain.get("split", "held-out"), _join(path, "split"), problems)
+    operators = _names(plain.get("operators", []), _join(path, "operators"), problems)
+    if program is None or len(problems) > before:
+        return None
+    return Bug(
+        id=str(plain.get("id", path)),
+        program=program,
+        split=split,
+        fixed=fixed,
+        base=base,
+        operators=operators,
+        provenance=str(plain.get("provenance", "")),
+        faulty_score=faulty,
+        fixed_score=fixed_score,
+    )
+
+
+def _fixes(plain: object, problems: list[str]) -> Fixes:
+    if not isinstance(plain, Mapping):
+        problems.append("bases: not a mapping of names to fixed programs")
+        return {}
+    fixes: dict[str, tuple[Program, Score | None]] = {}
+    for name, entry in plain.items():
+        path = f"bases.{name}"
+        parts = _mapping(entry, path, ("program", "score"), problems)
+        program = decode_program(parts.get("program"), f"{path}.program", problems)
+        score = _score(parts["score"], f"{path}.score", problems) if "score" in parts else None
+        if program is not None:
+            fixes[str(name)] = program, score
+    return fixes
+
+
+def _split(value: object, path: str, problems: list[str]) -> Split:
+    for split in SPLITS:
+        if value == split:
+            return split
+    problems.append(f"{path}: {value!r} is none of {', '.join(SPLITS)}")
+    return "held-out"
+
+
+def _names(value: object, path: str, problems: list[str]) -> tuple[str, ...]:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    problems.append(f"{path}: {value!r} is not a list of names")
+    return ()
+
+
+def _score(plain: object, path: str, problems: list[str]) -> Score | None:
+    parts = _mapping(plain, path, ("validation", "holdout"), problems)
+    spreads = [_spread(parts.get(key), f"{path}.{key}", problems) for key in ("validation", "holdout")]
+    return Score(validation=spreads[0], holdout=spreads[1])
+
+
+def _spread(plain: object, path: str, problems: list[str]) -> Spread:
+    parts = _mapping(plain, path, ("mean", "sd", "seeds"), problems)
+    mean, sd, seeds = (_number(parts.get(key), f"{path}.{key}", problems) for key in ("mean", "sd", "seeds"))
+    return Spread(mean=mean, sd=sd, seeds=int(seeds))
+
+
+def _number(value: object, path: str, problems: list[str]) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return float(value)
+    problems.append(f"{path}: {value!r} is not a number")
+    return 0.0
+
+
+def _budget(plain: object, problems: list[str]) -> Budget:
+    values = _mapping(plain, "budget", tuple(Budget.__dataclass_fields__), problems)
+    numbers = {key: _number(value, f"budget.{key}", problems) for key, value in values.items()}
+    problems += [f"budget.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
+    seconds = numbers.pop("seconds", Budget().seconds)
+    return replace(Budget(seconds=seconds), **{key: int(value) for key, value in numbers.items()})
+
+
+def _beside(program: Program, folder: Path) -> Program:
+    name = program.data.dataset
+    if not name.endswith((".npz", ".csv")):
+        return program
+    return replace(program, data=replace(program.data, dataset=str((folder / name).resolve())))
+
+
+def _plain_bug(bug: Bug) -> Plain:
+    return {
+        "id": bug.id,
+        "split": bug.split,
+        "base": bug.base,
+        "operators": list(bug.operators),
+        "provenance": bug.provenance,
+        "program": to_plain(bug.program),
+        "faulty_score": _plain_score(bug.faulty_score),
+    }
+
+
+def _plain_fix(bug: Bug) -> Plain:
+    program = {} if bug.fixed is None else {"program": to_plain(bug.fixed)}
+    return program | {"score": _plain_score(bug.fixed_score)}
+
+
+def _plain_score(score: Score | None) -> Plain | None:
+    if score is None:
+        return None
+    parts = {"validation": score.validation, "holdout": score.holdout}
+    return {key: {"mean": part.mean, "sd": part.sd, "seeds": part.seeds} for key, part in parts.items()}
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,104 @@
+"""When a mutant counts as killed: DeepCrime's test on two samples of trainings, and a margin to the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import mannwhitneyu
+
+from netmend.env.bugs.bug import Score, Spread, fixed_threshold
+from netmend.env.program import Program
+from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
+
+SIGNIFICANCE = 0.05
+LEAST_EFFECT = 0.5
+"""Cohen's d; both bounds are DeepCrime's (ISSTA 2021)."""
+LEAST_HARM = 0.05
+"""Mean skill that the faults must cost: below it an improvement rate is a ratio of noise."""
+FEWEST_SEEDS = 8
+
+Sample = tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skills:
+    """Skill of one program by seed, on the validation and on the hold-out part."""
+
+    validation: Sample
+    holdout: Sample
+
+
+def measure(
+    trainer: Trainer, programs: Sequence[Program], budget: Budget, seeds: Sequence[int]
+) -> list[Skills]:
+    """Train every program with every seed, in one call of the trainer."""
+    requests = [
+        TrialRequest(program=program, budget=budget, seed=seed, holdout=True)
+        for program in programs
+        for seed in seeds
+    ]
+    trials = trainer.run(requests)
+    rows = [trials[i : i + len(seeds)] for i in range(0, len(trials), len(seeds))]
+    return [
+        Skills(validation=tuple(t.skill for t in row), holdout=tuple(_holdout(t) for t in row))
+        for row in rows
+    ]
+
+
+def score(skills: Skills) -> Score:
+    """Mean and spread of both samples."""
+    return Score(validation=spread(skills.validation), holdout=spread(skills.holdout))
+
+
+def spread(sample: Sample) -> Spread:
+    """Mean and standard deviation of a sample, to four digits, as they are written to files."""
+    deviation = float(np.std(sample, ddof=1)) if len(sample) > 1 else 0.0
+    return Spread(mean=round(float(np.mean(sample)), 4), sd=round(deviation, 4), seeds=len(sample))
+
+
+def cohens_d(better: Sample, worse: Sample) -> float:
+    """Difference of the means in pooled standard deviations; infinite where neither sample varies."""
+    gap = float(np.mean(better) - np.mean(worse))
+    pooled = float(np.sqrt((np.var(better, ddof=1) + np.var(worse, ddof=1)) / 2))
+    return gap / pooled if pooled > 0 else float(np.sign(gap)) * float("inf") if gap else 0.0
+
+
+def is_killed(faulty: Skills, fixed: Skills) -> bool:
+    """Whether the faults do harm that shows, on both parts.
+
+    At least 8 seeds, a one-sided rank test with p < 0.05, Cohen's d of at least 0.5, and the faulty program's
+    mean plus one deviation below what counts as fixed. Raises ValueError for fewer seeds.
+    """
+    pairs = ((faulty.validation, fixed.validation), (faulty.holdout, fixed.holdout))
+    if min(len(sample) for pair in pairs for sample in pair) < FEWEST_SEEDS:
+        raise ValueError(f"a kill needs at least {FEWEST_SEEDS} seeds on each side")
+    return all(_is_worse(*pair) for pair in pairs) and is_harmful(faulty, score(fixed))
+
+
+def is_harmful(faulty: Skills, fixed: Score) -> bool:
+    """Whether the mean plus one deviation misses what counts as fixed, on both parts, and harm is done.
+
+    The cheap part of the test, used alone to screen candidates.
+    """
+    pairs = ((faulty.validation, fixed.validation), (faulty.holdout, fixed.holdout))
+    return all(_misses(spread(sample), good) for sample, good in pairs)
+
+
+def reaches_fix(skills: Skills, fixed: Score) -> bool:
+    """Whether the mean counts as fixed on the hold-out part."""
+    return spread(skills.holdout).mean >= fixed_threshold(fixed.holdout)
+
+
+def _misses(faulty: Spread, fixed: Spread) -> bool:
+    return faulty.mean + faulty.sd < fixed_threshold(fixed) and fixed.mean - faulty.mean >= LEAST_HARM
+
+
+def _is_worse(faulty: Sample, fixed: Sample) -> bool:
+    significant = mannwhitneyu(faulty, fixed, alternative="less").pvalue < SIGNIFICANCE
+    return bool(significant) and cohens_d(fixed, faulty) >= LEAST_EFFECT
+
+
+def _holdout(trial: Trial) -> float:
+    return trial.skill if trial.holdout is None else trial.holdout

@@ -1,0 +1,111 @@
+"""The datasets that need no file: scikit-learn's small ones and generated ones, all with raw values."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.random import Generator
+
+from netmend.env.data import signals, tables
+from netmend.env.data.dataset import SPLIT_SEED, Dataset, Kind, Rows, make_task, split_rows
+
+Build = Callable[[Generator], tuple[Rows, Rows]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a built-in dataset comes from.
+
+    Attributes:
+        build: gives (x, y) before the split; all randomness comes from its argument.
+        kind: classification or regression.
+        vocabulary: number of token ids of texts, else 0.
+    """
+
+    build: Build
+    kind: Kind
+    vocabulary: int = 0
+
+
+def _scikit_learn(loader: str) -> Build:
+    def build(rng: Generator) -> tuple[Rows, Rows]:
+        del rng  # the rows are given
+        from sklearn import datasets  # a second to import, and needed for a few datasets only
+
+        options = {"scaled": False} if loader == "load_diabetes" else {}
+        x, y = getattr(datasets, loader)(return_X_y=True, **options)
+        if loader == "load_diabetes":
+            return x.astype(np.float32), y.astype(np.float32)[:, None]
+        return x.astype(np.float32), y.astype(np.int64)
+
+    return build
+
+
+def _digits_images(rng: Generator) -> tuple[Rows, Rows]:
+    x, y = _scikit_learn("load_digits")(rng)
+    return x.reshape(-1, 1, 8, 8), y
+
+
+def _digits_rows(rng: Generator) -> tuple[Rows, Rows]:
+    x, y = _scikit_learn("load_digits")(rng)
+    return x.reshape(-1, 8, 8), y
+
+
+_CLASSES: dict[str, Build] = {
+    "blobs": tables.blobs,
+    "breast_cancer": _scikit_learn("load_breast_cancer"),
+    "circles": tables.circles,
+    "digits": _scikit_learn("load_digits"),
+    "digits_images": _digits_images,
+    "digits_rows": _digits_rows,
+    "faults": tables.faults,
+    "gestures": signals.gestures,
+    "iris": _scikit_learn("load_iris"),
+    "moons": tables.moons,
+    "pulses": signals.pulses,
+    "shapes": signals.shapes,
+    "shells": tables.shells,
+    "spirals": tables.spirals,
+    "textures": signals.textures,
+    "trends": signals.trends,
+    "waveforms": signals.waveforms,
+    "wine": _scikit_learn("load_wine"),
+    "xor": tables.exclusive_or,
+}
+_TEXTS: dict[str, tuple[Build, int]] = {
+    "grammar": (signals.grammar, signals.GRAMMAR_WORDS),
+    "reviews": (signals.reviews, signals.REVIEW_WORDS),
+    "topics": (signals.topics, signals.TOPIC_WORDS),
+}
+_TARGETS: dict[str, Build] = {
+    "battery": signals.battery,
+    "diabetes": _scikit_learn("load_diabetes"),
+    "friedman1": tables.friedman1,
+    "friedman2": tables.friedman2,
+    "friedman3": tables.friedman3,
+    "pitch": signals.pitch,
+    "prices": tables.prices,
+    "projectile": tables.projectile,
+    "robot_arm": tables.robot_arm,
+    "spot": signals.spot,
+    "tank": signals.tank,
+}
+
+BUILT_IN: dict[str, Source] = (
+    {name: Source(build, "classification") for name, build in _CLASSES.items()}
+    | {name: Source(build, "classification", words) for name, (build, words) in _TEXTS.items()}
+    | {name: Source(build, "regression") for name, build in _TARGETS.items()}
+)
+"""Every built-in dataset by name."""
+
+
+def build_dataset(name: str) -> Dataset:
+    """Make the built-in dataset ``name``: always the same rows in the same split."""
+    source = BUILT_IN[name]
+    x, y = source.build(np.random.default_rng([SPLIT_SEED, zlib.crc32(name.encode())]))
+    outputs = int(y.max()) + 1 if source.kind == "classification" else cast(int, y.shape[1])
+    return split_rows(make_task(name, source.kind, x, outputs, source.vocabulary), x, y)

@@ -1,0 +1,76 @@
+"""What a dataset is: three parts with raw values, and the task that they set."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.program.task import Task
+
+Kind: TypeAlias = Literal["classification", "regression"]
+Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
+
+SPLIT_SEED = 2020
+"""Seed of the shuffle behind every split; another one would make every recorded trial another trial."""
+LARGEST_PART = 400
+"""Rows of the validation and of the hold-out part at most, where the split is netmend's own."""
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of one part. Cached and shared: not to be written to.
+
+    Attributes:
+        x: float32 values on their raw scale, or int64 token ids; shape (n, \\*Task.input_shape).
+        y: int64 class ids (n,), or float32 targets (n, targets) in their own units.
+    """
+
+    x: Rows
+    y: Rows
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A dataset with its fixed split; the training rows come shuffled, so that the first n are a fair sample.
+
+    Attributes:
+        task: what has to be learnt.
+        train, validation, holdout: the parts; they share no row.
+        fingerprint: sha256 of the task and of every value, in hex.
+    """
+
+    task: Task
+    train: Part
+    validation: Part
+    holdout: Part
+    fingerprint: str
+
+
+def make_dataset(task: Task, train: Part, validation: Part, holdout: Part) -> Dataset:
+    """Put the parts together and take the fingerprint."""
+    digest = hashlib.sha256(repr(task).encode())
+    for part in (train, validation, holdout):
+        digest.update(np.ascontiguousarray(part.x).data)
+        digest.update(np.ascontiguousarray(part.y).data)
+    return Dataset(task, train, validation, holdout, digest.hexdigest())
+
+
+def split_rows(task: Task, x: Rows, y: Rows) -> Dataset:
+    """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part."""
+    order = np.random.default_rng(SPLIT_SEED).permutation(len(y))
+    held = min(len(y) // 4, LARGEST_PART)
+    rows = order[: 2 * held], order[2 * held :]
+    parts = [Part(x[index], y[index]) for index in (rows[1], rows[0][:held], rows[0][held:])]
+    return make_dataset(task, *parts)
+
+
+def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0) -> Task:
+    """Task of rows ``x``."""
+    return Task(dataset=name, kind=kind, input_shape=x.shape[1:], outputs=outputs, vocabulary=vocabulary)

@@ -1,0 +1,137 @@
+"""Datasets from files: data packs and other ``npz`` files, and ``csv`` tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.data.dataset import Dataset, Kind, Part, Rows, make_dataset, make_task, split_rows
+from netmend.env.errors import DataError
+
+PACK_TRAIN = 2000
+PACK_HELD = 500
+"""Rows of a pack that are used: a trial is short, and every worker holds its own copy."""
+
+
+def read_npz(path: Path, name: str) -> Dataset:
+    """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
+
+    Integer ``y`` are class ids from 0, others targets. Raises DataError where the file is damaged.
+    """
+    arrays = _arrays(path)
+    modality = _modality(arrays)
+    if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
+        return _pack(path, name, arrays, modality)
+    if {"x", "y"} <= arrays.keys():
+        x, y = _rows(arrays["x"], modality), _labels(arrays["y"])
+        _check(path, x, y)
+        words = int(x.max()) + 1 if modality == "text" else 0
+        return split_rows(make_task(name, _kind(y), x, _outputs(y), words), x, y)
+    raise DataError(
+        f"{path}: needs the arrays x_train, y_train, x_test, y_test or x, y; has {sorted(arrays)}"
+    )
+
+
+def read_csv(path: Path, name: str) -> Dataset:
+    """Read a table with a header: a column ``class`` or columns ``target...``; the others are features.
+
+    Raises DataError naming the row where a value is missing or no number.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            header, *rows = [row for row in csv.reader(file) if row]
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a csv table with a header: {error}") from error
+    targets = [i for i, title in enumerate(header) if title == "class" or title.startswith("target")]
+    if not targets or (len(targets) > 1 and "class" in header):
+        raise DataError(f"{path}: needs one column 'class' or columns 'target...'; has {header}")
+    features = [i for i in range(len(header)) if i not in targets]
+    x = _numbers(path, header, rows, features)
+    y = _classes(rows, targets[0]) if header[targets[0]] == "class" else _numbers(path, header, rows, targets)
+    _check(path, x, y)
+    return split_rows(make_task(name, _kind(y), x, _outputs(y)), x, y)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    try:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(f"{path}: cannot be read as an npz file (damaged or incomplete?): {error}") from error
+
+
+def _modality(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+    if "vocab" in arrays:
+        return "text"
+    return str(json.loads(str(arrays["meta"])).get("modality", "")) if "meta" in arrays else ""
+
+
+def _pack(path: Path, name: str, arrays: Mapping[str, NDArray[np.generic]], modality: str) -> Dataset:
+    # packs hold their training rows in mixed order, so the first ones are a fair sample
+    held = min(PACK_HELD, len(arrays["y_train"]) // 4)
+    x = _rows(arrays["x_train"][: held + PACK_TRAIN], modality)
+    y = _labels(arrays["y_train"][: held + PACK_TRAIN])
+    test = Part(_rows(arrays["x_test"][:PACK_HELD], modality), _labels(arrays["y_test"][:PACK_HELD]))
+    _check(path, x, y)
+    _check(path, test.x, test.y)
+    outputs = max(_outputs(_labels(arrays[key])) for key in ("y_train", "y_test"))
+    words = max(int(arrays[key].max()) for key in ("x_train", "x_test")) + 1 if modality == "text" else 0
+    task = make_task(name, _kind(y), x, outputs, words)
+    return make_dataset(task, Part(x[held:], y[held:]), Part(x[:held], y[:held]), test)
+
+
+def _rows(values: NDArray[np.generic], modality: str) -> Rows:
+    if modality == "text":
+        return values.astype(np.int64)
+    if values.dtype == np.uint8 and values.ndim == 4:
+        values = np.moveaxis(values, 3, 1)
+    elif values.dtype == np.uint8 and values.ndim == 3 and modality != "audio":
+        values = values[:, None]
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def _labels(values: NDArray[np.generic]) -> Rows:
+    if np.issubdtype(values.dtype, np.integer):
+        return values.astype(np.int64)
+    return values.astype(np.float32).reshape(len(values), -1)
+
+
+def _kind(y: Rows) -> Kind:
+    return "classification" if y.dtype == np.int64 else "regression"
+
+
+def _outputs(y: Rows) -> int:
+    return int(y.max()) + 1 if y.dtype == np.int64 else int(y.shape[1])
+
+
+def _numbers(path: Path, header: list[str], rows: list[list[str]], columns: list[int]) -> Rows:
+    values = np.empty((len(rows), len(columns)), np.float32)
+    for i, row in enumerate(rows):
+        try:
+            values[i] = [float(row[column]) for column in columns]
+        except (ValueError, IndexError) as error:
+            raise DataError(
+                f"{path}, row {i + 2}: {len(header)} columns of numbers expected: {error}"
+            ) from error
+    return values
+
+
+def _classes(rows: list[list[str]], column: int) -> Rows:
+    return np.unique([row[column] for row in rows], return_inverse=True)[1].astype(np.int64)
+
+
+def _check(path: Path, x: Rows, y: Rows) -> None:
+    if len(x) != len(y) or len(y) < 8:
+        raise DataError(
+            f"{path}: {len(x)} rows of x and {len(y)} of y; the same number, at least 8, is needed"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise DataError(f"{path}: holds values that are not finite")
+    if y.dtype == np.int64 and y.min() < 0:
+        raise DataError(f"{path}: class ids start at 0, found {y.min()}")

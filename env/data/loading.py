@@ -1,0 +1,92 @@
+"""From the name in a program to its dataset."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from netmend.env.data.built_in import BUILT_IN, build_dataset
+from netmend.env.data.dataset import Dataset
+from netmend.env.data.files import read_csv, read_npz
+from netmend.env.errors import DataError, UnknownNameError
+
+PACKS = (
+    "cifar10",
+    "diamonds",
+    "eyes",
+    "fashion_mnist",
+    "fsdd_digits",
+    "fsdd_speakers",
+    "letter",
+    "mnist",
+    "mnist1d",
+    "newsgroups20",
+    "reuters_r52",
+    "steering",
+)
+"""The known data packs; any other ``NAME.npz`` in the data folder is one as well."""
+FOLDER_VARIABLE = "NETMEND_DATA"
+
+
+def load_dataset(name: str, folder: Path | None = None) -> Dataset:
+    """Load a dataset; the second call for it is a look-up.
+
+    Args:
+        name: a built-in dataset, a data pack (``NAME.npz`` in the data folder), or the path of an ``npz`` or
+            ``csv`` file.
+        folder: the data folder; by default that of the environment variable ``NETMEND_DATA``.
+
+    Raises:
+        DataError: the file is missing or damaged; the message says where it was looked for.
+        UnknownNameError: there is no such dataset; the message lists near matches.
+    """
+    if name in BUILT_IN:
+        return _built_in(name)
+    path = _path(name, folder)
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise DataError(f"dataset {name!r}: {path} cannot be opened: {error.strerror}") from error
+    return _file(name, path, status.st_mtime_ns, status.st_size)
+
+
+def dataset_names(folder: Path | None = None) -> tuple[str, ...]:
+    """Built-in datasets and the packs in the data folder, sorted."""
+    place = _folder(folder)
+    packs = {path.stem for path in place.glob("*.npz")} if place is not None else set()
+    return tuple(sorted(BUILT_IN.keys() | packs))
+
+
+def _folder(folder: Path | None) -> Path | None:
+    if folder is not None:
+        return folder
+    place = os.environ.get(FOLDER_VARIABLE)
+    return Path(place) if place else None
+
+
+def _path(name: str, folder: Path | None) -> Path:
+    if name.endswith((".npz", ".csv")):
+        return Path(name)
+    place = _folder(folder)
+    if place is not None and (place / f"{name}.npz").exists():
+        return place / f"{name}.npz"
+    if name not in PACKS:
+        raise UnknownNameError("dataset", name, {*dataset_names(folder), *PACKS})
+    where = (
+        f"{place / f'{name}.npz'} does not exist"
+        if place
+        else f"set data_dir or {FOLDER_VARIABLE} to their folder"
+    )
+    raise DataError(f"data pack {name!r} not found: {where}")
+
+
+@lru_cache(maxsize=64)
+def _built_in(name: str) -> Dataset:
+    return build_dataset(name)
+
+
+@lru_cache(maxsize=32)
+def _file(name: str, path: Path, changed: int, size: int) -> Dataset:
+    del changed, size  # part of the key: a file that was rewritten is read again
+    return read_csv(path, name) if path.suffix == ".csv" else read_npz(path, name)

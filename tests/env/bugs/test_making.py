@@ -1,0 +1,82 @@
+"""Making a suite, with a trainer that knows what is faulty."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.command import make, statistics
+from netmend.env.bugs.loading import load_suite
+from netmend.env.bugs.making import PLANS, make_suite
+from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.program import Program
+from netmend.env.training.trial import Trainer
+
+TINY = PLANS["tiny"]
+GOOD = {BASES[name].program for name in TINY.bases}
+
+
+def _skill(program: Program) -> float:
+    """Three quarters of all faults do harm."""
+    if program in GOOD:
+        return 0.9
+    return 0.2 if hash((program.batch_size, program.optimizer.lr, len(program.layers))) % 4 else 0.89
+
+
+def _quiet(line: str) -> None:
+    del line
+
+
+def test_a_suite_is_as_planned(trainer_of: Callable[..., Trainer]) -> None:
+    suite = make_suite(TINY, trainer_of(_skill), _quiet)
+    assert {split: len(suite.split(split)) for split in TINY.bugs} == TINY.bugs
+    assert all(bug.faulty_score and bug.faulty_score.holdout.mean < 0.5 for bug in suite.bugs)
+    assert all(bug.split == BASES[bug.base].split for bug in suite.bugs)
+    assert {len(bug.operators) for bug in suite.bugs} <= {1, 2, 3}
+    assert len({bug.program for bug in suite.bugs}) == len({bug.id for bug in suite.bugs}) == len(suite.bugs)
+    per_base = Counter(bug.base for bug in suite.bugs)
+    assert max(per_base.values()) - min(per_base.values()) <= 1
+
+
+def test_the_same_seed_gives_the_same_suite(trainer_of: Callable[..., Trainer]) -> None:
+    first, second = (make_suite(TINY, trainer_of(_skill), _quiet) for _ in range(2))
+    assert first == second
+    assert make_suite(replace(TINY, seed=7), trainer_of(_skill), _quiet) != first
+
+
+def test_a_bad_base_is_left_out(trainer_of: Callable[..., Trainer]) -> None:
+    bad = BASES["wine_single"].program
+    lines: list[str] = []
+    suite = make_suite(TINY, trainer_of(lambda p: 0.3 if p == bad else _skill(p)), lines.append)
+    assert "wine_single" not in {bug.base for bug in suite.bugs}
+    assert any("wine_single" in line and "left out" in line for line in lines)
+
+
+def test_harmless_faults_are_no_bugs(trainer_of: Callable[..., Trainer]) -> None:
+    assert make_suite(replace(TINY, rounds=2), trainer_of(lambda program: 0.9), _quiet).bugs == ()
+
+
+def test_what_is_made_can_be_loaded_and_is_not_replaced_silently(
+    trainer_of: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    path = make("tiny", trainer_of(_skill), out=tmp_path / "new" / "mine.yaml", report=_quiet)
+    suite = load_suite(str(path))
+    assert suite.budget == TINY.budget
+    assert suite == make_suite(TINY, trainer_of(_skill), _quiet)
+    assert [p.name for p in path.parent.iterdir()] == ["mine.yaml"]
+    with pytest.raises(NetmendError, match="force=true"):
+        make("tiny", trainer_of(_skill), out=path, report=_quiet)
+    make("tiny", trainer_of(_skill), seed=3, out=path, force=True, report=_quiet)
+    assert load_suite(str(path)) != suite
+    assert "seed=3" in path.read_text()
+    assert "bugs by operator" in statistics(suite)
+
+
+def test_an_unknown_plan_lists_the_known(trainer_of: Callable[..., Trainer]) -> None:
+    with pytest.raises(UnknownNameError, match="mutants-v1"):
+        make("mutants-v2", trainer_of(_skill), report=_quiet)

@@ -1,0 +1,145 @@
+"""The suites of the package and those from outside."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from netmend.env.bugs import load_bug, load_suite, suite_names
+from netmend.env.bugs.bug import fixed_threshold
+from netmend.env.bugs.command import list_suites, show
+from netmend.env.bugs.files import read_suite
+from netmend.env.bugs.loading import SUITES
+from netmend.env.data import load_dataset
+from netmend.env.errors import ProgramError, UnknownNameError
+from netmend.env.program import Conv1d, Conv2d, Recurrent, check
+from netmend.env.training.trial import Budget
+
+BUG = """
+netmend: 1
+provenance: written by hand
+program:
+  data: {dataset: DATASET, labels: index}
+  layers:
+    - dense: {units: 8, activation: sigmoid}
+    - dense: {units: 3}
+  loss: cross_entropy
+  optimizer: {kind: sgd, lr: 10.0}
+"""
+
+WRONG = "split: test\nfaulty_score: {validation: {mean: x}}\ncolour: red\n"
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_every_suite_keeps_its_contract(name: str) -> None:
+    suite = load_suite(name)
+    assert suite.name == name
+    assert len({bug.id for bug in suite.bugs}) == len(suite.bugs)
+    assert len({bug.program for bug in suite.bugs}) == len(suite.bugs)
+    for bug in suite.bugs:
+        assert check(bug.program, load_dataset(bug.program.data.dataset).task) == []
+        assert bug.fixed is not None
+        assert bug.faulty_score is not None
+        assert bug.fixed_score is not None
+        for part in ("validation", "holdout"):
+            faulty, fixed = getattr(bug.faulty_score, part), getattr(bug.fixed_score, part)
+            assert faulty.mean + faulty.sd < fixed_threshold(fixed)
+            assert min(faulty.seeds, fixed.seeds) >= 8
+
+
+def test_splits_of_the_default_suite_share_no_base_and_half_of_the_held_out_bugs_no_dataset() -> None:
+    suite = load_suite("mutants-v1")
+    bases = {name: {bug.base for bug in suite.split(name)} for name in ("train", "validation", "held-out")}
+    assert not bases["train"] & bases["held-out"]
+    assert not bases["train"] & bases["validation"]
+    assert not bases["validation"] & bases["held-out"]
+    known = {bug.program.data.dataset for bug in suite.bugs if bug.split != "held-out"}
+    new = [bug for bug in suite.split("held-out") if bug.program.data.dataset not in known]
+    assert len(new) >= len(suite.split("held-out")) / 2
+
+
+def test_the_default_suite_is_large_and_even() -> None:
+    suite = load_suite("mutants-v1")
+    sizes = [len(suite.split(name)) for name in ("train", "validation", "held-out")]
+    assert sizes[0] >= 180
+    assert sizes[1] >= 45
+    assert sizes[2] >= 70
+    uses = Counter(name for bug in suite.bugs for name in set(bug.operators))
+    assert len(uses) >= 25
+    assert max(uses.values()) <= 0.15 * len(suite.bugs)
+    assert uses["hlr"] + uses["hlx"] <= 0.15 * len(suite.bugs)
+    for split in ("train", "held-out"):
+        kinds = {type(layer) for bug in suite.split(split) for layer in bug.program.layers}
+        assert {Conv1d, Conv2d, Recurrent} <= kinds
+        tasks = {load_dataset(bug.program.data.dataset).task.kind for bug in suite.split(split)}
+        assert len(tasks) == 2
+
+
+def test_the_default_suite_loads_fast() -> None:
+    start = time.process_time()
+    read_suite(SUITES / "mutants-v1.yaml")
+    assert time.process_time() - start < 3.0  # under 1 s on an idle core
+
+
+def test_a_folder_of_bug_files(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris"))
+    (tmp_path / "two.yaml").write_text(BUG.replace("DATASET", "mine.csv") + "split: train\n")
+    (tmp_path / "suite.yaml").write_text("description: two\nbudget: {epochs: 3}\n")
+    suite = load_suite(str(tmp_path))
+    assert [bug.id for bug in suite.bugs] == ["one", "two"]
+    assert [bug.split for bug in suite.bugs] == ["held-out", "train"]
+    assert suite.bugs[1].program.data.dataset == str(tmp_path / "mine.csv")
+    assert suite.bugs[0].fixed is None
+    assert (suite.budget.epochs, suite.budget.samples) == (3, Budget().samples)
+    assert load_suite(str(tmp_path / "one.yaml")).bugs == (load_bug(tmp_path / "one.yaml"),)
+
+
+def test_a_wrong_bug_file_lists_every_problem_with_its_path(tmp_path: Path) -> None:
+    text = BUG.replace("units: 8", "units: 0").replace("loss: cross_entropy", "loss: cross")
+    (tmp_path / "bad.yaml").write_text(text + WRONG)
+    with pytest.raises(ProgramError) as caught:
+        load_bug(tmp_path / "bad.yaml")
+    problems = "\n".join(caught.value.problems)
+    for path in (
+        "program.layers[0].units",
+        "program.loss",
+        "split",
+        "faulty_score.validation.mean",
+        "colour",
+    ):
+        assert path in problems
+    with pytest.raises(ProgramError, match=r"bad\.yaml: program\.loss"):
+        load_suite(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "- 1\n", "{", "netmend: 2\nprogram: {}\n", "netmend: 1\n"])
+def test_a_file_that_is_no_bug_is_a_clear_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "bug.yaml").write_text(text)
+    with pytest.raises(ProgramError, match=r"bug\.yaml"):
+        load_bug(tmp_path / "bug.yaml")
+
+
+def test_an_empty_folder_and_an_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(ProgramError, match="no bug file"):
+        load_suite(str(tmp_path))
+    with pytest.raises(UnknownNameError, match="mutants-v1"):
+        load_suite("mutants-v0")
+
+
+def test_two_bugs_with_one_id(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(BUG.replace("DATASET", "iris") + "id: same\n")
+    with pytest.raises(ProgramError, match="'same' comes 2 times"):
+        load_suite(str(tmp_path))
+
+
+def test_listing_and_showing() -> None:
+    assert "tiny: 12 bugs" in list_suites()
+    bug = load_suite("tiny").bugs[0]
+    assert bug.provenance in show("tiny")
+    assert "the published fix" in show("tiny", bug.id)
+    with pytest.raises(UnknownNameError, match=bug.base):
+        show("tiny", bug.id + "x")

@@ -1,0 +1,117 @@
+"""Names, packs and files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netmend.env.data import load_dataset
+from netmend.env.data.files import PACK_HELD, PACK_TRAIN
+from netmend.env.errors import DataError, UnknownNameError
+
+
+def _pack(path: Path, x: np.ndarray, y: np.ndarray, modality: str) -> None:
+    cut = len(y) * 3 // 4
+    meta = json.dumps({"modality": modality})
+    np.savez(path, x_train=x[:cut], y_train=y[:cut], x_test=x[cut:], y_test=y[cut:], meta=np.array(meta))
+
+
+def test_a_pack_of_pictures_has_its_channels_first(tmp_path: Path) -> None:
+    y = np.arange(80) % 4
+    _pack(tmp_path / "colour.npz", np.zeros((80, 6, 5, 3), np.uint8), y, "image")
+    _pack(tmp_path / "grey.npz", np.zeros((80, 6, 5), np.uint8), y, "image")
+    _pack(tmp_path / "sound.npz", np.zeros((80, 6, 5), np.uint8), y, "audio")
+    shapes = [load_dataset(name, tmp_path).task.input_shape for name in ("colour", "grey", "sound")]
+    assert shapes == [(3, 6, 5), (1, 6, 5), (6, 5)]
+
+
+def test_a_pack_keeps_its_test_rows_as_hold_out_and_is_capped(tmp_path: Path) -> None:
+    x = np.arange(8000, dtype=np.float32)[:, None]
+    _pack(tmp_path / "long.npz", x, x[:, 0] * 0.5, "tabular")
+    dataset = load_dataset("long", tmp_path)
+    assert (len(dataset.train), len(dataset.validation)) == (PACK_TRAIN, PACK_HELD)
+    assert dataset.holdout.x.min() >= 6000
+    assert not set(dataset.train.x[:, 0]) & set(dataset.validation.x[:, 0])
+    assert dataset.task.kind == "regression"
+    assert dataset.train.y.shape == (PACK_TRAIN, 1)
+
+
+def test_a_pack_of_texts_has_a_vocabulary(tmp_path: Path) -> None:
+    x = (np.arange(400).reshape(80, 5) % 50).astype(np.uint16)
+    _pack(tmp_path / "texts.npz", x, np.arange(80) % 2, "text")
+    dataset = load_dataset("texts", tmp_path)
+    assert dataset.task.vocabulary == 50
+    assert dataset.train.x.dtype == np.int64
+
+
+def test_a_csv_table(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{'yes' if i % 2 else 'no'},{i * 2}\n" for i in range(40))
+    path = tmp_path / "table.csv"
+    path.write_text("a,class,b\n" + rows)
+    dataset = load_dataset(str(path))
+    assert dataset.task.outputs == 2
+    assert dataset.task.input_shape == (2,)
+    assert np.array_equal(dataset.train.x[:, 1], dataset.train.x[:, 0] * 2)
+    assert np.array_equal(dataset.train.y, dataset.train.x[:, 0].astype(int) % 2)
+
+
+def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,target\n" + "1,2\n" * 20)
+    first = load_dataset(str(path))
+    assert load_dataset(str(path)) is first
+    path.write_text("a,target\n" + "1,23\n" * 20)
+    assert load_dataset(str(path)).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n", "needs one column 'class'"),
+        ("a,target\n" + "1,2\n" * 9 + "x,2\n", "row 11"),
+        ("a,target\n" + "1,nan\n" * 9, "not finite"),
+        ("a,target\n1,2\n", "at least 8"),
+        ("", "header"),
+    ],
+)
+def test_a_wrong_csv_table_is_one_clear_error(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(str(path))
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
+def test_a_damaged_npz_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.npz"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"broken\.npz"):
+        load_dataset("broken", tmp_path)
+
+
+def test_an_npz_without_the_arrays_says_what_it_needs(tmp_path: Path) -> None:
+    np.savez(tmp_path / "odd.npz", rows=np.zeros(3))
+    with pytest.raises(DataError, match="x_train"):
+        load_dataset("odd", tmp_path)
+
+
+def test_a_missing_pack_or_file_says_where_it_was_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETMEND_DATA", raising=False)
+    with pytest.raises(DataError, match="NETMEND_DATA"):
+        load_dataset("mnist")
+    monkeypatch.setenv("NETMEND_DATA", str(tmp_path))
+    with pytest.raises(DataError, match=r"mnist\.npz"):
+        load_dataset("mnist")
+    with pytest.raises(DataError, match=r"gone\.csv"):
+        load_dataset(str(tmp_path / "gone.csv"))
+
+
+def test_an_unknown_dataset_lists_near_matches() -> None:
+    with pytest.raises(UnknownNameError, match="circles"):
+        load_dataset("circle")
