@@ -1,0 +1,99 @@
+"""Sane defaults: one trial of the program with all but its architecture set to what a textbook says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from netmend.agents.methods import Proposal, Repair
+from netmend.agents.minimise import replay
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import ActivationName, LossName, Program, Task
+from netmend.env.program.sites import output_layer, width
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trial
+from netmend.repair_actions import CATALOGUE
+
+Choice = Callable[[Program, Task], tuple[str, ...]]
+"""Which actions, in order, suit a program; those that change nothing are no part of the patch."""
+
+_OUTPUT_FOR: dict[LossName, ActivationName] = {
+    "categorical_crossentropy": "softmax",
+    "cross_entropy": "linear",
+    "binary_crossentropy": "sigmoid",
+    "bce_with_logits": "linear",
+    "mse": "linear",
+}
+
+
+def default_loss(program: Program, task: Task) -> LossName:
+    """The right loss for the task and for the number of output units that the program has.
+
+    Mean squared error for real targets; a binary cross-entropy for two classes and one unit; else a
+    categorical one. A program that has the right kind already keeps its form, on probabilities or on logits.
+    """
+    if task.kind == "regression":
+        return "mse"
+    output = output_layer(program)
+    units = 0 if output is None else width(program.layers[output])
+    if task.outputs == 2 and units == 1:
+        return "bce_with_logits" if program.loss == "bce_with_logits" else "binary_crossentropy"
+    return "cross_entropy" if program.loss == "cross_entropy" else "categorical_crossentropy"
+
+
+def default_actions(program: Program, task: Task) -> tuple[str, ...]:
+    """Data, loss and output, activations, optimizer, batch, initial weights, no regularisation."""
+    inputs = "remove_prep" if task.vocabulary > 0 else "standardize"
+    loss = default_loss(program, task)
+    output = _OUTPUT_FOR[loss]
+    return (
+        f"data_wrangling/{inputs}@inputs",
+        "data_wrangling/standardize_target@targets",
+        "data_wrangling/shuffle@program",
+        f"loss_function/{loss}@program",
+        "layer_dimension/task_units@output",
+        f"loss_function/{loss}@program",  # where only the new width of the output has made it legal
+        "activation/relu@hidden",
+        f"activation/{output}@output",
+        "optimizer/adam@program",
+        "optimizer/remove_clip@program",
+        "iterations/batch_32@program",
+        "iterations/remove_early_stopping@program",
+        "neural_connection/glorot_uniform@all",
+        "neural_connection/add_bias@all",
+        "neural_connection/remove_regularisation@all",
+        "neural_connection/remove_dropout@all",
+        "neural_connection/unfreeze@all",
+    )
+
+
+class OneTrial:
+    """A repair that tries one program and stops; none where it would be the faulty program again."""
+
+    def __init__(self, proposal: Proposal | None) -> None:
+        self._proposal = proposal if proposal is not None and proposal.patch else None
+
+    def ask(self) -> Proposal | None:
+        """The program, once."""
+        proposal, self._proposal = self._proposal, None
+        return proposal
+
+    def tell(self, trial: Trial) -> None:
+        """Nothing is learned from the trial."""
+
+
+@dataclass(frozen=True)
+class OneRecipe:
+    """A method that applies the same recipe to every program in one trial, blind to its symptoms."""
+
+    choice: Choice
+    name: str
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:  # noqa: ARG002
+        """Begin a repair."""
+        return OneTrial(replay(bug.program, task, self.choice(bug.program, task), CATALOGUE))
+
+
+def defaults() -> OneRecipe:
+    """The baseline ``defaults``."""
+    return OneRecipe(default_actions, "defaults")

@@ -1,0 +1,34 @@
+"""Random actions: uniform over the legal repair actions until the trials are spent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from netmend.agents.methods import EpisodeRepair, Repair
+from netmend.env.bugs.bug import Bug
+from netmend.env.episode import Episode
+from netmend.env.program import Task
+from netmend.env.program.yaml import digest
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trial
+from netmend.repair_actions import RepairAction
+
+
+@dataclass(frozen=True)
+class RandomActions:
+    """Draws with a stream of its own for each program and seed, whatever else is compared beside it."""
+
+    actions: tuple[RepairAction, ...]
+    name: str = "random"
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        """Begin a repair."""
+        rng = np.random.default_rng([seed, int(digest(bug.program)[:16], 16)])
+
+        def choose(episode: Episode) -> int:
+            legal = np.flatnonzero(episode.mask()[: episode.stop])
+            return int(rng.choice(legal)) if legal.size else episode.stop
+
+        return EpisodeRepair(Episode(bug, task, self.actions, rules, seed), first, choose)

@@ -1,0 +1,153 @@
+"""What happens around each update of a training: figures, validation, checkpoints, progress."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import RolloutBuffer
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from netmend.agents.checkpoint import Totals, save_checkpoint
+from netmend.agents.counted_trainer import CountedTrainer
+from netmend.agents.progress import ProgressView
+from netmend.agents.statistics import Scalars, Statistics, trial_scalars, validation_scalars
+from netmend.agents.validation import Validation
+from netmend.agents.vec_env import permuted
+from netmend.env.repair_env import trace
+
+
+class TensorBoard(TensorBoardOutputFormat):
+    """Stable-Baselines3's writer; a resumed run hides what the killed one wrote after its last checkpoint."""
+
+    def __init__(self, folder: Path, steps_done: int) -> None:
+        super().__init__(str(folder))
+        if steps_done:
+            self.writer.close()
+            self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps_done + 1)
+
+
+def tensorboard_logger(folder: Path, steps_done: int) -> Logger:
+    """Logger of a training that writes for TensorBoard alone."""
+    return Logger(folder=str(folder), output_formats=[TensorBoard(folder, steps_done)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How often something happens, in updates; see :class:`netmend.agents.config.TrainingConfig`."""
+
+    checkpoint_every: int
+    validate_every: int
+    traces: int
+
+
+class UpdateCallback(BaseCallback):
+    """Ends every update: logs its figures, validates and saves when it is time, shows the progress.
+
+    Stable-Baselines3 begins the next rollout right after an update, and there the parameters, the optimizer
+    and the counters agree: that is when a checkpoint is written.
+
+    Attributes:
+        totals: of the training so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Path,
+        plan: Plan,
+        totals: Totals,
+        trainer: CountedTrainer,
+        statistics: Statistics,
+        look: Callable[[BaseAlgorithm], Validation | None],
+        view: ProgressView,
+    ) -> None:
+        super().__init__()
+        self.totals = totals
+        self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
+        self._statistics = statistics
+        self._seen = (0, Counter[str](), 0)
+        self._clock = time.monotonic()
+
+    def save(self) -> Path:
+        """Write a checkpoint of the training as it stands."""
+        self._count()
+        return save_checkpoint(self.model, self.totals, self._run)
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            ended = info.get("repair")
+            self.totals.episodes += ended is not None
+            self._statistics.add(info["step"], ended)
+        return True
+
+    def _on_rollout_start(self) -> None:
+        if self.model.num_timesteps > self.totals.steps:
+            self._end_update(last=False)
+
+    def _on_training_end(self) -> None:
+        self._end_update(last=True)
+
+    def _end_update(self, *, last: bool) -> None:
+        self.totals.updates += 1
+        scalars = self._statistics.scalars()
+        due = self._plan.validate_every and self.totals.updates % self._plan.validate_every == 0
+        if last or due:
+            scalars |= self._validate()
+        scalars |= self._count()
+        for tag, value in scalars.items():
+            self.logger.record(tag, value)
+        self.logger.dump(self.model.num_timesteps)
+        self._view.show(self.totals, scalars)
+        if last or self.totals.updates % self._plan.checkpoint_every == 0:
+            save_checkpoint(self.model, self.totals, self._run)
+
+    def _validate(self) -> Scalars:
+        validation = self._look(self.model)
+        if validation is None:
+            return {}
+        for number, episode in enumerate(validation.episodes[: self._plan.traces]):
+            self.logger.record(f"traces/{number}", "\n\n".join(trace(episode).splitlines()))
+        return validation_scalars(validation)
+
+    def _count(self) -> Scalars:
+        """Bring the totals up to date; figures of the trials since the last time."""
+        trials, statuses, stored = self._seen
+        now, trainer, totals = time.monotonic(), self._trainer, self.totals
+        seconds, self._clock = now - self._clock, now
+        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.stored)
+        totals.steps = self.model.num_timesteps
+        totals.trials += trainer.trials - trials
+        totals.stored += trainer.stored - stored
+        totals.seconds += seconds
+        return trial_scalars(trainer.statuses - statuses, trainer.stored - stored, seconds)
+
+
+class ShuffledRewards(BaseCallback):
+    """Gives the rewards of each rollout to other steps of it, then computes the advantages again.
+
+    A control: what an agent learns this way it did not learn from the rewards of its actions.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__()
+        self._rng = rng
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        model = self.model
+        buffer: RolloutBuffer = model.rollout_buffer  # type: ignore[attr-defined]
+        buffer.rewards = permuted(buffer.rewards, self._rng)
+        observations, _ = model.policy.obs_to_tensor(model._last_obs)  # type: ignore[arg-type]
+        values = model.policy.predict_values(observations).detach()  # type: ignore[operator]
+        assert model._last_episode_starts is not None
+        buffer.compute_returns_and_advantage(last_values=values, dones=model._last_episode_starts)

@@ -1,0 +1,111 @@
+"""The ``netmend`` command: a verb, then what the verb takes. What a user can mend gets one message."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from netmend.env.errors import NetmendError, UnknownNameError
+
+USAGE = """\
+usage: netmend VERB ...
+
+  train     train an agent that repairs programs    netmend train agent=ppo training.steps=20000
+  evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
+  repair    repair one program                      netmend repair bug=bug.yaml policy=runs/train/RUN
+  bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
+
+`netmend VERB --help` shows what a verb takes. train, evaluate and repair are configured with Hydra:
+group=option, key=value, --config-dir FOLDER for groups of your own, -m for several runs (-m seed=0,1,2).
+
+  --help     show this text
+  --version  show the version
+"""
+FAILED = 1
+REFUSED = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line; returns the exit status: 0, 1 (a bug of netmend), 2 (refused) or 130 (Ctrl-C)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except KeyboardInterrupt as interrupt:
+        return _complain(str(interrupt) or "interrupted", INTERRUPTED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except NetmendError as error:
+        return _complain(str(error), REFUSED)
+    except OSError as error:
+        return _complain(_describe(error), REFUSED)
+    except Exception:
+        return _complain(f"this is a bug of netmend\n{traceback.format_exc()}", FAILED)
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0 if words else REFUSED
+    if words[0] == "--version":
+        print(f"netmend {version('netmend')}")
+        return 0
+    verb, rest = words[0], words[1:]
+    if verb not in VERBS:
+        raise UnknownNameError("verb", verb, VERBS)
+    run = VERBS[verb]
+    return run(rest)
+
+
+def _train(words: list[str]) -> int:
+    from netmend.agents.hydra_run import run_job
+
+    return run_job("train", words, "netmend.agents.train:train_job")
+
+
+def _evaluate(words: list[str]) -> int:
+    from netmend.agents.hydra_run import run_job
+
+    return run_job("evaluate", words, "netmend.agents.jobs:evaluate_job")
+
+
+def _repair(words: list[str]) -> int:
+    from netmend.agents.hydra_run import run_job
+
+    return run_job("repair", words, "netmend.agents.jobs:repair_job")
+
+
+def _bugs(words: list[str]) -> int:
+    from netmend.agents.bugs_verb import run_bugs
+
+    return run_bugs(words)
+
+
+VERBS: dict[str, Callable[[list[str]], int]] = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "repair": _repair,
+    "bugs": _bugs,
+}
+
+
+def _complain(message: str, status: int) -> int:
+    print(f"netmend: {message.rstrip()}", file=sys.stderr)
+    return status
+
+
+def _describe(error: OSError) -> str:
+    where = f": {Path(error.filename)}" if error.filename else ""
+    if error.errno == errno.ENOSPC:
+        return f"the disk is full{where}; what was finished before is kept"
+    return f"{error.strerror or error}{where}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

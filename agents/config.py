@@ -1,0 +1,318 @@
+"""Configuration of the verbs: typed schemas for ``conf/`` and the checks that types cannot make.
+
+Importing this costs no torch, so that ``--help`` is quick.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from netmend.env.bugs.bug import SPLITS
+from netmend.env.errors import NetmendError
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Budget
+
+DEVICE = re.compile(r"cpu|cuda(:\d+)?")
+Config = TypeVar("Config")
+NETWORK_ACTIVATIONS = ("tanh", "relu")
+
+
+class ConfigError(NetmendError):
+    """The configuration is wrong.
+
+    Attributes:
+        problems: every problem found, each starting with the path of its key.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        if len(self.problems) == 1:
+            super().__init__(f"configuration: {self.problems[0]}")
+        else:
+            lines = "".join(f"\n  - {problem}" for problem in self.problems)
+            super().__init__(f"configuration: {len(self.problems)} problems{lines}")
+
+
+@dataclass
+class AgentConfig:
+    """Which Stable-Baselines3 algorithm, with what network.
+
+    Attributes:
+        algorithm: name in ``netmend.agents.algorithms.ALGORITHMS``.
+        n_envs: repairs that run side by side.
+        network: units of the hidden layers.
+        activation: of the hidden layers, tanh or relu.
+        params: passed to the algorithm's class as they stand.
+    """
+
+    algorithm: str = MISSING
+    n_envs: int = 16
+    network: list[int] = field(default_factory=lambda: [128, 128])
+    activation: str = "tanh"
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class BugsConfig:
+    """Where the bugs come from: a suite's name or the path of a folder of bug files."""
+
+    suite: str = MISSING
+
+
+@dataclass
+class ActionsConfig:
+    """Names or patterns (``activation/*``) of the repair actions that an agent may use."""
+
+    names: list[str] = field(default_factory=lambda: ["*"])
+
+
+@dataclass
+class BudgetConfig:
+    """What a repair may spend.
+
+    Attributes:
+        trials: most trials of one repair.
+        price: what a trial costs in reward, in skill.
+        tolerance: loss of skill from which an edit is taken back.
+        samples, epochs, updates, seconds: of one trial; null = as the suite was verified with.
+    """
+
+    trials: int = 5
+    price: float = 0.02
+    tolerance: float = 0.05
+    samples: int | None = None
+    epochs: int | None = None
+    updates: int | None = None
+    seconds: float | None = None
+
+
+@dataclass
+class RunnerConfig:
+    """Who trains the trials.
+
+    Attributes:
+        workers: processes; 0 = in this one.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        store: SQLite file of finished trials, shared by all runs; null = none.
+    """
+
+    workers: int = 0
+    device: str = "cpu"
+    store: str | None = "runs/trials.sqlite"
+
+
+@dataclass
+class TrainingConfig(RunnerConfig):
+    """How long to train and what to write meanwhile.
+
+    Attributes:
+        steps: environment steps in all; rounded up to whole updates.
+        trial_seeds: an episode's trials use one of this many seeds.
+        checkpoint_every: updates between checkpoints.
+        validate_every: updates between looks at the validation bugs; 0 = only at the end.
+        validation_bugs: most validation bugs per look.
+        traces: repairs written out as text at each look.
+        shuffle_rewards: permute the rewards within each rollout: a control in which nothing can be learned.
+    """
+
+    steps: int = 20_000
+    trial_seeds: int = 1
+    checkpoint_every: int = 5
+    validate_every: int = 10
+    validation_bugs: int = 50
+    traces: int = 3
+    shuffle_rewards: bool = False
+
+
+@dataclass
+class TrainConfig:
+    """``netmend train``."""
+
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    bugs: BugsConfig = field(default_factory=BugsConfig)
+    actions: ActionsConfig = field(default_factory=ActionsConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    seed: int = 0
+    data_dir: str | None = None
+    resume: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """``netmend evaluate``.
+
+    Attributes:
+        methods: names of the methods to compare; ``policy`` is the trained agent.
+        policy: folder of a training run or of its policy.
+        split: which bugs.
+        seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
+        limit: at most this many bugs, the first of the split; null = all.
+        order: file with the order of ``fixed_order``; null = found on the training bugs.
+        order_trials: most trials that finding it may ask for.
+    """
+
+    bugs: BugsConfig = field(default_factory=BugsConfig)
+    actions: ActionsConfig = field(default_factory=ActionsConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    methods: list[str] = field(default_factory=list)
+    policy: str | None = None
+    split: str = "held-out"
+    seeds: int = 1
+    limit: int | None = None
+    order: str | None = None
+    order_trials: int = 2000
+    seed: int = 0
+    data_dir: str | None = None
+
+
+@dataclass
+class RepairConfig:
+    """``netmend repair``.
+
+    Attributes:
+        bug: path of a bug file, or the id of a bug of the suite.
+        policy: folder of a training run or of its policy.
+        seed: of the trials.
+    """
+
+    bugs: BugsConfig = field(default_factory=BugsConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    bug: str = MISSING
+    policy: str = MISSING
+    seed: int = 0
+    data_dir: str | None = None
+
+
+@dataclass
+class MakeBugsConfig:
+    """``netmend bugs make``.
+
+    Attributes:
+        suite: name of the suite to make.
+        seed: another one than the suite's own.
+        out: file to write; null = the suite's place in the package.
+        force: whether a file that is there may be replaced.
+    """
+
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    suite: str = MISSING
+    seed: int | None = None
+    out: str | None = None
+    force: bool = False
+
+
+def register_schemas() -> None:
+    """Make Hydra know the types of every key. Calling it again is fine."""
+    store = ConfigStore.instance()
+    store.store(name="train_schema", node=TrainConfig)
+    store.store(name="evaluate_schema", node=EvaluateConfig)
+    store.store(name="repair_schema", node=RepairConfig)
+    store.store(name="make_bugs_schema", node=MakeBugsConfig)
+
+
+def typed(composed: DictConfig, kind: type[Config]) -> Config:
+    """Typed configuration from a composed one.
+
+    Raises:
+        ConfigError: values are missing, or keys that the verb does not know were added with ``+key=value``.
+    """
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise ConfigError([f"{path}: say it with {path}=..." for path in missing])
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, kind)
+    unknown = list(_unknown_keys(config))
+    if unknown:
+        raise ConfigError([f"{path}: there is no such key" for path in unknown])
+    return config
+
+
+def _unknown_keys(config: object, prefix: str = "") -> Iterator[str]:
+    """Paths of the attributes of nested dataclasses that are not their fields."""
+    known = {entry.name for entry in fields(config)} if is_dataclass(config) else set()
+    for key, value in vars(config).items():
+        if key not in known:
+            yield f"{prefix}{key}"
+        elif is_dataclass(value):
+            yield from _unknown_keys(value, f"{prefix}{key}.")
+
+
+def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
+    """Rules of every repair: the suite's trial budget where the configuration leaves it open."""
+    wanted = {name: getattr(config, name) for name in ("samples", "epochs", "updates", "seconds")}
+    changes = {name: value for name, value in wanted.items() if value is not None}
+    return Rules(
+        trials=config.trials,
+        budget=replace(suite_budget, **changes),
+        price=config.price,
+        tolerance=config.tolerance,
+    )
+
+
+def check_train(config: TrainConfig) -> None:
+    """Refuse values that their types allow but that make no sense; all of them at once.
+
+    Raises:
+        ConfigError: naming every problem with the path of its key.
+    """
+    problems = [*_agent(config.agent), *budget_problems(config.budget), *runner_problems(config.training)]
+    training = config.training
+    for key, least in (
+        ("steps", 1),
+        ("trial_seeds", 1),
+        ("checkpoint_every", 1),
+        ("validate_every", 0),
+        ("validation_bugs", 0),
+        ("traces", 0),
+    ):
+        problems += _at_least(f"training.{key}", getattr(training, key), least)
+    problems += _at_least("seed", config.seed, 0)
+    if not config.actions.names:
+        problems.append("actions.names: name at least one action")
+    if problems:
+        raise ConfigError(problems)
+
+
+def budget_problems(config: BudgetConfig) -> list[str]:
+    """What is wrong with a budget, by key."""
+    problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
+    problems += _at_least("budget.tolerance", config.tolerance, 0)
+    for key in ("samples", "epochs", "updates"):
+        problems += _at_least(f"budget.{key}", getattr(config, key), 1)
+    if config.seconds is not None and config.seconds <= 0:
+        problems.append(f"budget.seconds: {config.seconds} is not above 0")
+    return problems
+
+
+def runner_problems(config: RunnerConfig) -> list[str]:
+    """What is wrong with the choice of who trains, by key."""
+    problems = _at_least("training.workers", config.workers, 0)
+    if not DEVICE.fullmatch(config.device):
+        problems.append(f"training.device: {config.device!r} is none of cpu, cuda, cuda:N")
+    return problems
+
+
+def split_problems(split: str) -> list[str]:
+    """What is wrong with the name of a split."""
+    return [] if split in SPLITS else [f"split: {split!r} is none of {', '.join(SPLITS)}"]
+
+
+def _agent(config: AgentConfig) -> Iterator[str]:
+    yield from _at_least("agent.n_envs", config.n_envs, 1)
+    for index, units in enumerate(config.network):
+        yield from _at_least(f"agent.network[{index}]", units, 1)
+    if config.activation not in NETWORK_ACTIVATIONS:
+        yield f"agent.activation: {config.activation!r} is none of {', '.join(NETWORK_ACTIVATIONS)}"
+
+
+def _at_least(path: str, value: float | None, least: float) -> list[str]:
+    return [] if value is None or value >= least else [f"{path}: {value} is below {least}"]

@@ -1,0 +1,177 @@
+"""``netmend evaluate`` and ``netmend repair``: from configuration to what does the work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
+from netmend.agents.config import (
+    ConfigError,
+    EvaluateConfig,
+    RepairConfig,
+    RunnerConfig,
+    budget_problems,
+    make_rules,
+    runner_problems,
+    split_problems,
+    typed,
+)
+from netmend.agents.evaluate import Evaluation, evaluate, task_of
+from netmend.agents.folders import shown
+from netmend.agents.methods import Method, PolicyMethod
+from netmend.agents.policy import load_policy
+from netmend.agents.progress import make_round_progress
+from netmend.agents.repair import print_repair, repair, write_repair
+from netmend.agents.report import print_summary
+from netmend.env.bugs import load_bug, load_suite
+from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.errors import UnknownNameError
+from netmend.env.reward import Rules
+from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.trial import Budget, Trainer
+from netmend.repair_actions import select
+
+POLICY = "policy"
+ORDER, REPAIRED = "fixed_order.yaml", "repaired.yaml"
+"""Files that an evaluation and a repair write beside their other results."""
+
+
+def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """The verb ``evaluate``: compare methods, write results into the run's folder, print the table."""
+    config = typed(composed, EvaluateConfig)
+    _check_evaluate(config)
+    suite = load_suite(config.bugs.suite)
+    bugs = _bugs(suite, config)
+    console = Console()
+    with _trainer(config.training, config.data_dir) as trainer:
+        rules = make_rules(config.budget, suite.budget)
+        evaluation = Evaluation(
+            bugs=bugs,
+            methods=_methods(config, suite, rules, trainer, folder),
+            rules=rules,
+            seeds=tuple(range(config.seed, config.seed + config.seeds)),
+            seen=frozenset(bug.program.data.dataset for bug in suite.split("train")),
+        )
+        with make_round_progress(console) as progress:
+            summary = evaluate(evaluation, trainer, folder, progress=progress)
+    print_summary(summary, console)
+    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+
+
+def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """The verb ``repair``: repair one bug, say what was found and done, write the repaired program."""
+    config = typed(composed, RepairConfig)
+    problems = [*budget_problems(config.budget), *runner_problems(config.training)]
+    if problems:
+        raise ConfigError(problems)
+    method = _policy_method(config.policy)
+    bug, budget = _bug(config)
+    with _trainer(config.training, config.data_dir) as trainer:
+        result = repair(bug, method, trainer, make_rules(config.budget, budget), seed=config.seed)
+    console = Console()
+    print_repair(result, console)
+    write_repair(result, folder / REPAIRED)
+    console.print(f"repaired program  {shown(folder / REPAIRED)}", highlight=False, soft_wrap=True)
+
+
+def _check_evaluate(config: EvaluateConfig) -> None:
+    problems = [
+        *budget_problems(config.budget),
+        *runner_problems(config.training),
+        *split_problems(config.split),
+    ]
+    if POLICY in config.methods and config.policy is None:
+        problems.append("policy: name the folder of a training run, or leave 'policy' out of methods")
+    if not config.methods:
+        problems.append("methods: name at least one method")
+    problems += [
+        f"{key}: {value} is below 1" for key, value in _counts(config) if value is not None and value < 1
+    ]
+    if problems:
+        raise ConfigError(problems)
+    for name in config.methods:
+        if name not in (POLICY, *BASELINES):
+            raise UnknownNameError("method", name, (POLICY, *BASELINES))
+
+
+def _counts(config: EvaluateConfig) -> tuple[tuple[str, int | None], ...]:
+    return ("seeds", config.seeds), ("limit", config.limit), ("order_trials", config.order_trials)
+
+
+def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
+    bugs = suite.split(config.split)
+    if not bugs:
+        raise ConfigError([f"split: suite {suite.name!r} has no bugs in split {config.split!r}"])
+    return bugs[: config.limit]
+
+
+def _methods(
+    config: EvaluateConfig, suite: Suite, rules: Rules, trainer: Trainer, folder: Path
+) -> tuple[Method, ...]:
+    actions = select(config.actions.names)
+
+    def order() -> tuple[str, ...]:
+        if config.order is not None:
+            return load_order(Path(config.order))
+        found = find_order(
+            suite.split("train"),
+            actions,
+            rules,
+            trainer,
+            task_of,
+            trials=config.order_trials,
+            seed=config.seed,
+        )
+        save_order(folder / ORDER, found)
+        return found
+
+    ingredients = Ingredients(actions=actions, order=order)
+    policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
+    return tuple(
+        policy if name == POLICY and policy is not None else BASELINES[name](ingredients)
+        for name in config.methods
+    )
+
+
+def _policy_method(folder: str) -> PolicyMethod:
+    """The policy with the very actions that it was trained with."""
+    policy = load_policy(folder)
+    actions = policy.known_actions()
+    policy.check(actions)
+    return PolicyMethod(policy, actions)
+
+
+def _bug(config: RepairConfig) -> tuple[Bug, Budget]:
+    """The bug and the trial budget that it is repaired with."""
+    path = Path(config.bug)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return load_bug(path), Budget()
+    suite = load_suite(config.bugs.suite)
+    for bug in suite.bugs:
+        if bug.id == config.bug:
+            return bug, suite.budget
+    raise UnknownNameError("bug", config.bug, (bug.id for bug in suite.bugs))
+
+
+@contextmanager
+def _trainer(config: RunnerConfig, data_dir: str | None) -> Iterator[Trainer]:
+    """The trainer that the configuration asks for, closed at the end; Ctrl-C says what is kept."""
+    if data_dir:
+        os.environ["NETMEND_DATA"] = data_dir  # workers inherit it
+    trainer = build_trainer(config.workers, config.device, Path(config.store) if config.store else None)
+    try:
+        yield trainer
+    except KeyboardInterrupt as interrupt:
+        kept = (
+            f"; finished trials are kept in {config.store}: the same command goes on" if config.store else ""
+        )
+        raise KeyboardInterrupt(f"interrupted{kept}") from interrupt
+    finally:
+        trainer.close()

@@ -1,0 +1,111 @@
+"""The one interface of every repair method under comparison: ask it for a program, tell it the trial."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.bugs.bug import Bug
+from netmend.env.episode import Episode
+from netmend.env.program import Program, Task
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trial
+from netmend.repair_actions import RepairAction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A program to be tried and the names of the actions that lead to it from the faulty one."""
+
+    program: Program
+    patch: tuple[str, ...]
+
+
+class Repair(Protocol):
+    """One repair of one bug."""
+
+    def ask(self) -> Proposal | None:
+        """The next program to be tried; None ends the repair."""
+        ...
+
+    def tell(self, trial: Trial) -> None:
+        """Take the trial of the program that was asked for last. Its ``holdout`` is None."""
+        ...
+
+
+class Method(Protocol):
+    """A way of repairing bugs."""
+
+    @property
+    def name(self) -> str:
+        """Its name in every table and file."""
+        ...
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        """Begin a repair; ``bug`` is blinded and ``first`` is the trial of its faulty program."""
+        ...
+
+
+class Actor(Protocol):
+    """Whatever chooses an action from an observation: a loaded policy."""
+
+    def act(self, observation: NDArray[np.float32], mask: NDArray[np.bool_]) -> int:
+        """Number of the action, among those that the mask allows."""
+        ...
+
+
+def blinded(bug: Bug) -> Bug:
+    """The bug without anything that a method must not know: its fix, fault labels and measured skills."""
+    return replace(
+        bug, id="", fixed=None, base="", operators=(), provenance="", faulty_score=None, fixed_score=None
+    )
+
+
+class EpisodeRepair:
+    """A repair by single actions, under exactly the rules that the environment trains with.
+
+    Attributes:
+        episode: what stands and what was tried.
+    """
+
+    def __init__(self, episode: Episode, first: Trial, choose: Callable[[Episode], int]) -> None:
+        self.episode = episode
+        self._choose = choose
+        self._action = episode.stop
+        episode.begin(first)
+
+    def ask(self) -> Proposal | None:
+        """Choose actions until one of them needs a trial; an illegal one costs its share of the trials."""
+        episode = self.episode
+        while not episode.done:
+            self._action = self._choose(episode)
+            program = episode.proposal(self._action)
+            if program is not None:
+                name = episode.actions[self._action].name
+                return Proposal(program=program, patch=(*episode.patch, name))
+            episode.tell(self._action, None)
+        return None
+
+    def tell(self, trial: Trial) -> None:
+        """Take the trial of the action that was chosen last."""
+        self.episode.tell(self._action, trial)
+
+
+@dataclass(frozen=True)
+class PolicyMethod:
+    """A learned policy, acting as it was trained: from the observation and the mask alone."""
+
+    actor: Actor
+    actions: tuple[RepairAction, ...]
+    name: str = "policy"
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        """Begin a repair."""
+        return EpisodeRepair(Episode(bug, task, self.actions, rules, seed), first, self._choose)
+
+    def _choose(self, episode: Episode) -> int:
+        return self.actor.act(episode.observation(), episode.mask())

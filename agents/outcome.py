@@ -1,0 +1,139 @@
+"""What came of one repair: every program it tried, and which of them is its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netmend.agents.methods import Proposal
+from netmend.agents.minimise import TOLERANCE
+from netmend.env.bugs.bug import Bug
+from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
+
+COLUMNS = (
+    "bug",
+    "split",
+    "method",
+    "seed",
+    "trial",
+    "status",
+    "validation",
+    "holdout",
+    "improvement_rate",
+    "fixed",
+    "edits",
+    "patch",
+    "work",
+    "seconds",
+)
+"""Columns of ``results.csv``."""
+
+PATCH_SEPARATOR = ";"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One program that a repair tried, and its trial."""
+
+    proposal: Proposal
+    trial: Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One repair of one bug by one method with one seed.
+
+    Attributes:
+        attempts: in order; the first is the faulty program itself, whose trial is free.
+        searched: trials of the repair itself; those after them minimised its patch.
+        tolerance: validation skill that the minimised patch may lose.
+    """
+
+    bug: Bug
+    method: str
+    seed: int
+    attempts: tuple[Attempt, ...]
+    searched: int
+    tolerance: float = TOLERANCE
+
+    @property
+    def trials(self) -> int:
+        """Trials charged: the repair's and those that minimised its patch."""
+        return len(self.attempts) - 1
+
+    @property
+    def work(self) -> float:
+        """Work of the trials charged, in millions of multiply-accumulates."""
+        return sum(attempt.trial.work for attempt in self.attempts[1:])
+
+    def answer(self, trials: int) -> Attempt:
+        """The best program by validation skill after that many trials of the repair itself."""
+        return best(self.attempts[: min(trials, self.searched) + 1])
+
+    @property
+    def found(self) -> Attempt:
+        """The best program by validation skill before the patch was minimised."""
+        return self.answer(self.searched)
+
+    @property
+    def minimised(self) -> Attempt:
+        """The answer after minimising: the smallest patch as good as the best."""
+        return smallest(self.attempts, self.tolerance)
+
+    def fixed(self, attempt: Attempt) -> bool | None:
+        """Whether a program's hold-out skill reaches the published fix's; None where either is unknown."""
+        holdout = holdout_skill(attempt.trial)
+        return None if holdout is None else self.bug.is_fixed(holdout)
+
+    def improvement_rate(self, attempt: Attempt) -> float | None:
+        """Improvement rate of a program on the hold-out part; None where it is unknown."""
+        holdout = holdout_skill(attempt.trial)
+        return None if holdout is None else self.bug.improvement_rate(holdout)
+
+
+def holdout_skill(trial: Trial) -> float | None:
+    """Skill on the hold-out part; that of a trial without predictions is the least there is."""
+    return SKILL_FLOOR if trial.holdout is None and trial.status is not Status.OK else trial.holdout
+
+
+def best(attempts: Sequence[Attempt]) -> Attempt:
+    """The best by validation skill; of equals the smallest patch, then the earliest."""
+    return max(attempts, key=lambda attempt: (attempt.trial.skill, -len(attempt.proposal.patch)))
+
+
+def smallest(attempts: Sequence[Attempt], tolerance: float) -> Attempt:
+    """The smallest patch with a validation skill of the best's less the tolerance; of equals the best."""
+    least = max(attempt.trial.skill for attempt in attempts) - tolerance
+    enough = [attempt for attempt in attempts if attempt.trial.skill >= least]
+    return min(enough, key=lambda attempt: (len(attempt.proposal.patch), -attempt.trial.skill))
+
+
+def rows(outcome: Outcome) -> list[dict[str, object]]:
+    """One row of ``results.csv`` for each attempt: that program's own results, not the best so far's."""
+    return [
+        {
+            "bug": outcome.bug.id,
+            "split": outcome.bug.split,
+            "method": outcome.method,
+            "seed": outcome.seed,
+            "trial": number,
+            "status": attempt.trial.status.value,
+            "validation": _number(attempt.trial.skill),
+            "holdout": _number(holdout_skill(attempt.trial)),
+            "improvement_rate": _number(outcome.improvement_rate(attempt)),
+            "fixed": _truth(outcome.fixed(attempt)),
+            "edits": len(attempt.proposal.patch),
+            "patch": PATCH_SEPARATOR.join(attempt.proposal.patch),
+            "work": _number(attempt.trial.work),
+            "seconds": _number(attempt.trial.seconds),
+        }
+        for number, attempt in enumerate(outcome.attempts)
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"
+
+
+def _truth(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()

@@ -1,0 +1,95 @@
+"""How far a training is: a bar on a terminal, one line per update elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from netmend.agents.checkpoint import Totals
+
+RoundProgress = Callable[[int, int, int], None]
+
+
+class ProgressView(Protocol):
+    """Shows how far a training is."""
+
+    def show(self, totals: Totals, scalars: Mapping[str, float]) -> None:
+        """Tell about an update."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen in order."""
+        ...
+
+
+def make_progress(console: Console, steps: int, update_size: int) -> ProgressView:
+    """A bar of ``steps`` on a terminal, lines elsewhere."""
+    return Bar(console, steps) if console.is_terminal else Lines(console, steps, update_size)
+
+
+class Bar:
+    """A progress bar over environment steps."""
+
+    def __init__(self, console: Console, steps: int) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
+        self._bar = Progress(*columns, TextColumn("{task.description}"), console=console)
+        self._task = self._bar.add_task("", total=steps)
+        self._bar.start()
+
+    def show(self, totals: Totals, scalars: Mapping[str, float]) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=totals.steps, description=describe(scalars))
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.stop()
+
+
+class Lines:
+    """One line per update."""
+
+    def __init__(self, console: Console, steps: int, update_size: int) -> None:
+        self._console = console
+        self._steps = steps
+        self._updates = math.ceil(steps / update_size)
+
+    def show(self, totals: Totals, scalars: Mapping[str, float]) -> None:
+        """Print the line."""
+        done = f"update {totals.updates}/{self._updates}  step {totals.steps}/{self._steps}"
+        self._console.print(f"{done}  {describe(scalars)}".rstrip(), highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+@contextmanager
+def make_round_progress(console: Console) -> Iterator[RoundProgress]:
+    """Progress of an evaluation, told after each round: ended repairs, all repairs, trials so far."""
+    if not console.is_terminal:
+        yield lambda ended, repairs, trials: console.print(
+            f"repairs {ended}/{repairs}  trials {trials}", highlight=False
+        )
+        return
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("repairs"), TextColumn("{task.description}"))
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda ended, repairs, trials: bar.update(
+            task, completed=ended, total=repairs, description=f"{trials} trials"
+        )
+
+
+def describe(scalars: Mapping[str, float]) -> str:
+    """The figures that matter most, as far as they are known."""
+    parts = (
+        ("return", "rollout/ep_rew_mean", "{:+.3f}"),
+        ("fixed", "repair/training/fixed", "{:.0%}"),
+        ("validation", "repair/validation/fixed", "{:.0%}"),
+        ("trials/s", "trials/per_second", "{:.0f}"),
+        ("stored", "trials/from_store", "{:.0%}"),
+    )
+    return "  ".join(f"{label} {form.format(scalars[tag])}" for label, tag, form in parts if tag in scalars)

@@ -1,0 +1,109 @@
+"""Repair one bug and say what was found, what was tried and what helped."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from netmend.agents.evaluate import Evaluation, run_repairs
+from netmend.agents.files import write_whole
+from netmend.agents.methods import Method
+from netmend.agents.outcome import Attempt, Outcome
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import dump
+from netmend.env.reward import Rules
+from netmend.env.training.symptoms import explain
+from netmend.env.training.trial import Status, Trainer, Trial
+from netmend.repair_actions import CATALOGUE
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairResult:
+    """What came of the repair of one bug.
+
+    Attributes:
+        findings: what is wrong with the faulty program's training, readable.
+        outcome: every program that was tried.
+    """
+
+    findings: tuple[str, ...]
+    outcome: Outcome
+
+    @property
+    def before(self) -> Trial:
+        """The trial of the faulty program."""
+        return self.outcome.attempts[0].trial
+
+    @property
+    def answer(self) -> Attempt:
+        """The repaired program, its minimised patch (empty where nothing helped) and its trial."""
+        return self.outcome.minimised
+
+
+def repair(
+    bug: Bug,
+    policy: Method,
+    trainer: Trainer,
+    rules: Rules,
+    *,
+    seed: int = 0,
+) -> RepairResult:
+    """Repair a bug, published fix or not, by validation skill alone; the hold-out part stays closed."""
+    evaluation = Evaluation(bugs=(bug,), methods=(policy,), rules=rules, seeds=(seed,))
+    (outcome,) = run_repairs(evaluation, trainer, holdout=False)
+    return RepairResult(findings=findings(outcome.attempts[0].trial), outcome=outcome)
+
+
+def findings(trial: Trial) -> tuple[str, ...]:
+    """What is wrong with a trial: why it ended early if it did, then its symptoms."""
+    ended = () if trial.status is Status.OK else (f"{trial.status.value}: {trial.message}",)
+    return (*ended, *explain(trial.symptoms))
+
+
+def to_yaml(result: RepairResult) -> str:
+    """The repaired program as YAML, with its patch and skills as comments."""
+    answer = result.answer
+    edits = [f"{name}  {CATALOGUE[name].description}" for name in answer.proposal.patch] or ["no edit helped"]
+    skills = f"validation skill {result.before.skill:.3f} before, {answer.trial.skill:.3f} after"
+    comments = [f"repair of {result.outcome.bug.id}", skills, *edits]
+    return "".join(f"# {line}\n" for line in comments) + dump(answer.proposal.program)
+
+
+def write_repair(result: RepairResult, path: Path) -> None:
+    """Write the repaired program as YAML."""
+    write_whole(path, to_yaml(result))
+
+
+def print_repair(result: RepairResult, console: Console) -> None:
+    """Print findings, every trial, the minimised patch and the skill before and after."""
+    outcome, answer = result.outcome, result.answer
+    console.print(f"[bold]{escape(outcome.bug.id)}[/bold], repaired by {escape(outcome.method)}")
+    console.print("\nfindings")
+    for line in result.findings or ("nothing that a rule would name",):
+        console.print(f"  {escape(line)}")
+    console.print(_trace(outcome))
+    console.print("patch")
+    for name in answer.proposal.patch:
+        console.print(f"  {escape(name)}  [dim]{escape(CATALOGUE[name].description)}[/dim]")
+    if not answer.proposal.patch:
+        console.print("  no edit helped: the program stays as it is")
+    console.print(
+        f"validation skill {result.before.skill:.3f} before, [bold]{answer.trial.skill:.3f}[/bold] after, "
+        f"{outcome.trials} trials, {outcome.work:.0f} million multiply-accumulates"
+    )
+
+
+def _trace(outcome: Outcome) -> Table:
+    table = Table(title="trials", title_justify="left")
+    for header in ("trial", "program", "status", "skill"):
+        table.add_column(header, justify="right" if header in ("trial", "skill") else "left")
+    for number, attempt in enumerate(outcome.attempts):
+        name = " + ".join(attempt.proposal.patch) or "as it was"
+        phase = " (minimising)" if number > outcome.searched else ""
+        skill = f"{attempt.trial.skill:.3f}"
+        table.add_row(str(number), escape(name) + phase, attempt.trial.status.value, skill)
+    return table

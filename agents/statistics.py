@@ -1,0 +1,101 @@
+"""What happened in the training repairs since the last update, by tag."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+
+from netmend.agents.policy import STOP
+from netmend.agents.validation import Validation, summarise
+from netmend.agents.vec_env import episode_return
+from netmend.env.episode import Episode, Step
+from netmend.env.training.trial import Status
+from netmend.repair_actions import RepairAction
+
+Scalars = dict[str, float]
+
+VALIDATION_TAGS = (
+    "repair/validation/fixed",
+    "repair/validation/improvement_rate",
+    "repair/validation/return",
+)
+
+
+class Statistics:
+    """Counts steps and repairs; ``scalars`` reads the counts and begins anew.
+
+    An action succeeds when its reward is above zero: it raised the best skill by more than a trial costs.
+    """
+
+    def __init__(self, actions: Iterable[RepairAction]) -> None:
+        self._patterns = {action.name: action.pattern for action in actions}
+        self._steps: list[Step] = []
+        self._episodes: list[Episode] = []
+
+    def add(self, step: Step, ended: Episode | None) -> None:
+        """Take a step and, where it was the last one, its repair."""
+        self._steps.append(step)
+        if ended is not None:
+            self._episodes.append(ended)
+
+    def scalars(self) -> Scalars:
+        """Values by tag since the last call; a share of nothing is left out."""
+        steps, episodes = self._steps, self._episodes
+        self._steps, self._episodes = [], []
+        return {**_repairs(episodes), **self._actions(steps)}
+
+    def _actions(self, steps: list[Step]) -> Scalars:
+        if not steps:
+            return {}
+        used = Counter(step.action for step in steps)
+        won = Counter(step.action for step in steps if step.reward > 0)
+        patterns = Counter(self._patterns[step.action] for step in steps if step.action != STOP)
+        pattern_wins = Counter(self._patterns[step.action] for step in steps if step.reward > 0)
+        return {
+            "actions/legal": float(np.mean([step.legal for step in steps])),
+            **{f"actions/use/{name}": used[name] / len(steps) for name in (*self._patterns, STOP)},
+            **{f"actions/success/{name}": won[name] / count for name, count in used.items() if name != STOP},
+            **{f"patterns/use/{name}": patterns[name] / len(steps) for name in set(self._patterns.values())},
+            **{f"patterns/success/{name}": pattern_wins[name] / count for name, count in patterns.items()},
+        }
+
+
+def _repairs(episodes: list[Episode]) -> Scalars:
+    if not episodes:
+        return {}
+    found = summarise(episodes)
+    return {
+        "rollout/ep_rew_mean": float(np.mean([episode_return(episode) for episode in episodes])),
+        "rollout/ep_len_mean": float(np.mean([len(episode.steps) for episode in episodes])),
+        **_figures("repair/training", found),
+    }
+
+
+def validation_scalars(validation: Validation) -> Scalars:
+    """Values by tag of a look at the validation bugs."""
+    return _figures("repair/validation", validation)
+
+
+def _figures(prefix: str, found: Validation) -> Scalars:
+    values = {
+        "fixed": found.fixed,
+        "improvement_rate": found.improvement_rate,
+        "return": found.returns,
+        "trials_per_fix": found.trials_per_fix,
+        "edits": found.edits,
+    }
+    return {f"{prefix}/{name}": value for name, value in values.items() if value is not None}
+
+
+def trial_scalars(statuses: Counter[str], stored: int, seconds: float) -> Scalars:
+    """Values by tag of the trials since the last update: how they ended, how fast, how many were stored."""
+    trials = statuses.total()
+    if not trials:
+        return {}
+    return {
+        **{f"trials/status/{status}": statuses[str(status)] / trials for status in Status},
+        "trials/from_store": stored / trials,
+        "trials/per_second": trials / max(seconds, 1e-9),
+    }

@@ -1,0 +1,279 @@
+"""``netmend train``: an agent learns to repair the training bugs of a suite."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import HParam
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+
+from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
+from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
+from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
+from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
+from netmend.agents.counted_trainer import CountedTrainer
+from netmend.agents.files import write_whole
+from netmend.agents.folders import shown
+from netmend.agents.policy import FOLDER as POLICY_FOLDER
+from netmend.agents.policy import save_policy
+from netmend.agents.progress import ProgressView, make_progress
+from netmend.agents.statistics import VALIDATION_TAGS, Statistics
+from netmend.agents.validation import Validation, validate
+from netmend.agents.vec_env import RepairVecEnv
+from netmend.env.bugs import load_suite
+from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.setting import Setting
+from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.trial import Trainer
+from netmend.env.vector import RepairVectorEnv
+
+CONFIG, FINISHED, TENSORBOARD = "config.yaml", "finished.yaml", "tensorboard"
+"""What a run's folder holds, beside ``policy/`` and ``checkpoints/``."""
+
+MakeTrainer = Callable[[TrainConfig], Trainer]
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, after everything was saved; the message says where."""
+
+
+def train_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """The verb: begin a run in ``folder``, or go on with the run that lies there."""
+    config = resumed_config(folder, overrides) if composed.resume else typed(composed, TrainConfig)
+    train(config, folder, Console())
+
+
+def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
+    """Configuration of the run in a folder, changed by overrides of ``training.*``, the only ones allowed.
+
+    Raises:
+        ConfigError: there is no run, or an override would make it another one.
+    """
+    others = [word for word in overrides if not word.startswith(("training.", "resume="))]
+    if others:
+        raise ConfigError(
+            [f"{word}: a resumed run keeps its configuration except training.*" for word in others]
+        )
+    if not (folder / CONFIG).is_file():
+        raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
+    changes = [word for word in overrides if word.startswith("training.")]
+    kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG))
+    kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
+    assert isinstance(kept, DictConfig)
+    kept.resume = str(folder)
+    return typed(kept, TrainConfig)
+
+
+def local_or_workers(config: TrainConfig) -> Trainer:
+    """The trainer that the configuration asks for."""
+    training = config.training
+    return build_trainer(
+        workers=training.workers,
+        device=training.device,
+        store=Path(training.store) if training.store else None,
+    )
+
+
+def train(
+    config: TrainConfig, folder: Path, console: Console, make_trainer: MakeTrainer = local_or_workers
+) -> Totals:
+    """Train an agent, or go on with a run that was cut off; everything it writes is under ``folder``.
+
+    Raises:
+        NetmendError: the configuration is wrong, or there is nothing to go on from.
+        Interrupted: Ctrl-C; a checkpoint was written.
+    """
+    check_train(config)
+    if config.data_dir:
+        os.environ["NETMEND_DATA"] = config.data_dir  # workers inherit it
+    finished = _finished(folder)
+    if config.resume and finished is not None and finished.steps >= config.training.steps:
+        console.print(f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on")
+        return finished
+    if not config.resume:
+        _claim(folder, config)
+    with _one_thread():
+        return _Run(config, folder, console, make_trainer).train()
+
+
+def _claim(folder: Path, config: TrainConfig) -> None:
+    """Make the folder this run's own; a second run never writes over the first one's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / CONFIG).exists():
+        place = shown(folder)
+        raise ConfigError(
+            [f"hydra.run.dir: {place} holds a run already; use resume={place} or another folder"]
+        )
+    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(config)))
+
+
+def _finished(folder: Path) -> Totals | None:
+    path = folder / FINISHED
+    return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The learner's networks are too small for more than one thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a training is made of."""
+
+    suite: Suite
+    setting: Setting
+    trainer: CountedTrainer
+    model: BaseAlgorithm
+    totals: Totals
+
+
+class _Run:
+    """One call of ``netmend train``."""
+
+    def __init__(
+        self, config: TrainConfig, folder: Path, console: Console, make_trainer: MakeTrainer
+    ) -> None:
+        self._config, self._folder, self._console = config, folder, console
+        self._make_trainer = make_trainer
+
+    def train(self) -> Totals:
+        trainer = CountedTrainer(self._make_trainer(self._config))
+        try:
+            return self._learn(self._build(trainer))
+        finally:
+            trainer.close()
+
+    def _build(self, trainer: CountedTrainer) -> _Parts:
+        config = self._config
+        suite = load_suite(config.bugs.suite)
+        rules = make_rules(config.budget, suite.budget)
+        repairs = RepairVectorEnv(
+            config.agent.n_envs,
+            suite,
+            actions=config.actions.names,
+            rules=rules,
+            seeds=config.training.trial_seeds,
+            trainer=trainer,
+        )
+        env = RepairVecEnv(repairs)
+        model = build_model(config.agent, env, config.seed)
+        if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
+            raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
+        totals = load_checkpoint(model, self._folder) if self._resumes() else Totals()
+        env.seed(config.seed + totals.steps)  # a resumed run meets other bugs than the run before it met
+        return _Parts(suite, repairs.setting, trainer, model, totals)
+
+    def _resumes(self) -> bool:
+        """A run that was killed before its first checkpoint begins anew."""
+        return self._config.resume is not None and bool(checkpoints(self._folder))
+
+    def _learn(self, parts: _Parts) -> Totals:
+        config, model, totals = self._config, parts.model, parts.totals
+        steps = totals.steps + whole_updates(max(config.training.steps - totals.steps, 0), model)
+        model.set_logger(tensorboard_logger(self._folder / TENSORBOARD, totals.steps))
+        if not totals.steps:
+            self._record_configuration(model)
+        view = make_progress(self._console, steps, update_size(model))
+        callback = self._callback(parts, view)
+        callbacks: list[BaseCallback] = [callback]
+        if config.training.shuffle_rewards:
+            callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
+        try:
+            if steps > totals.steps:
+                model.learn(
+                    steps - totals.steps,
+                    callback=callbacks,
+                    log_interval=None,  # type: ignore[arg-type]  # SB3 takes it: the callback logs
+                    reset_num_timesteps=not totals.steps,
+                )
+        except KeyboardInterrupt as interrupt:
+            view.close()
+            raise self._interrupted(callback) from interrupt
+        finally:
+            view.close()
+            model.logger.close()
+        return self._finish(parts, callback.totals)
+
+    def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
+        training = self._config.training
+        plan = Plan(
+            checkpoint_every=training.checkpoint_every,
+            validate_every=training.validate_every,
+            traces=training.traces,
+        )
+        bugs = parts.suite.split("validation")[: training.validation_bugs]
+        return UpdateCallback(
+            run=self._folder,
+            plan=plan,
+            totals=parts.totals,
+            trainer=parts.trainer,
+            statistics=Statistics(parts.setting.actions),
+            look=partial(self._look, parts, bugs),
+            view=view,
+        )
+
+    def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:
+        if not bugs:
+            return None
+        policy = policy_of(model, self._config.agent, parts.setting.actions, {})
+        return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
+
+    def _record_configuration(self, model: BaseAlgorithm) -> None:
+        config = self._config
+        plain = OmegaConf.to_yaml(OmegaConf.structured(config))
+        model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
+        settings = {"seed": config.seed, "suite": config.bugs.suite}
+        for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
+            settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
+        settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
+        shown = {
+            key: value if isinstance(value, int | float | str) else str(value)
+            for key, value in settings.items()
+        }
+        model.logger.record("hyper_parameters", HParam(shown, dict.fromkeys(VALIDATION_TAGS, 0.0)))
+        model.logger.dump(0)
+
+    def _interrupted(self, callback: UpdateCallback) -> Interrupted:
+        place = callback.save()
+        return Interrupted(
+            f"interrupted; saved {shown(place)}; go on with: netmend train resume={shown(self._folder)}"
+        )
+
+    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
+        config, folder = self._config, self._folder
+        facts = {
+            "suite": parts.suite.name,
+            "seed": config.seed,
+            "trials_per_repair": config.budget.trials,
+            **{key: round(value, 1) for key, value in asdict(totals).items()},
+        }
+        policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
+        save_policy(policy, folder / POLICY_FOLDER)
+        write_whole(folder / FINISHED, yaml.safe_dump({"totals": asdict(totals)}, sort_keys=False))
+        self._console.print(
+            f"policy       {shown(folder / POLICY_FOLDER)}\ntensorboard  {shown(folder / TENSORBOARD)}\n"
+            f"{totals.steps} steps, {totals.trials} trials ({totals.stored} from the store), "
+            f"{totals.seconds:.0f} s",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return totals

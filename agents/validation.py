@@ -1,0 +1,97 @@
+"""How good the policy is right now, on the validation bugs. The hold-out part stays closed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from netmend.agents.policy import STOP, Policy
+from netmend.agents.vec_env import episode_return
+from netmend.env.bugs.bug import Bug
+from netmend.env.episode import Episode
+from netmend.env.setting import Setting
+from netmend.env.training.trial import Trainer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """What a look at the validation bugs showed, all by validation skill.
+
+    Attributes:
+        fixed: share of the bugs fixed, among those whose published fix is known; None where none is.
+        improvement_rate: mean over the same bugs, each within [0, 1.5]; None where none is.
+        returns: mean sum of rewards.
+        trials_per_fix: trials spent over bugs fixed; None where none is fixed.
+        edits: mean number of edits of the best patch.
+        episodes: the repairs themselves.
+    """
+
+    fixed: float | None
+    improvement_rate: float | None
+    returns: float
+    trials_per_fix: float | None
+    edits: float
+    episodes: tuple[Episode, ...]
+
+
+def validate(
+    policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer, seed: int
+) -> Validation:
+    """Repair each bug once with the policy's best actions, all in lockstep."""
+    episodes = [setting.episode(bug, seed) for bug in bugs]
+    for episode, trial in zip(episodes, trainer.run([e.request_first() for e in episodes]), strict=True):
+        episode.begin(trial)
+    while active := [episode for episode in episodes if not episode.done]:
+        _step(policy, active, trainer)
+    return summarise(episodes)
+
+
+def summarise(episodes: Sequence[Episode]) -> Validation:
+    """Figures of finished repairs."""
+    fixes = [fixed for episode in episodes if (fixed := is_fixed(episode)) is not None]
+    rates = [rate for episode in episodes if (rate := improvement_rate(episode)) is not None]
+    trials = sum(trials_used(episode) for episode in episodes)
+    return Validation(
+        fixed=float(np.mean(fixes)) if fixes else None,
+        improvement_rate=float(np.mean(rates)) if rates else None,
+        returns=float(np.mean([episode_return(episode) for episode in episodes])),
+        trials_per_fix=trials / sum(fixes) if any(fixes) else None,
+        edits=float(np.mean([len(episode.best_patch) for episode in episodes])),
+        episodes=tuple(episodes),
+    )
+
+
+def is_fixed(episode: Episode) -> bool | None:
+    """Whether the best program reaches the published fix on the validation part; None where unknown."""
+    return episode.bug.is_fixed(episode.best_trial.skill, "validation")
+
+
+def trials_used(episode: Episode) -> int:
+    """Trials that a repair spent; stopping costs none."""
+    return sum(step.action != STOP for step in episode.steps)
+
+
+def improvement_rate(episode: Episode, most: float = 1.5) -> float | None:
+    """(repaired - faulty) / (fix - faulty) by validation skill, within [0, ``most``]; None where unknown.
+
+    The bound keeps one bug whose fix gains next to nothing from deciding the mean.
+    """
+    fix, faulty = episode.bug.fixed_score, episode.bug.faulty_score
+    if fix is None or faulty is None:
+        return None
+    gain = fix.validation.mean - faulty.validation.mean
+    if gain <= 0:
+        return None
+    return float(np.clip((episode.best_trial.skill - faulty.validation.mean) / gain, 0.0, most))
+
+
+def _step(policy: Policy, episodes: Sequence[Episode], trainer: Trainer) -> None:
+    observations = np.stack([episode.observation() for episode in episodes])
+    masks = np.stack([episode.mask() for episode in episodes])
+    choices = [int(choice) for choice in policy.act_many(observations, masks)]
+    requests = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]
+    trials = iter(trainer.run([request for request in requests if request is not None]))
+    for episode, choice, request in zip(episodes, choices, requests, strict=True):
+        episode.tell(choice, None if request is None else next(trials))

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from netmend.agents.overrides import prepare, value_of
+
+
+@pytest.mark.parametrize(
+    "word", ["bugs=mutants-v1", "agent=ppo", "-m", "seed=0,1", "--config-dir", "training.steps=5"]
+)
+def test_other_words_pass_unchanged(word: str) -> None:
+    assert prepare([word]) == [word]
+
+
+@pytest.mark.parametrize("path", ["path/to/folder", "./here", "../up", "/abs/olute", "bug.yaml"])
+def test_a_path_selects_the_option_that_takes_one(path: str) -> None:
+    assert prepare([f"bugs={path}"]) == ["bugs=suite", f"bugs.suite={path}"]
+
+
+def test_a_folder_in_the_working_directory_is_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert prepare(["bugs=mine"]) == ["bugs=mine"]
+    (tmp_path / "mine").mkdir()
+    assert prepare(["bugs=mine"]) == ["bugs=suite", "bugs.suite=mine"]
+
+
+def test_a_sweep_over_paths_and_names_stays_a_sweep() -> None:
+    assert prepare(["bugs=a/b,mutants-v1"]) == ["bugs=suite", "bugs.suite=a/b,mutants-v1"]
+
+
+@pytest.mark.parametrize(
+    "path", ["runs/seed=0/x", "with blank/x", "it's/x", "a(b)/x", "a[1]/x", "back\\slash/x", "{a}/x"]
+)
+def test_hydra_reads_any_path_as_it_was_written(path: str) -> None:
+    (word,) = prepare([f"policy={path}"])
+    assert OverridesParser.create().parse_override(word).value() == path
+
+
+def test_an_existing_path_with_a_comma_is_one_value(tmp_path: Path) -> None:
+    folder = tmp_path / "a,b"
+    folder.mkdir()
+    (word,) = prepare([f"policy={folder}"])
+    assert OverridesParser.create().parse_override(word).value() == str(folder)
+
+
+def test_the_home_folder() -> None:
+    assert prepare(["bugs=~/mine"]) == ["bugs=suite", f"bugs.suite={Path.home() / 'mine'}"]
+
+
+def test_the_last_value_counts() -> None:
+    assert value_of(["resume=a", "seed=1", "resume='b c'"], "resume") == "b c"
+    assert value_of(["seed=1"], "resume") is None
+
+
+def test_flags_come_first_with_their_values() -> None:
+    words = ["bugs=a/b", "-m", "seed=0,1", "--config-dir", "c=d", "agent=ppo"]
+    assert prepare(words) == [
+        "-m",
+        "--config-dir",
+        "c=d",
+        "bugs=suite",
+        "bugs.suite=a/b",
+        "seed=0,1",
+        "agent=ppo",
+    ]

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netmend.agents.algorithms import ALGORITHMS, build_model, policy_of
+from netmend.agents.config import AgentConfig
+from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
+from netmend.agents.vec_env import RepairVecEnv
+from netmend.env.observation import slot_names
+from netmend.env.vector import RepairVectorEnv
+from netmend.repair_actions import select
+
+ACTIONS = select(["optimizer/*", "activation/*"])
+
+
+@pytest.fixture
+def policy() -> Policy:
+    rng = np.random.default_rng(0)
+    widths = [len(slot_names()), 8, len(ACTIONS) + 1]
+    layers = tuple(
+        (rng.normal(size=(after, before)).astype(np.float32), rng.normal(size=after).astype(np.float32))
+        for before, after in pairwise(widths)
+    )
+    return Policy(
+        algorithm="maskable_ppo",
+        activation="tanh",
+        layers=layers,
+        slots=slot_names(),
+        actions=(*(action.name for action in ACTIONS), "stop"),
+        facts={"seed": 3, "suite": "tiny"},
+    )
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_it_acts_as_the_model_it_was_cut_from(world, algorithm: str, activation: str) -> None:
+    repairs = RepairVectorEnv(
+        2, world.suite, actions=["optimizer/*", "activation/*"], trainer=world.trainer()
+    )
+    agent = AgentConfig(algorithm=algorithm, network=[16, 8], activation=activation)
+    model = build_model(agent, RepairVecEnv(repairs), seed=0)
+    policy = policy_of(model, agent, repairs.setting.actions, {})
+    observations = np.random.default_rng(1).normal(size=(64, len(policy.slots))).astype(np.float32)
+    expected, _ = model.predict(observations, deterministic=True)
+    everything = np.ones((64, len(policy.actions)), np.bool_)
+    assert policy.act_many(observations, everything).tolist() == expected.tolist()
+
+
+def test_it_never_takes_an_illegal_action(policy: Policy) -> None:
+    rng = np.random.default_rng(2)
+    for observation in rng.normal(size=(100, len(policy.slots))).astype(np.float32):
+        mask = rng.random(len(policy.actions)) < 0.1
+        mask[-1] = True
+        assert mask[policy.act(observation, mask)]
+
+
+def test_round_trip(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path / "run" / "policy")
+    for folder in (tmp_path / "run", tmp_path / "run" / "policy"):
+        loaded = load_policy(folder)
+        assert replace(loaded, layers=()) == replace(policy, layers=())
+        for mine, theirs in zip(loaded.layers, policy.layers, strict=True):
+            np.testing.assert_array_equal(mine[0], theirs[0])
+            np.testing.assert_array_equal(mine[1], theirs[1])
+
+
+def test_saving_replaces_the_whole_folder(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path / "policy")
+    (tmp_path / "policy" / "stray").write_text("")
+    save_policy(policy, tmp_path / "policy")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == [
+        "policy",
+        "policy.safetensors",
+        "policy.yaml",
+    ]
+
+
+def test_another_catalogue_is_refused(policy: Policy) -> None:
+    policy.check(ACTIONS)
+    with pytest.raises(PolicyError, match=r"trained with other actions.*not in it: loss_function/"):
+        policy.check(select(["*"]))
+    with pytest.raises(PolicyError, match="same names in another order"):
+        policy.check(ACTIONS[::-1])
+
+
+def test_another_observation_is_refused(policy: Policy) -> None:
+    with pytest.raises(PolicyError, match=r"observation slots.*not here: moon_phase"):
+        replace(policy, slots=(*policy.slots[:-1], "moon_phase")).check(ACTIONS)
+
+
+def test_actions_that_are_gone_are_named(policy: Policy) -> None:
+    assert policy.known_actions() == ACTIONS
+    with pytest.raises(PolicyError, match="optimizer/lion@program"):
+        replace(policy, actions=("optimizer/lion@program", "stop")).known_actions()
+
+
+def test_a_missing_policy(tmp_path: Path) -> None:
+    with pytest.raises(PolicyError, match="no policy in"):
+        load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["policy.yaml", "policy.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\x80\x04}.", b"netmend_policy: 1\n", b"[1, 2]"])
+def test_a_damaged_policy(policy: Policy, tmp_path: Path, name: str, content: bytes) -> None:
+    save_policy(policy, tmp_path / "policy")
+    (tmp_path / "policy" / name).write_bytes(content)
+    with pytest.raises(PolicyError, match="damaged policy"):
+        load_policy(tmp_path)
+
+
+def test_weights_that_do_not_fit(policy: Policy, tmp_path: Path) -> None:
+    save_policy(replace(policy, slots=policy.slots[:-1]), tmp_path / "a")
+    with pytest.raises(PolicyError, match="do not fit"):
+        load_policy(tmp_path / "a")
+    weight, bias = policy.layers[0]
+    save_policy(replace(policy, layers=((weight * np.nan, bias), policy.layers[1])), tmp_path / "b")
+    with pytest.raises(PolicyError, match="not finite"):
+        load_policy(tmp_path / "b")
+
+
+def test_a_policy_of_another_format(policy: Policy, tmp_path: Path) -> None:
+    save_policy(policy, tmp_path)
+    path = tmp_path / "policy.yaml"
+    path.write_text(path.read_text().replace("netmend_policy: 1", "netmend_policy: 2"))
+    with pytest.raises(PolicyError, match="format 2"):
+        load_policy(tmp_path)

@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import io
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from netmend.agents.checkpoint import checkpoints
+from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
+from netmend.agents.policy import load_policy
+from netmend.agents.train import Interrupted, resumed_config, train
+from netmend.env.errors import UnknownNameError
+
+PARAMS = {
+    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    "a2c": {"n_steps": 8},
+    "dqn": {"train_freq": 8, "gradient_steps": 2, "learning_starts": 16, "buffer_size": 100, "batch_size": 8},
+}
+
+
+def quiet() -> Console:
+    return Console(file=io.StringIO())
+
+
+def start(world, folder: Path, config: TrainConfig | None = None, **trainer):
+    return train(config or world.config, folder, quiet(), lambda _: world.trainer(**trainer))
+
+
+def with_agent(config: TrainConfig, algorithm: str) -> TrainConfig:
+    return replace(config, agent=replace(config.agent, algorithm=algorithm, params=PARAMS[algorithm]))
+
+
+@pytest.mark.parametrize("algorithm", PARAMS)
+def test_every_algorithm_trains_and_leaves_a_policy(world, run_folder: Path, algorithm: str) -> None:
+    totals = start(world, run_folder, with_agent(world.config, algorithm))
+    assert totals.steps == 128
+    assert totals.updates == 4
+    assert load_policy(run_folder).algorithm == algorithm
+    assert yaml.safe_load((run_folder / "finished.yaml").read_text())["totals"]["steps"] == 128
+
+
+def test_nothing_in_a_run_is_pickled(world, run_folder: Path) -> None:
+    start(world, run_folder, with_agent(world.config, "dqn"))
+    kinds = {path.suffix for path in run_folder.rglob("*") if path.is_file() and "tfevents" not in path.name}
+    assert kinds == {".yaml", ".safetensors", ".npz"}
+
+
+def test_thread_count_is_left_as_found(world, run_folder: Path) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        start(world, run_folder)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_same_seed_same_policy(world, tmp_path: Path) -> None:
+    policies = []
+    for name in ("a", "b"):
+        start(world, tmp_path / name)
+        policies.append((tmp_path / name / "policy" / "policy.safetensors").read_bytes())
+    assert policies[0] == policies[1]
+
+
+def test_tensorboard_holds_every_tag_and_only_finite_values(world, run_folder: Path) -> None:
+    start(world, run_folder)
+    events = EventAccumulator(str(run_folder / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0})
+    events.Reload()
+    scalars = set(events.Tags()["scalars"])
+    expected = {
+        "rollout/ep_rew_mean",
+        "rollout/ep_len_mean",
+        "repair/training/fixed",
+        "repair/validation/fixed",
+        "repair/validation/improvement_rate",
+        "repair/validation/return",
+        "repair/validation/edits",
+        "actions/legal",
+        "actions/use/stop",
+        "actions/use/data_wrangling/standardize@inputs",
+        "patterns/use/optimizer",
+        "patterns/success/optimizer",
+        "trials/status/ok",
+        "trials/status/diverged",
+        "trials/from_store",
+        "trials/per_second",
+        "train/value_loss",
+        "train/policy_gradient_loss",
+        "train/learning_rate",
+    }
+    assert expected <= scalars
+    assert any(tag.startswith("actions/success/") for tag in scalars)
+    assert any(tag.endswith("trials_per_fix") for tag in scalars)
+    assert all(math.isfinite(point.value) for tag in scalars for point in events.Scalars(tag))
+    texts = {tag.removesuffix("/text_summary") for tag in events.Tags()["tensors"]}
+    assert {"configuration", "traces/0"} <= texts
+    configuration = events.Tensors("configuration/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "algorithm: maskable_ppo" in configuration
+    assert "validation-" in events.Tensors("traces/0/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "_hparams_/session_start_info" in events.summary_metadata
+
+
+def test_shares_add_up(world, run_folder: Path) -> None:
+    start(world, run_folder)
+    events = EventAccumulator(str(run_folder / "tensorboard"))
+    events.Reload()
+    for prefix in ("actions/use/", "trials/status/"):
+        tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(prefix)]
+        assert sum(events.Scalars(tag)[0].value for tag in tags) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_one_line_per_update_where_there_is_no_terminal(world, run_folder: Path) -> None:
+    console = quiet()
+    train(world.config, run_folder, console, lambda _: world.trainer())
+    lines = [line for line in console.file.getvalue().splitlines() if line.startswith("update ")]  # type: ignore[attr-defined]
+    assert [line.split("  ")[:2] for line in lines] == [
+        [f"update {number}/4", f"step {32 * number}/128"] for number in range(1, 5)
+    ]
+
+
+def test_a_bar_with_the_whole_number_of_steps_on_a_terminal(world, run_folder: Path) -> None:
+    world.config.training.steps = 100
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, color_system=None)
+    train(world.config, run_folder, console, lambda _: world.trainer())
+    assert "128/128 steps" in screen.getvalue()
+
+
+def test_a_killed_run_goes_on(world, run_folder: Path, tmp_path: Path) -> None:
+    world.config.training.checkpoint_every = 1
+    before = _run_until_killed(world, run_folder, tmp_path)
+    resumed = start(world, run_folder, resumed_config(run_folder, []))
+    assert 0 < before["steps"] < 128
+    assert resumed.steps == 128
+    assert resumed.updates == 4
+    assert resumed.trials > before["trials"]
+    assert resumed.episodes > before["episodes"]
+    assert load_policy(run_folder).facts["steps"] == 128
+
+
+def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
+    """Train in a process that kills itself in the third update; totals of its last checkpoint."""
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED.format(conftest=str(Path(__file__).parent / "conftest.py"), folder=str(folder)))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    return yaml.safe_load((checkpoints(folder)[-1] / "state.yaml").read_text())["totals"]
+
+
+KILLED = """
+import importlib.util, io, os, signal, sys
+from pathlib import Path
+import netmend.agents.train as module
+from rich.console import Console
+spec = importlib.util.spec_from_file_location("world", {conftest!r})
+world = importlib.util.module_from_spec(spec)
+sys.modules["world"] = world
+spec.loader.exec_module(world)
+suite = world.make_suite()
+module.load_suite = lambda _: suite
+config = world.make_config()
+config.training.checkpoint_every = 1
+def kill(trials):
+    if Path({folder!r}, "checkpoints", "step_000000064").exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+module.train(config, Path({folder!r}), Console(file=io.StringIO()), lambda _: world.InstantTrainer(kill))
+"""
+
+
+def test_ctrl_c_saves_and_says_where(world, run_folder: Path) -> None:
+    def interrupt(trials: int) -> None:
+        if trials > 60:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="resume=") as stop:
+        start(world, run_folder, on_run=interrupt)
+    saved = checkpoints(run_folder)[-1]
+    assert str(saved) in str(stop.value)
+    assert not (run_folder / "finished.yaml").exists()
+    assert start(world, run_folder, resumed_config(run_folder, [])).steps >= 128
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder: Path) -> None:
+    def fail(_: int) -> None:
+        raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError):
+        start(world, run_folder, on_run=fail)
+    assert start(world, run_folder, resumed_config(run_folder, [])).steps == 128
+
+
+def test_a_finished_run_says_so_and_can_be_prolonged(world, run_folder: Path) -> None:
+    start(world, run_folder)
+    console = quiet()
+    train(resumed_config(run_folder, []), run_folder, console, lambda _: world.trainer())
+    assert "is finished" in console.file.getvalue()  # type: ignore[attr-defined]
+    longer = start(world, run_folder, resumed_config(run_folder, ["training.steps=192"]))
+    assert (longer.steps, longer.updates) == (192, 6)
+
+
+def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
+    start(world, run_folder)
+    with pytest.raises(ConfigError, match="agent=ppo"):
+        resumed_config(run_folder, ["agent=ppo", f"resume={run_folder}"])
+    with pytest.raises(ConfigError, match="holds no run"):
+        resumed_config(run_folder.parent, [])
+
+
+def test_a_run_is_never_written_over(world, run_folder: Path) -> None:
+    start(world, run_folder)
+    with pytest.raises(ConfigError, match="holds a run already"):
+        start(world, run_folder)
+
+
+def test_unknown_algorithm_and_parameters(world, tmp_path: Path) -> None:
+    agent = AgentConfig(algorithm="maskable_pp0")
+    with pytest.raises(UnknownNameError, match="did you mean 'maskable_ppo'"):
+        start(world, tmp_path / "a", replace(world.config, agent=agent))
+    agent = AgentConfig(algorithm="ppo", params={"gama": 0.9, "seed": 3})
+    with pytest.raises(
+        ConfigError, match=r"agent\.params\.gama: PPO has no such parameter; did you mean 'gamma'"
+    ):
+        start(world, tmp_path / "b", replace(world.config, agent=agent))
+
+
+def test_shuffled_rewards_need_a_rollout(world, run_folder: Path) -> None:
+    config = with_agent(world.config, "dqn")
+    config.training.shuffle_rewards = True
+    with pytest.raises(ConfigError, match="shuffle_rewards"):
+        start(world, run_folder, config)
+
+
+def test_the_trainer_is_closed_whatever_happens(world, run_folder: Path) -> None:
+    trainer = world.trainer(on_run=lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        train(world.config, run_folder, quiet(), lambda _: trainer)
+    assert trainer.closed
