@@ -16,6 +16,7 @@ from netmend.agents.outcome import Attempt, Outcome
 
 CONFIDENCE = 0.95
 RESAMPLES = 5000
+FILE_WIDTH = 110
 SHARES_AT = (1, 2, 5)
 """Numbers of trials after which the fixed share is reported, beside the budget's own."""
 
@@ -122,9 +123,11 @@ def to_plain(summary: Summary) -> dict[str, object]:
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Print the table of the methods and the one of the groups of bugs."""
-    console.print(methods_table(summary))
+    # Where there is no terminal the width is free: a table in a file must not be folded.
+    width = console.width if console.is_terminal else max(console.width, FILE_WIDTH)
+    console.print(methods_table(summary), width=width)
     if summary.groups:
-        console.print(groups_table(summary))
+        console.print(groups_table(summary), width=width)
 
 
 def methods_table(summary: Summary) -> Table:

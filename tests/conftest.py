@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from netmend.env.program import (
     Conv2d,
     Data,

@@ -92,7 +92,7 @@ DEFAULT_LR: dict[OptimizerName, float] = {
     "adamax": 0.001,
     "nadam": 0.001,
 }
-"""The optimizers' default learning rates: Keras's, but for adagrad and adadelta, which hardly move at its 0.001."""
+"""Default learning rates: Keras's, but for adagrad and adadelta, which hardly move at its 0.001."""
 LOGIT_LOSSES: frozenset[LossName] = frozenset({"bce_with_logits", "cross_entropy"})
 
 

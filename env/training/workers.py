@@ -281,6 +281,7 @@ def _death(code: int | None) -> Trial:
 
 def _local_trainer(device: str) -> Trainer:
     import torch
+
     from netmend.env.training.local import LocalTrainer
 
     torch.set_num_threads(1)

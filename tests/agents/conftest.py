@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+
 from netmend.env.bugs.bug import Bug, Score, Spread
 from netmend.env.program import Data, Dense, Optimizer, Prep, Program, Task
 from netmend.env.training.trial import Status, Trial, TrialRequest

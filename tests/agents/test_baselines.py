@@ -141,7 +141,7 @@ def test_defaults_set_everything_but_the_architecture(
         ),
         layers=(Dense(units=8, activation="relu"), Dense(units=width, activation=output)),  # type: ignore[arg-type]
         loss=loss,  # type: ignore[arg-type]
-        optimizer=Optimizer(kind="adam", lr=0.001),
+        optimizer=Optimizer(kind="adam", lr=0.01),
         batch_size=32,
         epochs=3,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from netmend.env.errors import StoreError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training import stored_trainer

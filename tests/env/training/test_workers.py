@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training.build_trainer import build_trainer
