@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+from collections.abc import Mapping
 from math import ceil
 
 import numpy as np
@@ -11,8 +12,10 @@ from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
+from torch.optim import AdamW
 
 from netmend.agents.config import AgentConfig, ConfigError
 from netmend.agents.policy import STOP, Facts, Policy
@@ -52,11 +55,25 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     problems = parameter_problems(agent, kind)
     if problems:
         raise ConfigError(problems)
-    network = {"net_arch": list(agent.network), "activation_fn": ACTIVATIONS[agent.activation]}
+    network = {
+        "net_arch": list(agent.network),
+        "activation_fn": ACTIVATIONS[agent.activation],
+        "optimizer_class": AdamW,
+        "optimizer_kwargs": {"weight_decay": agent.weight_decay},
+    }
+    params = _annealed(agent.params) if agent.anneal else agent.params
     try:
-        return kind("MlpPolicy", env, policy_kwargs=network, seed=seed, device="cpu", **agent.params)
+        return kind("MlpPolicy", env, policy_kwargs=network, seed=seed, device="cpu", **params)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError([f"agent.params: {kind.__name__} refuses them: {error}"]) from error
+
+
+def _annealed(params: Mapping[str, object]) -> dict[str, object]:
+    """The parameters with a learning rate that falls linearly from its value to 0."""
+    rate = params.get("learning_rate")
+    if not isinstance(rate, int | float):
+        raise ConfigError(["agent.anneal: needs a number as agent.params.learning_rate"])
+    return {**params, "learning_rate": LinearSchedule(float(rate), 0.0, 1.0)}
 
 
 def parameter_problems(agent: AgentConfig, kind: type[BaseAlgorithm]) -> list[str]:

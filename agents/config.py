@@ -48,6 +48,8 @@ class AgentConfig:
         n_envs: repairs that run side by side.
         network: units of the hidden layers.
         activation: of the hidden layers, tanh or relu.
+        weight_decay: decoupled (AdamW), so that the policy generalises from few bugs.
+        anneal: whether the learning rate falls linearly to 0 over the training.
         params: passed to the algorithm's class as they stand.
     """
 
@@ -55,6 +57,8 @@ class AgentConfig:
     n_envs: int = 16
     network: list[int] = field(default_factory=lambda: [128, 128])
     activation: str = "tanh"
+    weight_decay: float = 0.0
+    anneal: bool = False
     params: dict[str, Any] = field(default_factory=dict)
 
 

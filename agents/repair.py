@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,11 +100,23 @@ def print_repair(result: RepairResult, console: Console) -> None:
 
 def _trace(outcome: Outcome) -> Table:
     table = Table(title="trials", title_justify="left")
-    for header in ("trial", "program", "status", "skill"):
-        table.add_column(header, justify="right" if header in ("trial", "skill") else "left")
+    for header in ("trial", "change", "edits", "status", "skill"):
+        table.add_column(header, justify="left" if header in ("change", "status") else "right")
     for number, attempt in enumerate(outcome.attempts):
-        name = " + ".join(attempt.proposal.patch) or "as it was"
-        phase = " (minimising)" if number > outcome.searched else ""
-        skill = f"{attempt.trial.skill:.3f}"
-        table.add_row(str(number), escape(name) + phase, attempt.trial.status.value, skill)
+        edits, skill = str(len(attempt.proposal.patch)), f"{attempt.trial.skill:.3f}"
+        change = escape(_change(outcome, number))
+        table.add_row(str(number), change, edits, attempt.trial.status.value, skill)
     return table
+
+
+def _change(outcome: Outcome, number: int) -> str:
+    """What an attempt changed: edits added to an earlier attempt, or left out of the best while minimising."""
+    patch = outcome.attempts[number].proposal.patch
+    if not patch:
+        return "as it was" if number == 0 else "no edit"
+    if number > outcome.searched:
+        left_out = Counter(outcome.found.proposal.patch) - Counter(patch)
+        return f"without {' and '.join(left_out.elements())}"
+    earlier = {attempt.proposal.patch for attempt in outcome.attempts[:number]}
+    known = max(length for length in range(len(patch)) if patch[:length] in earlier)
+    return f"+ {' + '.join(patch[known:])}"

@@ -18,8 +18,8 @@ Choice = Callable[[Program, Task], tuple[str, ...]]
 """Which actions, in order, suit a program; those that change nothing are no part of the patch."""
 
 ADAM_LR = 0.01
-"""Adam's usual 0.001 is made for long trainings. In one short trial it repaired 35 % of the training bugs of the
-default suite and 0.01 repaired 84 %, so the stronger of the two is the baseline."""
+"""Adam's usual 0.001 is made for long trainings. In one short trial it repaired 35 % of the training bugs of
+the default suite and 0.01 repaired 84 %, so the stronger of the two is the baseline."""
 
 _OUTPUT_FOR: dict[LossName, ActivationName] = {
     "categorical_crossentropy": "softmax",

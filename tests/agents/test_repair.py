@@ -49,7 +49,7 @@ def test_writes_the_repaired_program(result: RepairResult, tmp_path: Path) -> No
 def test_prints_patch_and_skills(result: RepairResult) -> None:
     text = io.StringIO()
     print_repair(result, Console(file=text, width=120))
-    for part in ("mine[1]", "activation/relu@hidden", "0.100 before", "0.900 after", "minimising"):
+    for part in ("mine[1]", "activation/relu@hidden", "0.100 before", "0.900 after", "without "):
         assert part in text.getvalue()
 
 
