@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
 .PHONY: demo test slow lint format clean
 
@@ -16,7 +17,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(INSTALLED)
-	$(BIN)/netmend demo
+	$(BIN)/netmend train experiment=demo hydra.run.dir=$(RUN)
+	$(BIN)/netmend evaluate policy=$(RUN) hydra.run.dir=$(RUN)/evaluation
 
 test: $(INSTALLED)
 	$(BIN)/pytest

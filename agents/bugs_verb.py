@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from netmend.agents.config import ConfigError, MakeBugsConfig, runner_problems, typed
 from netmend.agents.hydra_run import run_job
+from netmend.agents.runner import open_trainer
 from netmend.env.bugs.command import list_suites, make, show
 from netmend.env.errors import UnknownNameError
-from netmend.env.training.build_trainer import build_trainer
 
 USAGE = """\
 usage: netmend bugs                   list the suites
@@ -51,12 +51,6 @@ def make_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> No
     problems = runner_problems(config.training)
     if problems:
         raise ConfigError(problems)
-    store = Path(config.training.store) if config.training.store else None
-    trainer = build_trainer(config.training.workers, config.training.device, store)
-    try:
+    with open_trainer(config.training) as trainer:
         out = Path(config.out) if config.out else None
         make(config.suite, trainer, seed=config.seed, out=out, force=config.force)
-    except KeyboardInterrupt as interrupt:
-        raise KeyboardInterrupt("interrupted; the same command goes on from the store") from interrupt
-    finally:
-        trainer.close()

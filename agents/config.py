@@ -101,12 +101,12 @@ class RunnerConfig:
     """Who trains the trials.
 
     Attributes:
-        workers: processes; 0 = in this one.
+        workers: processes; 0 = in this one, null = one for each core.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         store: SQLite file of finished trials, shared by all runs; null = none.
     """
 
-    workers: int = 0
+    workers: int | None = None
     device: str = "cpu"
     store: str | None = "runs/trials.sqlite"
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,7 +14,6 @@ from netmend.agents.config import (
     ConfigError,
     EvaluateConfig,
     RepairConfig,
-    RunnerConfig,
     budget_problems,
     make_rules,
     runner_problems,
@@ -30,11 +27,11 @@ from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair import print_repair, repair, write_repair
 from netmend.agents.report import print_summary
+from netmend.agents.runner import open_trainer
 from netmend.env.bugs import load_bug, load_suite
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
-from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import select
 
@@ -50,7 +47,7 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     suite = load_suite(config.bugs.suite)
     bugs = _bugs(suite, config)
     console = Console()
-    with _trainer(config.training, config.data_dir) as trainer:
+    with open_trainer(config.training, config.data_dir) as trainer:
         rules = make_rules(config.budget, suite.budget)
         evaluation = Evaluation(
             bugs=bugs,
@@ -73,7 +70,7 @@ def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
         raise ConfigError(problems)
     method = _policy_method(config.policy)
     bug, budget = _bug(config)
-    with _trainer(config.training, config.data_dir) as trainer:
+    with open_trainer(config.training, config.data_dir) as trainer:
         result = repair(bug, method, trainer, make_rules(config.budget, budget), seed=config.seed)
     console = Console()
     print_repair(result, console)
@@ -158,20 +155,3 @@ def _bug(config: RepairConfig) -> tuple[Bug, Budget]:
         if bug.id == config.bug:
             return bug, suite.budget
     raise UnknownNameError("bug", config.bug, (bug.id for bug in suite.bugs))
-
-
-@contextmanager
-def _trainer(config: RunnerConfig, data_dir: str | None) -> Iterator[Trainer]:
-    """The trainer that the configuration asks for, closed at the end; Ctrl-C says what is kept."""
-    if data_dir:
-        os.environ["NETMEND_DATA"] = data_dir  # workers inherit it
-    trainer = build_trainer(config.workers, config.device, Path(config.store) if config.store else None)
-    try:
-        yield trainer
-    except KeyboardInterrupt as interrupt:
-        kept = (
-            f"; finished trials are kept in {config.store}: the same command goes on" if config.store else ""
-        )
-        raise KeyboardInterrupt(f"interrupted{kept}") from interrupt
-    finally:
-        trainer.close()

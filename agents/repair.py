@@ -110,7 +110,7 @@ def _trace(outcome: Outcome) -> Table:
 
 
 def _change(outcome: Outcome, number: int) -> str:
-    """What an attempt changed: edits added to an earlier attempt, or left out of the best while minimising."""
+    """What an attempt changed: edits added to an earlier one, or left out of the best while minimising."""
     patch = outcome.attempts[number].proposal.patch
     if not patch:
         return "as it was" if number == 0 else "no edit"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -29,13 +28,13 @@ from netmend.agents.folders import shown
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
 from netmend.agents.progress import ProgressView, make_progress
+from netmend.agents.runner import make_trainer
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.setting import Setting
-from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.trial import Trainer
 from netmend.env.vector import RepairVectorEnv
 
@@ -76,19 +75,12 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     return typed(kept, TrainConfig)
 
 
-def local_or_workers(config: TrainConfig) -> Trainer:
+def trainer_of(config: TrainConfig) -> Trainer:
     """The trainer that the configuration asks for."""
-    training = config.training
-    return build_trainer(
-        workers=training.workers,
-        device=training.device,
-        store=Path(training.store) if training.store else None,
-    )
+    return make_trainer(config.training, config.data_dir)
 
 
-def train(
-    config: TrainConfig, folder: Path, console: Console, make_trainer: MakeTrainer = local_or_workers
-) -> Totals:
+def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer = trainer_of) -> Totals:
     """Train an agent, or go on with a run that was cut off; everything it writes is under ``folder``.
 
     Raises:
@@ -96,8 +88,6 @@ def train(
         Interrupted: Ctrl-C; a checkpoint was written.
     """
     check_train(config)
-    if config.data_dir:
-        os.environ["NETMEND_DATA"] = config.data_dir  # workers inherit it
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         console.print(f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on")
@@ -105,7 +95,7 @@ def train(
     if not config.resume:
         _claim(folder, config)
     with _one_thread():
-        return _Run(config, folder, console, make_trainer).train()
+        return _Run(config, folder, console, open_with).train()
 
 
 def _claim(folder: Path, config: TrainConfig) -> None:
@@ -149,14 +139,12 @@ class _Parts:
 class _Run:
     """One call of ``netmend train``."""
 
-    def __init__(
-        self, config: TrainConfig, folder: Path, console: Console, make_trainer: MakeTrainer
-    ) -> None:
+    def __init__(self, config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer) -> None:
         self._config, self._folder, self._console = config, folder, console
-        self._make_trainer = make_trainer
+        self._open_with = open_with
 
     def train(self) -> Totals:
-        trainer = CountedTrainer(self._make_trainer(self._config))
+        trainer = CountedTrainer(self._open_with(self._config))
         try:
             return self._learn(self._build(trainer))
         finally:

@@ -13,7 +13,7 @@ from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from netmend.agents.config import ActionsConfig, AgentConfig, BugsConfig, TrainConfig, TrainingConfig
-from netmend.agents.train import local_or_workers, train
+from netmend.agents.train import train, trainer_of
 from netmend.env.bugs.bug import Suite
 from netmend.env.training.trial import Trainer
 from netmend.env.vector import RepairVectorEnv
@@ -81,9 +81,9 @@ def test_with_real_trials(tmp_path: Path) -> None:
             steps=6144, validate_every=0, workers=2, store=str(tmp_path / "trials.sqlite")
         ),
     )
-    random = fixed_by_random(config, "tiny", local_or_workers(config), 100)
-    learned = fixed_at_the_end(config, tmp_path / "learned", local_or_workers)
-    control = fixed_at_the_end(shuffled(config), tmp_path / "control", local_or_workers)
+    random = fixed_by_random(config, "tiny", trainer_of(config), 100)
+    learned = fixed_at_the_end(config, tmp_path / "learned", trainer_of)
+    control = fixed_at_the_end(shuffled(config), tmp_path / "control", trainer_of)
     print(f"fixed: random {random:.2f}, learned {learned:.2f}, rewards shuffled {control:.2f}")
     assert learned > random + 0.2
     assert control < random + 0.1

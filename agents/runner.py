@@ -1,0 +1,43 @@
+"""The trainer that a configuration asks for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from netmend.agents.config import RunnerConfig
+from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.trial import Trainer
+
+
+def make_trainer(config: RunnerConfig, data_dir: str | None = None) -> Trainer:
+    """Trainer by configuration; without a number of workers, one for each core this process may use.
+
+    Raises:
+        NetmendError: no such device here, or a store that cannot be opened.
+    """
+    if data_dir:
+        os.environ["NETMEND_DATA"] = data_dir  # workers inherit it
+    workers = _cores() if config.workers is None else config.workers
+    return build_trainer(workers, config.device, Path(config.store) if config.store else None)
+
+
+@contextmanager
+def open_trainer(config: RunnerConfig, data_dir: str | None = None) -> Iterator[Trainer]:
+    """The same, closed at the end; after Ctrl-C the message says what is kept."""
+    trainer = make_trainer(config, data_dir)
+    try:
+        yield trainer
+    except KeyboardInterrupt as interrupt:
+        kept = f"; finished trials are kept in {config.store}: the same command goes on"
+        raise KeyboardInterrupt(f"interrupted{kept if config.store else ''}") from interrupt
+    finally:
+        trainer.close()
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    return cores if cores > 1 else 0
