@@ -51,7 +51,10 @@ def make(
     _check_place(path, force=force)
     made = make_suite(plan, trainer, report)
     command = f"netmend bugs make suite={suite} seed={plan.seed}"
-    seeds = f"{len(plan.seeds)} from {plan.seeds[0]}, screening {len(plan.screening_seeds)}"
+    seeds = (
+        f"{len(plan.seeds)} from {plan.seeds[0]} (mutants for training: {plan.train_seeds}), "
+        f"screening {len(plan.screening_seeds)}"
+    )
     write_suite(
         made, path, {"command": command, "seed": plan.seed, "seeds": seeds, "torch": version("torch")}
     )

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.random import Generator
 
-from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bases import BASES, Base
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Suite
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
 from netmend.env.bugs.operators import OPERATORS
+from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.data import load_dataset
 from netmend.env.program import Program, Task, check
 from netmend.env.training.trial import Budget, Trainer
@@ -26,6 +27,10 @@ LEAST_SKILL: Mapping[str, float] = {"classification": 0.6, "regression": 0.4}
 RATES = ("hlr", "hlx")
 LARGEST_SPREAD = 0.08
 """A base must be good and steady, on both parts, or its mutants say little."""
+DENSE_SHARE = 0.6
+"""Share of a split's bugs that are on dense programs, whose trials are cheap, where it has both kinds."""
+DRAWS_PER_VARIANT = 2
+"""Variants drawn for each that is wanted: not all of them are good programs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +43,9 @@ class Plan:
         bases: names of the base programs.
         seed: of everything that is drawn.
         budget: of every trial.
-        screening_seeds, seeds: of the first look at a candidate, and of the kill test.
+        variants: of each training base, good programs too, whose mutants go to the training split.
+        screening_seeds, seeds: of the first look at a candidate, and of the kill test and all good programs.
+        train_seeds: how many of ``seeds`` test a mutant of the training split; the others take all.
         rounds: candidates for one bug; one for which none is killed stays missing.
         strict_rounds: first rounds, which pass over candidates with several faults if one of them does all.
     """
@@ -51,6 +58,8 @@ class Plan:
     budget: Budget = field(default_factory=Budget)
     screening_seeds: tuple[int, ...] = (0, 1, 2)
     seeds: tuple[int, ...] = tuple(range(100, 108))
+    train_seeds: int = 8
+    variants: int = 0
     rounds: int = 24
     strict_rounds: int = 8
 
@@ -60,9 +69,12 @@ PLANS: dict[str, Plan] = {
     for plan in (
         Plan(
             name="mutants-v1",
-            description="Mutants of good programs, one to three faults each, all killed; the default suite.",
-            bugs={"train": 200, "validation": 50, "held-out": 80},
+            description="Mutants of good programs, one to three faults each, all killed; the default suite. "
+            "Training bugs: also on variants of their bases (base~n), killed with 5 seeds; others with 8.",
+            bugs={"train": 600, "validation": 60, "held-out": 80},
             bases=tuple(BASES),
+            train_seeds=5,
+            variants=3,
         ),
         Plan(
             name="tiny",
@@ -100,6 +112,7 @@ class _Making:
     trainer: Trainer
     report: Report
     rng: Generator
+    good: dict[str, Base] = field(default_factory=dict)
     fixed: dict[str, Skills] = field(default_factory=dict)
     seen: set[Program] = field(default_factory=set)
     uses: Counter[str] = field(default_factory=Counter)
@@ -129,18 +142,34 @@ def make_suite(plan: Plan, trainer: Trainer, report: Report = print) -> Suite:
 
 
 def _measure_bases(making: _Making) -> None:
-    """Train the good programs; leave out, with a line, one that is not good or not steady enough."""
+    """Train the good programs, then variants of those for training."""
     plan = making.plan
-    programs = [BASES[name].program for name in plan.bases]
-    for name, skills in zip(
-        plan.bases, measure(making.trainer, programs, plan.budget, plan.seeds), strict=True
-    ):
+    _keep_good(making, {name: BASES[name] for name in plan.bases})
+    drawn: dict[str, list[Base]] = {}
+    for name, base in making.good.items():
+        if base.split == "train":
+            task, count = _task(base.program), plan.variants * DRAWS_PER_VARIANT
+            programs = draw_variants(name, base.program, task, count, plan.seed)
+            drawn[name] = [replace(base, program=program) for program in programs]
+    _keep_good(
+        making, {f"{name}~{i + 1}": base for name, bases in drawn.items() for i, base in enumerate(bases)}
+    )
+    for name, bases in drawn.items():
+        kept = [key for i in range(len(bases)) if (key := f"{name}~{i + 1}") in making.good]
+        for key in kept[plan.variants :]:
+            del making.good[key], making.fixed[key]
+
+
+def _keep_good(making: _Making, bases: Mapping[str, Base]) -> None:
+    """Measure programs; leave out, with a line, those that are not good or not steady enough."""
+    measured = _measure(making, [base.program for base in bases.values()], making.plan.seeds)
+    for (name, base), skills in zip(bases.items(), measured, strict=True):
         good = score(skills)
-        verdict = "" if _is_good(good, _task(name)) else "  left out"
+        verdict = "" if _is_good(good, _task(base.program)) else "  left out"
         text = f"{good.validation.mean:.3f} ± {good.validation.sd:.3f}, hold-out {good.holdout.mean:.3f}"
         making.report(f"base {name}: skill {text} ± {good.holdout.sd:.3f}{verdict}")
         if not verdict:
-            making.fixed[name] = skills
+            making.good[name], making.fixed[name] = base, skills
 
 
 def _is_good(good: Score, task: Task) -> bool:
@@ -148,25 +177,34 @@ def _is_good(good: Score, task: Task) -> bool:
     return all(part.mean >= LEAST_SKILL[task.kind] and part.sd <= LARGEST_SPREAD for part in parts)
 
 
-def _task(base: str) -> Task:
-    return load_dataset(BASES[base].program.data.dataset).task
+def _task(program: Program) -> Task:
+    return load_dataset(program.data.dataset).task
 
 
 def _slots(making: _Making) -> list[_Slot]:
-    """Places for all bugs, spread evenly over the bases of each split, with the wanted numbers of faults."""
+    """Places for all bugs with the wanted numbers of faults, spread evenly over dense and other bases."""
     slots = []
     for split in SPLITS:
-        names = [name for name in making.fixed if BASES[name].split == split]
+        names = [name for name, base in making.good.items() if base.split == split]
         wanted = making.plan.bugs[split] if names else 0
         twenties = itertools.chain.from_iterable(
             making.rng.permutation(FAULTS_OF_TWENTY) for _ in range(-(-wanted // 20))
         )
-        bases = itertools.cycle(names)
         slots += [
             _Slot(base, int(faults))
-            for base, faults in itertools.islice(zip(bases, twenties, strict=False), wanted)
+            for base, faults in zip(_spread_over(making, names, wanted), twenties, strict=False)
         ]
     return slots
+
+
+def _spread_over(making: _Making, names: Sequence[str], wanted: int) -> list[str]:
+    """As many names of bases as wanted, in random order: each kind of network has its share of them."""
+    dense = [name for name in names if is_dense(making.good[name].program)]
+    others = [name for name in names if name not in dense]
+    share = DENSE_SHARE if dense and others else float(bool(dense))
+    parts = ((dense, round(share * wanted)), (others, wanted - round(share * wanted)))
+    spread = [name for some, count in parts for name in itertools.islice(itertools.cycle(some), count)]
+    return [spread[i] for i in making.rng.permutation(len(spread))]
 
 
 def _fill(making: _Making, missing: Sequence[_Slot], *, strict: bool) -> None:
@@ -175,11 +213,24 @@ def _fill(making: _Making, missing: Sequence[_Slot], *, strict: bool) -> None:
     harmful = _screened(making, drawn)
     _look_for_one_that_does_all(making, harmful)
     chosen = [candidate for candidate in harmful if candidate.all_matter or not strict]
-    measured = _measure(making, [candidate.mutant.program for candidate in chosen], making.plan.seeds)
-    for candidate, skills in zip(chosen, measured, strict=True):
+    for candidate, skills in zip(chosen, _tested(making, chosen), strict=True):
         if is_killed(skills, making.fixed[candidate.slot.base]):
             making.uses.update(candidate.mutant.operators)
             candidate.slot.bug = _bug(making, candidate, skills)
+
+
+def _tested(making: _Making, candidates: Sequence[_Candidate]) -> list[Skills]:
+    """Train candidates for the kill test, those of the training split with fewer seeds."""
+    programs = [candidate.mutant.program for candidate in candidates]
+    is_train = [making.good[candidate.slot.base].split == "train" for candidate in candidates]
+    few = iter(
+        _measure(
+            making, list(itertools.compress(programs, is_train)), making.plan.seeds[: making.plan.train_seeds]
+        )
+    )
+    rest = [program for program, train in zip(programs, is_train, strict=True) if not train]
+    all_seeds = iter(_measure(making, rest, making.plan.seeds))
+    return [next(few if train else all_seeds) for train in is_train]
 
 
 def _measure(making: _Making, programs: Sequence[Program], seeds: Sequence[int]) -> list[Skills]:
@@ -188,7 +239,8 @@ def _measure(making: _Making, programs: Sequence[Program], seeds: Sequence[int])
 
 def _draw(making: _Making, slot: _Slot) -> Mutant | None:
     """A new mutant. An operator is the likelier the fewer bugs it has made, so that none dominates."""
-    base, task = BASES[slot.base].program, _task(slot.base)
+    base = making.good[slot.base].program
+    task = _task(base)
     names = list(OPERATORS)
     weights = np.array([_weight(making, name) for name in names])
     for _ in range(50):
@@ -203,7 +255,8 @@ def _draw(making: _Making, slot: _Slot) -> Mutant | None:
 def _weight(making: _Making, name: str) -> float:
     # two operators set the learning rate: they share one part
     family = RATES if name in RATES else (name,)
-    return 1.0 / len(family) / (1 + sum(making.uses[member] for member in family)) ** 2
+    even = sum(making.plan.bugs.values()) / len(OPERATORS)
+    return 1.0 / len(family) / (1 + sum(making.uses[member] for member in family) / even) ** 2
 
 
 def _screened(making: _Making, candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -225,7 +278,7 @@ def _look_for_one_that_does_all(making: _Making, candidates: Sequence[_Candidate
         (candidate, rest)
         for candidate in candidates
         if candidate.slot.faults > 1
-        for rest in remainders(BASES[candidate.slot.base].program, candidate.mutant)
+        for rest in remainders(making.good[candidate.slot.base].program, candidate.mutant)
     ]
     measured = _measure(making, [rest for _, rest in rests], making.plan.screening_seeds)
     for (candidate, _), skills in zip(rests, measured, strict=True):
@@ -235,7 +288,7 @@ def _look_for_one_that_does_all(making: _Making, candidates: Sequence[_Candidate
 
 def _bug(making: _Making, candidate: _Candidate, skills: Skills) -> Bug:
     slot, mutant = candidate.slot, candidate.mutant
-    base = BASES[slot.base]
+    base = making.good[slot.base]
     several = (
         "no single one of them mended is enough" if candidate.all_matter else "one of them mended is enough"
     )

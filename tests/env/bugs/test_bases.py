@@ -20,6 +20,10 @@ def test_every_base_fits_its_task(name: str) -> None:
     assert len(infer_shapes(program.layers, task)) == len(program.layers)
 
 
+def test_no_base_wants_more_epochs_than_a_trial_gives() -> None:
+    assert {base.program.epochs for base in BASES.values()} <= set(range(10, Budget().epochs + 1))
+
+
 def test_there_are_enough_of_them_and_all_kinds_in_train_and_held_out() -> None:
     assert len(BASES) >= 16
     assert len({base.program.data.dataset for base in BASES.values()}) >= 12

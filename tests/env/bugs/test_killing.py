@@ -41,8 +41,9 @@ def test_killed(faulty: Skills, killed: bool) -> None:
 
 
 def test_a_kill_needs_seeds() -> None:
-    with pytest.raises(ValueError, match="8 seeds"):
-        is_killed(_skills(0.1, 0.01, n=5), GOOD)
+    with pytest.raises(ValueError, match="5 seeds"):
+        is_killed(_skills(0.1, 0.01, n=4), GOOD)
+    assert is_killed(_skills(0.1, 0.01, n=5), GOOD)
     assert is_harmful(_skills(0.1, 0.01, n=3), score(GOOD))
 
 

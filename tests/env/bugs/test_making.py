@@ -13,6 +13,8 @@ from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.command import make, statistics
 from netmend.env.bugs.loading import load_suite
 from netmend.env.bugs.making import PLANS, make_suite
+from netmend.env.bugs.variants import draw_variants
+from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.program import Program
 from netmend.env.training.trial import Trainer
@@ -55,6 +57,26 @@ def test_a_bad_base_is_left_out(trainer_of: Callable[..., Trainer]) -> None:
     suite = make_suite(TINY, trainer_of(lambda p: 0.3 if p == bad else _skill(p)), lines.append)
     assert "wine_single" not in {bug.base for bug in suite.bugs}
     assert any("wine_single" in line and "left out" in line for line in lines)
+
+
+def test_variants_are_good_programs_of_the_training_split(trainer_of: Callable[..., Trainer]) -> None:
+    plan = replace(TINY, variants=2, bugs={"train": 24, "validation": 3, "held-out": 3})
+    good = set(GOOD)
+    for name in ("circles_logit", "friedman2_sgd"):
+        base = BASES[name].program
+        good |= set(draw_variants(name, base, load_dataset(base.data.dataset).task, 3, plan.seed))
+    suite = make_suite(plan, trainer_of(lambda p: 0.9 if p in good else _skill(p)), _quiet)
+    by_base = {bug.base: bug for bug in suite.bugs}
+    variants = {name: bug for name, bug in by_base.items() if "~" in name}
+    assert 2 <= len(variants) <= 4
+    assert all(bug.split == "train" and bug.fixed in good for bug in variants.values())
+    assert {name.split("~")[0] for name in variants} <= {"circles_logit", "friedman2_sgd"}
+
+
+def test_a_training_bug_may_be_killed_with_fewer_seeds(trainer_of: Callable[..., Trainer]) -> None:
+    suite = make_suite(replace(TINY, train_seeds=5), trainer_of(_skill), _quiet)
+    seeds = {(bug.split, bug.faulty_score.holdout.seeds) for bug in suite.bugs if bug.faulty_score}
+    assert seeds == {("train", 5), ("validation", 8), ("held-out", 8)}
 
 
 def test_harmless_faults_are_no_bugs(trainer_of: Callable[..., Trainer]) -> None:

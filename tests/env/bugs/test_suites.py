@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from netmend.env.bugs import load_bug, load_suite, suite_names
-from netmend.env.bugs.bug import fixed_threshold
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bug import SPLITS, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import read_suite
 from netmend.env.bugs.loading import SUITES
+from netmend.env.bugs.variants import is_dense
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Recurrent, check
@@ -47,7 +49,8 @@ def test_every_suite_keeps_its_contract(name: str) -> None:
         for part in ("validation", "holdout"):
             faulty, fixed = getattr(bug.faulty_score, part), getattr(bug.fixed_score, part)
             assert faulty.mean + faulty.sd < fixed_threshold(fixed)
-            assert min(faulty.seeds, fixed.seeds) >= 8
+            assert fixed.seeds >= 8
+            assert faulty.seeds >= (5 if bug.split == "train" else 8)
 
 
 def test_splits_of_the_default_suite_share_no_base_and_half_of_the_held_out_bugs_no_dataset() -> None:
@@ -64,18 +67,31 @@ def test_splits_of_the_default_suite_share_no_base_and_half_of_the_held_out_bugs
 def test_the_default_suite_is_large_and_even() -> None:
     suite = load_suite("mutants-v1")
     sizes = [len(suite.split(name)) for name in ("train", "validation", "held-out")]
-    assert sizes[0] >= 180
-    assert sizes[1] >= 45
-    assert sizes[2] >= 70
+    assert sizes[0] >= 540
+    assert sizes[1] >= 54
+    assert sizes[2] >= 72
     uses = Counter(name for bug in suite.bugs for name in set(bug.operators))
     assert len(uses) >= 25
     assert max(uses.values()) <= 0.15 * len(suite.bugs)
     assert uses["hlr"] + uses["hlx"] <= 0.15 * len(suite.bugs)
+    for split in SPLITS:
+        dense = sum(is_dense(bug.fixed) for bug in suite.split(split) if bug.fixed is not None)
+        assert 0.5 <= dense / len(suite.split(split)) <= 0.7
     for split in ("train", "held-out"):
         kinds = {type(layer) for bug in suite.split(split) for layer in bug.program.layers}
         assert {Conv1d, Conv2d, Recurrent} <= kinds
         tasks = {load_dataset(bug.program.data.dataset).task.kind for bug in suite.split(split)}
         assert len(tasks) == 2
+
+
+def test_variants_are_for_training_only() -> None:
+    suite = load_suite("mutants-v1")
+    variants = {bug.base for bug in suite.bugs if "~" in bug.base}
+    assert len(variants) >= 50
+    assert variants <= {bug.base for bug in suite.split("train")}
+    assert {name.split("~")[0] for name in variants} <= set(BASES)
+    fixes = {bug.fixed: bug.base for bug in suite.bugs}
+    assert len(fixes) == len({bug.base for bug in suite.bugs})
 
 
 def test_the_default_suite_loads_fast() -> None:
