@@ -74,12 +74,16 @@ class UpdateCallback(BaseCallback):
         self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
         self._statistics = statistics
         self._seen = (0, Counter[str](), 0)
+        self._saved = totals.steps
         self._clock = time.monotonic()
 
-    def save(self) -> Path:
-        """Write a checkpoint of the training as it stands."""
+    def save(self) -> Path | None:
+        """Write a checkpoint of the training as it stands; None where nothing came after the last one."""
+        # Stable-Baselines3 gives the model only after the first reset, which may take long.
+        if not hasattr(self, "model") or self.model.num_timesteps == self._saved:
+            return None
         self._count()
-        return save_checkpoint(self.model, self.totals, self._run)
+        return self._save()
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
@@ -97,17 +101,22 @@ class UpdateCallback(BaseCallback):
 
     def _end_update(self, *, last: bool) -> None:
         self.totals.updates += 1
-        scalars = self._statistics.scalars()
+        scalars = {**self._statistics.scalars(), **self._count()}
         due = self._plan.validate_every and self.totals.updates % self._plan.validate_every == 0
         if last or due:
             scalars |= self._validate()
-        scalars |= self._count()
+            self._count()  # its trials are in the totals and in no update's figures
         for tag, value in scalars.items():
             self.logger.record(tag, value)
         self.logger.dump(self.model.num_timesteps)
         self._view.show(self.totals, scalars)
         if last or self.totals.updates % self._plan.checkpoint_every == 0:
-            save_checkpoint(self.model, self.totals, self._run)
+            self._save()
+
+    def _save(self) -> Path:
+        place = save_checkpoint(self.model, self.totals, self._run)
+        self._saved = self.totals.steps
+        return place
 
     def _validate(self) -> Scalars:
         validation = self._look(self.model)

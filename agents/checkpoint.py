@@ -19,7 +19,7 @@ import torch
 import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
@@ -70,7 +70,11 @@ class Totals:
 
 
 def save_checkpoint(model: BaseAlgorithm, totals: Totals, run: Path) -> Path:
-    """Write a checkpoint, completely or not at all, and drop the oldest of the run; returns its folder."""
+    """Write a checkpoint, completely or not at all, and drop the oldest of the run; returns its folder.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written to.
+    """
     target = run / FOLDER / f"step_{totals.steps:09d}"
     tensors, scalars = _optimizer_state(model)
     tensors |= {f"policy.{name}": _own(value) for name, value in model.policy.state_dict().items()}
@@ -82,13 +86,13 @@ def save_checkpoint(model: BaseAlgorithm, totals: Totals, run: Path) -> Path:
         "action_space": model.action_space.np_random.bit_generator.state,
     }
     with whole_folder(target) as fresh:
-        save_file(tensors, fresh / TENSORS)
+        (fresh / TENSORS).write_bytes(save(tensors))  # not by save_file: what it raises is no OSError
         _write_arrays(fresh / RANDOM, _random_state())
         if isinstance(model, DQN) and model.replay_buffer is not None:
             _write_arrays(fresh / REPLAY, _replay_state(model.replay_buffer))
         (fresh / STATE).write_text(yaml.safe_dump(state))
-    for old in checkpoints(run)[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+    for stale in (*checkpoints(run)[:-KEPT], *target.parent.glob(".*")):  # hidden: left over from a kill
+        shutil.rmtree(stale, ignore_errors=True)
     return target
 
 

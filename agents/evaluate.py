@@ -38,7 +38,7 @@ class Evaluation:
         methods: under comparison.
         rules: of each repair.
         seeds: one repair of each bug by each method for each of them.
-        seen: datasets of the training bugs.
+        seen: datasets of the suite's training and validation bugs.
         tolerance: validation skill that a minimised patch may lose.
     """
 
@@ -181,5 +181,6 @@ class _Running:
             smallest(self._attempts, self._evaluation.tolerance).proposal.patch,
             CATALOGUE,
             {attempt.proposal.program: attempt.trial.skill for attempt in self._attempts},
+            self._evaluation.rules.budget,
             self._evaluation.tolerance,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +19,10 @@ def whole_folder(target: Path) -> Iterator[Path]:
     """A temporary folder to write into; it takes the place of ``target`` when the block ends without error.
 
     A kill leaves the old folder, the new one, or, if it hits the instant between two renames, the old one
-    under a hidden name.
+    under a hidden name; the next call with the same target removes what it left over.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_name(f".{target.name}.new.{os.getpid()}")
-    old = target.with_name(f".{target.name}.old.{os.getpid()}")
+    fresh, old = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
     for left_over in (fresh, old):
         shutil.rmtree(left_over, ignore_errors=True)
     fresh.mkdir()

@@ -11,6 +11,7 @@ from rich.console import Console
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
 from netmend.agents.config import (
+    ActionsConfig,
     ConfigError,
     EvaluateConfig,
     RepairConfig,
@@ -33,9 +34,12 @@ from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
-from netmend.repair_actions import select
+from netmend.repair_actions import RepairAction, select
 
-POLICY = "policy"
+POLICY, FIXED_ORDER = "policy", "fixed_order"
+SEARCHED = ("train", "validation")
+"""Splits whose bugs decide what an agent becomes."""
+
 ORDER, REPAIRED = "fixed_order.yaml", "repaired.yaml"
 """Files that an evaluation and a repair write beside their other results."""
 
@@ -47,14 +51,20 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     suite = load_suite(config.bugs.suite)
     bugs = _bugs(suite, config)
     console = Console()
+    policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
+    actions = _actions(config.actions, policy, console)
     with open_trainer(config.training, config.data_dir) as trainer:
         rules = make_rules(config.budget, suite.budget)
+
+        def order() -> tuple[str, ...]:
+            return _order(config, suite, actions, rules, trainer, folder, console)
+
         evaluation = Evaluation(
             bugs=bugs,
-            methods=_methods(config, suite, rules, trainer, folder),
+            methods=_methods(config.methods, policy, Ingredients(actions=actions, order=order)),
             rules=rules,
             seeds=tuple(range(config.seed, config.seed + config.seeds)),
-            seen=frozenset(bug.program.data.dataset for bug in suite.split("train")),
+            seen=frozenset(bug.program.data.dataset for name in SEARCHED for bug in suite.split(name)),
         )
         with make_round_progress(console) as progress:
             summary = evaluate(evaluation, trainer, folder, progress=progress)
@@ -106,43 +116,62 @@ def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
     bugs = suite.split(config.split)
     if not bugs:
         raise ConfigError([f"split: suite {suite.name!r} has no bugs in split {config.split!r}"])
+    if FIXED_ORDER in config.methods and config.order is None and not suite.split("train"):
+        raise ConfigError(
+            [
+                f"order: suite {suite.name!r} has no training bugs to find the order of {FIXED_ORDER} on; "
+                f"give one with order=FILE, or leave {FIXED_ORDER} out of methods"
+            ]
+        )
     return bugs[: config.limit]
 
 
-def _methods(
-    config: EvaluateConfig, suite: Suite, rules: Rules, trainer: Trainer, folder: Path
-) -> tuple[Method, ...]:
-    actions = select(config.actions.names)
-
-    def order() -> tuple[str, ...]:
-        if config.order is not None:
-            return load_order(Path(config.order))
-        found = find_order(
-            suite.split("train"),
-            actions,
-            rules,
-            trainer,
-            task_of,
-            trials=config.order_trials,
-            seed=config.seed,
+def _actions(
+    config: ActionsConfig, policy: PolicyMethod | None, console: Console
+) -> tuple[RepairAction, ...]:
+    """The actions of the baselines: the policy's own where the configuration leaves all of them open."""
+    if policy is not None and config.names == ActionsConfig().names:
+        return policy.actions
+    actions = select(config.names)
+    if policy is not None and set(actions) != set(policy.actions):
+        console.print(
+            f"warning: the baselines have {len(actions)} actions, the policy its own {len(policy.actions)}; "
+            "without actions=... they have the same",
+            soft_wrap=True,
         )
-        save_order(folder / ORDER, found)
-        return found
+    return actions
 
-    ingredients = Ingredients(actions=actions, order=order)
-    policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
+
+def _methods(
+    names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
+) -> tuple[Method, ...]:
     return tuple(
-        policy if name == POLICY and policy is not None else BASELINES[name](ingredients)
-        for name in config.methods
+        policy if name == POLICY and policy is not None else BASELINES[name](ingredients) for name in names
     )
+
+
+def _order(
+    config: EvaluateConfig,
+    suite: Suite,
+    actions: tuple[RepairAction, ...],
+    rules: Rules,
+    trainer: Trainer,
+    folder: Path,
+    console: Console,
+) -> tuple[str, ...]:
+    if config.order is not None:
+        return load_order(Path(config.order))
+    bugs, most = suite.split("train"), config.order_trials
+    console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
+    found = find_order(bugs, actions, rules, trainer, task_of, trials=most, seed=config.seed)
+    save_order(folder / ORDER, found)
+    return found
 
 
 def _policy_method(folder: str) -> PolicyMethod:
     """The policy with the very actions that it was trained with."""
     policy = load_policy(folder)
-    actions = policy.known_actions()
-    policy.check(actions)
-    return PolicyMethod(policy, actions)
+    return PolicyMethod(policy, policy.repair_actions())
 
 
 def _bug(config: RepairConfig) -> tuple[Bug, Budget]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from netmend.agents.methods import Proposal
 from netmend.env.program import Program, Task
 from netmend.env.program.checks import check
-from netmend.env.training.trial import Trial
+from netmend.env.reward import capped
+from netmend.env.training.trial import Budget, Trial
 from netmend.repair_actions import RepairAction
 
 TOLERANCE = 0.02
@@ -15,12 +16,12 @@ TOLERANCE = 0.02
 
 
 def replay(
-    program: Program, task: Task, names: Sequence[str], actions: Mapping[str, RepairAction]
+    program: Program, task: Task, names: Sequence[str], actions: Mapping[str, RepairAction], budget: Budget
 ) -> Proposal | None:
     """Apply actions by name, one after another.
 
-    An action that changes nothing where it comes drops out of the patch. None where the result is not legal:
-    it fails the checks that the program passed.
+    An action that changes nothing where it comes, or nothing within the budget of a trial, drops out of the
+    patch. None where the result is not legal: it fails the checks that the program passed.
 
     Raises:
         KeyError: a name is not in ``actions``.
@@ -28,7 +29,7 @@ def replay(
     replayed, patch = program, []
     for name in names:
         after = actions[name].apply(replayed, task)
-        if after != replayed:
+        if capped(after, budget) != capped(replayed, budget):
             replayed = after
             patch.append(name)
     if check(replayed, task) and not check(program, task):
@@ -53,6 +54,7 @@ class Minimisation:
         patch: tuple[str, ...],
         actions: Mapping[str, RepairAction],
         known: Mapping[Program, float],
+        budget: Budget,
         tolerance: float = TOLERANCE,
     ) -> None:
         self.patch = patch
@@ -60,6 +62,7 @@ class Minimisation:
         self._task = task
         self._actions = actions
         self._known = dict(known)
+        self._budget = budget
         self._tolerance = tolerance
         self._position = 0
         self._asked: Proposal | None = None
@@ -87,7 +90,7 @@ class Minimisation:
 
     def _smaller(self) -> Proposal | None:
         left = (*self.patch[: self._position], *self.patch[self._position + 1 :])
-        return replay(self._program, self._task, left, self._actions)
+        return replay(self._program, self._task, left, self._actions, self._budget)
 
     def _settle(self, candidate: Proposal) -> None:
         if self._known[candidate.program] >= max(self._known.values()) - self._tolerance:

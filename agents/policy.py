@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from netmend.agents.folders import whole_folder
 from netmend.env.errors import NetmendError
@@ -72,31 +73,21 @@ class Policy:
         scores = np.where(masks, self.scores(observations), -np.inf)
         return np.asarray(scores.argmax(axis=-1), np.int64)
 
-    def check(self, actions: Sequence[RepairAction]) -> None:
-        """Refuse to act with another catalogue or another observation than it was trained with.
-
-        Raises:
-            PolicyError: naming what differs.
-        """
-        _compare("action", self.actions, (*(action.name for action in actions), STOP))
-        _compare("observation slot", self.slots, slot_names())
-
-    def known_actions(self) -> tuple[RepairAction, ...]:
+    def repair_actions(self) -> tuple[RepairAction, ...]:
         """The repair actions that it was trained with, in order.
 
         Raises:
-            PolicyError: some are not in this version's catalogue.
+            KeyError: one is not in the catalogue; of a loaded policy all are.
         """
-        gone = [name for name in self.actions[:-1] if name not in CATALOGUE]
-        if gone:
-            raise PolicyError(
-                f"the policy was trained with actions that are not in the catalogue: {_some(gone)}"
-            )
         return tuple(CATALOGUE[name] for name in self.actions[:-1])
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
-    """Write a policy's folder, replacing one that is there, completely or not at all."""
+    """Write a policy's folder, replacing one that is there, completely or not at all.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written to.
+    """
     tensors = {
         f"layers.{index}.{name}": np.ascontiguousarray(value)
         for index, layer in enumerate(policy.layers)
@@ -109,18 +100,24 @@ def save_policy(policy: Policy, folder: Path) -> None:
         "activation": policy.activation,
         "training": dict(policy.facts),
         "actions": list(policy.actions),
+        "digests": {action.name: action_digest(action) for action in policy.repair_actions()},
         "observation": list(policy.slots),
     }
     with whole_folder(folder) as fresh:
-        save_file(tensors, fresh / WEIGHTS)
+        (fresh / WEIGHTS).write_bytes(save(tensors))  # not by save_file: what it raises is no OSError
         (fresh / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False))
+
+
+def action_digest(action: RepairAction) -> str:
+    """What tells that an action of the same name has become another one: SHA-256 of name and description."""
+    return sha256(f"{action.name}\n{action.description}".encode()).hexdigest()
 
 
 def load_policy(folder: Path | str) -> Policy:
     """Policy from its folder, or from the folder of the run that trained it.
 
     Raises:
-        PolicyError: it is not there, or damaged.
+        PolicyError: it is not there, damaged, or trained with other actions or observations than there are.
     """
     place = _find(Path(folder))
     try:
@@ -138,9 +135,12 @@ def load_policy(folder: Path | str) -> Policy:
             actions=tuple(plain["actions"]),
             facts=dict(plain["training"]),
         )
+        digests = dict(plain.get("digests", {}))
     except (OSError, yaml.YAMLError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise PolicyError(f"{place}: damaged policy ({type(error).__name__}: {error})") from error
     _check_shapes(policy, place)
+    _check_actions(policy, digests, place)
+    _check_slots(policy, place)
     return policy
 
 
@@ -168,16 +168,30 @@ def _check_shapes(policy: Policy, place: Path) -> None:
         )
 
 
-def _compare(kind: str, trained: Sequence[str], here: Sequence[str]) -> None:
-    if tuple(trained) == tuple(here):
-        return
-    gone = [name for name in trained if name not in set(here)]
-    new = [name for name in here if name not in set(trained)]
-    details = [
-        f"{label}: {_some(names)}" for label, names in (("not here", gone), ("not in it", new)) if names
-    ]
-    what = "; ".join(details) or "the same names in another order"
-    raise PolicyError(f"the policy was trained with other {kind}s ({len(trained)}, here {len(here)}); {what}")
+def _check_actions(policy: Policy, digests: Mapping[str, str], place: Path) -> None:
+    """Against the catalogue; actions that came later do no harm."""
+    gone = [name for name in policy.actions[:-1] if name not in CATALOGUE]
+    changed = [name for name, digest in digests.items() if name not in gone and _changed(name, digest)]
+    _refuse("actions", {"gone": gone, "changed": changed}, place)
+
+
+def _changed(name: str, digest: str) -> bool:
+    return action_digest(CATALOGUE[name]) != digest
+
+
+def _check_slots(policy: Policy, place: Path) -> None:
+    here = slot_names()
+    if policy.slots != here:
+        gone = [name for name in policy.slots if name not in here]
+        new = [name for name in here if name not in policy.slots]
+        moved = [] if gone or new else [a for a, b in zip(policy.slots, here, strict=True) if a != b]
+        _refuse("observation slots", {"gone": gone, "new": new, "moved": moved}, place)
+
+
+def _refuse(kind: str, differences: Mapping[str, Sequence[str]], place: Path) -> None:
+    found = [f"{what}: {_some(names)}" for what, names in differences.items() if names]
+    if found:
+        raise PolicyError(f"{place}: the policy was trained with other {kind}; {'; '.join(found)}")
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -12,13 +12,18 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
 
-from netmend.agents.outcome import Attempt, Outcome
+from netmend.agents.outcome import Attempt, Outcome, holdout_skill
+from netmend.env.training.trial import Trial
 
 CONFIDENCE = 0.95
+SEEN = "training or validation"
 RESAMPLES = 5000
 FILE_WIDTH = 110
 SHARES_AT = (1, 2, 5)
 """Numbers of trials after which the fixed share is reported, beside the budget's own."""
+
+FEW_EDITS = 2
+"""A patch of at most this many edits counts as small."""
 
 Measure: TypeAlias = Callable[[Outcome], float | None]
 """A number of one repair; None where it has none (unknown fix, edits of a bug that was not fixed)."""
@@ -67,7 +72,7 @@ def median(values: Values, axis: int = -1) -> Values:
 
 
 def summarise(outcomes: Sequence[Outcome], trials: int, seen: frozenset[str] = frozenset()) -> Summary:
-    """Summary of an evaluation whose repairs had ``trials`` each; ``seen``: datasets of the training bugs."""
+    """Summary of an evaluation whose repairs had ``trials`` each; ``seen``: see Evaluation."""
     methods = list(dict.fromkeys(outcome.method for outcome in outcomes))
     fixed = _fixed_share(_answer_at(trials))
     groups = {
@@ -147,7 +152,7 @@ def methods_table(summary: Summary) -> Table:
 
 
 def groups_table(summary: Summary) -> Table:
-    """Fixed share by number of faults, and by whether the dataset was seen in training."""
+    """Fixed share by number of faults, and by whether training or validation bugs share the dataset."""
     table = Table(title=f"fixed share at {summary.trials} trials, by kind of bug")
     table.add_column("")
     for name in summary.methods:
@@ -166,8 +171,11 @@ def _measures(outcomes: Sequence[Outcome], trials: int) -> dict[str, Estimate | 
     return {
         **{f"fixed at {count}": estimate(outcomes, _fixed_share(_answer_at(count))) for count in counts},
         "fixed, minimised": estimate(outcomes, _fixed_share(lambda outcome: outcome.minimised)),
+        f"fixed with at most {FEW_EDITS} edits": estimate(outcomes, _fixed_with_few_edits),
         "mean IR": estimate(outcomes, rate),
         "median IR": estimate(outcomes, rate, median),
+        "validation gain": estimate(outcomes, _gain(_answer_at(trials), lambda trial: trial.skill)),
+        "hold-out gain": estimate(outcomes, _gain(_answer_at(trials), holdout_skill)),
         "edits": estimate(outcomes, _edits(lambda outcome: outcome.minimised)),
         "edits, not minimised": estimate(outcomes, _edits(lambda outcome: outcome.found)),
         "trials": estimate(outcomes, lambda outcome: outcome.trials),
@@ -181,6 +189,22 @@ def _answer_at(trials: int) -> Callable[[Outcome], Attempt]:
 
 def _fixed_share(answer: Callable[[Outcome], Attempt]) -> Measure:
     return lambda outcome: outcome.fixed(answer(outcome))
+
+
+def _fixed_with_few_edits(outcome: Outcome) -> float | None:
+    """Over all bugs, so that it compares methods on the same ones; the mean of the edits does not."""
+    fixed = outcome.fixed(outcome.minimised)
+    return None if fixed is None else fixed and len(outcome.minimised.proposal.patch) <= FEW_EDITS
+
+
+def _gain(answer: Callable[[Outcome], Attempt], skill: Callable[[Trial], float | None]) -> Measure:
+    """Skill of the answer less that of the faulty program: needs no published fix."""
+
+    def gain(outcome: Outcome) -> float | None:
+        after, before = skill(answer(outcome).trial), skill(outcome.attempts[0].trial)
+        return None if after is None or before is None else after - before
+
+    return gain
 
 
 def _edits(answer: Callable[[Outcome], Attempt]) -> Measure:
@@ -202,7 +226,7 @@ def _groups(outcomes: Sequence[Outcome], seen: frozenset[str]) -> dict[str, list
         title = "1 fault" if faults == 1 else f"{faults} faults"
         groups[title] = [outcome for outcome in outcomes if len(outcome.bug.operators) == faults]
     if seen:
-        for title, wanted in (("dataset seen", True), ("dataset not seen", False)):
+        for title, wanted in ((f"dataset in {SEEN}", True), (f"dataset not in {SEEN}", False)):
             members = [o for o in outcomes if (o.bug.program.data.dataset in seen) == wanted]
             groups |= {title: members} if members else {}
     return groups

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
 from netmend.env.training.trial import Trainer
 from netmend.env.vector import RepairVectorEnv
@@ -85,28 +86,27 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
 
     Raises:
         NetmendError: the configuration is wrong, or there is nothing to go on from.
-        Interrupted: Ctrl-C; a checkpoint was written.
+        Interrupted: Ctrl-C; what there was to save was saved.
     """
     check_train(config)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
-        console.print(f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on")
+        said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
+        console.print(said, soft_wrap=True)
         return finished
     if not config.resume:
-        _claim(folder, config)
+        _refuse_taken(folder)
     with _one_thread():
         return _Run(config, folder, console, open_with).train()
 
 
-def _claim(folder: Path, config: TrainConfig) -> None:
-    """Make the folder this run's own; a second run never writes over the first one's."""
-    folder.mkdir(parents=True, exist_ok=True)
+def _refuse_taken(folder: Path) -> None:
+    """A second run never writes over the first one's folder."""
     if (folder / CONFIG).exists():
         place = shown(folder)
         raise ConfigError(
             [f"hydra.run.dir: {place} holds a run already; use resume={place} or another folder"]
         )
-    write_whole(folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(config)))
 
 
 def _finished(folder: Path) -> Totals | None:
@@ -146,7 +146,10 @@ class _Run:
     def train(self) -> Totals:
         trainer = CountedTrainer(self._open_with(self._config))
         try:
-            return self._learn(self._build(trainer))
+            parts = self._build(trainer)
+            if not self._config.resume:  # not before everything was built: after a typo the folder is free
+                write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
+            return self._learn(parts)
         finally:
             trainer.close()
 
@@ -195,7 +198,13 @@ class _Run:
                 )
         except KeyboardInterrupt as interrupt:
             view.close()
-            raise self._interrupted(callback) from interrupt
+            raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt
+        except (NetmendError, OSError):
+            # Came from outside (store, workers, disk); what netmend broke itself may have spoilt the weights.
+            view.close()
+            with suppress(OSError):
+                self._console.print(self._saved(callback), highlight=False, soft_wrap=True)
+            raise
         finally:
             view.close()
             model.logger.close()
@@ -240,11 +249,13 @@ class _Run:
         model.logger.record("hyper_parameters", HParam(shown, dict.fromkeys(VALIDATION_TAGS, 0.0)))
         model.logger.dump(0)
 
-    def _interrupted(self, callback: UpdateCallback) -> Interrupted:
+    def _saved(self, callback: UpdateCallback) -> str:
+        """Save what there is to save; says where, and how to go on."""
         place = callback.save()
-        return Interrupted(
-            f"interrupted; saved {shown(place)}; go on with: netmend train resume={shown(self._folder)}"
+        what = (
+            "there was nothing new to save and nothing is lost" if place is None else f"saved {shown(place)}"
         )
+        return f"{what}; go on with: netmend train resume={shown(self._folder)}"
 
     def _finish(self, parts: _Parts, totals: Totals) -> Totals:
         config, folder = self._config, self._folder

@@ -10,7 +10,7 @@ import numpy as np
 from netmend.agents.policy import STOP, Policy
 from netmend.agents.vec_env import episode_return
 from netmend.env.bugs.bug import Bug
-from netmend.env.episode import Episode
+from netmend.env.episode import Episode, advance
 from netmend.env.setting import Setting
 from netmend.env.training.trial import Trainer
 
@@ -44,7 +44,9 @@ def validate(
     for episode, trial in zip(episodes, trainer.run([e.request_first() for e in episodes]), strict=True):
         episode.begin(trial)
     while active := [episode for episode in episodes if not episode.done]:
-        _step(policy, active, trainer)
+        observations = np.stack([episode.observation() for episode in active])
+        masks = np.stack([episode.mask() for episode in active])
+        advance(active, policy.act_many(observations, masks).tolist(), trainer)
     return summarise(episodes)
 
 
@@ -74,24 +76,9 @@ def trials_used(episode: Episode) -> int:
 
 
 def improvement_rate(episode: Episode, most: float = 1.5) -> float | None:
-    """(repaired - faulty) / (fix - faulty) by validation skill, within [0, ``most``]; None where unknown.
+    """The bug's improvement rate by validation skill, at most ``most``; None where unknown.
 
     The bound keeps one bug whose fix gains next to nothing from deciding the mean.
     """
-    fix, faulty = episode.bug.fixed_score, episode.bug.faulty_score
-    if fix is None or faulty is None:
-        return None
-    gain = fix.validation.mean - faulty.validation.mean
-    if gain <= 0:
-        return None
-    return float(np.clip((episode.best_trial.skill - faulty.validation.mean) / gain, 0.0, most))
-
-
-def _step(policy: Policy, episodes: Sequence[Episode], trainer: Trainer) -> None:
-    observations = np.stack([episode.observation() for episode in episodes])
-    masks = np.stack([episode.mask() for episode in episodes])
-    choices = [int(choice) for choice in policy.act_many(observations, masks)]
-    requests = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]
-    trials = iter(trainer.run([request for request in requests if request is not None]))
-    for episode, choice, request in zip(episodes, choices, requests, strict=True):
-        episode.tell(choice, None if request is None else next(trials))
+    rate = episode.bug.improvement_rate(episode.best_trial.skill, "validation")
+    return None if rate is None else min(rate, most)

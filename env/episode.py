@@ -6,6 +6,7 @@ vector of them and an evaluation of hundreds share this one definition of what a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from netmend.env.bugs.bug import Bug
 from netmend.env.observation import History, observe
 from netmend.env.program import Program, Task
-from netmend.env.reward import Rules
-from netmend.env.training.trial import Status, Trial, TrialRequest
+from netmend.env.reward import Rules, capped
+from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.repair_actions import RepairAction, successors
 
 
@@ -45,7 +46,8 @@ class Episode:
 
     Edits are cumulative. An edit whose trial falls more than the rules' tolerance below the best skill so far
     is taken back; any other stands, so that a bug with two faults can be repaired in two steps of which the
-    first changes nothing. An edit that gives a program this episode has already tried is not legal.
+    first changes nothing. An edit is not legal if it gives a program that this episode has already tried, or
+    one that differs from it only in what the budget cuts off (epochs beyond its cap).
 
     Attributes:
         bug, task, actions, rules, seed: what the episode was made with.
@@ -71,7 +73,7 @@ class Episode:
         self.best_patch: tuple[str, ...] = ()
         self.steps: list[Step] = []
         self.done = False
-        self._tried = {bug.program}
+        self._tried = {self._within_budget(bug.program)}
         self._mask: NDArray[np.bool_] | None = None
 
     @property
@@ -97,7 +99,9 @@ class Episode:
         """Which actions are legal now, shape ``(len(actions) + 1,)``; stopping, the last one, always is."""
         if self._mask is None:
             after = successors(self.actions, self.program, self.task)
-            legal = [program is not None and program not in self._tried for program in after]
+            legal = [
+                program is not None and self._within_budget(program) not in self._tried for program in after
+            ]
             self._mask = np.array([*legal, True], dtype=np.bool_)
         return self._mask
 
@@ -146,13 +150,17 @@ class Episode:
         )
         return observe(self.program, self.task, self.trial, history)
 
+    def _within_budget(self, program: Program) -> Program:
+        """What of a program a trial can show."""
+        return capped(program, self.rules.budget)
+
     def _request(self, program: Program) -> TrialRequest:
         return TrialRequest(program=program, budget=self.rules.budget, seed=self.seed)
 
     def _take(self, name: str, program: Program, trial: Trial) -> Step:
         best = self.best_trial.skill
         reward = self.rules.reward(trial.skill, best)
-        self._tried.add(program)
+        self._tried.add(self._within_budget(program))
         kept = trial.skill >= best - self.rules.tolerance
         if kept:
             self.program, self.trial, self.patch = program, trial, (*self.patch, name)
@@ -160,3 +168,13 @@ class Episode:
             self.best_program, self.best_trial, self.best_patch = program, trial, self.patch
         self._mask = None
         return Step(action=name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
+
+
+def advance(episodes: Sequence[Episode], choices: Sequence[int], trainer: Trainer) -> list[float]:
+    """One action of each episode, with one call to the trainer for all their trials; returns the rewards."""
+    requests = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]
+    trials = iter(trainer.run([request for request in requests if request is not None]))
+    return [
+        episode.tell(choice, None if request is None else next(trials))
+        for episode, choice, request in zip(episodes, choices, requests, strict=True)
+    ]

@@ -50,6 +50,7 @@ from netmend.env.program.sites import (
 )
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
+from netmend.repair_actions import PATTERNS
 
 if TYPE_CHECKING:
     from netmend.env.episode import Step
@@ -298,16 +299,3 @@ def history_slots(history: History) -> Slots:
     tried = [step.action.split("/")[0] for step in steps]
     for pattern in PATTERNS:
         yield f"tried/{pattern}", tried.count(pattern) / 3
-
-
-PATTERNS = (
-    "loss_function",
-    "activation",
-    "optimizer",
-    "iterations",
-    "add_layer",
-    "layer_dimension",
-    "data_wrangling",
-    "neural_connection",
-    "change_neural_architecture",
-)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.episode import Episode
+from netmend.env.episode import Episode, advance
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.reward import Rules
 from netmend.env.setting import Setting, make_setting
@@ -40,13 +40,15 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         bugs: name of a suite, path of a folder of bug files, or the bugs themselves.
         split: which split of the suite.
         actions: names or patterns (``"activation/*"``) of the repair actions.
-        rules: trials, their budget and price; by default five trials at the suite's own budget.
+        trials: most trials of a repair, by default five at the suite's own budget.
+        rules: all the rules instead: trials, their budget and price.
         seeds: number of different trial seeds; each episode draws one.
         trainer: who trains; by default plainly in this process.
         render_mode: ``"ansi"`` or None.
 
     Raises:
-        NetmendError: a suite, bug file, action or dataset is unknown or wrong.
+        NetmendError: a suite, bug file, action or dataset is unknown or wrong, or trials and rules
+            are both given.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's own form)
@@ -57,7 +59,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         *,
         split: Split = "train",
         actions: Sequence[str] = ("*",),
-        trials: int = 5,
+        trials: int | None = None,
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
@@ -107,9 +109,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         episode = self.episode
         if episode.done:
             raise gymnasium.error.ResetNeeded("this repair has ended; call reset()")
-        request = episode.request(int(action))
-        trial = None if request is None else self.trainer.run([request])[0]
-        reward = episode.tell(int(action), trial)
+        (reward,) = advance([episode], [int(action)], self.trainer)
         return episode.observation(), reward, episode.done, False, episode_info(episode)
 
     def render(self) -> str | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 
 
@@ -30,3 +31,8 @@ class Rules:
         going back and forth, or trying the same thing twice, earns nothing.
         """
         return max(0.0, skill - best) - self.price
+
+
+def capped(program: Program, budget: Budget) -> Program:
+    """The program with no more epochs than a trial has: programs equal in this have the same trials."""
+    return program if program.epochs <= budget.epochs else replace(program, epochs=budget.epochs)

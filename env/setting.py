@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from netmend.env.data import load_dataset
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import Rules
+from netmend.env.training.trial import Budget
 from netmend.repair_actions import RepairAction, select
 
 
@@ -54,18 +55,32 @@ def make_setting(
     *,
     split: Split = "train",
     actions: Sequence[str] = ("*",),
-    trials: int = 5,
+    trials: int | None = None,
     rules: Rules | None = None,
     seeds: int = 1,
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
-    chosen = suite.split(split) if isinstance(suite, Suite) else tuple(suite)
+    if rules is None:
+        budget = suite.budget if isinstance(suite, Suite) else Budget()
+        rules = Rules(budget=budget) if trials is None else Rules(trials=trials, budget=budget)
+    elif trials is not None:
+        raise NetmendError(
+            "trials and rules are both given; rules hold the number of trials: Rules(trials=...)"
+        )
+    return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
+
+
+def _chosen(suite: Suite | Sequence[Bug], split: Split) -> tuple[Bug, ...]:
+    """The bugs of the split of a suite, or all of those given one by one."""
+    if not isinstance(suite, Suite):
+        if not suite:
+            raise NetmendError("no bugs are given")
+        return tuple(suite)
+    chosen = suite.split(split)
     if not chosen:
         raise NetmendError(
-            f"no bugs in split {split!r} of {bugs if isinstance(bugs, str) else 'the given bugs'}"
+            f"suite {suite.name!r} has no bugs in split {split!r}; "
+            f"a bug file says with `split: {split}` that it belongs there"
         )
-    if rules is None:
-        budget = suite.budget if isinstance(suite, Suite) else Rules().budget
-        rules = replace(Rules(trials=trials), budget=budget)
-    return Setting(bugs=chosen, actions=select(actions), rules=rules, seeds=seeds)
+    return chosen

@@ -11,12 +11,12 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.episode import Episode
+from netmend.env.episode import Episode, advance
 from netmend.env.repair_env import action_space, episode_info, observation_space
 from netmend.env.reward import Rules
 from netmend.env.setting import make_setting
 from netmend.env.training.build_trainer import build_trainer
-from netmend.env.training.trial import Trainer, Trial
+from netmend.env.training.trial import Trainer
 
 Observations = NDArray[np.float32]
 
@@ -45,7 +45,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         *,
         split: Split = "train",
         actions: Sequence[str] = ("*",),
-        trials: int = 5,
+        trials: int | None = None,
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
@@ -81,14 +81,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         self, actions: NDArray[np.int64]
     ) -> tuple[Observations, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One step of every repair: one call to the trainer, and a second one where repairs begin anew."""
-        choices = [int(action) for action in actions]
-        trials = self._train(choices)
-        rewards = np.array(
-            [
-                episode.tell(choice, trial)
-                for episode, choice, trial in zip(self.episodes, choices, trials, strict=True)
-            ]
-        )
+        rewards = np.array(advance(self.episodes, [int(action) for action in actions], self.trainer))
         ended = np.array([episode.done for episode in self.episodes])
         infos = self._replace_ended(ended)
         return self._observations(), rewards, ended, np.zeros_like(ended), infos
@@ -96,11 +89,6 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
     def close_extras(self, **_: object) -> None:
         """Release the trainer."""
         self.trainer.close()
-
-    def _train(self, choices: Sequence[int]) -> list[Trial | None]:
-        asked = [episode.request(choice) for episode, choice in zip(self.episodes, choices, strict=True)]
-        answers = iter(self.trainer.run([request for request in asked if request is not None]))
-        return [None if request is None else next(answers) for request in asked]
 
     def _begin(self, episodes: Sequence[Episode]) -> None:
         trials = self.trainer.run([episode.request_first() for episode in episodes])

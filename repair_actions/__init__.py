@@ -1,6 +1,6 @@
 """Repair actions: concrete edits of a program, by fix pattern of the ICSE 2020 study."""
 
 from netmend.repair_actions.action import RepairAction
-from netmend.repair_actions.catalogue import CATALOGUE, edited, select, successors
+from netmend.repair_actions.catalogue import CATALOGUE, PATTERNS, edited, select, successors
 
-__all__ = ["CATALOGUE", "RepairAction", "edited", "select", "successors"]
+__all__ = ["CATALOGUE", "PATTERNS", "RepairAction", "edited", "select", "successors"]

@@ -7,14 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from netmend.env.program import (
-    Activation,
-    BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
-    Dropout,
     Layer,
-    LayerNorm,
     Program,
     Recurrent,
     Task,
@@ -77,16 +73,6 @@ def followers(program: Program, index: int) -> range:
     """Positions behind the layer at ``index`` up to the next layer with a kernel, or to the end."""
     later = [i for i in weighted_layers(program) if i > index]
     return range(index + 1, later[0] if later else len(program.layers))
-
-
-def block_end(program: Program, index: int) -> int:
-    """Position just behind a layer and the activation, normalisation and dropout layers that belong to it."""
-    end = index + 1
-    while end < len(program.layers) and isinstance(
-        program.layers[end], Activation | BatchNorm | LayerNorm | Dropout
-    ):
-        end += 1
-    return end
 
 
 def with_width(layer: Layer, units: int) -> Layer:

@@ -8,8 +8,8 @@ from functools import partial
 
 from netmend.env.program import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm, Program, Task
 from netmend.env.program.shapes import ShapeError, infer_shapes
-from netmend.env.program.sites import hidden_layers, output_layer
-from netmend.repair_actions.action import Edit, RepairAction, block_end, followers
+from netmend.env.program.sites import block_end, hidden_layers, output_layer
+from netmend.repair_actions.action import Edit, RepairAction, followers
 
 _COMMON_RATE = 0.25
 _COMMON_WIDTH = 64

@@ -22,8 +22,9 @@ from netmend.repair_actions import (
     optimizer,
 )
 from netmend.repair_actions.action import RepairAction
+from netmend.repair_actions.effective import effective
 
-_PATTERNS = (
+_MODULES = (
     loss_function,
     activation,
     optimizer,
@@ -45,8 +46,11 @@ def _collect(actions: Iterable[RepairAction]) -> dict[str, RepairAction]:
     return catalogue
 
 
-CATALOGUE: dict[str, RepairAction] = _collect(action for module in _PATTERNS for action in module.ACTIONS)
+CATALOGUE: dict[str, RepairAction] = _collect(action for module in _MODULES for action in module.ACTIONS)
 """Every repair action by name. The order is stable: by pattern, then as the pattern's module lists them."""
+
+PATTERNS: tuple[str, ...] = tuple(dict.fromkeys(action.pattern for action in CATALOGUE.values()))
+"""The fix patterns, in the catalogue's order."""
 
 
 def select(names: Iterable[str]) -> tuple[RepairAction, ...]:
@@ -67,8 +71,9 @@ def select(names: Iterable[str]) -> tuple[RepairAction, ...]:
 def edited(action: RepairAction, program: Program, task: Task) -> Program | None:
     """The program after the action, None where the action is not legal.
 
-    Not legal is an edit that changes nothing, one whose result fails ``check`` where the program passed, and
-    one after which the layers do not fit each other where they did before.
+    Not legal is an edit that changes nothing, or nothing that the training of a sound program reads; one
+    whose result fails ``check`` where the program passed; and one after which the layers do not fit each
+    other where they did before.
     """
     return _edited(action, program, task, _faults(program, task))
 
@@ -91,7 +96,8 @@ def _edited(action: RepairAction, program: Program, task: Task, faults: tuple[bo
     if result == program:
         return None
     worse = any(new and not old for new, old in zip(_faults(result, task), faults, strict=True))
-    return None if worse else result
+    idle = not any(faults) and effective(result, task) == effective(program, task)
+    return None if worse or idle else result
 
 
 def _faults(program: Program, task: Task) -> tuple[bool, bool]:

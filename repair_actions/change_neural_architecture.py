@@ -18,8 +18,8 @@ from netmend.env.program import (
     Recurrent,
     Task,
 )
-from netmend.env.program.sites import hidden_layers, output_layer
-from netmend.repair_actions.action import Edit, RepairAction, block_end
+from netmend.env.program.sites import block_end, hidden_layers, output_layer
+from netmend.repair_actions.action import Edit, RepairAction
 
 _HEAD = (Dense(units=64, activation="relu"), Dense(units=64, activation="relu"))
 

@@ -49,8 +49,10 @@ def _outputs(program: Program) -> int:
 def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     if not suits(loss, program, task):
         return program
-    data = replace(program.data, labels=labels_for(loss, program))
-    return replace(program, loss=loss, data=data)
+    # Real targets are what they are under any encoding but one-hot, which they can't have.
+    keeps = task.kind == "regression" and program.data.labels != "one_hot"
+    labels = program.data.labels if keeps else labels_for(loss, program)
+    return replace(program, loss=loss, data=replace(program.data, labels=labels))
 
 
 ACTIONS: tuple[RepairAction, ...] = tuple(

@@ -103,7 +103,8 @@ class OneRecipe:
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:  # noqa: ARG002
         """Begin a repair."""
-        return OneTrial(replay(bug.program, task, self.choice(bug.program, task), CATALOGUE))
+        names = self.choice(bug.program, task)
+        return OneTrial(replay(bug.program, task, names, CATALOGUE, rules.budget))
 
 
 def defaults() -> OneRecipe:

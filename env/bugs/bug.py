@@ -10,6 +10,7 @@ from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 
 Split = Literal["train", "validation", "held-out"]
+Part = Literal["validation", "holdout"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "held-out")
 
 LEAST_SPREAD = 0.02
@@ -31,6 +32,10 @@ class Score:
 
     validation: Spread
     holdout: Spread
+
+    def of(self, part: Part) -> Spread:
+        """Skill on one part."""
+        return self.validation if part == "validation" else self.holdout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,24 +63,25 @@ class Bug:
     faulty_score: Score | None = None
     fixed_score: Score | None = None
 
-    def is_fixed(self, skill: float, part: Literal["validation", "holdout"] = "holdout") -> bool | None:
+    def is_fixed(self, skill: float, part: Part = "holdout") -> bool | None:
         """Whether a skill is at least that of the published fix within its spread over seeds (2 deviations).
 
         None where the fix's skill is not known.
         """
         if self.fixed_score is None:
             return None
-        return skill >= fixed_threshold(getattr(self.fixed_score, part))
+        return skill >= fixed_threshold(self.fixed_score.of(part))
 
-    def improvement_rate(self, skill: float) -> float | None:
-        """(repaired - faulty) / (fix - faulty) on the hold-out part, at least 0 (ICST 2023).
+    def improvement_rate(self, skill: float, part: Part = "holdout") -> float | None:
+        """(repaired - faulty) / (fix - faulty), at least 0 (ICST 2023).
 
-        None where a score is not known.
+        None where a score is not known, or where the fix gains nothing on that part.
         """
         if self.fixed_score is None or self.faulty_score is None:
             return None
-        faulty = self.faulty_score.holdout.mean
-        return max(0.0, (skill - faulty) / (self.fixed_score.holdout.mean - faulty))
+        faulty = self.faulty_score.of(part).mean
+        gain = self.fixed_score.of(part).mean - faulty
+        return max(0.0, (skill - faulty) / gain) if gain > 0 else None
 
 
 def fixed_threshold(fix: Spread) -> float:

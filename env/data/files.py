@@ -25,7 +25,7 @@ def read_npz(path: Path, name: str) -> Dataset:
     Integer ``y`` are class ids from 0, others targets. Raises DataError where the file is damaged.
     """
     arrays = _arrays(path)
-    modality = _modality(arrays)
+    modality = _modality(path, arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         return _pack(path, name, arrays, modality)
     if {"x", "y"} <= arrays.keys():
@@ -66,10 +66,15 @@ def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
         raise DataError(f"{path}: cannot be read as an npz file (damaged or incomplete?): {error}") from error
 
 
-def _modality(arrays: Mapping[str, NDArray[np.generic]]) -> str:
+def _modality(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
     if "vocab" in arrays:
         return "text"
-    return str(json.loads(str(arrays["meta"])).get("modality", "")) if "meta" in arrays else ""
+    if "meta" not in arrays:
+        return ""
+    try:
+        return str(dict(json.loads(str(arrays["meta"]))).get("modality", ""))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path}: meta is no JSON object: {error}") from error
 
 
 def _pack(path: Path, name: str, arrays: Mapping[str, NDArray[np.generic]], modality: str) -> Dataset:
@@ -98,7 +103,9 @@ def _rows(values: NDArray[np.generic], modality: str) -> Rows:
 
 def _labels(values: NDArray[np.generic]) -> Rows:
     if np.issubdtype(values.dtype, np.integer):
-        return values.astype(np.int64)
+        # Keras keeps the class ids of CIFAR in a column
+        column = values.ndim == 2 and values.shape[1] == 1
+        return values.astype(np.int64).reshape(-1) if column else values.astype(np.int64)
     return values.astype(np.float32).reshape(len(values), -1)
 
 
@@ -131,6 +138,10 @@ def _check(path: Path, x: Rows, y: Rows) -> None:
         raise DataError(
             f"{path}: {len(x)} rows of x and {len(y)} of y; the same number, at least 8, is needed"
         )
+    if x.ndim < 2:
+        raise DataError(f"{path}: x of shape {x.shape} has no feature axis; (rows, features) is needed")
+    if y.dtype == np.int64 and y.ndim != 1:
+        raise DataError(f"{path}: class ids of shape {y.shape}; one per row is needed")
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise DataError(f"{path}: holds values that are not finite")
     if y.dtype == np.int64 and y.min() < 0:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from netmend.env.program.schema import (
     Activation,
     ActivationName,
+    BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
+    Dropout,
     Layer,
+    LayerNorm,
     Program,
     Recurrent,
     Weighted,
@@ -44,11 +47,34 @@ def output_activation(program: Program) -> ActivationName:
 
 
 def layer_activation(program: Program, index: int) -> ActivationName:
-    """Activation of the layer at a position; that of a recurrent cell is its fixed tanh."""
+    """Activation of the layer at a position; that of a recurrent cell is its fixed tanh.
+
+    A linear layer has the activation of the last activation layer in its block, if there is one.
+    """
     layer = program.layers[index]
-    if isinstance(layer, Dense | Conv1d | Conv2d):
-        return layer.activation
-    return "tanh" if isinstance(layer, Recurrent) else "linear"
+    if isinstance(layer, Recurrent):
+        return "tanh"
+    if not isinstance(layer, Dense | Conv1d | Conv2d):
+        return "linear"
+    behind = block_activation(program, index)
+    return behind if behind is not None and layer.activation == "linear" else layer.activation
+
+
+def block_end(program: Program, index: int) -> int:
+    """Position just behind a layer and the activation, normalisation and dropout layers that belong to it."""
+    end = index + 1
+    while end < len(program.layers) and isinstance(
+        program.layers[end], Activation | BatchNorm | LayerNorm | Dropout
+    ):
+        end += 1
+    return end
+
+
+def block_activation(program: Program, index: int) -> ActivationName | None:
+    """Function of the last activation layer that belongs to the layer at a position."""
+    block = program.layers[index + 1 : block_end(program, index)]
+    functions = [layer.function for layer in block if isinstance(layer, Activation)]
+    return functions[-1] if functions else None
 
 
 def width(layer: Layer) -> int:

@@ -18,6 +18,8 @@ from netmend.env.training.trial import Budget, Curves, Status, Trial
 
 FAILURES = (TrialFailure, RuntimeError, ValueError, IndexError, ArithmeticError, MemoryError)
 """What a bad program can raise, here or in torch; anything else is netmend's mistake and passes through."""
+ALLOCATION_FAILURES = ("not enough memory", "allocate memory")
+"""What torch's RuntimeError says on Windows, and on Linux ("can't" or "Cannot allocate memory")."""
 
 
 def train(
@@ -92,7 +94,9 @@ def _plain_torch() -> Iterator[None]:
 def _status(error: Exception) -> Status:
     if isinstance(error, TrialFailure):
         return error.status
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        words in str(error) for words in ALLOCATION_FAILURES
+    ):
         return Status.OUT_OF_MEMORY
     return Status.CRASHED
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from netmend.env.program import Activation, ActivationName, BatchNorm, Embedding, LayerNorm, Program, Weighted
-from netmend.env.program.sites import layer_activation
+from netmend.env.program import ActivationName, Embedding, Program, Weighted
+from netmend.env.program.sites import block_activation, block_end, layer_activation
 from netmend.env.training.activations import saturated_share
 from netmend.env.training.losses import Loss
 from netmend.env.training.model import Network
@@ -140,15 +140,8 @@ def measured_layers(program: Program) -> tuple[int, ...]:
 
 def reading_point(program: Program, index: int) -> tuple[int, ActivationName]:
     """Where a layer's outputs are read, behind normalisation and activation after it, and that activation."""
-    name = layer_activation(program, index)
-    while index + 1 < len(program.layers):
-        following = program.layers[index + 1]
-        if isinstance(following, Activation):
-            name = following.function
-        elif not isinstance(following, BatchNorm | LayerNorm):
-            break
-        index += 1
-    return index, name
+    name = block_activation(program, index) or layer_activation(program, index)
+    return block_end(program, index) - 1, name
 
 
 def layer_symptoms(

@@ -34,6 +34,7 @@ CREATE TABLE trials (
 _SELECT = """
 SELECT key, CASE WHEN :holdout THEN holdout END, trial FROM trials
 WHERE key IN (SELECT value FROM json_each(:digests)) AND has_holdout >= :holdout
+    AND status NOT IN ('timeout', 'out_of_memory')
 """
 _INSERT = """
 INSERT INTO trials (key, program, dataset, data, budget, seed, code, device,
@@ -42,7 +43,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET has_holdout = excluded.has_holdout, holdout = excluded.holdout,
     status = excluded.status, skill = excluded.skill, work = excluded.work, seconds = excluded.seconds,
     trial = excluded.trial, recorded = CURRENT_TIMESTAMP
-WHERE excluded.has_holdout > trials.has_holdout
+WHERE trials.status IN ('timeout', 'out_of_memory') OR (
+    excluded.has_holdout > trials.has_holdout AND excluded.status NOT IN ('timeout', 'out_of_memory'))
 """
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another process",
@@ -127,7 +129,11 @@ class TrialStore:
             raise
 
     def get_many(self, keys: Sequence[TrialKey]) -> list[Trial | None]:
-        """The recorded trial of each key; None where there is none, or none with the hold-out skill."""
+        """The recorded trial of each key; None where there is none, or none with the hold-out skill.
+
+        A trial that ran out of time or memory says as much about the machine as about the program: it is
+        kept for what it cost, but is no answer.
+        """
         found: dict[tuple[str, bool], Trial] = {}
         with self._lock:
             for holdout in (False, True):
@@ -140,7 +146,8 @@ class TrialStore:
     def put_many(self, trials: Iterable[tuple[TrialKey, Trial]]) -> None:
         """Record trials, failed ones too, all or none.
 
-        A key that is there already stays as it is, unless only the new trial has the hold-out part scored.
+        A key that is there already stays as it is, unless its trial ran out of time or memory, or only the
+        new trial, which did not, has the hold-out part scored.
         """
         rows = [_row(key, trial) for key, trial in trials]
         with self._lock, self._clear_errors(), self._transaction():

@@ -33,7 +33,8 @@ class StreamingTrainer(Trainer, Protocol):
 class StoredTrainer:
     """Answers from the store; trains each distinct missing request once and records it as soon as it is done.
 
-    The hold-out skill is in the trials of those requests alone that ask for it.
+    The hold-out skill is in the trials of those requests alone that ask for it. A trial that ran out of time
+    or memory is trained again when it is asked for again.
 
     Args:
         trainer: trains what is missing, one by one unless it streams; closed together with this one.

@@ -104,7 +104,7 @@ class TestContract:
     ) -> None:
         proposal = start(method, two_fault_bug, scripted_task, scripted_trainer).ask()
         assert proposal is not None
-        assert replay(two_fault_bug.program, scripted_task, proposal.patch, CATALOGUE) == proposal
+        assert replay(two_fault_bug.program, scripted_task, proposal.patch, CATALOGUE, Budget()) == proposal
         assert proposal.program != two_fault_bug.program
         assert check(proposal.program, scripted_task) == []
 

@@ -20,10 +20,10 @@ def run(trainer: Trainer, program: Program) -> Trial:
 
 def minimise(bug: Bug, task: Task, trainer: Trainer, patch: tuple[str, ...]) -> tuple[tuple[str, ...], int]:
     """The minimised patch, and how many trials that took."""
-    full = replay(bug.program, task, patch, CATALOGUE)
+    full = replay(bug.program, task, patch, CATALOGUE, Budget())
     assert full is not None
     known = {program: run(trainer, program).skill for program in (bug.program, full.program)}
-    minimisation = Minimisation(bug.program, task, full.patch, CATALOGUE, known)
+    minimisation = Minimisation(bug.program, task, full.patch, CATALOGUE, known, Budget())
     trials = 0
     while (proposal := minimisation.ask()) is not None:
         minimisation.tell(run(trainer, proposal.program))
@@ -50,8 +50,9 @@ def test_an_edit_that_changes_nothing_drops_out(two_fault_bug: Bug, scripted_tas
     replayed = replay(
         two_fault_bug.program,
         scripted_task,
-        ("optimizer/adam@program", "optimizer/lr_0.001@program"),
+        ("optimizer/adam@program", "optimizer/lr_0.001@program", "iterations/epochs_x4@program"),
         CATALOGUE,
+        Budget(epochs=two_fault_bug.program.epochs),  # more of them are cut off
     )
     assert replayed is not None
     assert replayed.patch == ("optimizer/adam@program",)
@@ -59,12 +60,12 @@ def test_an_edit_that_changes_nothing_drops_out(two_fault_bug: Bug, scripted_tas
 
 def test_a_patch_that_is_not_legal_without_an_edit_keeps_it(two_fault_bug: Bug, scripted_task: Task) -> None:
     broken = replace(CATALOGUE["optimizer/adam@program"], apply=lambda p, _: replace(p, batch_size=0))
-    assert replay(two_fault_bug.program, scripted_task, [broken.name], {broken.name: broken}) is None
+    assert replay(two_fault_bug.program, scripted_task, [broken.name], {broken.name: broken}, Budget()) is None
 
 
 def test_telling_without_asking_is_refused(
     two_fault_bug: Bug, scripted_task: Task, scripted_trainer: Trainer
 ) -> None:
-    minimisation = Minimisation(two_fault_bug.program, scripted_task, (), CATALOGUE, {})
+    minimisation = Minimisation(two_fault_bug.program, scripted_task, (), CATALOGUE, {}, Budget())
     with pytest.raises(RuntimeError, match="ask"):
         minimisation.tell(run(scripted_trainer, two_fault_bug.program))

@@ -76,10 +76,19 @@ def test_measures(two_fault_bug: Bug) -> None:
     assert "fixed at 5" not in measures
     assert value(measures["mean IR"]) == pytest.approx((1.0 + 1.025 + 0.5) / 3)
     assert value(measures["median IR"]) == pytest.approx(1.0)
+    assert value(measures["fixed with at most 2 edits"]) == pytest.approx(2 / 3)
+    assert value(measures["validation gain"]) == pytest.approx((0.8 + 0.82 + 0.4) / 3)
+    assert value(measures["hold-out gain"]) == pytest.approx((0.8 + 0.82 + 0.4) / 3)
     assert value(measures["edits"]) == pytest.approx(1.5)
     assert value(measures["edits, not minimised"]) == pytest.approx(2.0)
     assert value(measures["trials"]) == pytest.approx(7 / 3)
     assert value(measures["work"]) == pytest.approx(70 / 3)
+
+
+def test_a_fix_with_many_edits_counts_as_none_with_few(two_fault_bug: Bug) -> None:
+    measures = summarise([outcome(two_fault_bug, [0.9], [3], searched=1)], trials=1).methods["policy"]
+    assert value(measures["fixed, minimised"]) == 1.0
+    assert value(measures["fixed with at most 2 edits"]) == 0.0
 
 
 def test_seeds_are_averaged_within_a_bug_first(two_fault_bug: Bug) -> None:
@@ -99,7 +108,7 @@ def test_groups_by_faults_and_dataset(two_fault_bug: Bug) -> None:
     outcomes = [outcome(one, [0.9], [1], 1), outcome(two_fault_bug, [0.2], [1], 1)]
     groups = summarise(outcomes, trials=1, seen=frozenset({"digits"})).groups
     shares = {title: value(measures["policy"]) for title, measures in groups.items()}
-    assert shares == {"1 fault": 1.0, "2 faults": 0.0, "dataset seen": 0.5}
+    assert shares == {"1 fault": 1.0, "2 faults": 0.0, "dataset in training or validation": 0.5}
 
 
 def test_bugs_without_a_known_fix_have_no_fixed_share(two_fault_bug: Bug) -> None:
@@ -107,6 +116,8 @@ def test_bugs_without_a_known_fix_have_no_fixed_share(two_fault_bug: Bug) -> Non
     summary = summarise([outcome(unknown, [0.9], [1], searched=1)], trials=1)
     measures = summary.methods["policy"]
     assert [measures[name] for name in ("fixed at 1", "mean IR", "edits")] == [None, None, None]
+    assert measures["fixed with at most 2 edits"] is None
+    assert value(measures["validation gain"]) == value(measures["hold-out gain"]) == pytest.approx(0.8)
     assert value(measures["trials"]) == 1
     print_summary(summary, Console(file=io.StringIO()))
 

@@ -81,6 +81,7 @@ REGRESSION = Program(
     layers=(Dense(units=32, activation="elu"), Dense(units=1, activation="relu")),
     loss="mape",
     optimizer=Optimizer(kind="adadelta", lr=1.0),
+    patience=2,
     metric="r2",
 )
 IMAGE = Program(

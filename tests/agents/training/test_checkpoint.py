@@ -90,10 +90,23 @@ def test_nothing_to_go_on_from(make, tmp_path: Path) -> None:
         load_checkpoint(make(), tmp_path)
 
 
+def test_a_failed_write_is_an_error_of_the_disk(make, tmp_path: Path, full_disk) -> None:
+    model = make()
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        save_checkpoint(model, Totals(steps=1), tmp_path)
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_what_a_killed_save_left_is_removed(make, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / ".step_000000001.new").mkdir(parents=True)
+    save_checkpoint(make(), Totals(steps=2), tmp_path)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_000000002"]
+
+
 def test_a_half_written_checkpoint_is_not_seen(make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make()
     save_checkpoint(model, Totals(steps=1), tmp_path)
-    monkeypatch.setattr("netmend.agents.checkpoint.save_file", lambda *_: 1 / 0)
+    monkeypatch.setattr("netmend.agents.checkpoint.save", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         save_checkpoint(model, Totals(steps=2), tmp_path)
     assert [folder.name for folder in checkpoints(tmp_path)] == ["step_000000001"]

@@ -107,6 +107,11 @@ def test_a_missing_policy(capsys: pytest.CaptureFixture[str]) -> None:
     assert "no policy in nowhere" in complaint(capsys, "evaluate", "policy=nowhere", "bugs=tiny")
 
 
+def test_a_repair_never_trains_in_the_process_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["repair", "bug=a", "policy=b", "--cfg", "job"]) == 0
+    assert "workers: 1\n" in capsys.readouterr().out
+
+
 def test_an_unknown_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean 'random'" in complaint(capsys, "evaluate", "methods=[randon]", "bugs=tiny")
 

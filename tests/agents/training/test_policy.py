@@ -13,7 +13,7 @@ from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.observation import slot_names
 from netmend.env.vector import RepairVectorEnv
-from netmend.repair_actions import select
+from netmend.repair_actions import CATALOGUE, select
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 
@@ -80,23 +80,48 @@ def test_saving_replaces_the_whole_folder(policy: Policy, tmp_path: Path) -> Non
     ]
 
 
-def test_another_catalogue_is_refused(policy: Policy) -> None:
-    policy.check(ACTIONS)
-    with pytest.raises(PolicyError, match=r"trained with other actions.*not in it: loss_function/"):
-        policy.check(select(["*"]))
-    with pytest.raises(PolicyError, match="same names in another order"):
-        policy.check(ACTIONS[::-1])
+def test_another_catalogue_is_refused(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_policy(policy, tmp_path)
+    assert load_policy(tmp_path).repair_actions() == ACTIONS
+    changed, gone = ACTIONS[0], ACTIONS[3]
+    other = {**CATALOGUE, changed.name: replace(changed, description="something else")}
+    del other[gone.name]
+    monkeypatch.setattr("netmend.agents.policy.CATALOGUE", other)
+    with pytest.raises(PolicyError) as error:
+        load_policy(tmp_path)
+    assert str(error.value).endswith(f"other actions; gone: {gone.name}; changed: {changed.name}")
 
 
-def test_another_observation_is_refused(policy: Policy) -> None:
-    with pytest.raises(PolicyError, match=r"observation slots.*not here: moon_phase"):
-        replace(policy, slots=(*policy.slots[:-1], "moon_phase")).check(ACTIONS)
+def test_actions_that_came_later_do_no_harm(
+    policy: Policy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_policy(policy, tmp_path)
+    new = replace(ACTIONS[0], edit="lion")
+    monkeypatch.setattr("netmend.agents.policy.CATALOGUE", {**CATALOGUE, new.name: new})
+    assert load_policy(tmp_path).repair_actions() == ACTIONS
 
 
-def test_actions_that_are_gone_are_named(policy: Policy) -> None:
-    assert policy.known_actions() == ACTIONS
-    with pytest.raises(PolicyError, match="optimizer/lion@program"):
-        replace(policy, actions=("optimizer/lion@program", "stop")).known_actions()
+def test_another_observation_is_refused(policy: Policy, tmp_path: Path) -> None:
+    save_policy(replace(policy, slots=(*policy.slots[:-1], "moon_phase")), tmp_path / "a")
+    with pytest.raises(PolicyError, match=rf"observation slots; gone: moon_phase; new: {policy.slots[-1]}"):
+        load_policy(tmp_path / "a")
+    save_policy(replace(policy, slots=policy.slots[::-1]), tmp_path / "b")
+    with pytest.raises(PolicyError, match=rf"observation slots; moved: {policy.slots[-1]}"):
+        load_policy(tmp_path / "b")
+
+
+def test_a_failed_write_is_an_error_of_the_disk(policy: Policy, tmp_path: Path, full_disk) -> None:
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        save_policy(policy, tmp_path / "policy")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_save_left_is_removed(policy: Policy, tmp_path: Path) -> None:
+    (tmp_path / ".policy.new" / "deep").mkdir(parents=True)
+    save_policy(policy, tmp_path / "policy")
+    assert [path.name for path in tmp_path.iterdir()] == ["policy"]
 
 
 def test_a_missing_policy(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import math
 import os
@@ -19,7 +20,10 @@ from netmend.agents.checkpoint import checkpoints
 from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
 from netmend.agents.policy import load_policy
 from netmend.agents.train import Interrupted, resumed_config, train
-from netmend.env.errors import UnknownNameError
+from netmend.agents.validation import validate
+from netmend.env.errors import StoreError, UnknownNameError
+from netmend.env.program import Optimizer
+from netmend.env.training.trial import Budget, TrialRequest
 
 PARAMS = {
     "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
@@ -193,6 +197,64 @@ def test_ctrl_c_saves_and_says_where(world, run_folder: Path) -> None:
     assert start(world, run_folder, resumed_config(run_folder, [])).steps >= 128
 
 
+def test_ctrl_c_before_the_first_step_says_that_nothing_is_lost(world, run_folder: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    for go_on in (lambda: world.config, lambda: resumed_config(run_folder, [])):
+        with pytest.raises(Interrupted, match=r"nothing is lost; go on with: netmend train resume="):
+            start(world, run_folder, go_on(), on_run=interrupt)
+    assert checkpoints(run_folder) == []
+    assert start(world, run_folder, resumed_config(run_folder, [])).steps == 128
+
+
+@pytest.mark.parametrize("error", [StoreError("the store is locked"), OSError(errno.ENOSPC, "disk full")])
+def test_what_fails_outside_loses_no_update(world, run_folder: Path, error: Exception) -> None:
+    def fail(trials: int) -> None:
+        if trials > 60:
+            raise error
+
+    world.config.training.checkpoint_every = 100
+    console = quiet()
+    with pytest.raises(type(error)) as raised:
+        train(world.config, run_folder, console, lambda _: world.trainer(on_run=fail))
+    assert raised.value is error
+    (saved,) = checkpoints(run_folder)
+    assert f"saved {saved}; go on with" in console.file.getvalue()  # type: ignore[attr-defined]
+    assert start(world, run_folder, resumed_config(run_folder, [])).steps >= 128
+
+
+def test_an_error_stays_what_it_was_where_nothing_can_be_saved(
+    world, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(trials: int) -> None:
+        if trials > 60:
+            raise StoreError("the disk is full")
+
+    def full(*_: object) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("netmend.agents.callbacks.save_checkpoint", full)
+    world.config.training.checkpoint_every = 100
+    with pytest.raises(StoreError, match="the disk is full"):
+        start(world, run_folder, on_run=fail)
+
+
+def test_the_trials_of_a_validation_are_in_no_updates_figures(
+    world, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(policy, setting, bugs, trainer, seed):
+        bad = replace(bugs[0].program, optimizer=Optimizer(lr=10.0))
+        trainer.run([TrialRequest(program=bad, budget=Budget(), seed=0)] * 1000)
+        return validate(policy, setting, bugs, trainer, seed)
+
+    monkeypatch.setattr("netmend.agents.train.validate", look)
+    world.config.training.validate_every = 1
+    assert start(world, run_folder).trials > 4000
+    events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
+    assert max(point.value for point in events.Scalars("trials/status/diverged")) < 0.5
+
+
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder: Path) -> None:
     def fail(_: int) -> None:
         raise RuntimeError("power cut")
@@ -223,6 +285,13 @@ def test_a_run_is_never_written_over(world, run_folder: Path) -> None:
     start(world, run_folder)
     with pytest.raises(ConfigError, match="holds a run already"):
         start(world, run_folder)
+
+
+def test_a_refused_configuration_leaves_the_folder_free(world, run_folder: Path) -> None:
+    wrong = replace(world.config, agent=AgentConfig(algorithm="maskable_pp0"))
+    with pytest.raises(UnknownNameError):
+        start(world, run_folder, wrong)
+    assert start(world, run_folder).steps == 128
 
 
 def test_unknown_algorithm_and_parameters(world, tmp_path: Path) -> None:

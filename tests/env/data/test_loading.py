@@ -99,6 +99,29 @@ def test_an_npz_without_the_arrays_says_what_it_needs(tmp_path: Path) -> None:
         load_dataset("odd", tmp_path)
 
 
+def test_class_ids_in_a_column_are_flattened(tmp_path: Path) -> None:
+    _pack(tmp_path / "column.npz", np.zeros((80, 3), np.float32), (np.arange(80) % 4)[:, None], "tabular")
+    dataset = load_dataset("column", tmp_path)
+    assert (dataset.train.y.ndim, dataset.task.outputs) == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": np.zeros(20), "y": np.zeros(20)}, "no feature axis"),
+        ({"x": np.zeros((20, 2)), "y": np.zeros((20, 3), np.int64)}, "class ids of shape"),
+        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("{not json")}, "meta is no JSON"),
+        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("[1]")}, "meta is no JSON"),
+    ],
+)
+def test_wrong_arrays_are_one_clear_error(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "wrong.npz", **arrays)
+    with pytest.raises(DataError, match=message):
+        load_dataset("wrong", tmp_path)
+
+
 def test_a_missing_pack_or_file_says_where_it_was_looked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,9 @@ from dataclasses import replace
 
 from netmend.env.program import (
     Activation,
+    BatchNorm,
+    Dense,
+    Dropout,
     Flatten,
     Program,
     hidden_layers,
@@ -26,6 +29,19 @@ def test_sites_of_a_convolutional_program(conv_program: Program) -> None:
 def test_a_closing_activation_layer_is_the_output_activation(conv_program: Program) -> None:
     closed = replace(conv_program, layers=(*conv_program.layers, Activation(function="sigmoid")))
     assert output_activation(closed) == "sigmoid"
+
+
+def test_an_activation_layer_in_its_block_is_the_activation_of_a_linear_layer(mlp_program: Program) -> None:
+    block = (Dense(units=8), BatchNorm(), Dropout(rate=0.5), Activation(function="relu"))
+    program = replace(
+        mlp_program, layers=(*block, Dense(units=3), Activation(function="softmax"), Dropout(rate=0.1))
+    )
+    assert layer_activation(program, 0) == "relu"
+    assert output_activation(program) == "softmax"
+    bent = replace(program, layers=(Dense(units=8, activation="tanh"), *program.layers[1:]))
+    assert layer_activation(bent, 0) == "tanh"
+    apart = replace(program, layers=(Dense(units=8), Flatten(), *block[3:]))
+    assert layer_activation(apart, 0) == "linear"
 
 
 def test_a_recurrent_cell_has_a_tanh(recurrent_program: Program) -> None:

@@ -291,7 +291,14 @@ def test_a_timeout_is_labelled(run, good):
     assert trial.skill == SKILL_FLOOR
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: not enough memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."),
+    ],
+)
 def test_out_of_memory_is_labelled(run, good, monkeypatch, error):
     def fail(*_: object) -> None:
         raise error

@@ -133,6 +133,45 @@ def test_a_failed_trial_answers_requests_with_holdout_too(path: Path) -> None:
     trainer.close()
 
 
+@pytest.mark.parametrize("status", [Status.TIMEOUT, Status.OUT_OF_MEMORY])
+def test_what_the_machine_may_have_caused_is_recorded_but_trained_again(path: Path, status: Status) -> None:
+    class Improving:
+        def __init__(self) -> None:
+            self.statuses = [status, Status.OK]
+
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            return [Trial(status=self.statuses.pop(0), seconds=3.0)]
+
+        def close(self) -> None: ...
+
+    trainer = stored(path, Improving())
+    assert trainer.run([request()])[0].status is status
+    assert trainer.store.summary().statuses == {status.value: 1}
+    assert [trainer.run([request()])[0].status for _ in range(2)] == [Status.OK] * 2
+    assert trainer.store.summary().statuses == {"ok": 1}
+    trainer.close()
+
+
+def test_a_timeout_never_replaces_a_trial_that_ended(path: Path) -> None:
+    class Slowing:
+        def __init__(self) -> None:
+            self.statuses = [Status.OK, Status.TIMEOUT]
+
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            return [Trial(status=self.statuses.pop(0))]
+
+        def close(self) -> None: ...
+
+    trainer = stored(path, Slowing())
+    trainer.run([request()])
+    assert trainer.run([request(holdout=True)])[0].status is Status.TIMEOUT
+    trainer.close()
+    again = stored(path, Slowing())
+    assert again.run([request()])[0].status is Status.OK
+    assert again.misses == 0
+    again.close()
+
+
 def test_everything_that_decides_a_trial_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = request()
     keys = [trial_key(plain, "data", "cpu").digest, trial_key(plain, "other data", "cpu").digest]

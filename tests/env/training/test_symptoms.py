@@ -10,6 +10,7 @@ from netmend.env.program import (
     BatchNorm,
     Data,
     Dense,
+    Dropout,
     Optimizer,
     Prep,
     Program,
@@ -164,6 +165,11 @@ def test_layers_are_read_behind_their_activation(run, good):
     assert reading_point(program, 0) == (2, "relu")
     assert reading_point(program, 3) == (3, "linear")
     assert [layer.index for layer in run(program).symptoms.layers] == [0, 3]
+
+
+def test_the_reading_point_passes_dropout_on_its_way_to_the_activation(good):
+    layers = (Dense(units=16), BatchNorm(), Dropout(rate=0.5), Activation(function="tanh"), Dense(units=3))
+    assert reading_point(replace(good, layers=layers), 0) == (3, "tanh")
 
 
 def test_rules_on_curves():
