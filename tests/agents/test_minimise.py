@@ -60,7 +60,8 @@ def test_an_edit_that_changes_nothing_drops_out(two_fault_bug: Bug, scripted_tas
 
 def test_a_patch_that_is_not_legal_without_an_edit_keeps_it(two_fault_bug: Bug, scripted_task: Task) -> None:
     broken = replace(CATALOGUE["optimizer/adam@program"], apply=lambda p, _: replace(p, batch_size=0))
-    assert replay(two_fault_bug.program, scripted_task, [broken.name], {broken.name: broken}, Budget()) is None
+    actions = {broken.name: broken}
+    assert replay(two_fault_bug.program, scripted_task, [broken.name], actions, Budget()) is None
 
 
 def test_telling_without_asking_is_refused(

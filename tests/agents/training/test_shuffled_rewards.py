@@ -57,9 +57,13 @@ def test_where_trials_are_instant(world, tmp_path: Path) -> None:
 
     random = fixed_by_random(world.config, world.suite, world.trainer(), 100)
     learned = fixed_at_the_end(world.config, tmp_path / "learned", make)
-    control = fixed_at_the_end(shuffled(world.config), tmp_path / "control", make)
-    assert learned > random + 0.2
-    assert control < random + 0.1
+    # A policy without a signal still drifts, to better or worse: the mean over seeds is what must not rise.
+    controls = [
+        fixed_at_the_end(replace(shuffled(world.config), seed=seed), tmp_path / f"control{seed}", make)
+        for seed in range(3)
+    ]
+    assert learned > random + 0.3
+    assert np.mean(controls) < random + 0.15
 
 
 @pytest.mark.slow
