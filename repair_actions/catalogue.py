@@ -75,7 +75,8 @@ def edited(action: RepairAction, program: Program, task: Task) -> Program | None
     whose result fails ``check`` where the program passed; and one after which the layers do not fit each
     other where they did before.
     """
-    return _edited(action, program, task, _faults(program, task))
+    (result,) = _successors((action,), program, task)
+    return result
 
 
 def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> tuple[Program | None, ...]:
@@ -88,16 +89,16 @@ def _successors(
     actions: tuple[RepairAction, ...], program: Program, task: Task
 ) -> tuple[Program | None, ...]:
     faults = _faults(program, task)
-    return tuple(_edited(action, program, task, faults) for action in actions)
+    read = None if any(faults) else effective(program, task)
 
+    def edited_by(action: RepairAction) -> Program | None:
+        result = action.apply(program, task)
+        if result == program or (read is not None and effective(result, task) == read):
+            return None
+        worse = any(new and not old for new, old in zip(_faults(result, task), faults, strict=True))
+        return None if worse else result
 
-def _edited(action: RepairAction, program: Program, task: Task, faults: tuple[bool, bool]) -> Program | None:
-    result = action.apply(program, task)
-    if result == program:
-        return None
-    worse = any(new and not old for new, old in zip(_faults(result, task), faults, strict=True))
-    idle = not any(faults) and effective(result, task) == effective(program, task)
-    return None if worse or idle else result
+    return tuple(edited_by(action) for action in actions)
 
 
 def _faults(program: Program, task: Task) -> tuple[bool, bool]:
