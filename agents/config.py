@@ -88,7 +88,7 @@ class BudgetConfig:
     """
 
     trials: int = 5
-    price: float = 0.02
+    price: float = 0.005
     tolerance: float = 0.05
     samples: int | None = None
     epochs: int | None = None
@@ -127,8 +127,8 @@ class TrainingConfig(RunnerConfig):
 
     steps: int = 20_000
     trial_seeds: int = 1
-    checkpoint_every: int = 5
-    validate_every: int = 10
+    checkpoint_every: int = 20
+    validate_every: int = 40
     validation_bugs: int = 50
     traces: int = 3
     shuffle_rewards: bool = False

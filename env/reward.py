@@ -21,7 +21,7 @@ class Rules:
 
     trials: int = 5
     budget: Budget = field(default_factory=Budget)
-    price: float = 0.02
+    price: float = 0.005
     tolerance: float = 0.05
 
     def reward(self, skill: float, best: float) -> float:

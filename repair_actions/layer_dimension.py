@@ -9,6 +9,8 @@ from netmend.env.program.sites import width
 from netmend.repair_actions.action import LAYER_SITES, RepairAction, change_layers, with_width
 
 _COMMON_WIDTH = 64
+# Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
+_MOST_WIDTH = 256
 # Losses that compare whole rows of classes: two classes need two outputs.
 _ROW_LOSSES: frozenset[LossName] = frozenset(
     {"categorical_crossentropy", "cross_entropy", "kl_divergence", "categorical_hinge"}
@@ -24,7 +26,11 @@ def task_width(program: Program, task: Task) -> int:
 
 
 def _scale(program: Program, _task: Task, *, factor: int) -> Program:
-    return change_layers(program, "hidden", lambda layer: with_width(layer, width(layer) * factor))
+    def scaled(layer: Layer) -> Layer:
+        units = width(layer)
+        return with_width(layer, max(units, min(units * factor, _MOST_WIDTH)))
+
+    return change_layers(program, "hidden", scaled)
 
 
 def _widen(program: Program, _task: Task, *, site: str) -> Program:
@@ -44,7 +50,7 @@ def _scaling(factor: int) -> RepairAction:
         pattern="layer_dimension",
         edit=f"units_x{factor}",
         site="hidden",
-        description=f"{factor} times the units or filters in every hidden layer",
+        description=f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}",
         apply=partial(_scale, factor=factor),
     )
 

@@ -79,9 +79,15 @@ def test_an_edit_that_makes_a_valid_program_invalid_is_not_legal(corpus: Corpus)
     program, task = corpus["mlp"]
     endless = replace(program, epochs=800)
     assert edited(CATALOGUE["iterations/epochs_x2@program"], endless, task) is None
-    wide = replace(program, layers=(Dense(units=2048), Dense(units=10)))
-    assert edited(CATALOGUE["layer_dimension/units_x2@hidden"], wide, task) is not None
-    assert edited(CATALOGUE["layer_dimension/units_x4@hidden"], wide, task) is None
+    assert edited(CATALOGUE["iterations/epochs_x2@program"], replace(program, epochs=400), task) is not None
+
+
+def test_widths_are_scaled_up_to_a_limit(corpus: Corpus) -> None:
+    program, task = corpus["mlp"]
+    wide = replace(program, layers=(Dense(units=100), Dense(units=2048), Dense(units=10)))
+    wider = edited(CATALOGUE["layer_dimension/units_x4@hidden"], wide, task)
+    assert wider == replace(program, layers=(Dense(units=256), Dense(units=2048), Dense(units=10)))
+    assert edited(CATALOGUE["layer_dimension/units_x4@hidden"], wider, task) is None
 
 
 def test_an_edit_after_which_the_layers_do_not_fit_is_not_legal(corpus: Corpus) -> None:
