@@ -129,10 +129,11 @@ def to_plain(summary: Summary) -> dict[str, object]:
 def print_summary(summary: Summary, console: Console) -> None:
     """Print the table of the methods and the one of the groups of bugs."""
     # Where there is no terminal the width is free: a table in a file must not be folded.
-    width = console.width if console.is_terminal else max(console.width, FILE_WIDTH)
-    console.print(methods_table(summary), width=width)
+    if not console.is_terminal:
+        console.width = max(console.width, FILE_WIDTH)
+    console.print(methods_table(summary))
     if summary.groups:
-        console.print(groups_table(summary), width=width)
+        console.print(groups_table(summary))
 
 
 def methods_table(summary: Summary) -> Table:
