@@ -18,7 +18,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/netmend train experiment=demo hydra.run.dir=$(RUN)
-	$(BIN)/netmend evaluate policy=$(RUN) order_trials=1000 hydra.run.dir=$(RUN)/evaluation
+	$(BIN)/netmend evaluate policy=$(RUN) hydra.run.dir=$(RUN)/evaluation
 
 test: $(INSTALLED)
 	$(BIN)/pytest
