@@ -10,7 +10,7 @@ import numpy as np
 from netmend.agents.policy import STOP, Policy
 from netmend.agents.vec_env import episode_return
 from netmend.env.bugs.bug import Bug
-from netmend.env.episode import Episode, advance
+from netmend.env.episode import Episode, advance, begin
 from netmend.env.setting import Setting
 from netmend.env.training.trial import Trainer
 
@@ -41,8 +41,7 @@ def validate(
 ) -> Validation:
     """Repair each bug once with the policy's best actions, all in lockstep."""
     episodes = [setting.episode(bug, seed) for bug in bugs]
-    for episode, trial in zip(episodes, trainer.run([e.request_first() for e in episodes]), strict=True):
-        episode.begin(trial)
+    begin(episodes, trainer)
     while active := [episode for episode in episodes if not episode.done]:
         observations = np.stack([episode.observation() for episode in active])
         masks = np.stack([episode.mask() for episode in active])

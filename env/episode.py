@@ -170,6 +170,13 @@ class Episode:
         return Step(action=name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
 
 
+def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:
+    """Begin the repair of each episode: its faulty program is trained, all of them in one call."""
+    trials = trainer.run([episode.request_first() for episode in episodes])
+    for episode, trial in zip(episodes, trials, strict=True):
+        episode.begin(trial)
+
+
 def advance(episodes: Sequence[Episode], choices: Sequence[int], trainer: Trainer) -> list[float]:
     """One action of each episode, with one call to the trainer for all their trials; returns the rewards."""
     requests = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]

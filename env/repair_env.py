@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.episode import Episode, advance
+from netmend.env.episode import Episode, advance, begin
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.reward import Rules
 from netmend.env.setting import Setting, make_setting
@@ -95,7 +95,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         """Begin a repair; ``options={"bug": id}`` chooses the bug, else it is drawn."""
         super().reset(seed=seed)
         episode = self.setting.draw(self.np_random, (options or {}).get("bug"))
-        episode.begin(self.trainer.run([episode.request_first()])[0])
+        begin([episode], self.trainer)
         self._episode = episode
         return episode.observation(), episode_info(episode)
 

@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.episode import Episode, advance
+from netmend.env.episode import Episode, advance, begin
 from netmend.env.repair_env import action_space, episode_info, observation_space
 from netmend.env.reward import Rules
 from netmend.env.setting import make_setting
@@ -74,7 +74,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         chosen = (options or {}).get("bugs", [None] * self.num_envs)
         self.episodes = [self.setting.draw(self.np_random, bug_id) for bug_id in chosen]
         self.finished = {}
-        self._begin(self.episodes)
+        begin(self.episodes, self.trainer)
         return self._observations(), self._infos()
 
     def step(
@@ -90,11 +90,6 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         """Release the trainer."""
         self.trainer.close()
 
-    def _begin(self, episodes: Sequence[Episode]) -> None:
-        trials = self.trainer.run([episode.request_first() for episode in episodes])
-        for episode, trial in zip(episodes, trials, strict=True):
-            episode.begin(trial)
-
     def _replace_ended(self, ended: NDArray[np.bool_]) -> dict[str, Any]:
         self.finished = {int(i): self.episodes[i] for i in np.flatnonzero(ended)}
         infos: dict[str, Any] = {}
@@ -103,7 +98,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
             infos = self._add_info(infos, last, i)
             self.episodes[i] = self.setting.draw(self.np_random)
         if self.finished:
-            self._begin([self.episodes[i] for i in self.finished])
+            begin([self.episodes[i] for i in self.finished], self.trainer)
         return self._infos(infos)
 
     def _observations(self) -> Observations:
