@@ -19,8 +19,9 @@ usage: netmend VERB ...
   evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
   repair    repair one program                      netmend repair bug=bug.yaml policy=runs/train/RUN
   bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
+  bench     measure the engine of trials            netmend bench engine
 
-`netmend VERB --help` shows what a verb takes. train, evaluate and repair are configured with Hydra:
+`netmend VERB --help` shows what a verb takes. train, evaluate, repair and bench are configured with Hydra:
 group=option, key=value, --config-dir FOLDER for groups of your own, -m for several runs (-m seed=0,1,2).
 
   --help     show this text
@@ -87,11 +88,18 @@ def _bugs(words: list[str]) -> int:
     return run_bugs(words)
 
 
+def _bench(words: list[str]) -> int:
+    from netmend.agents.bench.command import run_bench
+
+    return run_bench(words)
+
+
 VERBS: dict[str, Callable[[list[str]], int]] = {
     "train": _train,
     "evaluate": _evaluate,
     "repair": _repair,
     "bugs": _bugs,
+    "bench": _bench,
 }
 
 

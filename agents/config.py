@@ -21,6 +21,8 @@ from netmend.env.training.trial import Budget
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
+TRIAL_LIMITS = ("samples", "epochs", "updates", "seconds", "seeds")
+"""Keys of a trial's budget that a configuration may change."""
 
 
 class ConfigError(NetmendError):
@@ -84,7 +86,8 @@ class BudgetConfig:
         trials: most trials of one repair.
         price: what a trial costs in reward, in skill.
         tolerance: loss of skill from which an edit is taken back.
-        samples, epochs, updates, seconds: of one trial; null = as the suite was verified with.
+        samples, epochs, updates, seconds: of one training; null = as the suite was verified with.
+        seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
     """
 
     trials: int = 5
@@ -94,6 +97,7 @@ class BudgetConfig:
     epochs: int | None = None
     updates: int | None = None
     seconds: float | None = None
+    seeds: int | None = None
 
 
 @dataclass
@@ -103,11 +107,15 @@ class RunnerConfig:
     Attributes:
         workers: processes; 0 = in this one, null = one for each core.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
+        batched: whether programs that can share a computation are trained together.
+        memory: mebibytes that such a group may take, in each process; null = a bound that suits the device.
         store: SQLite file of finished trials, shared by all runs; null = none.
     """
 
     workers: int | None = None
     device: str = "cpu"
+    batched: bool = True
+    memory: int | None = None
     store: str | None = "runs/trials.sqlite"
 
 
@@ -214,6 +222,31 @@ class MakeBugsConfig:
     force: bool = False
 
 
+@dataclass
+class BenchConfig:
+    """``netmend bench``.
+
+    Attributes:
+        rows: which rows of the engine's table to measure; null = all that the device can run.
+        programs: trained together in a row; half of it where trainings are longer, four times on a GPU.
+        repeats: of each measurement, the ways in turns.
+        workers: worker processes of the rows on several cores.
+        growth_to: most programs in one call of the rows ``growth`` and ``memory``.
+        memory: MiB that a group of the engine may take in the row ``memory``.
+        device: ``cuda`` or ``cuda:N`` adds the rows on a GPU; the others stay on the CPU.
+        seed: of the programs and the trials.
+    """
+
+    rows: list[str] | None = None
+    programs: int = 64
+    repeats: int = 3
+    workers: int = 2
+    growth_to: int = 4096
+    memory: int = 256
+    device: str = "cpu"
+    seed: int = 0
+
+
 def register_schemas() -> None:
     """Make Hydra know the types of every key. Calling it again is fine."""
     store = ConfigStore.instance()
@@ -221,6 +254,7 @@ def register_schemas() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="repair_schema", node=RepairConfig)
     store.store(name="make_bugs_schema", node=MakeBugsConfig)
+    store.store(name="bench_schema", node=BenchConfig)
 
 
 def typed(composed: DictConfig, kind: type[Config]) -> Config:
@@ -252,7 +286,7 @@ def _unknown_keys(config: object, prefix: str = "") -> Iterator[str]:
 
 def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
     """Rules of every repair: the suite's trial budget where the configuration leaves it open."""
-    wanted = {name: getattr(config, name) for name in ("samples", "epochs", "updates", "seconds")}
+    wanted = {name: getattr(config, name) for name in TRIAL_LIMITS}
     changes = {name: value for name, value in wanted.items() if value is not None}
     return Rules(
         trials=config.trials,
@@ -286,11 +320,25 @@ def check_train(config: TrainConfig) -> None:
         raise ConfigError(problems)
 
 
+def check_bench(config: BenchConfig) -> None:
+    """Refuse values that their types allow but that make no sense; all of them at once.
+
+    Raises:
+        ConfigError: naming every problem with the path of its key.
+    """
+    problems = _at_least("programs", config.programs, 2) + _at_least("seed", config.seed, 0)
+    for key in ("repeats", "workers", "growth_to", "memory"):
+        problems += _at_least(key, getattr(config, key), 1)
+    problems += _device_problems("device", config.device)
+    if problems:
+        raise ConfigError(problems)
+
+
 def budget_problems(config: BudgetConfig) -> list[str]:
     """What is wrong with a budget, by key."""
     problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
     problems += _at_least("budget.tolerance", config.tolerance, 0)
-    for key in ("samples", "epochs", "updates"):
+    for key in ("samples", "epochs", "updates", "seeds"):
         problems += _at_least(f"budget.{key}", getattr(config, key), 1)
     if config.seconds is not None and config.seconds <= 0:
         problems.append(f"budget.seconds: {config.seconds} is not above 0")
@@ -299,10 +347,8 @@ def budget_problems(config: BudgetConfig) -> list[str]:
 
 def runner_problems(config: RunnerConfig) -> list[str]:
     """What is wrong with the choice of who trains, by key."""
-    problems = _at_least("training.workers", config.workers, 0)
-    if not DEVICE.fullmatch(config.device):
-        problems.append(f"training.device: {config.device!r} is none of cpu, cuda, cuda:N")
-    return problems
+    problems = _at_least("training.workers", config.workers, 0) + _at_least("training.memory", config.memory, 1)
+    return problems + _device_problems("training.device", config.device)
 
 
 def split_problems(split: str) -> list[str]:
@@ -316,6 +362,10 @@ def _agent(config: AgentConfig) -> Iterator[str]:
         yield from _at_least(f"agent.network[{index}]", units, 1)
     if config.activation not in NETWORK_ACTIVATIONS:
         yield f"agent.activation: {config.activation!r} is none of {', '.join(NETWORK_ACTIVATIONS)}"
+
+
+def _device_problems(path: str, device: str) -> list[str]:
+    return [] if DEVICE.fullmatch(device) else [f"{path}: {device!r} is none of cpu, cuda, cuda:N"]
 
 
 def _at_least(path: str, value: float | None, least: float) -> list[str]:

@@ -21,7 +21,13 @@ def make_trainer(config: RunnerConfig, data_dir: str | None = None) -> Trainer:
     if data_dir:
         os.environ["NETMEND_DATA"] = data_dir  # workers inherit it
     workers = _cores() if config.workers is None else config.workers
-    return build_trainer(workers, config.device, Path(config.store) if config.store else None)
+    return build_trainer(
+        workers,
+        config.device,
+        Path(config.store) if config.store else None,
+        batched=config.batched,
+        memory=config.memory,
+    )
 
 
 @contextmanager

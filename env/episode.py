@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug
-from netmend.env.observation import History, observe
+from netmend.env.observation import History, State, observe
 from netmend.env.program import Program, Task
-from netmend.env.reward import Rules, capped
+from netmend.env.reward import Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
-from netmend.repair_actions import RepairAction, successors
+from netmend.repair_actions import RepairAction, Successors, successors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +73,9 @@ class Episode:
         self.best_patch: tuple[str, ...] = ()
         self.steps: list[Step] = []
         self.done = False
-        self._tried = {self._within_budget(bug.program)}
+        self._tried = [bug.program]
         self._mask: NDArray[np.bool_] | None = None
+        self._after: Successors | None = None
 
     @property
     def stop(self) -> int:
@@ -98,11 +99,11 @@ class Episode:
     def mask(self) -> NDArray[np.bool_]:
         """Which actions are legal now, shape ``(len(actions) + 1,)``; stopping, the last one, always is."""
         if self._mask is None:
-            after = successors(self.actions, self.program, self.task)
-            legal = [
-                program is not None and self._within_budget(program) not in self._tried for program in after
-            ]
-            self._mask = np.array([*legal, True], dtype=np.bool_)
+            after = self._successors()
+            mask = np.array([*after.legal, True], dtype=np.bool_)
+            for program in self._tried:
+                mask[after.reaching(program, self.rules.budget.epochs)] = False
+            self._mask = mask
         return self._mask
 
     def proposal(self, action: int) -> Program | None:
@@ -115,7 +116,7 @@ class Episode:
             raise IndexError(f"action {action} is not in 0..{self.stop}")
         if action == self.stop or not self.mask()[action]:
             return None
-        return successors(self.actions, self.program, self.task)[action]
+        return self._successors()[action]
 
     def request(self, action: int) -> TrialRequest | None:
         """The trial that an action needs; None for stopping and for an illegal action, which need none."""
@@ -140,6 +141,11 @@ class Episode:
 
     def observation(self) -> NDArray[np.float32]:
         """What the agent sees now, shape ``(len(slot_names()),)``; finite always."""
+        row: NDArray[np.float32] = observe([self.state()])[0]
+        return row
+
+    def state(self) -> State:
+        """What an observation is made of."""
         history = History(
             steps=self.steps,
             trials=self.rules.trials,
@@ -148,11 +154,13 @@ class Episode:
             best_skill=self.best_trial.skill,
             edits=len(self.patch),
         )
-        return observe(self.program, self.task, self.trial, history)
+        return State(self.program, self.task, self.trial, history)
 
-    def _within_budget(self, program: Program) -> Program:
-        """What of a program a trial can show."""
-        return capped(program, self.rules.budget)
+    def _successors(self) -> Successors:
+        """What each action makes of the program that stands."""
+        if self._after is None:
+            self._after = successors(self.actions, self.program, self.task)
+        return self._after
 
     def _request(self, program: Program) -> TrialRequest:
         return TrialRequest(program=program, budget=self.rules.budget, seed=self.seed)
@@ -160,10 +168,11 @@ class Episode:
     def _take(self, name: str, program: Program, trial: Trial) -> Step:
         best = self.best_trial.skill
         reward = self.rules.reward(trial.skill, best)
-        self._tried.add(self._within_budget(program))
+        self._tried.append(program)
         kept = trial.skill >= best - self.rules.tolerance
         if kept:
             self.program, self.trial, self.patch = program, trial, (*self.patch, name)
+            self._after = None
         if trial.skill > best:
             self.best_program, self.best_trial, self.best_patch = program, trial, self.patch
         self._mask = None

@@ -7,10 +7,11 @@ never enters: an observation is a function of the program that stands, its trial
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,9 @@ from netmend.env.program import (
     LOSSES,
     OPTIMIZERS,
     PREPS,
+    ActivationName,
     BatchNorm,
+    Clip,
     Conv1d,
     Conv2d,
     Data,
@@ -32,7 +35,9 @@ from netmend.env.program import (
     Flatten,
     GlobalPool,
     InitialiserName,
+    Layer,
     LayerNorm,
+    LossName,
     Optimizer,
     Pool,
     Program,
@@ -40,6 +45,7 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
+from netmend.env.program.part import changed
 from netmend.env.program.sites import (
     MAX_SITES,
     hidden_layers,
@@ -88,6 +94,7 @@ LOGARITHMIC = frozenset(
 )
 
 Slots: TypeAlias = Iterator[tuple[str, float]]
+Values: TypeAlias = NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,37 +116,54 @@ class History:
     edits: int = 0
 
 
+class State(NamedTuple):
+    """What an observation is made of."""
+
+    program: Program
+    task: Task
+    trial: Trial
+    history: History
+
+
 @cache
 def slot_names() -> tuple[str, ...]:
     """Names of the slots of an observation, in order."""
     task = Task(dataset="", kind="classification", input_shape=(1,), outputs=2)
-    program = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
-    trial = Trial(status=Status.OK)
-    slots = (program_slots(program, task), trial_slots(trial, program), history_slots(History()))
-    return tuple(name for part in slots for name, _ in part)
+    program = [name for name, _ in program_slots(_EMPTY, task)]
+    return (*program, *TRIAL_SLOTS, *HISTORY_SLOTS)
 
 
-def observe(program: Program, task: Task, trial: Trial, history: History) -> NDArray[np.float32]:
-    """Observation of a repair, shape ``(len(slot_names()),)``, float32, finite, within [-LIMIT, LIMIT]."""
-    parts = (program_values(program, task), trial_values(trial, program), _values(history_slots(history)))
-    return np.concatenate(parts)
+def observe(states: Sequence[State]) -> Values:
+    """Observations of repairs, shape ``(len(states), len(slot_names()))``, finite, within [-LIMIT, LIMIT]."""
+    programs = np.concatenate([program_values(state.program, state.task) for state in states])
+    trials = np.concatenate([trial_values(state.trial, state.program) for state in states])
+    histories = _bounded([history_values(state.history) for state in states])
+    rows = len(states)
+    return np.concatenate((programs.reshape(rows, -1), trials.reshape(rows, -1), histories), axis=1)
 
 
 @lru_cache(maxsize=20_000)
-def program_values(program: Program, task: Task) -> NDArray[np.float32]:
+def program_values(program: Program, task: Task) -> Values:
     """The slots that say what the program is, shape ``(slots,)``."""
-    return _values(program_slots(program, task))
+    return np.concatenate([_part_values(slots, *parts) for slots, parts in _program_parts(program, task)])
 
 
-@lru_cache(maxsize=20_000)
-def trial_values(trial: Trial, program: Program) -> NDArray[np.float32]:
-    """The slots that say what the trial of the program that stands has shown, shape ``(slots,)``."""
-    return _values(trial_slots(trial, program))
+def trial_values(trial: Trial, program: Program) -> Values:
+    """The slots that say what the trial of the program that stands has shown, shape ``(slots,)``.
+
+    They are kept on the trial, which is immutable, because hashing a trial takes longer.
+    """
+    sites = _site_positions(program)
+    known: tuple[tuple[int | None, ...], Values] | None = trial.__dict__.get("_values")
+    if known is None or known[0] != sites:
+        known = trial.__dict__["_values"] = sites, _bounded(_trial_numbers(trial, sites))
+    return known[1]
 
 
-def _values(slots: Slots) -> NDArray[np.float32]:
-    values = np.fromiter((value for _, value in slots), dtype=np.float32)
-    return np.clip(np.nan_to_num(values, nan=0.0, posinf=LIMIT, neginf=-LIMIT), -LIMIT, LIMIT)
+def _bounded(values: list[float] | list[list[float]]) -> Values:
+    array = np.array(values)
+    array[np.isnan(array)] = 0.0
+    return array.clip(-LIMIT, LIMIT).astype(np.float32)
 
 
 def _log10(value: float, scale: float = 3.0) -> float:
@@ -154,12 +178,32 @@ def _one_hot(prefix: str, value: str, choices: Sequence[str]) -> Slots:
 
 def program_slots(program: Program, task: Task) -> Slots:
     """Slots of a program: task, data, loss, optimizer, loop, network, and each site."""
-    yield from _task_slots(task)
-    yield from _loop_slots(program, task)
-    yield from _network_slots(program)
+    for slots, parts in _program_parts(program, task):
+        yield from slots(*parts)
+
+
+def _program_parts(
+    program: Program, task: Task
+) -> Iterator[tuple[Callable[..., Slots], tuple[Hashable, ...]]]:
+    """The slots in their order, each block with what it depends on."""
+    output = output_layer(program)
+    units = 0 if output is None else width(program.layers[output])
+    yield _task_slots, (task,)
+    yield _data_slots, (program.data,)
+    yield _loss_slots, (program.loss, output_activation(program))
+    yield _optimizer_slots, (program.optimizer,)
+    yield _loop_slots, (program.batch_size, program.epochs, program.clip, program.patience)
+    yield _output_slots, (units, task.outputs)
+    yield _network_slots, (program.layers,)
     for site, index in zip(SITES, _site_positions(program), strict=True):
-        for name, value in _layer_slots(program, index):
-            yield f"{site}/{name}", value
+        layer = None if index is None else program.layers[index]
+        yield _layer_slots, (site, layer, "" if index is None else layer_activation(program, index))
+
+
+@lru_cache(maxsize=20_000)
+def _part_values(slots: Callable[..., Slots], *parts: Hashable) -> Values:
+    """The values of one block of slots; most edits leave all blocks but one as they are."""
+    return _bounded([value for _, value in slots(*parts)])
 
 
 def _task_slots(task: Task) -> Slots:
@@ -171,48 +215,59 @@ def _task_slots(task: Task) -> Slots:
     yield "task/tokens", float(task.vocabulary > 0)
 
 
-def _loop_slots(program: Program, task: Task) -> Slots:
-    optimizer, data = program.optimizer, program.data
+def _data_slots(data: Data) -> Slots:
     kinds = [step.kind for step in data.prep]
     for prep in PREPS:
         yield f"prep/{prep}", float(prep in kinds)
     yield "prep/count", len(kinds) / 3
     yield "labels/one_hot", float(data.labels == "one_hot")
     yield "shuffle", float(data.shuffle)
-    yield from _one_hot("loss", program.loss, LOSSES)
-    yield "loss/on_logits", float(program.loss in LOGIT_LOSSES)
-    yield from _one_hot("output_activation", output_activation(program), ACTIVATIONS)
+
+
+def _loss_slots(loss: LossName, output: ActivationName) -> Slots:
+    yield from _one_hot("loss", loss, LOSSES)
+    yield "loss/on_logits", float(loss in LOGIT_LOSSES)
+    yield from _one_hot("output_activation", output, ACTIVATIONS)
+
+
+def _optimizer_slots(optimizer: Optimizer) -> Slots:
     yield from _one_hot("optimizer", optimizer.kind, OPTIMIZERS)
     yield "lr", _log10(optimizer.lr)
     yield "lr/from_default", _log10(optimizer.lr / DEFAULT_LR[optimizer.kind])
     yield "momentum", optimizer.momentum
     yield "weight_decay", 0.0 if optimizer.weight_decay == 0 else 2 + _log10(optimizer.weight_decay)
-    yield "batch_size", math.log2(program.batch_size) / 5 - 1
-    yield "epochs", math.log2(program.epochs) / 4 - 1
-    yield "clip", 0.0 if program.clip is None else 1 - _log10(program.clip.limit)
-    yield "patience", 0.0 if program.patience is None else 1 / program.patience
-    output = output_layer(program)
-    units = 0 if output is None else width(program.layers[output])
+
+
+def _loop_slots(batch_size: int, epochs: int, clip: Clip | None, patience: int | None) -> Slots:
+    yield "batch_size", math.log2(batch_size) / 5 - 1
+    yield "epochs", math.log2(epochs) / 4 - 1
+    yield "clip", 0.0 if clip is None else 1 - _log10(clip.limit)
+    yield "patience", 0.0 if patience is None else 1 / patience
+
+
+def _output_slots(units: int, outputs: int) -> Slots:
     yield "output_units/one", float(units == 1)
-    yield "output_units/as_outputs", float(units == task.outputs)
+    yield "output_units/as_outputs", float(units == outputs)
 
 
-def _network_slots(program: Program) -> Slots:
+def _network_slots(layers: tuple[Layer, ...]) -> Slots:
+    program = changed(_EMPTY, layers=layers)
     hidden = hidden_layers(program)
-    widths = [width(program.layers[i]) for i in hidden] or [1]
-    rates = [layer.rate for layer in program.layers if isinstance(layer, Dropout)]
+    widths = [width(layers[i]) for i in hidden] or [1]
+    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
     yield "depth", len(hidden) / 4
     yield "width/least", math.log2(min(widths)) / 6
     yield "width/most", math.log2(max(widths)) / 6
     yield "dropout/layers", len(rates) / 4
     yield "dropout/rate", max(rates, default=0.0)
     for name, kind in _COUNTED.items():
-        yield f"layers/{name}", sum(isinstance(layer, kind) for layer in program.layers) / 4
+        yield f"layers/{name}", sum(isinstance(layer, kind) for layer in layers) / 4
+    functions = [layer_activation(program, i) for i in hidden]
     for activation in ACTIVATIONS:
-        share = sum(layer_activation(program, i) == activation for i in hidden) / max(1, len(hidden))
-        yield f"hidden_activation/{activation}", share
+        yield f"hidden_activation/{activation}", functions.count(activation) / max(1, len(hidden))
 
 
+_EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
 _COUNTED: dict[str, tuple[type, ...]] = {
     "dense": (Dense,),
     "conv": (Conv1d, Conv2d),
@@ -231,50 +286,74 @@ def _site_positions(program: Program) -> tuple[int | None, ...]:
     return (*hidden, *[None] * (MAX_SITES - len(hidden)), output_layer(program))
 
 
-def _layer_slots(program: Program, index: int | None) -> Slots:
-    layer = None if index is None else program.layers[index]
+def _layer_slots(site: str, layer: Layer | None, activation: str) -> Slots:
     weighted = layer if isinstance(layer, Weighted) else _ABSENT
-    activation = "" if index is None else layer_activation(program, index)
-    yield "present", float(layer is not None)
-    yield "units", 0.0 if layer is None else math.log2(width(layer)) / 6
-    yield "rectified", float(activation in {"relu", "leaky_relu", "elu", "selu", "gelu"})
-    yield "bounded", float(activation in {"tanh", "sigmoid", "hard_sigmoid", "softsign", "softmax"})
-    yield "linear", float(activation == "linear")
-    yield from _one_hot("kernel_init", INITIALISER_FAMILY[weighted.kernel_init], FAMILIES)
-    yield "bias_init/zeros", float(weighted.bias_init == "zeros")
-    yield "bias", float(weighted.bias)
-    yield "regularised", 0.0 if weighted.l1 + weighted.l2 == 0 else 2 + _log10(weighted.l1 + weighted.l2)
-    yield "trainable", float(weighted.trainable)
+    families = _one_hot("kernel_init", INITIALISER_FAMILY[weighted.kernel_init], FAMILIES)
+    yield f"{site}/present", float(layer is not None)
+    yield f"{site}/units", 0.0 if layer is None else math.log2(width(layer)) / 6
+    yield f"{site}/rectified", float(activation in {"relu", "leaky_relu", "elu", "selu", "gelu"})
+    yield f"{site}/bounded", float(activation in {"tanh", "sigmoid", "hard_sigmoid", "softsign", "softmax"})
+    yield f"{site}/linear", float(activation == "linear")
+    yield from ((f"{site}/{name}", value) for name, value in families)
+    yield f"{site}/bias_init/zeros", float(weighted.bias_init == "zeros")
+    yield f"{site}/bias", float(weighted.bias)
+    penalty = weighted.l1 + weighted.l2
+    yield f"{site}/regularised", 0.0 if penalty == 0 else 2 + _log10(penalty)
+    yield f"{site}/trainable", float(weighted.trainable)
 
 
 _ABSENT = Weighted()
 
 
-def trial_slots(trial: Trial, program: Program) -> Slots:
-    """Slots of a trial: status, curves, symptoms of the whole and of each site."""
-    yield from _one_hot("status", trial.status, tuple(Status))
-    yield "skill", trial.skill
-    yield from _curve_slots(trial.curves)
-    for name in SYMPTOMS:
-        scale = 3.0 if name in {"unscaled_inputs", "unscaled_targets", "input_spread"} else 1.0
-        yield f"symptom/{name}", getattr(trial.symptoms, name) / scale
-    by_position = {layer.index: layer for layer in trial.symptoms.layers}
-    for site, index in zip(SITES, _site_positions(program), strict=True):
-        layer = by_position.get(-1 if index is None else index)
-        for name in LAYER_SYMPTOMS:
-            value = 0.0 if layer is None else getattr(layer, name)
-            yield f"{site}/{name}", value / 4 if name in LOGARITHMIC else value
+TRIAL_SLOTS: tuple[str, ...] = (
+    *(f"status/{status}" for status in Status),
+    "skill",
+    "curve/epochs",
+    "curve/first_loss",
+    *(
+        f"curve/{curve}/{point}"
+        for point in range(CURVE_POINTS)
+        for curve in ("train_loss", "train_score", "validation_score")
+    ),
+    "curve/gap",
+    *(f"symptom/{name}" for name in SYMPTOMS),
+    *(f"{site}/{name}" for site in SITES for name in LAYER_SYMPTOMS),
+)
+"""Slots of a trial: status, curves, symptoms of the whole and of each site."""
+
+_SCALES = tuple(
+    3.0 if name in {"unscaled_inputs", "unscaled_targets", "input_spread"} else 1.0 for name in SYMPTOMS
+)
+_LAYER_SCALES = tuple(4.0 if name in LOGARITHMIC else 1.0 for name in LAYER_SYMPTOMS)
+_NO_LAYER = (0.0,) * len(LAYER_SYMPTOMS)
+_symptoms_of: Callable[[Symptoms], tuple[float, ...]] = attrgetter(*SYMPTOMS)
+_layer_symptoms_of: Callable[[LayerSymptoms], tuple[float, ...]] = attrgetter(*LAYER_SYMPTOMS)
 
 
-def _curve_slots(curves: Curves) -> Slots:
-    yield "curve/epochs", math.log2(len(curves.train_loss) + 1) / 4
-    first = curves.train_loss[0] if curves.train_loss else 1.0
-    yield "curve/first_loss", _log10(abs(first))
+def _trial_numbers(trial: Trial, sites: tuple[int | None, ...]) -> list[float]:
+    """The values of TRIAL_SLOTS."""
+    symptoms = trial.symptoms
+    numbers = [float(status == trial.status) for status in Status]
+    numbers.append(trial.skill)
+    numbers += _curve_numbers(trial.curves)
+    numbers += [value / scale for value, scale in zip(_symptoms_of(symptoms), _SCALES, strict=True)]
+    by_position = {layer.index: _layer_symptoms_of(layer) for layer in symptoms.layers}
+    for index in sites:
+        values = _NO_LAYER if index is None else by_position.get(index, _NO_LAYER)
+        numbers += [value / scale for value, scale in zip(values, _LAYER_SCALES, strict=True)]
+    return numbers
+
+
+def _curve_numbers(curves: Curves) -> Iterator[float]:
+    loss, train, validation = curves.train_loss, curves.train_score, curves.validation_score
+    first = loss[0] if loss else 1.0
+    yield math.log2(len(loss) + 1) / 4
+    yield _log10(abs(first))
     for point in range(CURVE_POINTS):
-        yield f"curve/train_loss/{point}", _log10(abs(_at(curves.train_loss, point, first) / (first or 1.0)))
-        yield f"curve/train_score/{point}", _at(curves.train_score, point)
-        yield f"curve/validation_score/{point}", _at(curves.validation_score, point)
-    yield "curve/gap", _at(curves.train_score, CURVE_POINTS) - _at(curves.validation_score, CURVE_POINTS)
+        yield _log10(abs(_at(loss, point, first) / (first or 1.0)))
+        yield _at(train, point)
+        yield _at(validation, point)
+    yield _at(train, CURVE_POINTS) - _at(validation, CURVE_POINTS)
 
 
 def _at(curve: tuple[float, ...], point: int, default: float = 0.0) -> float:
@@ -284,18 +363,34 @@ def _at(curve: tuple[float, ...], point: int, default: float = 0.0) -> float:
     return curve[min(len(curve) - 1, (point + 1) * len(curve) // CURVE_POINTS)]
 
 
-def history_slots(history: History) -> Slots:
-    """Slots of a repair so far: what is left, what was reached, what the last step did."""
+HISTORY_SLOTS: tuple[str, ...] = (
+    "trials_left",
+    "faulty_skill",
+    "best_skill",
+    "gain",
+    "edits",
+    "last/skill",
+    "last/reward",
+    "last/taken_back",
+    *(f"tried/{pattern}" for pattern in PATTERNS),
+)
+"""Slots of a repair so far: what is left, what was reached, what the last step did."""
+
+
+def history_values(history: History) -> list[float]:
+    """The values of HISTORY_SLOTS."""
     steps = history.steps
     last = steps[-1] if steps else None
-    yield "trials_left", history.trials_left / history.trials
-    yield "faulty_skill", history.faulty_skill
-    yield "best_skill", history.best_skill
-    yield "gain", history.best_skill - history.faulty_skill
-    yield "edits", history.edits / 4
-    yield "last/skill", 0.0 if last is None or last.skill is None else last.skill
-    yield "last/reward", 0.0 if last is None else last.reward
-    yield "last/taken_back", float(last is not None and last.skill is not None and not last.kept)
-    tried = [step.action.split("/")[0] for step in steps]
-    for pattern in PATTERNS:
-        yield f"tried/{pattern}", tried.count(pattern) / 3
+    skill = None if last is None else last.skill
+    tried = [step.action.partition("/")[0] for step in steps]
+    return [
+        history.trials_left / history.trials,
+        history.faulty_skill,
+        history.best_skill,
+        history.best_skill - history.faulty_skill,
+        history.edits / 4,
+        0.0 if skill is None else skill,
+        0.0 if last is None else last.reward,
+        float(last is not None and skill is not None and not last.kept),
+        *[tried.count(pattern) / 3 for pattern in PATTERNS],
+    ]

@@ -121,6 +121,16 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         self.trainer.close()
 
 
+INFO_TYPES: dict[str, type] = {
+    "skill": float,
+    "best_skill": float,
+    "trials_left": int,
+    "legal": bool,
+    "kept": bool,
+}
+"""Types of the infos that are numbers, by key."""
+
+
 def episode_info(episode: Episode) -> dict[str, Any]:
     """What ``reset`` and ``step`` tell beside the observation: no wall time, NaN or hold-out skill."""
     info: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from netmend.env.program import (
@@ -15,6 +15,7 @@ from netmend.env.program import (
     Recurrent,
     Task,
 )
+from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import MAX_SITES, hidden_layers, output_layer, weighted_layers
 
 Edit: TypeAlias = Callable[[Program, Task], Program]
@@ -35,6 +36,7 @@ class RepairAction:
         site: where, one of ``SITES``.
         description: what it does, one sentence without a full stop.
         apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
+        reads: the fields of a program on which the edit and its legality depend, all where it does not say.
     """
 
     pattern: str
@@ -42,6 +44,7 @@ class RepairAction:
     site: str
     description: str
     apply: Edit
+    reads: tuple[str, ...] = tuple(field.name for field in fields(Program))
 
     @property
     def name(self) -> str:
@@ -66,7 +69,7 @@ def change_layers(program: Program, site: str, change: Callable[[Layer], Layer])
     """The program with every layer of the site changed."""
     chosen = frozenset(site_layers(program, site))
     layers = tuple(change(layer) if i in chosen else layer for i, layer in enumerate(program.layers))
-    return replace(program, layers=layers)
+    return changed(program, layers=layers)
 
 
 def followers(program: Program, index: int) -> range:
@@ -78,5 +81,5 @@ def followers(program: Program, index: int) -> range:
 def with_width(layer: Layer, units: int) -> Layer:
     """The layer with this many units or filters; unchanged where it has neither."""
     if isinstance(layer, Conv1d | Conv2d):
-        return replace(layer, filters=units)
-    return replace(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer
+        return variant(layer, filters=units)
+    return variant(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import Activation, ActivationName, Conv1d, Conv2d, Dense, Layer, Program, Task
+from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import LAYER_SITES, RepairAction, followers, site_layers
 
@@ -23,10 +23,10 @@ def _with_activation(program: Program, index: int, function: ActivationName) -> 
     own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
     layer = layers[index]
     if isinstance(layer, Dense | Conv1d | Conv2d):
-        layers[index] = replace(layer, activation="linear" if own else function)
+        layers[index] = variant(layer, activation="linear" if own else function)
     if own:
         layers[own[-1]] = Activation(function=function)
-    return replace(program, layers=tuple(layers))
+    return changed(program, layers=tuple(layers))
 
 
 def _set_activation(program: Program, _task: Task, *, function: ActivationName, site: str) -> Program:
@@ -53,6 +53,7 @@ def _action(function: ActivationName, site: str, where: str) -> RepairAction:
         site=site,
         description=f"{function} as the activation of {where}",
         apply=partial(_set_activation, function=function, site=site),
+        reads=("layers",),
     )
 
 
@@ -66,6 +67,7 @@ ACTIONS: tuple[RepairAction, ...] = (
             site="output",
             description=description,
             apply=partial(_set_output, function=function),
+            reads=("layers",),
         )
         for function, description in _OUTPUT.items()
     ),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm, Program, Task
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import ShapeError, infer_shapes
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction, followers
@@ -18,7 +18,7 @@ Kinds = tuple[type[Layer], ...]
 
 
 def _insert(program: Program, position: int, layer: Layer) -> Program:
-    return replace(program, layers=(*program.layers[:position], layer, *program.layers[position:]))
+    return changed(program, layers=(*program.layers[:position], layer, *program.layers[position:]))
 
 
 def _insert_in_blocks(
@@ -62,7 +62,9 @@ def _flatten(program: Program, task: Task) -> Program:
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="add_layer", edit=edit, site=site, description=description, apply=apply)
+    return RepairAction(
+        pattern="add_layer", edit=edit, site=site, description=description, apply=apply, reads=("layers",)
+    )
 
 
 ACTIONS: tuple[RepairAction, ...] = (

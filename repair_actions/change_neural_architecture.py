@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import Literal
 
@@ -18,6 +17,7 @@ from netmend.env.program import (
     Recurrent,
     Task,
 )
+from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 
@@ -35,7 +35,7 @@ def _standard_head(program: Program, _task: Task) -> Program:
         if not isinstance(layer, Dense | Activation | BatchNorm | LayerNorm | Dropout):
             break
         start = index if isinstance(layer, Dense) else start
-    return replace(program, layers=(*program.layers[:start], *_HEAD, *program.layers[output:]))
+    return changed(program, layers=(*program.layers[:start], *_HEAD, *program.layers[output:]))
 
 
 def _remove_last_hidden(program: Program, _task: Task) -> Program:
@@ -43,17 +43,22 @@ def _remove_last_hidden(program: Program, _task: Task) -> Program:
     if not hidden or not isinstance(program.layers[hidden[-1]], Dense | Conv1d | Conv2d):
         return program
     end = block_end(program, hidden[-1])
-    return replace(program, layers=(*program.layers[: hidden[-1]], *program.layers[end:]))
+    return changed(program, layers=(*program.layers[: hidden[-1]], *program.layers[end:]))
 
 
 def _set_cell(program: Program, _task: Task, *, cell: Literal["gru", "lstm"]) -> Program:
-    layers = tuple(replace(x, cell=cell) if isinstance(x, Recurrent) else x for x in program.layers)
-    return replace(program, layers=layers)
+    layers = tuple(variant(x, cell=cell) if isinstance(x, Recurrent) else x for x in program.layers)
+    return changed(program, layers=layers)
 
 
 def _action(edit: str, description: str, apply: Edit) -> RepairAction:
     return RepairAction(
-        pattern="change_neural_architecture", edit=edit, site="hidden", description=description, apply=apply
+        pattern="change_neural_architecture",
+        edit=edit,
+        site="hidden",
+        description=description,
+        apply=apply,
+        reads=("layers",),
     )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import Prep, PrepName, Program, Task
+from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
 
@@ -29,15 +29,22 @@ def _remove_prep(program: Program, _task: Task, *, targets: bool) -> Program:
 
 
 def _with_prep(program: Program, prep: tuple[Prep, ...]) -> Program:
-    return replace(program, data=replace(program.data, prep=prep))
+    return changed(program, data=variant(program.data, prep=prep))
 
 
 def _shuffle(program: Program, _task: Task) -> Program:
-    return replace(program, data=replace(program.data, shuffle=True))
+    return changed(program, data=variant(program.data, shuffle=True))
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="data_wrangling", edit=edit, site=site, description=description, apply=apply)
+    return RepairAction(
+        pattern="data_wrangling",
+        edit=edit,
+        site=site,
+        description=description,
+        apply=apply,
+        reads=("data", "layers"),  # whether the first layer looks up tokens decides what may be prepared
+    )
 
 
 ACTIONS: tuple[RepairAction, ...] = (

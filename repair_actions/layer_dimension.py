@@ -52,6 +52,7 @@ def _scaling(factor: int) -> RepairAction:
         site="hidden",
         description=f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}",
         apply=partial(_scale, factor=factor),
+        reads=("layers",),
     )
 
 
@@ -62,6 +63,7 @@ def _widening(site: str, where: str) -> RepairAction:
         site=site,
         description=f"at least {_COMMON_WIDTH} units or filters in {where}",
         apply=partial(_widen, site=site),
+        reads=("layers",),
     )
 
 
@@ -76,5 +78,6 @@ ACTIONS: tuple[RepairAction, ...] = (
         site="output",
         description="as many output units as the task and the loss need",
         apply=_set_output,
+        reads=("layers", "loss", "data"),
     ),
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import LabelEncoding, LossName, Program, Task
+from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import RepairAction
 
@@ -52,7 +52,7 @@ def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     # Real targets are what they are under any encoding but one-hot, which they can't have.
     keeps = task.kind == "regression" and program.data.labels != "one_hot"
     labels = program.data.labels if keeps else labels_for(loss, program)
-    return replace(program, loss=loss, data=replace(program.data, labels=labels))
+    return changed(program, loss=loss, data=variant(program.data, labels=labels))
 
 
 ACTIONS: tuple[RepairAction, ...] = tuple(
@@ -62,6 +62,7 @@ ACTIONS: tuple[RepairAction, ...] = tuple(
         site="program",
         description=description,
         apply=partial(_set_loss, loss=loss),
+        reads=("layers", "loss", "data"),
     )
     for loss, description in _DESCRIPTIONS.items()
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import Dropout, Embedding, InitialiserName, Layer, Program, Task, Weighted
+from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers
 
 _COMMON_RATE = 0.25
@@ -16,44 +16,49 @@ def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserN
     def initialised(layer: Layer) -> Layer:
         if not isinstance(layer, Weighted):
             return layer
-        return replace(layer, kernel_init=initialiser, bias_init="zeros")
+        return variant(layer, kernel_init=initialiser, bias_init="zeros")
 
     return change_layers(program, site, initialised)
 
 
 def _add_bias(program: Program, _task: Task) -> Program:
     def biased(layer: Layer) -> Layer:
-        return replace(layer, bias=True) if isinstance(layer, Weighted) else layer
+        return variant(layer, bias=True) if isinstance(layer, Weighted) else layer
 
     return change_layers(program, "all", biased)
 
 
 def _set_regularisation(program: Program, _task: Task, *, l2: float, site: str) -> Program:
     def regularised(layer: Layer) -> Layer:
-        return replace(layer, l1=0.0, l2=l2) if isinstance(layer, Weighted) else layer
+        return variant(layer, l1=0.0, l2=l2) if isinstance(layer, Weighted) else layer
 
     return change_layers(program, site, regularised)
 
 
 def _set_dropout(program: Program, _task: Task) -> Program:
     layers = tuple(Dropout(rate=_COMMON_RATE) if isinstance(x, Dropout) else x for x in program.layers)
-    return replace(program, layers=layers)
+    return changed(program, layers=layers)
 
 
 def _remove_dropout(program: Program, _task: Task) -> Program:
-    return replace(program, layers=tuple(x for x in program.layers if not isinstance(x, Dropout)))
+    return changed(program, layers=tuple(x for x in program.layers if not isinstance(x, Dropout)))
 
 
 def _unfreeze(program: Program, _task: Task) -> Program:
     layers = tuple(
-        replace(x, trainable=True) if isinstance(x, Weighted | Embedding) else x for x in program.layers
+        variant(x, trainable=True) if isinstance(x, Weighted | Embedding) else x for x in program.layers
     )
-    return replace(program, layers=layers)
+    return changed(program, layers=layers)
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
     return RepairAction(
-        pattern="neural_connection", edit=edit, site=site, description=description, apply=apply
+        pattern="neural_connection",
+        edit=edit,
+        site=site,
+        description=description,
+        apply=apply,
+        reads=("layers",),
     )
 
 

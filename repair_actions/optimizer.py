@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from netmend.env.program import DEFAULT_LR, Clip, Optimizer, OptimizerName, Program, Task
+from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
 _KINDS: tuple[OptimizerName, ...] = ("adam", "nadam", "rmsprop", "sgd", "adagrad", "adadelta")
@@ -13,41 +13,43 @@ _RATES = ("0.001", "0.01", "0.1")
 
 
 def _set_kind(program: Program, _task: Task, *, kind: OptimizerName) -> Program:
-    return replace(program, optimizer=Optimizer(kind=kind, lr=DEFAULT_LR[kind]))
+    return changed(program, optimizer=Optimizer(kind=kind, lr=DEFAULT_LR[kind]))
 
 
 def _set_rate(program: Program, _task: Task, *, lr: float) -> Program:
-    return replace(program, optimizer=replace(program.optimizer, lr=lr))
+    return changed(program, optimizer=variant(program.optimizer, lr=lr))
 
 
 def _scale_rate(program: Program, _task: Task, *, factor: float) -> Program:
     # Rounded, so that ten times and a tenth of it give the first program again, with the same digest.
     lr = float(f"{program.optimizer.lr * factor:.6g}")
-    return replace(program, optimizer=replace(program.optimizer, lr=lr))
+    return changed(program, optimizer=variant(program.optimizer, lr=lr))
 
 
 def _add_momentum(program: Program, _task: Task) -> Program:
     if program.optimizer.kind not in ("sgd", "rmsprop"):
         return program
-    return replace(program, optimizer=replace(program.optimizer, momentum=0.9))
+    return changed(program, optimizer=variant(program.optimizer, momentum=0.9))
 
 
 def _remove_momentum(program: Program, _task: Task) -> Program:
     if program.optimizer.kind not in ("sgd", "rmsprop"):
         return program
-    return replace(program, optimizer=replace(program.optimizer, momentum=0.0, nesterov=False))
+    return changed(program, optimizer=variant(program.optimizer, momentum=0.0, nesterov=False))
 
 
 def _remove_weight_decay(program: Program, _task: Task) -> Program:
-    return replace(program, optimizer=replace(program.optimizer, weight_decay=0.0))
+    return changed(program, optimizer=variant(program.optimizer, weight_decay=0.0))
 
 
 def _set_clip(program: Program, _task: Task, *, clip: Clip | None) -> Program:
-    return replace(program, clip=clip)
+    return changed(program, clip=clip)
 
 
-def _action(edit: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="optimizer", edit=edit, site="program", description=description, apply=apply)
+def _action(edit: str, description: str, apply: Edit, reads: str = "optimizer") -> RepairAction:
+    return RepairAction(
+        pattern="optimizer", edit=edit, site="program", description=description, apply=apply, reads=(reads,)
+    )
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -69,6 +71,7 @@ ACTIONS: tuple[RepairAction, ...] = (
         "clip_norm_1",
         "gradient clipped to norm 1",
         partial(_set_clip, clip=Clip(kind="norm", limit=1.0)),
+        "clip",
     ),
-    _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None)),
+    _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None), "clip"),
 )

@@ -7,7 +7,7 @@ from math import prod
 
 from netmend.env.program.fields import Field, fields_of, shown
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS
-from netmend.env.program.schema import Embedding, Program
+from netmend.env.program.schema import Data, Embedding, Program
 from netmend.env.program.shapes import Shape, ShapeError, layer_parameters, walk_shapes
 from netmend.env.program.task import Task
 
@@ -28,20 +28,33 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     _check_part(program, "", problems)
     if problems:
         return problems
-    _check_factors(program, problems)
+    _check_factors(program.data, problems)
     if task is not None:
         _check_prep(program, task, problems)
         _check_size(program, task, problems)
     return problems
 
 
+def check_field(name: str, value: object) -> list[str]:
+    """The problems that ``check`` finds in one field of a program, without its task."""
+    problems: list[str] = []
+    (field,) = (field for field in fields_of(Program) if field.name == name)
+    _check_value(field, value, "", problems)
+    if not problems and isinstance(value, Data):
+        _check_factors(value, problems)
+    return problems
+
+
 def _check_part(part: object, prefix: str, problems: list[str]) -> None:
     for field in fields_of(type(part)):
-        value = getattr(part, field.name)
-        if field.parts:
-            _check_parts(field, value, prefix + field.name, problems)
-        elif (problem := field.problem(value)) is not None:
-            problems.append(f"{prefix}{field.name}: {problem}")
+        _check_value(field, getattr(part, field.name), prefix, problems)
+
+
+def _check_value(field: Field, value: object, prefix: str, problems: list[str]) -> None:
+    if field.parts:
+        _check_parts(field, value, prefix + field.name, problems)
+    elif (problem := field.problem(value)) is not None:
+        problems.append(f"{prefix}{field.name}: {problem}")
 
 
 def _check_parts(field: Field, value: object, path: str, problems: list[str]) -> None:
@@ -66,8 +79,8 @@ def _check_one(field: Field, value: object, path: str, problems: list[str]) -> N
         problems.append(f"{path}: {shown(value)} is not a {expected}")
 
 
-def _check_factors(program: Program, problems: list[str]) -> None:
-    for index, prep in enumerate(program.data.prep):
+def _check_factors(data: Data, problems: list[str]) -> None:
+    for index, prep in enumerate(data.prep):
         if prep.kind in ("scale", "scale_target") and prep.factor == 0:
             problems.append(f"data.prep[{index}].factor: 0 would wipe out the data, expected another number")
 

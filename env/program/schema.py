@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
+from netmend.env.program.part import keeps_hash
+
 SCHEMA_VERSION = 1
 """Version of the schema, the value of the key ``netmend`` in a file (see docs/program.md)."""
 
@@ -96,6 +98,7 @@ DEFAULT_LR: dict[OptimizerName, float] = {
 LOGIT_LOSSES: frozenset[LossName] = frozenset({"bce_with_logits", "cross_entropy"})
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Weighted:
     """What every layer with trainable weights has in common.
@@ -117,6 +120,7 @@ class Weighted:
     trainable: bool = True
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Dense(Weighted):
     """``units`` outputs, each from all features; applied at every step or pixel of an unflattened input."""
@@ -125,6 +129,7 @@ class Dense(Weighted):
     activation: ActivationName = "linear"
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Conv1d(Weighted):
     """Convolution along the steps of a sequence."""
@@ -136,6 +141,7 @@ class Conv1d(Weighted):
     activation: ActivationName = "linear"
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Conv2d(Weighted):
     """Convolution over an image with a square kernel."""
@@ -147,6 +153,7 @@ class Conv2d(Weighted):
     activation: ActivationName = "linear"
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Recurrent(Weighted):
     """GRU or LSTM over the steps of a sequence.
@@ -159,6 +166,7 @@ class Recurrent(Weighted):
     return_sequences: bool = False
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
     """Token ids ``(steps,)`` to vectors ``(units, steps)``; the vocabulary's size comes from the data."""
@@ -167,6 +175,7 @@ class Embedding:
     trainable: bool = True
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Pool:
     """Largest or mean value of windows of ``size`` steps or ``size`` by ``size`` pixels, stride ``size``."""
@@ -175,6 +184,7 @@ class Pool:
     size: int = 2
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class GlobalPool:
     """Largest or mean value over all steps or pixels: leaves ``(features,)``."""
@@ -182,11 +192,13 @@ class GlobalPool:
     reduce: Literal["max", "mean"] = "mean"
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Flatten:
     """Everything in one vector."""
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Dropout:
     """Zeroes each value with probability ``rate`` while training and scales the others by 1/(1-rate)."""
@@ -194,6 +206,7 @@ class Dropout:
     rate: float
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class BatchNorm:
     """Batch normalisation of each feature or channel."""
@@ -202,6 +215,7 @@ class BatchNorm:
     epsilon: float = 1e-5
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class LayerNorm:
     """Layer normalisation over the features or channels of each sample."""
@@ -209,6 +223,7 @@ class LayerNorm:
     epsilon: float = 1e-5
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Activation:
     """An activation function as a layer of its own."""
@@ -247,6 +262,7 @@ LAYER_KINDS: dict[str, type[Layer]] = {
 }
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Prep:
     """One step of preparing the data; statistics are taken from the training part only.
@@ -261,6 +277,7 @@ class Prep:
     factor: float = 1.0
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Which data, and how they are prepared.
@@ -279,6 +296,7 @@ class Data:
     shuffle: bool = True
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
     """Optimizer and its parameters; one that an optimizer does not have is ignored by it.
@@ -296,6 +314,7 @@ class Optimizer:
     weight_decay: float = 0.0
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Clip:
     """Gradient clipping: the norm of the whole gradient, or each value."""
@@ -304,6 +323,7 @@ class Clip:
     limit: float
 
 
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Program:
     """A training program.

@@ -23,7 +23,7 @@ MAX_SITES = 4
 
 def weighted_layers(program: Program) -> tuple[int, ...]:
     """Positions of the layers with a kernel (dense, convolution, recurrent), from input to output."""
-    return tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, Weighted))
+    return tuple([i for i, layer in enumerate(program.layers) if isinstance(layer, Weighted)])
 
 
 def hidden_layers(program: Program) -> tuple[int, ...]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from netmend.env.program.part import keeps_hash
 
+
+@keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Task:
     """Task of a dataset.

@@ -82,10 +82,39 @@ def digest(program: Program) -> str:
     known = program.__dict__.get("_digest")
     if isinstance(known, str):
         return known
-    canonical = json.dumps([SCHEMA_VERSION, to_plain(program)], separators=(",", ":"))
-    value = hashlib.sha256(canonical.encode()).hexdigest()
+    value = hashlib.sha256(f"[{SCHEMA_VERSION},{_canonical(program)}]".encode()).hexdigest()
     program.__dict__["_digest"] = value
     return value
+
+
+def _canonical(program: Program) -> str:
+    """``to_plain`` as JSON without spaces."""
+    texts = []
+    for field in fields_of(Program):
+        value = getattr(program, field.name)
+        if not _is_left_out(Program, field, value):
+            texts.append(f'"{field.name}":{_field_text(field, value)}')
+    return f"{{{','.join(texts)}}}"
+
+
+def _field_text(field: Field, value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{','.join(map(_part_text, value))}]"
+    return _part_text(value) if field.parts and value is not None else _json(_encode_field(field, value))
+
+
+def _part_text(part: object) -> str:
+    """Kept on the part, which many programs share."""
+    known = part.__dict__.get("_text")
+    if isinstance(known, str):
+        return known
+    text = _json(_encode_entry(part) if isinstance(part, Layer) else _encode(part))
+    part.__dict__["_text"] = text
+    return text
+
+
+def _json(plain: object) -> str:
+    return json.dumps(plain, separators=(",", ":"))
 
 
 def check_version(plain: Mapping[str, object], problems: list[str]) -> None:
@@ -195,11 +224,14 @@ def _encode(part: object) -> Plain:
     cls = type(part)
     for field in fields_of(cls):
         value = getattr(part, field.name)
-        default = not field.required and value == field.default
-        if default and field.name not in ALWAYS_WRITTEN and (cls, field.name) not in ALWAYS_WRITTEN:
-            continue
-        plain[field.name] = _encode_field(field, value)
+        if not _is_left_out(cls, field, value):
+            plain[field.name] = _encode_field(field, value)
     return plain
+
+
+def _is_left_out(cls: type, field: Field, value: object) -> bool:
+    default = not field.required and value == field.default
+    return default and field.name not in ALWAYS_WRITTEN and (cls, field.name) not in ALWAYS_WRITTEN
 
 
 def _encode_field(field: Field, value: object) -> object:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from math import prod
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -30,14 +32,51 @@ from netmend.env.training.gru import gru
 Operation = Callable[[Tensor], Tensor]
 Weights = dict[str, Tensor]
 
+LARGEST_NOISE = 2**23
+"""Values of a dropout's mask that are drawn at once; more are drawn batch by batch."""
 
-def operations(layer: Layer, weights: Weights, noise: Generator) -> tuple[Operation, Operation]:
+
+class Noise:
+    """Source of the dropout: each layer draws its mask of a whole epoch when the first batch passes.
+
+    One large draw costs far less than many small ones. Outside an epoch every batch draws its own.
+
+    Attributes:
+        generator: on the device of the data.
+        rows: that an epoch trains on.
+        epoch: number of the epoch.
+        start: row of the epoch at which the batch begins.
+    """
+
+    def __init__(self, generator: Generator) -> None:
+        self.generator = generator
+        self.rows = self.epoch = self.start = 0
+
+    def begin_epoch(self, rows: int) -> None:
+        """New masks from here on."""
+        self.rows, self.start = rows, 0
+        self.epoch += 1
+
+    def draw(self, shape: tuple[int, ...], keep: float, out: Tensor | None = None) -> Tensor:
+        """A mask: 1/keep with probability ``keep``, and 0; into ``out`` where it is given.
+
+        A value takes 16 random bits, which is twice as fast as PyTorch's Bernoulli draws; ``keep`` is rounded
+        to what they can say.
+        """
+        size = math.prod(shape)
+        words = torch.empty(-(-size // 4), dtype=torch.int64, device=self.generator.device)
+        bits = words.random_(-(2**63), None, generator=self.generator).view(torch.int16)[:size].view(shape)
+        kept = min(max(round(keep * 2**16), 1), 2**16)
+        return torch.mul(bits <= kept - 2**15 - 1, 2**16 / kept, out=out)
+
+
+def operations(layer: Layer, weights: Weights, noise: Noise) -> tuple[Operation, Operation]:
     """What a layer does while training and otherwise; the two share weights and state.
 
     Args:
         layer: the layer.
         weights: its tensors by name.
-        noise: source of the dropout, on the device of the data.
+        noise: source of the dropout.
     """
     if isinstance(layer, Dropout):
         return _dropout(layer.rate, noise), _same
@@ -136,11 +175,17 @@ def _embedding(table: Tensor) -> Operation:
     return lambda x: F.embedding(x, table).transpose(1, 2)
 
 
-def _dropout(rate: float, noise: Generator) -> Operation:
-    keep = 1 - rate
+def _dropout(rate: float, noise: Noise) -> Operation:
+    keep, drawn = 1 - rate, 0
+    mask = torch.empty(0)
 
     def dropout(x: Tensor) -> Tensor:
-        return x * torch.empty_like(x).bernoulli_(keep, generator=noise).div_(keep)
+        nonlocal mask, drawn
+        if not 0 < noise.rows * prod(x.shape[1:]) <= LARGEST_NOISE:
+            return x * noise.draw(x.shape, keep)
+        if drawn != noise.epoch:
+            mask, drawn = noise.draw((noise.rows, *x.shape[1:]), keep), noise.epoch
+        return x * mask[noise.start : noise.start + len(x)]
 
     return dropout
 

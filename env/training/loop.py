@@ -54,7 +54,7 @@ def train(
         return Trial(status=Status.INVALID, message="; ".join(problems), seconds=seconds)
     session: Session | None = None
     status, message = Status.OK, ""
-    with _plain_torch():
+    with plain_torch():
         try:
             deadline = started + budget.seconds
             session = Session(program, dataset, budget, seed, device, cache or PreparedCache(1))
@@ -78,7 +78,7 @@ def train(
 
 
 @contextmanager
-def _plain_torch() -> Iterator[None]:
+def plain_torch() -> Iterator[None]:
     """One thread and gradients on, whatever the caller has set; both are put back."""
     threads = torch.get_num_threads()
     if threads != 1:

@@ -1,7 +1,8 @@
-"""Losses by name: the mean over a batch, from outputs ``(n, units)`` and targets.
+"""Losses by name, row by row: from outputs ``(..., n, units)`` and targets to ``(..., n)``.
 
-Losses on probabilities and plain values follow Keras (clipping included), those on logits PyTorch. Every
-function is differentiable, without state, and works under ``torch.func.vmap``.
+Targets have the shape of the outputs; ``cross_entropy`` takes class ids ``(..., n)`` int64. The loss of a
+batch is the mean over its rows. Losses on probabilities and plain values follow Keras (clipping included),
+those on logits PyTorch. Every function is differentiable and without state.
 """
 
 from __future__ import annotations
@@ -24,49 +25,70 @@ EPSILON = 1e-7
 
 def _binary_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
     p = outputs.clamp(EPSILON, 1 - EPSILON)
-    return -(targets * torch.log(p + EPSILON) + (1 - targets) * torch.log(1 - p + EPSILON)).mean()
+    return -(targets * torch.log(p + EPSILON) + (1 - targets) * torch.log(1 - p + EPSILON)).mean(-1)
 
 
 def _categorical_crossentropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    p = (outputs / outputs.sum(1, keepdim=True)).clamp(EPSILON, 1 - EPSILON)
-    return -(targets * torch.log(p)).sum(1).mean()
+    p = (outputs / outputs.sum(-1, keepdim=True)).clamp(EPSILON, 1 - EPSILON)
+    return -(targets * torch.log(p)).sum(-1)
 
 
 def _kl_divergence(outputs: Tensor, targets: Tensor) -> Tensor:
     t, p = targets.clamp(EPSILON, 1), outputs.clamp(EPSILON, 1)
-    return (t * torch.log(t / p)).sum(1).mean()
+    return (t * torch.log(t / p)).sum(-1)
 
 
 def _poisson(outputs: Tensor, targets: Tensor) -> Tensor:
-    return (outputs - targets * torch.log(outputs + EPSILON)).mean()
+    return (outputs - targets * torch.log(outputs + EPSILON)).mean(-1)
 
 
 def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.relu(1 - targets * outputs).mean()
+    return torch.relu(1 - targets * outputs).mean(-1)
 
 
 def _squared_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.relu(1 - targets * outputs).square().mean()
+    return torch.relu(1 - targets * outputs).square().mean(-1)
 
 
 def _categorical_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    right = (targets * outputs).sum(1)
-    wrong = ((1 - targets) * outputs).amax(1)
-    return torch.relu(wrong - right + 1).mean()
+    right = (targets * outputs).sum(-1)
+    wrong = ((1 - targets) * outputs).amax(-1)
+    return torch.relu(wrong - right + 1)
+
+
+def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.mse_loss(outputs, targets, reduction="none").mean(-1)
+
+
+def _mae(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.l1_loss(outputs, targets, reduction="none").mean(-1)
 
 
 def _mape(outputs: Tensor, targets: Tensor) -> Tensor:
-    return 100 * ((targets - outputs) / targets.abs().clamp(min=EPSILON)).abs().mean()
+    return 100 * ((targets - outputs) / targets.abs().clamp(min=EPSILON)).abs().mean(-1)
 
 
 def _msle(outputs: Tensor, targets: Tensor) -> Tensor:
     difference = torch.log1p(outputs.clamp(min=EPSILON)) - torch.log1p(targets.clamp(min=EPSILON))
-    return difference.square().mean()
+    return difference.square().mean(-1)
 
 
 def _logcosh(outputs: Tensor, targets: Tensor) -> Tensor:
     difference = outputs - targets
-    return (difference + F.softplus(-2 * difference) - math.log(2)).mean()
+    return (difference + F.softplus(-2 * difference) - math.log(2)).mean(-1)
+
+
+def _huber(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.huber_loss(outputs, targets, reduction="none").mean(-1)
+
+
+def _bce_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
+
+
+def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    rows = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
+    return rows.view(targets.shape)
 
 
 LOSS_FUNCTIONS: dict[LossName, Loss] = {
@@ -77,14 +99,14 @@ LOSS_FUNCTIONS: dict[LossName, Loss] = {
     "hinge": _hinge,
     "squared_hinge": _squared_hinge,
     "categorical_hinge": _categorical_hinge,
-    "mse": F.mse_loss,
-    "mae": F.l1_loss,
+    "mse": _mse,
+    "mae": _mae,
     "mape": _mape,
     "msle": _msle,
     "logcosh": _logcosh,
-    "huber": F.huber_loss,
-    "bce_with_logits": F.binary_cross_entropy_with_logits,
-    "cross_entropy": F.cross_entropy,
+    "huber": _huber,
+    "bce_with_logits": _bce_with_logits,
+    "cross_entropy": _cross_entropy,
 }
 
 MARGIN_LOSSES: frozenset[LossName] = frozenset({"hinge", "squared_hinge"})

@@ -77,7 +77,7 @@ class Measurements:
         parameters = self._network.parameters
         outputs = self._network.outputs(self._x)
         parameters.gradient.zero_()
-        loss = self._loss(outputs[-1], self._targets)
+        loss = self._loss(outputs[-1], self._targets).mean()
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():

@@ -19,7 +19,7 @@ from netmend.env.program.schema import BatchNorm, Conv1d, Conv2d, LayerNorm
 from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes
 from netmend.env.training.failures import CrashError
 from netmend.env.training.initialisers import initial_value
-from netmend.env.training.layers import Operation, Weights, operations
+from netmend.env.training.layers import Noise, Operation, Weights, operations
 
 Start = Callable[[Generator], Tensor]
 
@@ -108,7 +108,7 @@ class Network:
     """
 
     def __init__(
-        self, layers: tuple[Layer, ...], task: Task, weights: Generator, noise: Generator, device: str
+        self, layers: tuple[Layer, ...], task: Task, weights: Generator, noise: Noise, device: str
     ) -> None:
         """Build the layers.
 
@@ -116,7 +116,7 @@ class Network:
             layers: of the program.
             task: of the data.
             weights: source of the initial weights, on the CPU.
-            noise: source of the dropout, on the device.
+            noise: source of the dropout.
             device: where to put everything.
 
         Raises:

@@ -12,9 +12,10 @@ import torch
 from torch import Generator, Tensor
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import BatchNorm, Program
+from netmend.env.program import BatchNorm, Dropout, Program
 from netmend.env.program.shapes import multiply_accumulates
 from netmend.env.training.failures import DivergedError, TimeoutReachedError
+from netmend.env.training.layers import Noise
 from netmend.env.training.losses import LOSS_FUNCTIONS, check_pair
 from netmend.env.training.measure import CHECKS, Measurements
 from netmend.env.training.model import Network, Parameters, layer_name
@@ -64,8 +65,8 @@ class Session:
         """
         self.phase = "build"
         self.program, self.dataset, self.task, self.budget = program, dataset, dataset.task, budget
-        noise = random_stream(seed, "noise", device)
-        self.network = Network(program.layers, self.task, random_stream(seed, "weights"), noise, device)
+        self.noise = Noise(random_stream(seed, "noise", device))
+        self.network = Network(program.layers, self.task, random_stream(seed, "weights"), self.noise, device)
         check_pair(self.network.shapes[-1], program.data.labels, program.loss, self.task)
         self.data = cache.prepare(program, dataset, budget.samples, device)
         self.loss = LOSS_FUNCTIONS[program.loss]
@@ -80,6 +81,8 @@ class Session:
         self.updates = self.rows = 0
         self.piece = max(1, LARGEST_PASS // sum(map(prod, self.network.shapes)))
         self._batch = train.x[: program.batch_size]
+        self._before = self.network.parameters.values
+        self._constant = not any(isinstance(layer, BatchNorm | Dropout) for layer in program.layers)
 
     def fit(self, deadline: float) -> None:
         """Train until the epochs, the updates or the patience are used up.
@@ -96,7 +99,11 @@ class Session:
         check_after = {round(self.planned * check / (CHECKS - 1)) for check in range(1, CHECKS)}
         for epoch in range(1, self.planned + 1):
             self.phase = f"epoch {epoch} of {self.planned}"
-            self._record(*self._epoch(deadline))
+            if not self._hopeless():
+                self._before = self.network.parameters.values.clone()
+                self._record(*self._epoch(deadline))
+            else:
+                self.curves.append(self.curves[-1])
             if epoch in check_after:
                 self.measurements.check()
             if self._out_of_patience():
@@ -140,6 +147,7 @@ class Session:
     def failing_layer(self) -> str | None:
         """Name of the layer that cannot take what it gets while training, if that is what fails."""
         x = self._batch
+        self.noise.begin_epoch(len(x))
         for index, operation in enumerate(self.network.training):
             try:
                 x = operation(x)
@@ -154,6 +162,7 @@ class Session:
         size = self.program.batch_size
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
+        self.noise.begin_epoch(len(order))
         batches = zip(torch.split(x, size), torch.split(targets, size), strict=True)
         for self._batch, batch_targets in batches:
             if self.updates == self.budget.updates or self._too_small(outputs):
@@ -163,13 +172,14 @@ class Session:
                     f"stopped after {self.budget.seconds:g} s and {self.updates} updates"
                 )
             output = self.network.train(self._batch)
-            loss = self.loss(output, batch_targets)
+            loss = self.loss(output, batch_targets).mean()
             self.network.parameters.gradient.zero_()
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
             for step in self.steps:
                 step()
             self.updates += 1
+            self.noise.start += len(output)
             losses.append(loss.detach())
             outputs.append(output.detach())
         seen = torch.cat(outputs)
@@ -180,7 +190,7 @@ class Session:
     def _record(self, loss: Tensor, score: Tensor) -> None:
         held = self.data.validation
         outputs = self._outputs(held.x)
-        held_loss = self.loss(outputs, held.targets)
+        held_loss = self.loss(outputs, held.targets).mean()
         self._predicted = predictions(outputs, self.data.preparation)
         penalty = self.penalty.value()
         weights = self.network.parameters.values.sum()
@@ -215,6 +225,16 @@ class Session:
             return False
         losses = [row[2] for row in self.curves]
         return len(losses) - 1 - losses.index(min(losses)) >= max(self.program.patience, 1)
+
+    def _hopeless(self) -> bool:
+        """Whether no epoch will ever change anything: the loss repeats, no weight moved, no gradient is left.
+
+        Its epochs are then recorded as they would be, without being trained.
+        """
+        if len(self.curves) < 2 or self.curves[-1][2] != self.curves[-2][2] or not self._constant:
+            return False
+        parameters = self.network.parameters
+        return torch.equal(parameters.values, self._before) and not bool(parameters.gradient.any())
 
     def _collapsed(self) -> float:
         return collapsed(self._predicted, self.data.validation.truth)

@@ -14,7 +14,8 @@ from typing import Protocol, runtime_checkable
 
 from netmend.env.data import load_dataset
 from netmend.env.program.yaml import digest
-from netmend.env.training.store import TrialKey, TrialStore
+from netmend.env.training.store import TrialStore
+from netmend.env.training.store_file import TrialKey
 from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
 
 
@@ -33,8 +34,9 @@ class StreamingTrainer(Trainer, Protocol):
 class StoredTrainer:
     """Answers from the store; trains each distinct missing request once and records it as soon as it is done.
 
-    The hold-out skill is in the trials of those requests alone that ask for it. A trial that ran out of time
-    or memory is trained again when it is asked for again.
+    What ``run`` returns is on file, but recording a trial does not hold up the training of the next. The
+    hold-out skill is in the trials of those requests alone that ask for it. A trial that ran out of time or
+    memory is trained again when it is asked for again.
 
     Args:
         trainer: trains what is missing, one by one unless it streams; closed together with this one.
@@ -66,19 +68,24 @@ class StoredTrainer:
         """The trials of all requests, in order.
 
         Raises:
-            StoreError: the store can't be read or written. What was recorded before stays recorded.
+            StoreError: the store can't be read or written. What is on file stays there; what could not be
+                written stays queued and is tried again by the next call or ``close``.
         """
         keys = [self._key(request) for request in requests]
         found = self.store.get_many(keys)
         missing = _to_train(keys, found)
         fresh = self._train([keys[i] for i in missing], [requests[i] for i in missing])
+        if missing:
+            self.store.flush()
         self.hits += len(requests) - len(missing)
         return [trial or _seen_by(key, fresh[key.digest]) for key, trial in zip(keys, found, strict=True)]
 
     def close(self) -> None:
-        """Close the trainer and the store."""
-        self._trainer.close()
-        self.store.close()
+        """Close the trainer and the store, which first writes what is queued."""
+        try:
+            self._trainer.close()
+        finally:
+            self.store.close()
 
     def _key(self, request: TrialRequest) -> TrialKey:
         return trial_key(request, self._fingerprint(request.program.data.dataset), self._device)

@@ -35,22 +35,25 @@ class Budget:
         epochs: passes over them.
         updates: optimizer steps. What a tiny batch size does to the gradient stays, what it costs is bounded.
         seconds: wall time, after which the trial ends as ``timeout``. A safety net, far above what one needs.
+        seeds: a trial is the mean over that many trainings, with the seeds from the request's on; all other
+            limits are those of one training. ``SeedTrainer`` sees to it.
     """
 
     samples: int = 256
     epochs: int = 12
     updates: int = 200
     seconds: float = 20.0
+    seeds: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialRequest:
-    """One training to be done.
+    """One trial to be done.
 
     Attributes:
         program: what to train.
         budget: what it may spend.
-        seed: of the weights, the order of the rows and the dropout.
+        seed: of the weights, the order of the rows and the dropout; with ``budget.seeds`` the first of them.
         holdout: whether the hold-out part is scored too. Only an evaluation may ask for that.
     """
 
@@ -72,7 +75,10 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """What one training showed.
+    """What one training showed, or several that differ in nothing but the seed.
+
+    Of several, status, message, curves and symptoms are those of the first seed, skill, holdout and metric
+    are means, work and seconds are sums.
 
     Attributes:
         status: how it ended.
@@ -80,6 +86,7 @@ class Trial:
         skill: task metric on the validation part, 0 = constant guess, 1 = perfect, at least ``SKILL_FLOOR``.
         holdout: the same on the hold-out part where it was asked for, else None.
         metric: the task metric itself on the validation part (accuracy or R²), None where there is none.
+        spread: standard deviation of the skill over the seeds, 0 for a single one.
         curves: losses and scores by epoch.
         symptoms: gradients, activations, predictions, data; finite always.
         work: training work done, in millions of multiply-accumulates (forward and backward).
@@ -91,6 +98,7 @@ class Trial:
     skill: float = SKILL_FLOOR
     holdout: float | None = None
     metric: float | None = None
+    spread: float = 0.0
     curves: Curves = Curves()
     symptoms: Symptoms = field(default_factory=Symptoms)
     work: float = 0.0

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import Field, fields
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
+
+# One encoder for all trials: ``json.dumps`` with separators makes a new one for each.
+_WRITE = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class _Dataclass(Protocol):
@@ -21,7 +25,7 @@ def encode(trial: Trial) -> str:
     symptoms = _changed(trial.symptoms, leave_out=("layers",))
     symptoms["layers"] = [_changed(layer) for layer in trial.symptoms.layers]
     plain["symptoms"] = symptoms
-    return json.dumps(plain, separators=(",", ":"))
+    return _WRITE(plain)
 
 
 def decode(text: str, holdout: float | None = None) -> Trial:
@@ -41,5 +45,13 @@ def decode(text: str, holdout: float | None = None) -> Trial:
 
 def _changed(data: _Dataclass, leave_out: tuple[str, ...] = ()) -> dict[str, object]:
     """Fields that differ from their default."""
-    values = ((field.name, getattr(data, field.name), field.default) for field in fields(data))
-    return {name: value for name, value, default in values if name not in leave_out and value != default}
+    values = vars(data)
+    defaults = _defaults(type(data))
+    return {
+        name: values[name] for name, default in defaults if values[name] != default and name not in leave_out
+    }
+
+
+@cache
+def _defaults(kind: type[_Dataclass]) -> tuple[tuple[str, object], ...]:
+    return tuple((field.name, field.default) for field in fields(kind))

@@ -1,4 +1,4 @@
-"""A trainer over worker processes: one request each at a time, dead and hanging workers are replaced."""
+"""A trainer over worker processes: one group of requests each at a time, dead and hanging ones are replaced."""
 
 from __future__ import annotations
 
@@ -33,14 +33,26 @@ TRIES = 2
 _TRAINER = "netmend.env.training.local"
 
 _Factory: TypeAlias = Callable[[], Trainer]
+_Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
+_Trials: TypeAlias = Sequence[Trial]
 _Context: TypeAlias = ForkServerContext | SpawnContext
 
 
 @dataclass(eq=False)
 class _Task:
-    position: int
-    request: TrialRequest
+    """Requests that go to a worker together, by their positions."""
+
+    requests: dict[int, TrialRequest]
     tries: int = 0
+
+    @property
+    def seconds(self) -> float:
+        """The longest that one of them may take."""
+        return max(request.budget.seconds for request in self.requests.values())
+
+    def parts(self) -> list[_Task]:
+        """Each request on its own."""
+        return [_Task({position: request}) for position, request in self.requests.items()]
 
 
 @dataclass(eq=False)
@@ -63,13 +75,16 @@ class _Worker:
 class WorkerTrainer:
     """Trains in worker processes with one thread each, which start with the first request.
 
-    A request over which workers die twice is ``crashed`` or ``out_of_memory``, one that hangs a ``timeout``;
-    the worker is replaced. An interrupt (Ctrl-C) stops all workers; none outlives this process.
+    A worker gets a group of requests at a time. Where it dies or hangs over a group it is replaced and the
+    requests are tried one by one; a single one over which workers die twice is ``crashed`` or
+    ``out_of_memory``, one that hangs a ``timeout``. An interrupt (Ctrl-C) stops all workers; none outlives
+    this process.
 
     Args:
         workers: number of processes, at least 1.
         device: what the workers train on.
         factory: makes the trainer inside a worker (pickled); by default a ``LocalTrainer`` on ``device``.
+        split: puts requests into groups, by their positions, the longest one first; by default each is alone.
         grace: seconds beyond a trial's own limit after which its worker is stopped.
 
     Raises:
@@ -77,13 +92,20 @@ class WorkerTrainer:
     """
 
     def __init__(
-        self, workers: int, device: str = "cpu", *, factory: _Factory | None = None, grace: float = GRACE
+        self,
+        workers: int,
+        device: str = "cpu",
+        *,
+        factory: _Factory | None = None,
+        split: _Split | None = None,
+        grace: float = GRACE,
     ) -> None:
         if workers < 1:
             raise WorkerError(f"a trainer over worker processes needs at least 1 of them, not {workers}")
         self._size = workers
         self._factory: _Factory = factory or partial(_local_trainer, device)
-        self._preload = [__name__] if factory else [__name__, _TRAINER]
+        self._split: _Split = split or _one_by_one
+        self._preload = [__name__, _module(self._factory)]
         self._grace = grace
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
@@ -96,18 +118,19 @@ class WorkerTrainer:
     def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
         """Yield (position, trial) as they end; closing it early stops the workers."""
         with self._lock:
-            waiting = deque(_Task(position, request) for position, request in enumerate(requests))
-            open_tasks = len(waiting)
+            groups = self._split(requests)
+            waiting = deque(_Task({position: requests[position] for position in group}) for group in groups)
+            left = len(requests)
             try:
-                while open_tasks:
-                    self._start(min(self._size, open_tasks))
+                while left:
+                    self._start(min(self._size, left))
                     self._hand_out(waiting)
-                    for task, trial in self._collect():
-                        if trial is None:
-                            waiting.appendleft(task)
+                    for task, trials in self._collect():
+                        if trials is None:
+                            waiting.extendleft(task.parts() if len(task.requests) > 1 else [task])
                         else:
-                            open_tasks -= 1
-                            yield task.position, trial
+                            left -= len(trials)
+                            yield from zip(task.requests, trials, strict=True)
             except BaseException:
                 self._stop()
                 raise
@@ -127,16 +150,13 @@ class WorkerTrainer:
         for worker in self._workers:
             if waiting and worker.ready and worker.task is None:
                 worker.task = waiting.popleft()
-                worker.since, worker.limit = (
-                    time.monotonic(),
-                    worker.task.request.budget.seconds + self._grace,
-                )
+                worker.since, worker.limit = time.monotonic(), worker.task.seconds + self._grace
                 # One that died while it was idle shows it when its answer is read.
                 with suppress(OSError):
-                    worker.pipe.send(worker.task.request)
+                    worker.pipe.send(tuple(worker.task.requests.values()))
 
-    def _collect(self) -> Generator[tuple[_Task, Trial | None], None, None]:
-        """Wait for messages; yield tasks with their trial, or with None where another worker shall try."""
+    def _collect(self) -> Iterator[tuple[_Task, _Trials | None]]:
+        """Wait for messages; yield tasks with their trials, or with None where they shall be tried again."""
         patience = min(worker.patience for worker in self._workers)
         pipes = [worker.pipe for worker in self._workers]
         speaking = wait(pipes, None if patience == float("inf") else max(patience, 0.0))
@@ -146,7 +166,7 @@ class WorkerTrainer:
             elif worker.patience <= 0:
                 yield from self._give_up(worker)
 
-    def _receive(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+    def _receive(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
         try:
             reply = worker.pipe.recv()
         except (EOFError, OSError):
@@ -158,7 +178,7 @@ class WorkerTrainer:
         if task is not None:
             yield task, reply
 
-    def _bury(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+    def _bury(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
         """Remove a dead worker; its task goes to another one, or is to blame."""
         code = self._remove(worker)
         if not worker.ready:
@@ -167,16 +187,18 @@ class WorkerTrainer:
                 " has to start below `if __name__ == '__main__':`; workers=0 trains without them"
             )
         if worker.task is not None:
-            worker.task.tries += 1
-            yield worker.task, _death(code) if worker.task.tries >= TRIES else None
+            task = worker.task
+            task.tries += 1
+            yield task, [_death(code)] if task.tries >= TRIES and len(task.requests) == 1 else None
 
-    def _give_up(self, worker: _Worker) -> Generator[tuple[_Task, Trial | None], None, None]:
+    def _give_up(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
         """Stop a worker that has been silent for too long."""
         self._remove(worker)
         if worker.task is None:
             raise WorkerError(f"a worker process did not start within {worker.limit:g} s")
         message = f"no result after {worker.limit:g} s; its worker was stopped"
-        yield worker.task, Trial(status=Status.TIMEOUT, message=message, seconds=worker.limit)
+        timeout = Trial(status=Status.TIMEOUT, message=message, seconds=worker.limit)
+        yield worker.task, [timeout] if len(worker.task.requests) == 1 else None
 
     def _remove(self, worker: _Worker) -> int | None:
         self._workers.remove(worker)
@@ -223,7 +245,7 @@ def _launch(context: _Context, factory: _Factory) -> _Worker:
 
 
 def _serve(pipe: Connection, factory: _Factory, environment: dict[str, str], folder: str) -> None:
-    """The life of a worker: say that it is ready, then answer each request with a trial or an exception."""
+    """The life of a worker: say that it is ready, then answer each group with its trials or an exception."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # A fork server keeps those of its own start.
@@ -235,22 +257,22 @@ def _serve(pipe: Connection, factory: _Factory, environment: dict[str, str], fol
             pipe.send(reply)
 
 
-def _replies(pipe: Connection, factory: _Factory) -> Iterator[Trial | Exception | None]:
+def _replies(pipe: Connection, factory: _Factory) -> Iterator[_Trials | Exception | None]:
     try:
         trainer = factory()
         yield None
-        while (request := _next_request(pipe)) is not None:
-            yield trainer.run([request])[0]
+        while (requests := _next_requests(pipe)) is not None:
+            yield trainer.run(requests)
     except Exception as error:
         yield _portable(error)
 
 
-def _next_request(pipe: Connection) -> TrialRequest | None:
+def _next_requests(pipe: Connection) -> tuple[TrialRequest, ...] | None:
     try:
-        request: TrialRequest = pipe.recv()
+        requests: tuple[TrialRequest, ...] = pipe.recv()
     except (EOFError, OSError):
         return None
-    return request
+    return requests
 
 
 def _end_with_parent() -> None:
@@ -277,6 +299,16 @@ def _death(code: int | None) -> Trial:
         return Trial(status=Status.OUT_OF_MEMORY, message=message)
     reason = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
     return Trial(status=Status.CRASHED, message=f"its worker process died ({reason})")
+
+
+def _module(factory: _Factory) -> str:
+    """What a fork server imports once for all workers; ``_local_trainer`` has its imports inside."""
+    made = factory.func if isinstance(factory, partial) else factory
+    return _TRAINER if made is _local_trainer else made.__module__
+
+
+def _one_by_one(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
+    return [(position,) for position in range(len(requests))]
 
 
 def _local_trainer(device: str) -> Trainer:

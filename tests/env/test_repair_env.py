@@ -15,7 +15,7 @@ from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.program import Program
-from netmend.env.repair_env import RepairEnv
+from netmend.env.repair_env import RepairEnv, episode_info
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
 
@@ -208,3 +208,20 @@ def test_budget_of_the_suite_is_the_default(trainer: ScriptedTrainer) -> None:
     suite = load_suite("tiny")
     assert RepairEnv(suite, trainer=trainer).setting.rules.budget == suite.budget
     assert isinstance(suite.budget, Budget)
+
+
+def test_infos_of_a_vector_have_the_form_of_gymnasium(trainer: ScriptedTrainer) -> None:
+    env = RepairVectorEnv(4, "tiny", trainer=trainer)
+    _, first = env.reset(seed=0)
+    stop = env.single_action_space.n - 1
+    others = [int(np.flatnonzero(mask)[0]) for mask in env.action_masks()]
+    illegal = int(np.flatnonzero(~env.action_masks()[3])[0])
+    later = env.step(np.array([others[0], stop, others[2], illegal]))[4]
+    expected: dict[str, np.ndarray] = {}
+    for i, episode in enumerate(env.episodes):
+        expected = env._add_info(expected, episode_info(episode), i)
+    for key, column in expected.items():
+        np.testing.assert_array_equal(later[key], column)
+        assert later[key].dtype == column.dtype
+    assert later["_legal"].tolist() == [True, False, True, True]
+    assert first["trials_left"].tolist() == [env.setting.rules.trials] * 4

@@ -109,7 +109,7 @@ def test_successors_are_the_edited_programs_in_the_order_asked_for(corpus: Corpu
     backwards = ALL[::-1]
     for program, task in corpus.values():
         expected = tuple(edited(action, program, task) for action in backwards)
-        assert successors(backwards, program, task) == expected
+        assert tuple(successors(backwards, program, task)) == expected
         assert successors(backwards, program, task) is successors(backwards, replace(program), task)
 
 

@@ -22,7 +22,7 @@ from netmend.env.training.trial import Budget
 def test_every_problem_is_named_with_its_path() -> None:
     config = TrainConfig(
         agent=AgentConfig(algorithm="ppo", n_envs=0, network=[8, 0], activation="sine"),
-        budget=BudgetConfig(trials=0, price=-1.0, epochs=0, seconds=0.0),
+        budget=BudgetConfig(trials=0, price=-1.0, epochs=0, seconds=0.0, seeds=0),
         training=TrainingConfig(steps=0, workers=-1, device="tpu"),
     )
     with pytest.raises(ConfigError) as error:
@@ -35,6 +35,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "budget.trials",
         "budget.price",
         "budget.epochs",
+        "budget.seeds",
         "budget.seconds",
         "training.workers",
         "training.device",
@@ -53,9 +54,9 @@ def test_devices(device: str) -> None:
 
 def test_rules_keep_the_suites_budget_where_the_configuration_is_silent() -> None:
     suite_budget = Budget(samples=77, epochs=3)
-    rules = make_rules(BudgetConfig(trials=2, epochs=5), suite_budget)
+    rules = make_rules(BudgetConfig(trials=2, epochs=5, seeds=3), suite_budget)
     assert rules.trials == 2
-    assert rules.budget == replace(suite_budget, epochs=5)
+    assert rules.budget == replace(suite_budget, epochs=5, seeds=3)
 
 
 def test_keys_added_with_a_plus_are_refused() -> None:

@@ -20,7 +20,9 @@ from netmend.env.program import (
     Task,
 )
 from netmend.env.program.shapes import infer_shapes, layer_parameters
+from netmend.env.training import layers as layer_operations
 from netmend.env.training.initialisers import SPREAD, initial_value
+from netmend.env.training.layers import Noise
 from netmend.env.training.model import Network
 
 SEQUENCE = Task(dataset="x", kind="classification", input_shape=(3, 10), outputs=2)
@@ -31,7 +33,7 @@ def network(layers: tuple[Layer, ...], task: Task, seed: int = 0) -> Network:
     def generator() -> torch.Generator:
         return torch.Generator().manual_seed(seed)
 
-    return Network(layers, task, generator(), generator(), "cpu")
+    return Network(layers, task, generator(), Noise(generator()), "cpu")
 
 
 @pytest.mark.parametrize("name", INITIALISERS)
@@ -136,6 +138,31 @@ def test_dropout_works_in_training_only():
     dropped = net.train(x)
     assert set(dropped.unique().tolist()) == {0.0, 2.0}
     assert float(dropped.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_dropout_draws_once_an_epoch_in_the_order_of_the_layers():
+    noise, expected = (torch.Generator().manual_seed(3) for _ in range(2))
+    source = Noise(noise)
+    net = Network((Dropout(rate=0.5), Dropout(rate=0.2)), SEQUENCE, torch.Generator(), source, "cpu")
+    for _ in range(2):
+        first, second = (
+            torch.empty(7, 3, 10).bernoulli_(keep, generator=expected) / keep for keep in (0.5, 0.8)
+        )
+        source.begin_epoch(7)
+        for start in (0, 4):
+            source.start = start
+            rows = slice(start, start + 4)
+            x = torch.ones(len(first[rows]), 3, 10)
+            torch.testing.assert_close(net.train(x), first[rows] * second[rows])
+
+
+def test_dropout_of_many_values_draws_batch_by_batch(monkeypatch):
+    monkeypatch.setattr(layer_operations, "LARGEST_NOISE", 100)
+    source = Noise(torch.Generator().manual_seed(3))
+    net = Network((Dropout(rate=0.5),), SEQUENCE, torch.Generator(), source, "cpu")
+    source.begin_epoch(1000)
+    expected = torch.empty(4, 3, 10).bernoulli_(0.5, generator=torch.Generator().manual_seed(3)) / 0.5
+    assert torch.equal(net.train(torch.ones(4, 3, 10)), expected)
 
 
 def test_batch_norm_learns_its_statistics():

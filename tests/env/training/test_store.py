@@ -5,7 +5,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,8 +16,10 @@ import pytest
 
 from netmend.env.errors import StoreError
 from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training import store as store_module
 from netmend.env.training import stored_trainer
 from netmend.env.training.store import TrialStore
+from netmend.env.training.store_file import TrialKey
 from netmend.env.training.stored_trainer import StoredTrainer, code_version, trial_key
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
@@ -28,6 +32,29 @@ PROGRAM = Program(
 
 def request(seed: int = 0, holdout: bool = False) -> TrialRequest:
     return TrialRequest(program=PROGRAM, budget=Budget(), seed=seed, holdout=holdout)
+
+
+OK = Trial(status=Status.OK, skill=0.5)
+
+
+def entry(seed: int) -> tuple[TrialKey, Trial]:
+    return trial_key(request(seed), "data", "cpu"), OK
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another process is writing."""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.close()
+
+
+def seeds_on_file(path: Path) -> list[int]:
+    file = sqlite3.connect(path)
+    seeds = [seed for (seed,) in file.execute("SELECT seed FROM trials ORDER BY seed")]
+    file.close()
+    return seeds
 
 
 def stored(path: Path, trainer: object) -> StoredTrainer:
@@ -51,6 +78,7 @@ def test_json_keeps_every_bit() -> None:
         message="über 20 s\n",
         skill=0.1 + 0.2,
         metric=None,
+        spread=0.1 / 3,
         curves=Curves(train_loss=(1e-300, 1.7e308), validation_score=(1 / 3,)),
         symptoms=Symptoms(vanishing_gradient=2 / 3, layers=layers),
         work=1e-9,
@@ -206,6 +234,9 @@ def test_summary(path: Path, recorder) -> None:
     summary = trainer.store.summary()
     assert (summary.trials, summary.programs, summary.work, summary.seconds) == (5, 1, 7.5, 1.25)
     assert summary.statuses == {"diverged": 1, "ok": 4}
+    files = (path, path.with_name("trials.sqlite-wal"))
+    assert summary.bytes == sum(file.stat().st_size for file in files)
+    assert summary.bytes_per_trial == summary.bytes / 5
     trainer.close()
 
 
@@ -229,13 +260,14 @@ def test_results_before_an_interrupt_are_kept(path: Path, fake_trainers: ModuleT
 def test_full_disk(path: Path, recorder) -> None:
     trainer = stored(path, recorder)
     trainer.run([request(0)])
-    trainer.store._connection.execute("PRAGMA max_page_count = 8")
+    trainer.store._file._writer.execute("PRAGMA max_page_count = 8")
     with pytest.raises(StoreError, match=r"trials\.sqlite cannot be written: the disk is full"):
         trainer.run([request(seed) for seed in range(100)])
-    kept = trainer.store.summary().trials
-    assert 1 <= kept < 100
-    trainer.close()
+    with pytest.raises(StoreError, match="the disk is full"):
+        trainer.close()
     again = stored(path, recorder)
+    kept = again.store.summary().trials
+    assert 1 <= kept < 100
     again.run([request(seed) for seed in range(100)])
     assert again.hits == kept
     again.close()
@@ -244,20 +276,127 @@ def test_full_disk(path: Path, recorder) -> None:
 def test_locked(path: Path, recorder) -> None:
     TrialStore(path).close()
     store = TrialStore(path, wait=0.05)
-    other = sqlite3.connect(path, isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreError, match="is locked by another process"):
-        store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
-    other.close()
-    store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
+    with locked(path):
+        store.put_many([entry(0)])
+        for _ in range(2):
+            with pytest.raises(StoreError, match="is locked by another process"):
+                store.flush()
+    store.put_many([entry(1)])
+    store.flush()
+    assert seeds_on_file(path) == [0, 1]
     store.close()
+
+
+def test_a_put_after_a_failed_write_says_so_and_is_kept(path: Path) -> None:
+    store = TrialStore(path, wait=0.01)
+    with locked(path):
+        store.put_many([entry(0)])
+        deadline = time.monotonic() + 10
+        while store._writer._failure is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        with pytest.raises(StoreError, match="is locked"):
+            store.put_many([entry(1)])
+    store.close()
+    assert seeds_on_file(path) == [0, 1]
+
+
+def test_recording_waits_for_nobody_and_is_seen_at_once(path: Path) -> None:
+    store = TrialStore(path)
+    with locked(path):
+        started = time.monotonic()
+        for seed in range(50):
+            store.put_many([entry(seed)])
+        assert store.get_many([key for key, _ in map(entry, range(51))]) == [OK] * 50 + [None]
+        assert time.monotonic() - started < 0.5
+        assert seeds_on_file(path) == []
+    store.flush()
+    assert seeds_on_file(path) == list(range(50))
+    store.close()
+
+
+def test_what_waits_is_found_though_memory_is_full(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "REMEMBERED", 3)
+    store = TrialStore(path)
+    keys = [key for key, _ in map(entry, range(20))]
+    with locked(path):
+        store.put_many(map(entry, range(20)))
+        assert store.get_many(keys) == [OK] * 20
+    store.flush()
+    assert store.get_many(keys) == [OK] * 20
+    assert len(store._remembered) == 3
+    store.close()
+
+
+def test_what_waits_is_written_in_one_transaction(path: Path) -> None:
+    store = TrialStore(path)
+    statements: list[str] = []
+    store._file._writer.set_trace_callback(statements.append)
+    with locked(path):
+        for seed in range(9):
+            store.put_many([entry(seed)])
+    store.flush()
+    # The first may have been on its way before the others came.
+    assert statements.count("COMMIT") <= 2
+    assert store.summary().trials == 9
+    store.close()
+
+
+def test_a_step_is_read_in_one_query(path: Path, recorder) -> None:
+    requests = [request(seed, holdout) for seed in range(20) for holdout in (False, True)]
+    first = stored(path, recorder)
+    expected = first.run(requests)
+    first.close()
+    store = TrialStore(path)
+    statements: list[str] = []
+    store._file._reader.set_trace_callback(statements.append)
+    keys = [trial_key(r, "f" * 64, "cpu") for r in requests]
+    assert store.get_many(keys) == expected
+    assert store.get_many(keys) == expected
+    assert len(statements) == 1
+    store.close()
+
+
+def test_close_says_what_is_lost_and_comes_to_an_end(path: Path) -> None:
+    store = TrialStore(path, wait=0.05)
+    with locked(path):
+        store.put_many([entry(0)])
+        with pytest.raises(StoreError, match="is locked"):
+            store.close()
+    store.close()
+    assert store._writer._thread is not None
+    assert not store._writer._thread.is_alive()
+    assert seeds_on_file(path) == []
+
+
+def test_a_closed_store_refuses(path: Path) -> None:
+    store = TrialStore(path)
+    store.put_many([entry(0)])
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.put_many([entry(1)])
+    store.close()
+
+
+def test_a_script_that_ends_without_closing_loses_nothing(path: Path) -> None:
+    script = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_store import TrialStore, entry
+store = TrialStore({str(path)!r})
+store.put_many(map(entry, range(30)))
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert seeds_on_file(path) == list(range(30))
 
 
 def test_read_only(path: Path) -> None:
     store = TrialStore(path)
-    store._connection.execute("PRAGMA query_only = 1")
-    with pytest.raises(StoreError, match="read-only"):
-        store.put_many([(trial_key(request(), "data", "cpu"), Trial(status=Status.OK))])
+    store._file._writer.execute("PRAGMA query_only = 1")
+    store.put_many([entry(0)])
+    for save in (store.flush, store.close):
+        with pytest.raises(StoreError, match="read-only"):
+            save()
+    store.close()
     store.close()
 
 
@@ -268,7 +407,7 @@ def filled(path: Path, recorder) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.99])
+@pytest.mark.parametrize("part", [0.02, 0.3, 0.6, 0.9])
 def test_truncated_file(path: Path, recorder, part: float) -> None:
     content = filled(path, recorder)
     path.write_bytes(content[: int(part * len(content))])

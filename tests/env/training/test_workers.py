@@ -15,7 +15,9 @@ import pytest
 
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.local import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.stored_trainer import StoredTrainer, StreamingTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
@@ -215,9 +217,11 @@ def test_build_trainer_refuses(arguments: dict[str, object], message: str) -> No
 
 
 def test_build_trainer_composes(tmp_path: Path) -> None:
-    assert isinstance(build_trainer(workers=2), WorkerTrainer)
+    assert isinstance(build_trainer(workers=2).trainer, WorkerTrainer)
+    assert isinstance(build_trainer().trainer, BatchedTrainer)
+    assert isinstance(build_trainer(batched=False).trainer, LocalTrainer)
     trainer = build_trainer(workers=2, store=tmp_path / "trials.sqlite")
-    assert isinstance(trainer, StoredTrainer)
+    assert isinstance(trainer.trainer, StoredTrainer)
     trainer.close()
     with pytest.raises(StoreError):
         build_trainer(store=tmp_path)

@@ -1,0 +1,164 @@
+"""``netmend bench``: measure the training engine, the store or the environment, and show the figures."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+
+from netmend.agents.bench.result import Comparison, Figure, Report, read_report, write_report
+from netmend.agents.bench.table import markdown, show
+from netmend.agents.config import BenchConfig, ConfigError, check_bench, typed
+from netmend.agents.folders import shown
+from netmend.agents.hydra_run import run_job
+from netmend.env.errors import UnknownNameError
+
+USAGE = """\
+usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine against plain loops
+       netmend bench store [KEY=VALUE ...]         the store of trials
+       netmend bench environment [KEY=VALUE ...]   environment steps with stored trials
+       netmend bench table FILE ...                Markdown table of one or several bench.json files
+
+`netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json, growth.png.
+"""
+BENCHES = ("engine", "store", "environment")
+RESULT, PLOT = "bench.json", "growth.png"
+"""What a run's folder holds."""
+
+Results = Sequence[Comparison | Figure]
+
+
+def run_bench(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status.
+
+    Raises:
+        NetmendError: there is no such bench or row, or the words make no sense.
+    """
+    match list(words):
+        case ["-h" | "--help", *_]:
+            print(USAGE, end="")
+        case ["table", first, *others]:
+            print(markdown([read_report(Path(path)) for path in (first, *others)]), end="")
+        case [bench, *rest] if bench in BENCHES:
+            return run_job("bench", rest, f"netmend.agents.bench.command:{bench}_job", shown=f"bench {bench}")
+        case [word, *_] if word != "table":
+            raise UnknownNameError("word after 'bench'", word, (*BENCHES, "table"))
+        case _:
+            raise ConfigError([f"bench takes what to measure\n{USAGE}"])
+    return 0
+
+
+def engine_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Measure the rows of the engine."""
+    from netmend.agents.bench.engine import Bench, measure
+    from netmend.agents.bench.machine import peak_figure, peak_flops
+    from netmend.agents.bench.rows import chosen_rows
+    from netmend.env.training.build_trainer import build_trainer
+
+    config = _checked(composed)
+    rows = chosen_rows(config.rows, config.device)
+    build_trainer(0, config.device).close()  # refuses a device that is not here
+    with _one_thread():
+        peak = peak_flops()
+        bench = Bench(
+            programs=config.programs,
+            repeats=config.repeats,
+            seed=config.seed,
+            device=config.device,
+            workers=config.workers,
+            growth_to=config.growth_to,
+            memory=config.memory,
+            peak=peak,
+        )
+        measures: dict[str, Callable[[], Results]] = {row: partial(measure, row, bench) for row in rows}
+        _measure_all("engine", config, overrides, folder, measures, [peak_figure(peak)])
+
+
+def store_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Measure the store."""
+    from netmend.agents.bench.store import bench_store
+
+    config = _checked(composed)
+    store = partial(bench_store, repeats=config.repeats, seed=config.seed)
+    with _one_thread():
+        _measure_all("store", config, overrides, folder, {"store": store})
+
+
+def environment_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Measure the environment."""
+    from netmend.agents.bench.environment import bench_environment
+
+    config = _checked(composed)
+    steps = partial(bench_environment, repeats=config.repeats, seed=config.seed)
+    with _one_thread():
+        _measure_all("environment", config, overrides, folder, {"environment": steps})
+
+
+def _checked(composed: DictConfig) -> BenchConfig:
+    config = typed(composed, BenchConfig)
+    check_bench(config)
+    return config
+
+
+def _measure_all(
+    bench: str,
+    config: BenchConfig,
+    overrides: Sequence[str],
+    folder: Path,
+    measures: dict[str, Callable[[], Results]],
+    known: Results = (),
+) -> None:
+    """Measure row by row; the file is written after each: a bench that is cut off keeps what it has."""
+    report, console = _begun(bench, config, overrides).extended(known), Console()
+    for row, measure in measures.items():
+        begun = time.perf_counter()
+        with console.status(row):
+            report = report.extended(measure())
+        _write(report, folder)
+        console.print(f"{row}  {time.perf_counter() - begun:.0f} s", highlight=False)
+    report = replace(report, finished=True)
+    _write(report, folder)
+    show(report, console)
+    console.print(f"results  {shown(folder / RESULT)}", highlight=False, soft_wrap=True)
+
+
+def _begun(bench: str, config: BenchConfig, overrides: Sequence[str]) -> Report:
+    from netmend.agents.bench.machine import this_machine
+
+    return Report(
+        bench=bench,
+        command=shlex.join(["netmend", "bench", bench, *overrides]),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=this_machine(config.device),
+        settings=asdict(config),
+    )
+
+
+def _write(report: Report, folder: Path) -> None:
+    from netmend.agents.bench.plot import plot_growth
+
+    write_report(report, folder / RESULT)
+    curve = next((figure for figure in report.figures if figure.row == "growth" and figure.points), None)
+    if curve is not None:
+        plot_growth(curve.points, curve.value, folder / PLOT)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """A trial has one thread; so has everything that it is compared with."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,1 @@
+"""Many trainings as one computation: programs that can share it are trained together."""

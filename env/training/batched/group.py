@@ -1,0 +1,279 @@
+"""The trainings of one group of programs, side by side: epochs, updates, records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+
+import torch
+from torch import Tensor
+
+from netmend.env.training.batched.bound import Step
+from netmend.env.training.batched.measurements import GroupMeasurements, weight_checks
+from netmend.env.training.batched.member import Member, channels_last
+from netmend.env.training.batched.levels import group_levels
+from netmend.env.training.batched.network import GroupNetwork, Pass
+from netmend.env.training.batched.outputs import GroupOutputs
+from netmend.env.training.batched.randomness import Noise, Orders
+from netmend.env.training.batched.updates import penalties, update_steps
+from netmend.env.training.batched.weights import GroupWeights
+from netmend.env.training.failures import TimeoutReachedError, TrialFailure
+from netmend.env.training.measure import CHECK_ROWS
+from netmend.env.training.scores import collapsed, metric, predictions, skill
+from netmend.env.training.session import Score
+from netmend.env.training.trial import Status, Trial
+
+EVALUATED = 2**17
+"""Values that the widest buffer of a scoring pass may hold: what stays in a processor's cache."""
+
+
+class Group:
+    """Programs that share a computation (see ``plan.py``), the deepest first."""
+
+    def __init__(self, members: Sequence[Member], device: str) -> None:
+        """Build weights, network and buffers."""
+        self.members, self._device = members, device
+        first = members[0]
+        program, self._budget = first.outline.program, first.request.budget
+        outlines = [member.outline for member in members]
+        self._rows = len(first.data.train.x)
+        self._batches = _batches(self._rows, program.batch_size, skip_one=first.has_batch_norm)
+        levels = group_levels(outlines)
+        self.weights = GroupWeights(levels, outlines, [member.request.seed for member in members], device)
+        self._final = self.weights.values.clone()
+        self._before = torch.empty_like(self._final)
+        depths = [len(outline.trunk) + len(outline.hidden) for outline in outlines]
+        self.network = GroupNetwork(levels, depths, self.weights)
+        units = [outline.levels[-1].width for outline in outlines]
+        self._judge = GroupOutputs([member.data for member in members], units)
+        self._bind()
+        self._updates = [update_steps(self.weights, m, own.outline) for m, own in enumerate(members)]
+        self._penalties = penalties(self.weights)
+        self._orders = Orders(members, device)
+        self._known_shares: dict[int, Tensor] = {}
+
+    def _bind(self) -> None:
+        """Passes for an update, for scoring and for a check; buffers for the rows of an epoch."""
+        first = self.members[0].data
+        self._tokens = not first.train.x.is_floating_point()
+        sizes = sorted({stop - start for start, stop in self._batches}, reverse=True)
+        bind = partial(self.network.bind, tokens=self._tokens)
+        self._passes = {size: bind(size, training=True, backward=True) for size in sizes}
+        some = self._passes[sizes[0]]
+        self._losses = {size: _loss(self._judge, bound) for size, bound in self._passes.items()}
+        self._inputs = [channels_last(member.data.train.x, member) for member in self.members]
+        self._epoch_inputs = some.x.new_zeros(len(self.members), self._rows, *some.x.shape[2:])
+        self._outputs = some.outputs.new_zeros(len(self.members), self._rows, some.outputs.shape[2])
+        self._noise = Noise(self.members, self.network, some, self._rows)
+        self._steps = [self._batch(slice(*bounds)) for bounds in self._batches]
+        checked = min(CHECK_ROWS, self._rows)
+        self._check_pass = bind(checked, training=False, backward=True)
+        _fill(self._check_pass.x, self._inputs)
+        self._check_loss = _loss(self._judge, self._check_pass)
+        self._check_targets = [own.clone() for own in self._judge.targets(slice(checked))]
+        self._measurements = GroupMeasurements(
+            self.network, [m.outline for m in self.members], self._check_pass
+        )
+        held = [channels_last(member.data.validation.x, member) for member in self.members]
+        largest = len(self.members) * max(prod(level.shape) for level in self.network.levels)
+        rows = max(map(len, held))
+        self._scoring = bind(min(rows, max(32, EVALUATED // largest)), training=False, backward=False)
+        self._validation_inputs = some.x.new_zeros(len(self.members), rows, *some.x.shape[2:])
+        _fill(self._validation_inputs, held)
+
+    def fit(self, deadline: float) -> None:
+        """Train until every program has used up its epochs or its patience, or has diverged.
+
+        Args:
+            deadline: value of ``time.perf_counter()`` after which the group is given up.
+
+        Raises:
+            TimeoutReachedError: the deadline has passed.
+        """
+        self._check(self.members)
+        epoch = 0
+        while running := [member for member in self.members if member.status is None]:
+            epoch += 1
+            self._before.copy_(self.weights.values)
+            self._epoch(epoch, deadline)
+            self._record(epoch)
+            running = [member for member in running if member.status is None]
+            self._check([member for member in running if epoch in member.check_after])
+            for member in running:
+                self._end_where_done(member, epoch)
+
+    def give_up(self, error: TrialFailure) -> None:
+        """End the programs that are still running with the status of a failure."""
+        for m, member in enumerate(self.members):
+            if member.status is None:
+                member.status, member.message = error.status, f"epoch {len(member.curves) + 1} of {member.planned}: {error}"
+                self._finish(m)
+
+    def trials(self, seconds: float) -> list[Trial]:
+        """What the trainings showed; ``seconds`` of the whole are shared out by their work."""
+        checks = self._measurements.checks(
+            [member.checks for member in self.members], [member.measured for member in self.members]
+        )
+        weights = weight_checks(self.weights, self._final)
+        total = sum(member.work for member in self.members) or 1.0
+        return [
+            member.trial(
+                own_checks, own_weights, seconds * (member.work / total if len(self.members) > 1 else 1)
+            )
+            for member, own_checks, own_weights in zip(self.members, checks, weights, strict=True)
+        ]
+
+    def _epoch(self, epoch: int, deadline: float) -> None:
+        orders = self._orders.draw()
+        _fill(self._epoch_inputs, self._inputs, orders)
+        self._judge.shuffle(orders)
+        self._noise.draw()
+        steps = [
+            step for m, own in enumerate(self._updates) if self.members[m].status is None for step in own
+        ]
+        done = (epoch - 1) * len(self._batches)
+        self._seen = self._batches[: self._budget.updates - done]
+        for update in self._steps[: len(self._seen)]:
+            if time.perf_counter() > deadline:
+                raise TimeoutReachedError(f"stopped after {self._budget.seconds:g} s")
+            update()
+            for step in steps:
+                step()
+        for member in self.members:
+            if member.status is None:
+                member.rows += self._seen[-1][1]
+
+    def _batch(self, rows: slice) -> Step:
+        """The step of one update but for what follows the backward pass, bound to the rows of the epoch."""
+        bound = self._passes[rows.stop - rows.start]
+        fills = [(bound.x, self._epoch_inputs[:, rows])]
+        fills += [(mask, self._noise.masks[key][:, rows]) for key, mask in bound.masks.items()]
+        judge, targets = self._losses[rows.stop - rows.start], self._judge.targets(rows)
+        kept = self._outputs[:, rows]
+
+        def step() -> None:
+            for target, source in fills:
+                target.copy_(source)
+            for forward in bound.forward:
+                forward()
+            kept.copy_(bound.outputs)
+            judge(targets)
+            for backward in bound.backward:
+                backward()
+
+        return step
+
+    def _record(self, epoch: int) -> None:
+        """One read-back per epoch: curves, and whether the weights are still finite."""
+        shares = self._shares(len(self._seen))
+        held = self._evaluate(self._validation_inputs)
+        numbers = self._judge.record(self._outputs, shares, held)
+        for add in self._penalties:
+            penalty = add()
+            numbers[0] += penalty
+            numbers[2] += penalty
+        table: list[list[float]] = torch.cat([numbers, self.weights.values.sum(1)[None]]).T.tolist()
+        for m, (member, row) in enumerate(zip(self.members, table, strict=True)):
+            if member.status is None:
+                member.record(row, epoch)
+                if member.status is not None:
+                    self._finish(m)
+
+    def _shares(self, updates: int) -> Tensor:
+        """Share of each row in the mean over an epoch's batches of their mean losses."""
+        if updates not in self._known_shares:
+            sizes = [stop - start for start, stop in self._batches[:updates]]
+            shares = torch.tensor([1 / (size * updates) for size in sizes]).repeat_interleave(torch.tensor(sizes))
+            self._known_shares[updates] = shares.to(self._device)
+        return self._known_shares[updates]
+
+    def _evaluate(self, inputs: Tensor) -> Tensor:
+        """Outputs for rows (programs, rows, *shape)."""
+        bound, size = self._scoring, self._scoring.x.shape[1]
+        found = self._outputs.new_empty(len(inputs), inputs.shape[1], self._outputs.shape[2])
+        for start in range(0, inputs.shape[1], size):
+            rows = slice(start, start + size)
+            part = inputs[:, rows]
+            bound.x[:, : part.shape[1]].copy_(part)
+            for step in bound.forward:
+                step()
+            found[:, rows].copy_(bound.outputs[:, : part.shape[1]])
+        return found
+
+    def _check(self, members: Sequence[Member]) -> None:
+        """Measure now, for some of the programs; nothing where there are none."""
+        if not members:
+            return
+        bound = self._check_pass
+        for step in bound.forward:
+            step()
+        self._check_loss(self._check_targets)
+        for step in bound.backward:
+            step()
+        number = self._measurements.check()
+        for member in members:
+            member.checks.append(number)
+
+    def _end_where_done(self, member: Member, epoch: int) -> None:
+        m = self.members.index(member)
+        if not member.is_over() and self._hopeless(m):
+            if epoch not in member.check_after:
+                self._check([member])
+            while not member.is_over():
+                epoch += 1
+                member.curves.append(member.curves[-1])
+                member.checks += [member.checks[-1]] * (epoch in member.check_after)
+        if member.is_over():
+            member.status = Status.OK
+            self._finish(m)
+
+    def _hopeless(self, m: int) -> bool:
+        """Whether nothing will ever change: the loss repeats, no weight moved, and every gradient is zero."""
+        member, curves = self.members[m], self.members[m].curves
+        if len(curves) < 2 or curves[-1][2] != curves[-2][2] or not member.constant:
+            return False
+        same = torch.equal(self.weights.values[m], self._before[m])
+        return same and not bool(self.weights.gradient[m].any())
+
+    def _finish(self, m: int) -> None:
+        """Keep what the program's trial needs; its row of the group runs on without an effect."""
+        member = self.members[m]
+        self._final[m] = self.weights.values[m]
+        truth = member.data.validation.truth
+        if member.curves:
+            member.collapsed = collapsed(self._judge.predicted[m], truth)
+        if member.status is Status.OK:
+            score = member.curves[-1][3]
+            held = self._holdout(m) if member.request.holdout else None
+            member.score = Score(skill(score, truth), score, held)
+
+    def _holdout(self, m: int) -> float:
+        member = self.members[m]
+        rows = member.data.preparation.apply(member.dataset.holdout)
+        x = self._validation_inputs
+        inputs = x.new_zeros(len(x), len(rows.x), *x.shape[2:])
+        _fill(inputs[m : m + 1], [channels_last(rows.x, member)])
+        outputs = self._evaluate(inputs)[m, :, : member.outline.levels[-1].width]
+        return skill(float(metric(predictions(outputs, member.data.preparation), rows.truth)), rows.truth)
+
+
+def _loss(judge: GroupOutputs, bound: Pass) -> Callable[[Sequence[Tensor]], None]:
+    assert bound.gradient is not None
+    return judge.bind(bound.outputs, bound.gradient)
+
+
+def _batches(rows: int, size: int, *, skip_one: bool) -> list[tuple[int, int]]:
+    """First and last row (exclusive) of the updates of an epoch."""
+    bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
+    single = len(bounds) > 1 and size > 1 and bounds[-1][1] - bounds[-1][0] == 1
+    return bounds[:-1] if single and skip_one else bounds
+
+
+def _fill(target: Tensor, parts: Sequence[Tensor], orders: Sequence[Tensor] | None = None) -> None:
+    """Copy the rows of each program into its place, in an order where there is one; padding stays 0."""
+    for m, part in enumerate(parts):
+        rows = part if orders is None else part[orders[m]]
+        count = min(len(rows), target.shape[1])
+        target[m, :count, ..., : rows.shape[-1]].copy_(rows[:count])

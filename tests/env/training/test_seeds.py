@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import stdev
+from types import ModuleType
+
+import pytest
+
+from netmend.env.errors import NetmendError
+from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training.local import LocalTrainer
+from netmend.env.training.seeds import SeedTrainer
+from netmend.env.training.store import TrialStore
+from netmend.env.training.stored_trainer import StoredTrainer
+from netmend.env.training.symptoms import Symptoms
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves, Status, Trial, TrialRequest
+
+PROGRAM = Program(
+    data=Data(dataset="iris"), layers=(Dense(units=3),), loss="cross_entropy", optimizer=Optimizer()
+)
+
+
+def request(seed: int = 0, seeds: int = 1, holdout: bool = False, units: int = 3) -> TrialRequest:
+    program = replace(PROGRAM, layers=(Dense(units=units),))
+    return TrialRequest(program=program, budget=Budget(seeds=seeds), seed=seed, holdout=holdout)
+
+
+class Scripted:
+    """Gives the trial of each seed, with the hold-out skill to all."""
+
+    def __init__(self, *trials: Trial) -> None:
+        self.trials = trials
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        return [self.trials[request.seed] for request in requests]
+
+    def close(self) -> None: ...
+
+
+def scored(skill: float) -> Trial:
+    return Trial(status=Status.OK, skill=skill, holdout=skill - 0.1, metric=skill / 2, work=2.0, seconds=3.0)
+
+
+def test_a_trial_is_the_mean_over_its_seeds() -> None:
+    shown = {"curves": Curves(train_loss=(1.0,)), "symptoms": Symptoms(oscillation=0.5), "message": "m"}
+    first = replace(scored(0.9), **shown)
+    trainer = SeedTrainer(Scripted(first, scored(0.5), scored(0.1)))
+    opened, shut = trainer.run([request(seeds=3, holdout=True), request(seeds=3)])
+    assert opened.skill == pytest.approx(0.5)
+    assert opened.holdout == pytest.approx(0.4)
+    assert opened.metric == pytest.approx(0.25)
+    assert opened.spread == pytest.approx(stdev([0.9, 0.5, 0.1]))
+    assert (opened.work, opened.seconds) == (6.0, 9.0)
+    assert (opened.curves, opened.symptoms, opened.message) == (first.curves, first.symptoms, "m")
+    assert shut == replace(opened, holdout=None)
+
+
+def test_a_seed_that_fails_pulls_the_mean_down() -> None:
+    failed = Trial(status=Status.DIVERGED, message="loss is not finite")
+    trainer = SeedTrainer(Scripted(scored(0.9), failed, failed))
+    (trial,) = trainer.run([request(seeds=2, holdout=True)])
+    assert trial.status is Status.OK
+    assert trial.skill == pytest.approx((0.9 + SKILL_FLOOR) / 2)
+    assert trial.holdout == pytest.approx((0.8 + SKILL_FLOOR) / 2)
+    assert trial.metric == pytest.approx(0.45)
+    (trial,) = trainer.run([request(seed=1, seeds=2, holdout=True)])
+    assert (trial.status, trial.message) == (Status.DIVERGED, "loss is not finite")
+    assert (trial.skill, trial.holdout, trial.metric, trial.spread) == (SKILL_FLOOR, None, None, 0.0)
+
+
+def test_equal_requests_are_trained_once_without_a_store(fake_trainers: ModuleType) -> None:
+    recorder = fake_trainers.Recorder()
+    trainer = SeedTrainer(recorder)
+    requests = [request(1), request(2), request(1, holdout=True), request(1), request(1, units=4)]
+    trials = trainer.run(requests)
+    assert trials == [fake_trainers.trial_of(r) for r in requests]
+    assert recorder.asked == [requests[2], requests[1], requests[4]]
+    assert (trainer.hits, trainer.misses) == (2, 3)
+    assert trainer.store is None
+    trainer.close()
+    assert recorder.closed
+
+
+def test_seeds_overlap_and_single_ones_pass_through_unchanged(fake_trainers: ModuleType) -> None:
+    recorder = fake_trainers.Recorder()
+    single, *_ = requests = [request(5), request(4, seeds=3), request(6, seeds=2)]
+    trials = SeedTrainer(recorder).run(requests)
+    assert recorder.asked[0] is single
+    assert [(r.seed, r.budget.seeds) for r in recorder.asked] == [(5, 1), (4, 1), (6, 1), (7, 1)]
+    assert trials[0] == fake_trainers.trial_of(single)
+    assert trials[2].skill == pytest.approx((7 / 3 + 8 / 3) / 2)
+
+
+def test_hits_and_misses_with_a_store(tmp_path: Path, fake_trainers: ModuleType) -> None:
+    recorder = fake_trainers.Recorder()
+    stored = StoredTrainer(recorder, TrialStore(tmp_path / "t.sqlite"), fingerprint=str)
+    trainer = SeedTrainer(stored)
+    assert trainer.store is stored.store
+    requests = [request(0, seeds=3), request(10, seeds=3), request(0, seeds=3)]
+    trials = trainer.run(requests)
+    assert (trainer.hits, trainer.misses) == (1, 6)
+    assert trainer.run(requests) == trials
+    assert (trainer.hits, trainer.misses) == (4, 6)
+    trainer.run([request(0), request(99)])
+    assert (trainer.hits, trainer.misses) == (5, 7)
+    assert len(recorder.asked) == 7
+    assert trainer.run([]) == []
+    trainer.close()
+
+
+def test_no_seed_is_refused(fake_trainers: ModuleType) -> None:
+    with pytest.raises(NetmendError, match=r"budget\.seeds must be 1 or more, not 0"):
+        SeedTrainer(fake_trainers.Recorder()).run([request(seeds=0)])
+
+
+def test_real_trainings() -> None:
+    program = replace(PROGRAM, data=Data(dataset="moons"), layers=(Dense(units=2),))
+    budget = Budget(epochs=2)
+    trainer = SeedTrainer(LocalTrainer())
+    (mean,) = trainer.run([TrialRequest(program=program, budget=replace(budget, seeds=3), seed=4)])
+    alone = trainer.run([TrialRequest(program=program, budget=budget, seed=seed) for seed in (4, 5, 6)])
+    assert mean.skill == pytest.approx(sum(trial.skill for trial in alone) / 3)
+    assert mean.spread > 0
+    assert mean.curves == alone[0].curves
