@@ -347,7 +347,9 @@ def budget_problems(config: BudgetConfig) -> list[str]:
 
 def runner_problems(config: RunnerConfig) -> list[str]:
     """What is wrong with the choice of who trains, by key."""
-    problems = _at_least("training.workers", config.workers, 0) + _at_least("training.memory", config.memory, 1)
+    problems = _at_least("training.workers", config.workers, 0) + _at_least(
+        "training.memory", config.memory, 1
+    )
     return problems + _device_problems("training.device", config.device)
 
 

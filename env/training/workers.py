@@ -1,4 +1,4 @@
-"""A trainer over worker processes: one group of requests each at a time, dead and hanging ones are replaced."""
+"""A trainer over worker processes: a group of requests each; dead and hanging ones are replaced."""
 
 from __future__ import annotations
 

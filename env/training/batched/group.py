@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from netmend.env.training.batched.bound import Step
+from netmend.env.training.batched.levels import group_levels
 from netmend.env.training.batched.measurements import GroupMeasurements, weight_checks
 from netmend.env.training.batched.member import Member, channels_last
-from netmend.env.training.batched.levels import group_levels
 from netmend.env.training.batched.network import GroupNetwork, Pass
 from netmend.env.training.batched.outputs import GroupOutputs
 from netmend.env.training.batched.randomness import Noise, Orders
@@ -108,7 +108,10 @@ class Group:
         """End the programs that are still running with the status of a failure."""
         for m, member in enumerate(self.members):
             if member.status is None:
-                member.status, member.message = error.status, f"epoch {len(member.curves) + 1} of {member.planned}: {error}"
+                member.status, member.message = (
+                    error.status,
+                    f"epoch {len(member.curves) + 1} of {member.planned}: {error}",
+                )
                 self._finish(m)
 
     def trials(self, seconds: float) -> list[Trial]:
@@ -185,7 +188,9 @@ class Group:
         """Share of each row in the mean over an epoch's batches of their mean losses."""
         if updates not in self._known_shares:
             sizes = [stop - start for start, stop in self._batches[:updates]]
-            shares = torch.tensor([1 / (size * updates) for size in sizes]).repeat_interleave(torch.tensor(sizes))
+            shares = torch.tensor([1 / (size * updates) for size in sizes]).repeat_interleave(
+                torch.tensor(sizes)
+            )
             self._known_shares[updates] = shares.to(self._device)
         return self._known_shares[updates]
 

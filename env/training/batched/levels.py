@@ -139,4 +139,4 @@ def _key(layer: TailLayer | None, level: Level) -> Hashable:
         return layer.function, level.width if layer.function in SHIFTING else 0
     if isinstance(layer, LayerNorm):
         return layer.epsilon, level.width
-    return None if layer is None else type(layer)
+    return None if layer is None else type(layer).__name__

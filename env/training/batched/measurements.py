@@ -1,4 +1,4 @@
-"""Measurements of a group's layers, check by check: as ``env/training/measure.py``, for all programs at once."""
+"""Measurements of a group's layers: as in ``env/training/measure.py``, for all programs at once."""
 
 from __future__ import annotations
 
@@ -151,7 +151,8 @@ def weight_checks(weights: GroupWeights, final: Tensor) -> list[tuple[WeightChec
     where = {name: position for position, name in enumerate(weights.slots)}
     return [
         tuple(
-            WeightCheck(e.spec.layer, e.spec.name, e.spec.size, *numbers[member][where[e.name]]) for e in entries
+            WeightCheck(e.spec.layer, e.spec.name, e.spec.size, *numbers[member][where[e.name]])
+            for e in entries
         )
         for member, entries in enumerate(weights.entries)
     ]

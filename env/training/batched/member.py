@@ -89,7 +89,7 @@ class Member:
         self.curves.append(list(numbers[:4]))
 
     def is_over(self) -> bool:
-        """Whether its epochs are done, or the validation loss has not become better for as long as it waits."""
+        """Whether its epochs are done, or its patience with the validation loss is at an end."""
         patience = self.outline.program.patience
         if patience is None or len(self.curves) == self.planned:
             return len(self.curves) == self.planned

@@ -158,7 +158,9 @@ class _Binder:
             d_run = None if gradient is None else gradient[part]
             if slot.kind is Activation:
                 function = run.layers[0].function  # type: ignore[union-attr]
-                self.bound.append(bind_activation(function, x[part], y[part], d_run, y[part] if d_run is None else d_run))
+                self.bound.append(
+                    bind_activation(function, x[part], y[part], d_run, y[part] if d_run is None else d_run)
+                )
             else:
                 self._norm(key, run, x[part], y[part], d_run)
         return y
@@ -227,9 +229,7 @@ class _Binder:
         weights = (kernel, state, bias, state_bias, d_kernel, d_state, d_bias, d_state_bias)
         return bind(x, y, dx, dy, *weights, core.return_sequences)
 
-    def _dense(
-        self, place: Place, rows: slice, x: Tensor, y: Tensor, dx: Tensor | None, dy: Tensor
-    ) -> Bound:
+    def _dense(self, place: Place, rows: slice, x: Tensor, y: Tensor, dx: Tensor | None, dy: Tensor) -> Bound:
         """The padded kernel can be narrower or wider than what comes from below: the rest is zero."""
         kernel, d_kernel = self._pair((place, "kernel"), rows)
         features = min(x.shape[-1], kernel.shape[-1])

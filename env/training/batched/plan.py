@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from math import ceil, prod
 
 from netmend.env.data.dataset import Dataset
@@ -74,7 +74,13 @@ class Candidate:
     @cached_property
     def order(self) -> tuple[object, ...]:
         """Sorts what may be one group, so that neighbours are alike in size."""
-        return -len(self.hidden), tuple(-width for width in self.hidden), -self.ends[0], self.epochs, self.tails
+        return (
+            -len(self.hidden),
+            tuple(-width for width in self.hidden),
+            -self.ends[0],
+            self.epochs,
+            self.tails,
+        )
 
     @cached_property
     def tails(self) -> str:
@@ -101,7 +107,7 @@ class Candidate:
     def trunk_products(self) -> int:
         """Multiply-accumulates of the trunk for one row."""
         widths = (self.ends[0], *self.hidden, self.ends[1])
-        dense = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+        dense = sum(a * b for a, b in pairwise(widths))
         return max(0, multiply_accumulates(self.program, self.outline.task) - dense)
 
 
@@ -196,7 +202,7 @@ def _cost(group: Sequence[Candidate]) -> float:
     updates = min(epochs * ceil(deepest.rows / deepest.batch), deepest.request.budget.updates)
     total = PER_GROUP + calls * (updates + epochs)
     for own, widths in zip(group, _padded(group), strict=True):
-        products = sum(a * b for a, b in zip(widths, widths[1:], strict=False))
+        products = sum(a * b for a, b in pairwise(widths))
         row = PER_VALUE * (own.trunk_values + sum(widths)) + PER_PRODUCT * (own.trunk_products + products)
         total += PER_PROGRAM * epochs + updates * (PER_UPDATE + PER_WEIGHT * products + own.batch * row)
         total += epochs * own.held * row / 3
@@ -207,7 +213,7 @@ def _bytes(group: Sequence[Candidate]) -> int:
     """Estimated memory of a group's weights, rows and buffers."""
     total = 0
     for own, widths in zip(group, _padded(group), strict=True):
-        weights = sum(a * b for a, b in zip(widths, widths[1:], strict=False)) + own.trunk_products
+        weights = sum(a * b for a, b in pairwise(widths)) + own.trunk_products
         values = own.trunk_values + sum(widths)
         rows = 3 * own.rows + own.held
         total += WEIGHT_COPIES * weights + VALUE_COPIES * values * (own.batch + CHECK_ROWS) + rows * values

@@ -58,11 +58,17 @@ class Noise:
     def __init__(self, members: Sequence[Member], network: GroupNetwork, bound: Pass, rows: int) -> None:
         """Make the masks of the slots of ``bound``, a pass in training mode, for ``rows`` rows."""
         device = str(bound.x.device)
-        streams = {
-            member: layers.Noise(random_stream(own.request.seed, "noise", device)) for member, own in enumerate(members)
-        } if bound.masks else {}
+        streams = (
+            {
+                member: layers.Noise(random_stream(own.request.seed, "noise", device))
+                for member, own in enumerate(members)
+            }
+            if bound.masks
+            else {}
+        )
         self.masks: dict[Key, Tensor] = {
-            key: torch.ones(len(mask), rows, *mask.shape[2:], device=device) for key, mask in bound.masks.items()
+            key: torch.ones(len(mask), rows, *mask.shape[2:], device=device)
+            for key, mask in bound.masks.items()
         }
         self._draws: list[_Draw] = []
         for level in network.levels:

@@ -39,7 +39,7 @@ def penalties(weights: GroupWeights) -> list[Callable[[], Tensor]]:
     def total(factors: Tensor, power: int) -> Tensor:
         return (weights.values.abs().pow(power) * factors).sum(1)
 
-    found = []
+    found: list[Callable[[], Tensor]] = []
     for kind, power in (("l1", 1), ("l2", 2)):
         rows = [weights.per_value(member, kind) for member in range(len(weights.entries))]
         if any(row is not None for row in rows):

@@ -114,9 +114,9 @@ def _entries(levels: Sequence[GroupLevel], member: int, outline: Outline) -> lis
     for level in levels:
         if member < len(level.levels):
             homes[level.levels[member].position] = (level.place, "")
-            for number, slot in enumerate(level.slots):
+            for nth, slot in enumerate(level.slots):
                 if slot.kind in (BatchNorm, LayerNorm):
-                    homes[slot.positions[member]] = (level.place, str(number))
+                    homes[slot.positions[member]] = (level.place, str(nth))
     layers = outline.program.layers
     made: list[Entry] = []
     for spec in parameter_specs(layers, outline.task):
