@@ -16,7 +16,7 @@ from netmend.env.program import Data, Embedding, LossName, Prep, Program, Task
 from netmend.env.training.losses import encode
 
 Values = NDArray[np.float64]
-CACHED = 64
+CACHED = 256
 """Prepared datasets that are kept; a repair trains on the same few again and again."""
 FLAT = 1e-12
 """A feature that varies less than this is constant: it is shifted, but not scaled."""

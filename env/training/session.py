@@ -37,6 +37,18 @@ def random_stream(seed: int, name: str, device: str = "cpu") -> Generator:
     return Generator(device).manual_seed(int(child.generate_state(1, np.uint64)[0]))
 
 
+def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
+    """Whether an epoch that changes no weight is like the one before: no noise, no statistics, equal batches.
+
+    A left-over batch counts as much in the mean loss as a full one, and updates can end in the last epoch.
+    """
+    if any(isinstance(layer, BatchNorm | Dropout) for layer in program.layers):
+        return False
+    size = min(program.batch_size, rows)
+    even = rows % size == 0 or not program.data.shuffle
+    return even and planned * math.ceil(rows / size) <= budget.updates
+
+
 @dataclass(frozen=True)
 class Score:
     """Validation skill and metric, and the hold-out skill where it was asked for; see ``Trial``."""
@@ -82,7 +94,7 @@ class Session:
         self.piece = max(1, LARGEST_PASS // sum(map(prod, self.network.shapes)))
         self._batch = train.x[: program.batch_size]
         self._before = self.network.parameters.values
-        self._constant = not any(isinstance(layer, BatchNorm | Dropout) for layer in program.layers)
+        self._repeats = repeats(program, len(train.x), budget, self.planned)
 
     def fit(self, deadline: float) -> None:
         """Train until the epochs, the updates or the patience are used up.
@@ -97,11 +109,13 @@ class Session:
         self.phase = "training"
         self.measurements.check()
         check_after = {round(self.planned * check / (CHECKS - 1)) for check in range(1, CHECKS)}
+        hopeless = False
         for epoch in range(1, self.planned + 1):
             self.phase = f"epoch {epoch} of {self.planned}"
-            if not self._hopeless():
+            if not hopeless:
                 self._before = self.network.parameters.values.clone()
                 self._record(*self._epoch(deadline))
+                hopeless = self._hopeless()
             else:
                 self.curves.append(self.curves[-1])
             if epoch in check_after:
@@ -231,7 +245,7 @@ class Session:
 
         Its epochs are then recorded as they would be, without being trained.
         """
-        if len(self.curves) < 2 or self.curves[-1][2] != self.curves[-2][2] or not self._constant:
+        if len(self.curves) < 2 or self.curves[-1][2] != self.curves[-2][2] or not self._repeats:
             return False
         parameters = self.network.parameters
         return torch.equal(parameters.values, self._before) and not bool(parameters.gradient.any())

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from netmend.env.training.batched.bound import Step
+from netmend.env.training.batched.cuda_graph import captured
 from netmend.env.training.batched.levels import group_levels
 from netmend.env.training.batched.measurements import GroupMeasurements, weight_checks
 from netmend.env.training.batched.member import Member, channels_last
 from netmend.env.training.batched.network import GroupNetwork, Pass
 from netmend.env.training.batched.outputs import GroupOutputs
 from netmend.env.training.batched.randomness import Noise, Orders
-from netmend.env.training.batched.updates import penalties, update_steps
+from netmend.env.training.batched.updates import penalties, row_steps, update_steps
 from netmend.env.training.batched.weights import GroupWeights
 from netmend.env.training.failures import TimeoutReachedError, TrialFailure
 from netmend.env.training.measure import CHECK_ROWS
@@ -49,7 +50,11 @@ class Group:
         units = [outline.levels[-1].width for outline in outlines]
         self._judge = GroupOutputs([member.data for member in members], units)
         self._bind()
-        self._updates = [update_steps(self.weights, m, own.outline) for m, own in enumerate(members)]
+        if device == "cpu":
+            self._updates = [update_steps(self.weights, m, own.outline) for m, own in enumerate(members)]
+        else:
+            self._updates = [[] for _ in members]
+            self._steps = self._whole_updates()
         self._penalties = penalties(self.weights)
         self._orders = Orders(members, device)
         self._known_shares: dict[int, Tensor] = {}
@@ -83,6 +88,16 @@ class Group:
         self._validation_inputs = some.x.new_zeros(len(self.members), rows, *some.x.shape[2:])
         _fill(self._validation_inputs, held)
 
+    def _whole_updates(self) -> list[Step]:
+        """Updates of all programs in one, for a GPU; the rows of those that have ended run on."""
+        after = row_steps(self.weights, [member.outline for member in self.members])
+
+        def whole(update: Step) -> None:
+            for step in (update, *after):
+                step()
+
+        return captured([partial(whole, update) for update in self._steps], self._device)
+
     def fit(self, deadline: float) -> None:
         """Train until every program has used up its epochs or its patience, or has diverged.
 
@@ -100,9 +115,15 @@ class Group:
             self._epoch(epoch, deadline)
             self._record(epoch)
             running = [member for member in running if member.status is None]
+            # Before a check, which overwrites the gradients.
+            hopeless = [member for member in running if self._hopeless(self.members.index(member))]
             self._check([member for member in running if epoch in member.check_after])
             for member in running:
-                self._end_where_done(member, epoch)
+                if member in hopeless:
+                    self._repeat(member, epoch)
+                if member.is_over():
+                    member.status = Status.OK
+                    self._finish(self.members.index(member))
 
     def give_up(self, error: TrialFailure) -> None:
         """End the programs that are still running with the status of a failure."""
@@ -221,26 +242,26 @@ class Group:
         for member in members:
             member.checks.append(number)
 
-    def _end_where_done(self, member: Member, epoch: int) -> None:
-        m = self.members.index(member)
-        if not member.is_over() and self._hopeless(m):
-            if epoch not in member.check_after:
-                self._check([member])
-            while not member.is_over():
-                epoch += 1
-                member.curves.append(member.curves[-1])
-                member.checks += [member.checks[-1]] * (epoch in member.check_after)
+    def _repeat(self, member: Member, epoch: int) -> None:
+        """Fill in the epochs that are left: each is like the last one, and so is each check."""
         if member.is_over():
-            member.status = Status.OK
-            self._finish(m)
+            return
+        self._check([member])
+        last = member.checks.pop()
+        while not member.is_over():
+            epoch += 1
+            member.curves.append(member.curves[-1])
+            member.checks += [last] * (epoch in member.check_after)
 
     def _hopeless(self, m: int) -> bool:
         """Whether nothing will ever change: the loss repeats, no weight moved, and every gradient is zero."""
         member, curves = self.members[m], self.members[m].curves
         if len(curves) < 2 or curves[-1][2] != curves[-2][2] or not member.constant:
             return False
-        same = torch.equal(self.weights.values[m], self._before[m])
-        return same and not bool(self.weights.gradient[m].any())
+        gradient, untrained = self.weights.gradient[m], self.weights.untrained[m]
+        if untrained is not None:
+            gradient = gradient.masked_fill(untrained, 0.0)
+        return torch.equal(self.weights.values[m], self._before[m]) and not bool(gradient.any())
 
     def _finish(self, m: int) -> None:
         """Keep what the program's trial needs; its row of the group runs on without an effect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import inf
+from math import inf, prod
 
 import torch
 from torch import Tensor
@@ -42,30 +42,39 @@ class _Reading:
     half: Tensor
 
     def measure(self) -> Tensor:
-        """The numbers of a ``LayerCheck``, (programs, 6)."""
+        """What the numbers of a ``LayerCheck`` are made of, not yet divided by ``cells``: (programs, 6)."""
         outputs = self.outputs.flatten(2, -2) if self.outputs.dim() > 3 else self.outputs.unsqueeze(2)
-        rows, places = outputs.shape[1:3]
-        widths = self.own.sum(1)
-        cells = rows * places * widths
         size = outputs.abs()
-        # Tensor.std over an inner axis takes ten times as long, amax over two axes too.
-        spread = (outputs - outputs.mean(1, keepdim=True)).square_().mean(1).sqrt_()
-        largest = size.amax(1).amax(1)
+        # Tensor.std over an inner axis takes ten times as long, amax over two axes too. From the first row on,
+        # so that what is constant has a deviation of exactly 0.
+        steps = outputs - outputs[:, :1]
+        spread = steps.sub_(steps.mean(1, keepdim=True)).square_().mean(1).sqrt_()
         flat = (outputs - self.middle).abs_() > self.half
-        norm = torch.linalg.vector_norm(self.gradient, dim=1)
-        zeros = 1 - torch.count_nonzero(self.gradient, 1) / self.sizes
-        nothing = torch.zeros_like(norm)
         return torch.stack(
             [
-                torch.where(self.trained, norm, nothing),
-                torch.where(self.trained, zeros, nothing),
-                ((largest == 0) * self.own).sum(1) / widths,
-                (flat.sum((1, 2)) * self.own).sum(1) / cells,
-                size.sum((1, 2, 3)) / cells,
-                spread.sum((1, 2)) / (places * widths),
+                torch.linalg.vector_norm(self.gradient, dim=1),
+                (self.gradient == 0).sum(1),
+                ((size.amax(1).amax(1) == 0) * self.own).sum(1),
+                (flat.sum((1, 2)) * self.own).sum(1),
+                size.sum((1, 2, 3)),
+                spread.sum((1, 2)),
             ],
             1,
         )
+
+    def padding(self) -> Tensor:
+        """Columns of the gradient that are not a program's own, and zero for that reason."""
+        return self.gradient.shape[1] - self.sizes
+
+    def cells(self) -> Tensor:
+        """What each number of ``measure`` is a sum over, (programs, 6); infinite where it does not count."""
+        rows, places = self.outputs.shape[1], prod(self.outputs.shape[2:-1])
+        widths = self.own.sum(1)
+        nowhere = torch.full_like(widths, inf)
+        trained = torch.where(self.trained, torch.ones_like(widths), nowhere)
+        sizes = torch.where(self.trained, self.sizes.float(), nowhere)
+        cells = rows * places * widths
+        return torch.stack([trained, sizes, widths, cells, cells, places * widths], 1)
 
 
 class GroupMeasurements:
@@ -102,7 +111,12 @@ class GroupMeasurements:
             taken: by program: the numbers of the checks that belong to it.
             layers: by program: positions of its layers with weights.
         """
-        numbers: list[list[list[float]]] = torch.stack(self._checks).tolist() if self._checks else []
+        numbers: list[list[list[float]]] = []
+        if self._checks:
+            sums = torch.stack(self._checks)
+            padding = torch.cat([reading.padding() for reading in self._readings])
+            sums[:, :, 1] -= padding
+            numbers = (sums / torch.cat([reading.cells() for reading in self._readings])).tolist()
         return [
             tuple(
                 tuple(LayerCheck(*numbers[check][self._index[member, layer]]) for layer in own)

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import BatchNorm, Dropout, multiply_accumulates
+from netmend.env.program import BatchNorm, multiply_accumulates
 from netmend.env.training.batched.measurements import Checks
 from netmend.env.training.batched.outline import Outline
 from netmend.env.training.measure import CHECKS, WeightCheck, measured_layers
 from netmend.env.training.prepare import Prepared
 from netmend.env.training.rules import Evidence, find_symptoms
-from netmend.env.training.session import Score
+from netmend.env.training.session import Score, repeats
 from netmend.env.training.trial import Curves, Status, Trial, TrialRequest
 
 
@@ -66,8 +66,8 @@ class Member:
 
     @property
     def constant(self) -> bool:
-        """Whether the network computes the same as long as its weights stay: no noise, no statistics."""
-        return not any(isinstance(layer, BatchNorm | Dropout) for layer in self.outline.program.layers)
+        """Whether an epoch that changes no weight is like the one before."""
+        return repeats(self.outline.program, len(self.data.train.x), self.request.budget, self.planned)
 
     @property
     def has_batch_norm(self) -> bool:

@@ -145,13 +145,14 @@ class _Binder:
         made.ends[level.place] = x
 
     def _slot(self, key: Key, slot: Slot, x: Tensor, gradient: Tensor | None, made: Pass) -> Tensor:
-        y = torch.zeros_like(x)
+        # Where no gradient is wanted an activation overwrites what it reads.
+        y = x if slot.kind is Activation and not self.with_backward else torch.zeros_like(x)
         if slot.kind is Dropout:
             # One call for all: the mask is 1 where there is no dropout.
             mask = made.masks[key] = torch.ones_like(x)
             self.bound.append(bind_dropout(x, y, gradient, y if gradient is None else gradient, mask))
             return y
-        if not slot.full:
+        if not slot.full and y is not x:
             self.bound.append(Bound(partial(y.copy_, x), _nothing))
         for run in slot.runs:
             part = (run.rows, ..., slice(run.width))

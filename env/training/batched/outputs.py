@@ -18,6 +18,9 @@ from netmend.env.training.losses import LOSS_FUNCTIONS
 from netmend.env.training.prepare import Prepared
 from netmend.env.training.scores import LEAST_R2, threshold
 
+LEAST_TOTAL = 1e-12
+"""Sum of squares that the targets of a regression have at least; see ``scores.metric``."""
+
 
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """By hand: PyTorch's takes five times as long where there are few classes."""
@@ -111,7 +114,8 @@ class GroupOutputs:
 
         Args:
             trained: outputs of the epoch's rows, as they came out of the updates (programs, rows, units).
-            shares: of each row's loss in the mean of the batches' means.
+            shares: of each row's loss in the mean of the batches' means; fewer than the rows of the epoch
+                where the updates ended before it.
             held: outputs of the validation rows; a program with fewer rows has the first ones.
         """
         if self._sorted is not None:
@@ -126,7 +130,7 @@ class GroupOutputs:
 
 
 class _ScoreRun:
-    """Neighbours whose outputs are judged together.
+    """Neighbours whose outputs are judged together, training and validation rows in one call.
 
     Attributes:
         rows: which ones.
@@ -134,37 +138,53 @@ class _ScoreRun:
     """
 
     def __init__(self, rows: slice, data: Sequence[Prepared], targets: Tensor, units: int) -> None:
-        self.rows, self._data, self._targets, self._units = rows, data, targets, units
+        """Put the rows of the programs together; ``targets`` are those of the training rows, kept in order."""
+        self.rows, self._data, self._train_targets, self._units = rows, data, targets, units
         preparation = data[0].preparation
         self._loss = _LOSSES[preparation.loss]
         self._regression = preparation.task.kind == "regression"
         self._threshold = threshold(preparation.loss)
-        same = data[0].train.targets is data[0].train.truth
-        self._truth = targets if same else torch.stack([own.train.truth for own in data])
-        self._held_targets = torch.stack([own.validation.targets for own in data])
-        self._held_truth = torch.stack([own.validation.truth for own in data])
+        self._trained = targets.shape[1]
+        held_targets = torch.stack([own.validation.targets for own in data])
+        self._targets = torch.cat([targets, held_targets], 1)
+        truths = [torch.cat([own.train.truth, own.validation.truth]) for own in data]
+        self._same = data[0].train.targets is data[0].train.truth
+        self._truth = self._targets if self._same else torch.stack(truths)
         self._factor, self._offset = (self._own_units(name) for name in ("factor", "offset"))
-        self.predicted = self._held_truth
+        self._shares: dict[int, tuple[Tensor, Tensor]] = {}
+        self.predicted = self._truth[:, self._trained :]
 
     def shuffle(self, orders: Sequence[Tensor]) -> None:
         for nth, (own, order) in enumerate(zip(self._data, orders, strict=True)):
-            torch.index_select(own.train.targets, 0, order, out=self._targets[nth])
-            if self._truth is not self._targets:
-                torch.index_select(own.train.truth, 0, order, out=self._truth[nth])
+            torch.index_select(own.train.targets, 0, order, out=self._train_targets[nth])
+            if not self._same:
+                torch.index_select(own.train.truth, 0, order, out=self._truth[nth, : self._trained])
+        self._targets[:, : self._trained] = self._train_targets
 
     def record(self, trained: Tensor, shares: Tensor, held: Tensor) -> Tensor:
         """As ``GroupOutputs.record``, for these programs."""
-        seen, rows = len(shares), self._held_truth.shape[1]
-        trained, held = trained[:, :seen, : self._units], held[:, :rows, : self._units]
-        self.predicted = self._predict(held)
-        return torch.stack(
-            [
-                self._loss(trained, self._targets[:, :seen]) @ shares,
-                self._score(self._predict(trained), self._truth[:, :seen]),
-                self._loss(held, self._held_targets).mean(1),
-                self._score(self.predicted, self._held_truth),
-            ]
-        )
+        seen, rows = len(shares), self._truth.shape[1] - self._trained
+        outputs = torch.cat([trained[:, :seen, : self._units], held[:, :rows, : self._units]], 1)
+        of_losses, of_rows = self._both(shares, rows)
+        predicted = self._predict(outputs)
+        self.predicted = predicted[:, seen:]
+        losses = self._loss(outputs, self._without_unseen(self._targets, seen)) @ of_losses
+        scores = self._scores(predicted, self._without_unseen(self._truth, seen), of_rows, seen)
+        return torch.stack([losses[:, 0], scores[:, 0], losses[:, 1], scores[:, 1]])
+
+    def _both(self, shares: Tensor, held: int) -> tuple[Tensor, Tensor]:
+        """Matrices (rows, 2) that turn values by row into means: of training rows, of validation rows."""
+        seen = len(shares)
+        if seen not in self._shares:
+            of_losses = shares.new_zeros(seen + held, 2)
+            of_losses[:seen, 0], of_losses[seen:, 1] = shares, 1 / held
+            of_rows = of_losses.clone()
+            of_rows[:seen, 0] = 1 / seen
+            self._shares[seen] = of_losses, of_rows
+        return self._shares[seen]
+
+    def _without_unseen(self, rows: Tensor, seen: int) -> Tensor:
+        return rows if seen == self._trained else torch.cat([rows[:, :seen], rows[:, self._trained :]], 1)
 
     def _own_units(self, name: str) -> Tensor:
         parts = [
@@ -179,13 +199,17 @@ class _ScoreRun:
             return outputs.argmax(2)
         return (outputs[:, :, 0] > self._threshold).long()
 
-    def _score(self, predicted: Tensor, truth: Tensor) -> Tensor:
-        """Accuracy, or R² (mean over targets); see ``scores.metric``."""
+    def _scores(self, predicted: Tensor, truth: Tensor, of_rows: Tensor, seen: int) -> Tensor:
+        """Accuracy, or R² (mean over targets), of both parts (programs, 2); see ``scores.metric``."""
         if not self._regression:
-            return (predicted == truth).float().mean(1)
-        left = (predicted - truth).square().sum(1)
-        total = (truth - truth.mean(1, keepdim=True)).square().sum(1).clamp(min=1e-12)
-        return (1 - left / total).mean(1).clamp(min=LEAST_R2)
+            return (predicted == truth).float() @ of_rows
+        means = of_rows.T
+        left = means @ (predicted - truth).square_()
+        centre = means @ truth
+        parts = [truth[:, :seen] - centre[:, :1], truth[:, seen:] - centre[:, 1:]]
+        total = means @ torch.cat(parts, 1).square_()
+        least = LEAST_TOTAL / of_rows.count_nonzero(0)[:, None]
+        return (1 - left / torch.maximum(total, least)).mean(2).clamp(min=LEAST_R2)
 
 
 def _loss_key(prepared: Prepared, units: int) -> Hashable:

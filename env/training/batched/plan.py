@@ -20,12 +20,12 @@ from netmend.env.training.trial import TrialRequest
 
 MEMORY = 256
 """Mebibytes that a group may take on a CPU; more would not fit its caches anyway."""
-LONGEST = 0.06
+LONGEST = 0.1
 """Seconds that a group should take at most on a CPU, so that several processes share the work evenly."""
 
-# What a training costs on a CPU, in microseconds, fitted to networks of 16 to 256 units.
-PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 2000.0, 20.0, 15.0, 6.0, 12.0, 15.0
-PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 20.0, 3.0, 6e-4, 5e-3, 7e-5
+# What a training costs on a CPU, in microseconds, fitted to groups of real and of drawn programs.
+PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 2000.0, 10.0, 6.0, 5.0, 8.0, 15.0
+PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 4e-4, 4e-3, 3e-5
 
 # What a group holds at once, in copies: of its weights, and of the values of a row in an update and a check.
 WEIGHT_COPIES, VALUE_COPIES = 6, 5
@@ -204,7 +204,7 @@ def _cost(group: Sequence[Candidate]) -> float:
     for own, widths in zip(group, _padded(group), strict=True):
         products = sum(a * b for a, b in pairwise(widths))
         row = PER_VALUE * (own.trunk_values + sum(widths)) + PER_PRODUCT * (own.trunk_products + products)
-        total += PER_PROGRAM * epochs + updates * (PER_UPDATE + PER_WEIGHT * products + own.batch * row)
+        total += PER_PROGRAM + updates * (PER_UPDATE + PER_WEIGHT * products + own.batch * row)
         total += epochs * own.held * row / 3
     return total
 

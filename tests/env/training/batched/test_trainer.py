@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from netmend.env.errors import UnknownNameError
+from netmend.env.program import (
+    Activation,
+    BatchNorm,
+    Conv2d,
+    Data,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Optimizer,
+)
+from netmend.env.training.batched.group import Group
+from netmend.env.training.batched.plan import candidate
+from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer
+from netmend.env.training.local import LocalTrainer
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, TrialRequest
+
+TRUNK_NAMES = [
+    "vector", "flat", "tokens as numbers", "dense on steps", "normalised inputs", "conv1d", "conv1d, norms",
+    "conv2d", "conv2d, flat", "gru", "gru without bias", "lstm", "two lstm", "embedding",
+    "embedding, frozen", "embedding, gru",
+]  # fmt: skip
+
+
+def buckets(requests, datasets):
+    """What may be one group, the deepest program first."""
+    found = {}
+    for position, request in enumerate(requests):
+        own = candidate(position, request, datasets[request.program.data.dataset])
+        assert own is not None
+        found.setdefault(own.key, []).append(own)
+    for members in found.values():
+        members.sort(key=lambda own: -len(own.hidden))
+        yield [own.request for own in members]
+
+
+@pytest.mark.parametrize("trunk", TRUNK_NAMES)
+def test_a_mixed_group_trains_as_each_of_its_programs(
+    datasets, small, random_program, assert_as_plain, group_sizes, trunk
+):
+    """As large a group as possible, whatever it costs."""
+    rng = np.random.default_rng(TRUNK_NAMES.index(trunk))
+    count = 40 if trunk == "vector" else 10
+    requests = [
+        TrialRequest(
+            program=random_program(rng, trunk), budget=small, seed=int(rng.integers(3)), holdout=nth % 3 == 0
+        )
+        for nth in range(count)
+    ]
+    trainer = GroupTrainer(datasets.__getitem__)
+    for bucket in buckets(requests, datasets):
+        group_sizes.clear()
+        trials = trainer.run(bucket)
+        assert group_sizes == [len(bucket)]
+        for trial, request in zip(trials, bucket, strict=True):
+            assert_as_plain(trial, request)
+
+
+@pytest.fixture
+def trainer(datasets):
+    trainer = BatchedTrainer(datasets.__getitem__)
+    yield trainer
+    trainer.close()
+
+
+@pytest.fixture
+def mixed(small, random_program):
+    """Requests of several kinds that end up in a few groups."""
+    rng = np.random.default_rng(7)
+    trunks = ["vector"] * 8 + ["conv1d"] * 2 + ["gru"] * 2 + ["embedding"] * 2
+    return [
+        TrialRequest(program=random_program(rng, trunk, batch_size=16), budget=small, seed=nth % 3, holdout=True)
+        for nth, trunk in enumerate(trunks)
+    ]
+
+
+def timeless(trials):
+    return [replace(trial, seconds=0.0) for trial in trials]
+
+
+def test_one_list_gives_the_same_trials_bit_for_bit(datasets, trainer, mixed):
+    first = timeless(trainer.run(mixed))
+    torch.manual_seed(99)
+    assert timeless(trainer.run(mixed)) == first
+    assert timeless(BatchedTrainer(datasets.__getitem__).run(mixed)) == first
+    assert timeless(trainer.run([replace(request, seed=request.seed + 5) for request in mixed])) != first
+
+
+def test_company_and_order_matter_by_rounding_only(trainer, mixed, assert_as_plain):
+    together, backward = trainer.run(mixed), trainer.run(mixed[::-1])[::-1]
+    alone = [trainer.run([request])[0] for request in mixed]
+    for trials in (together, backward, alone):
+        for trial, request in zip(trials, mixed, strict=True):
+            assert_as_plain(trial, request)
+
+
+def test_trials_are_streamed_once_each(trainer, mixed):
+    streamed = list(trainer.stream(mixed))
+    assert sorted(position for position, _ in streamed) == list(range(len(mixed)))
+    trials = dict(streamed)
+    assert timeless(trials[p] for p in range(len(mixed))) == timeless(trainer.run(mixed))
+    assert trainer.run([]) == []
+
+
+def test_nothing_of_the_holdout_is_seen_unasked(trainer, mixed):
+    asked = trainer.run(mixed)
+    unasked = trainer.run([replace(request, holdout=False) for request in mixed])
+    assert all(trial.holdout is not None for trial in asked)
+    assert timeless(unasked) == timeless(replace(trial, holdout=None) for trial in asked)
+
+
+def test_seconds_are_shared_out(trainer, mixed):
+    started = time.perf_counter()
+    trials = trainer.run(mixed)
+    whole = time.perf_counter() - started
+    assert 0.5 * whole < sum(trial.seconds for trial in trials) <= whole
+
+
+OUT = Dense(units=3)
+BAD: dict[str, tuple[dict[str, object], Status]] = {
+    "initial weights": ({"layers": (Dense(units=4, bias_init="orthogonal"), OUT)}, Status.CRASHED),
+    "shapes": ({"layers": (Conv2d(filters=2), OUT)}, Status.CRASHED),
+    "outputs": ({"layers": (Dense(units=4), Dense(units=2))}, Status.CRASHED),
+    "labels": ({"data": Data(dataset="table", labels="value"), "layers": (Dense(units=1),)}, Status.CRASHED),
+    "one row": ({"layers": (BatchNorm(), OUT), "batch_size": 1}, Status.CRASHED),
+    "tokens late": (
+        {"data": Data(dataset="tokens"), "layers": (Dropout(rate=0.1), Embedding(units=2), Flatten(), OUT)},
+        Status.CRASHED,
+    ),
+    "tokens flattened": (
+        {"data": Data(dataset="tokens"), "layers": (Flatten(), Embedding(units=2), Flatten(), OUT)},
+        Status.CRASHED,
+    ),
+    "invalid": ({"epochs": 0}, Status.INVALID),
+    "diverged": ({"optimizer": Optimizer(kind="sgd", lr=1e6), "loss": "mse", "data": Data(dataset="table", labels="one_hot")},
+                 Status.DIVERGED),
+    "nothing to train": ({"layers": (Activation(function="tanh"),)}, Status.OK),
+    "all frozen": ({"layers": (replace(OUT, trainable=False),), "epochs": 8}, Status.OK),
+    "out of patience": ({"optimizer": Optimizer(kind="sgd", lr=0.5), "patience": 1, "epochs": 8}, Status.OK),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_program_harms_no_companion(datasets, small, good, assert_as_plain, name):
+    """However they are grouped: all at once, too."""
+    changes, status = BAD[name]
+    bad = replace(good, **changes)
+    budget = replace(small, epochs=8)
+    programs = [good, bad, replace(good, layers=(*good.layers[1:],)), replace(good, loss="cross_entropy", clip=None)]
+    if bad.data.dataset == "tokens":
+        programs.append(replace(bad, layers=(Embedding(units=2), Flatten(), OUT)))
+    requests = [TrialRequest(program=p, budget=budget, seed=0, holdout=True) for p in programs]
+    for run in (BatchedTrainer(datasets.__getitem__).run, GroupTrainer(datasets.__getitem__).run):
+        trials = run(requests)
+        assert trials[1].status is status
+        for trial, request in zip(trials, requests, strict=True):
+            assert_as_plain(trial, request)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1")]
+)
+@pytest.mark.parametrize("largest", [0, 1, 2])
+def test_a_group_that_is_too_large_is_halved(
+    datasets, small, good, assert_as_plain, group_sizes, monkeypatch, error, largest
+):
+    fit = Group.fit
+
+    def limited(self, deadline):
+        if len(self.members) > largest:
+            raise error
+        fit(self, deadline)
+
+    monkeypatch.setattr(Group, "fit", limited)
+    requests = [TrialRequest(program=good, budget=small, seed=seed) for seed in range(5)]
+    trials = GroupTrainer(datasets.__getitem__).run(requests)
+    assert group_sizes[0] == 5
+    for trial, request in zip(trials, requests, strict=True):
+        assert trial.status is Status.OK
+        assert_as_plain(trial, request)
+
+
+def test_only_the_slow_one_is_timed_out(datasets, small, good, assert_as_plain, monkeypatch):
+    fit = Group.fit
+
+    def slow(self, deadline):
+        fit(self, -1.0 if any(member.request.seed == 3 for member in self.members) else deadline)
+
+    monkeypatch.setattr(Group, "fit", slow)
+    requests = [TrialRequest(program=good, budget=small, seed=seed) for seed in range(5)]
+    trials = GroupTrainer(datasets.__getitem__).run(requests)
+    late = trials.pop(3)
+    assert (late.status, late.skill, late.metric) == (Status.TIMEOUT, SKILL_FLOOR, None)
+    assert late.message.startswith("epoch 1 of 3: stopped after 20 s")
+    for trial, request in zip(trials, requests[:3] + requests[4:], strict=True):
+        assert_as_plain(trial, request)
+
+
+def test_a_timeout_is_as_in_the_plain_loop(datasets, good):
+    request = TrialRequest(program=good, budget=Budget(seconds=0.0), seed=0, holdout=True)
+    (wanted,) = LocalTrainer(datasets.__getitem__).run([request])
+    for trial in BatchedTrainer(datasets.__getitem__).run([request] * 3):
+        assert replace(trial, seconds=0) == replace(wanted, seconds=0)
+
+
+def test_an_interrupt_passes_through(datasets, small, good, monkeypatch):
+    def interrupted(_self, _deadline):
+        assert not gc.isenabled()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Group, "fit", interrupted)
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        BatchedTrainer(datasets.__getitem__).run([TrialRequest(program=good, budget=small, seed=0)] * 2)
+    assert gc.isenabled()
+    assert torch.is_grad_enabled()
+    assert torch.get_num_threads() == threads
+
+
+def test_a_missing_dataset_is_nobodys_fault(small, good):
+    program = replace(good, data=Data(dataset="iriss"))
+    with pytest.raises(UnknownNameError, match="did you mean 'iris'"):
+        BatchedTrainer().run([TrialRequest(program=program, budget=small, seed=0)])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("mode", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("collected", [True, False])
+def test_the_callers_state_stays(trainer, mixed, threads, mode, collected):
+    before = torch.get_num_threads()
+    expected = timeless(trainer.run(mixed[:4]))
+    try:
+        torch.set_num_threads(threads)
+        torch.manual_seed(1)
+        if not collected:
+            gc.disable()
+        with mode():
+            state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+            grad = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+            trials = timeless(trainer.run(mixed[:4]))
+            assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == grad
+            assert torch.equal(torch.get_rng_state(), state[0])
+            assert np.array_equal(np.random.get_state()[1], state[1])  # noqa: NPY002
+        assert gc.isenabled() is collected
+        assert torch.get_num_threads() == threads
+        assert trials == expected
+    finally:
+        gc.enable()
+        torch.set_num_threads(before)
