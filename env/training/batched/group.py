@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from math import prod
 
 import torch
@@ -18,7 +17,7 @@ from netmend.env.training.batched.member import Member, channels_last
 from netmend.env.training.batched.network import GroupNetwork, Pass
 from netmend.env.training.batched.outputs import GroupOutputs
 from netmend.env.training.batched.randomness import Noise, Orders
-from netmend.env.training.batched.updates import penalties, row_steps, update_steps
+from netmend.env.training.batched.updates import joined, penalties, row_steps, update_steps
 from netmend.env.training.batched.weights import GroupWeights
 from netmend.env.training.failures import TimeoutReachedError, TrialFailure
 from netmend.env.training.measure import CHECK_ROWS
@@ -26,8 +25,8 @@ from netmend.env.training.scores import collapsed, metric, predictions, skill
 from netmend.env.training.session import Score
 from netmend.env.training.trial import Status, Trial
 
-EVALUATED = 2**17
-"""Values that the widest buffer of a scoring pass may hold: what stays in a processor's cache."""
+EVALUATED = 2**18
+"""Values that the widest buffer of a scoring pass may hold."""
 
 
 class Group:
@@ -53,50 +52,68 @@ class Group:
         if device == "cpu":
             self._updates = [update_steps(self.weights, m, own.outline) for m, own in enumerate(members)]
         else:
+            # The rows of programs that have ended run on; their results have been copied.
             self._updates = [[] for _ in members]
-            self._steps = self._whole_updates()
+            after = row_steps(self.weights, outlines)
+            self._steps: list[Step] = captured(joined(self._steps, after), device)
         self._penalties = penalties(self.weights)
         self._orders = Orders(members, device)
         self._known_shares: dict[int, Tensor] = {}
 
     def _bind(self) -> None:
         """Passes for an update, for scoring and for a check; buffers for the rows of an epoch."""
-        first = self.members[0].data
-        self._tokens = not first.train.x.is_floating_point()
+        data = [member.data for member in self.members]
+        self._inputs = [
+            channels_last(own.train.x, member) for own, member in zip(data, self.members, strict=True)
+        ]
+        self._epoch_inputs = self._buffer(self._rows)
         sizes = sorted({stop - start for start, stop in self._batches}, reverse=True)
-        bind = partial(self.network.bind, tokens=self._tokens)
-        self._passes = {size: bind(size, training=True, backward=True) for size in sizes}
-        some = self._passes[sizes[0]]
+        bind = self.network.bind
+        self._passes = {size: bind(self._buffer(size), training=True, backward=True) for size in sizes}
         self._losses = {size: _loss(self._judge, bound) for size, bound in self._passes.items()}
-        self._inputs = [channels_last(member.data.train.x, member) for member in self.members]
-        self._epoch_inputs = some.x.new_zeros(len(self.members), self._rows, *some.x.shape[2:])
-        self._outputs = some.outputs.new_zeros(len(self.members), self._rows, some.outputs.shape[2])
+        some = self._passes[sizes[0]]
+        self._outputs = some.outputs.new_zeros(len(data), self._rows, some.outputs.shape[2])
         self._noise = Noise(self.members, self.network, some, self._rows)
         self._steps = [self._batch(slice(*bounds)) for bounds in self._batches]
-        checked = min(CHECK_ROWS, self._rows)
+        checked = self._buffer(min(CHECK_ROWS, self._rows))
+        _fill(checked, self._inputs)
         self._check_pass = bind(checked, training=False, backward=True)
-        _fill(self._check_pass.x, self._inputs)
         self._check_loss = _loss(self._judge, self._check_pass)
-        self._check_targets = [own.clone() for own in self._judge.targets(slice(checked))]
+        self._check_targets = [own.clone() for own in self._judge.targets(slice(checked.shape[1]))]
         self._measurements = GroupMeasurements(
-            self.network, [m.outline for m in self.members], self._check_pass
+            self.network, [member.outline for member in self.members], self._check_pass
         )
-        held = [channels_last(member.data.validation.x, member) for member in self.members]
-        largest = len(self.members) * max(prod(level.shape) for level in self.network.levels)
-        rows = max(map(len, held))
-        self._scoring = bind(min(rows, max(32, EVALUATED // largest)), training=False, backward=False)
-        self._validation_inputs = some.x.new_zeros(len(self.members), rows, *some.x.shape[2:])
-        _fill(self._validation_inputs, held)
+        self._score_validation = self._scoring([own.validation.x for own in data])
 
-    def _whole_updates(self) -> list[Step]:
-        """Updates of all programs in one, for a GPU; the rows of those that have ended run on."""
-        after = row_steps(self.weights, [member.outline for member in self.members])
+    def _buffer(self, rows: int) -> Tensor:
+        """Place for inputs (programs, rows, *shape), all 0."""
+        like = self.members[0].data.train.x
+        shape = self.network.levels[0].shape
+        return torch.zeros(len(self.members), rows, *shape, dtype=like.dtype, device=like.device)
 
-        def whole(update: Step) -> None:
-            for step in (update, *after):
-                step()
+    def _scoring(self, parts: Sequence[Tensor]) -> Callable[[], Tensor]:
+        """A step that gives the outputs (programs, rows, units) for the rows of each program."""
+        rows = max(map(len, parts))
+        inputs = self._buffer(rows)
+        _fill(inputs, [channels_last(x, member) for x, member in zip(parts, self.members, strict=True)])
+        largest = len(parts) * max(prod(level.shape) for level in self.network.levels)
+        size = min(rows, max(32, EVALUATED // largest))
+        bound = self.network.bind(
+            inputs if size == rows else self._buffer(size), training=False, backward=False
+        )
+        outputs = self._outputs.new_empty(len(parts), rows, self._outputs.shape[2])
 
-        return captured([partial(whole, update) for update in self._steps], self._device)
+        def score() -> Tensor:
+            for start in range(0, rows, size):
+                part = inputs[:, start : start + size]
+                if size < rows:
+                    bound.x[:, : part.shape[1]].copy_(part)
+                for step in bound.forward:
+                    step()
+                outputs[:, start : start + size].copy_(bound.outputs[:, : part.shape[1]])
+            return outputs
+
+        return score
 
     def fit(self, deadline: float) -> None:
         """Train until every program has used up its epochs or its patience, or has diverged.
@@ -192,8 +209,7 @@ class Group:
     def _record(self, epoch: int) -> None:
         """One read-back per epoch: curves, and whether the weights are still finite."""
         shares = self._shares(len(self._seen))
-        held = self._evaluate(self._validation_inputs)
-        numbers = self._judge.record(self._outputs, shares, held)
+        numbers = self._judge.record(self._outputs, shares, self._score_validation())
         for add in self._penalties:
             penalty = add()
             numbers[0] += penalty
@@ -214,19 +230,6 @@ class Group:
             )
             self._known_shares[updates] = shares.to(self._device)
         return self._known_shares[updates]
-
-    def _evaluate(self, inputs: Tensor) -> Tensor:
-        """Outputs for rows (programs, rows, *shape)."""
-        bound, size = self._scoring, self._scoring.x.shape[1]
-        found = self._outputs.new_empty(len(inputs), inputs.shape[1], self._outputs.shape[2])
-        for start in range(0, inputs.shape[1], size):
-            rows = slice(start, start + size)
-            part = inputs[:, rows]
-            bound.x[:, : part.shape[1]].copy_(part)
-            for step in bound.forward:
-                step()
-            found[:, rows].copy_(bound.outputs[:, : part.shape[1]])
-        return found
 
     def _check(self, members: Sequence[Member]) -> None:
         """Measure now, for some of the programs; nothing where there are none."""
@@ -278,10 +281,8 @@ class Group:
     def _holdout(self, m: int) -> float:
         member = self.members[m]
         rows = member.data.preparation.apply(member.dataset.holdout)
-        x = self._validation_inputs
-        inputs = x.new_zeros(len(x), len(rows.x), *x.shape[2:])
-        _fill(inputs[m : m + 1], [channels_last(rows.x, member)])
-        outputs = self._evaluate(inputs)[m, :, : member.outline.levels[-1].width]
+        parts = [rows.x if other is member else other.data.train.x[:0] for other in self.members]
+        outputs = self._scoring(parts)()[m, :, : member.outline.levels[-1].width]
         return skill(float(metric(predictions(outputs, member.data.preparation), rows.truth)), rows.truth)
 
 

@@ -45,8 +45,8 @@ class _Reading:
         """What the numbers of a ``LayerCheck`` are made of, not yet divided by ``cells``: (programs, 6)."""
         outputs = self.outputs.flatten(2, -2) if self.outputs.dim() > 3 else self.outputs.unsqueeze(2)
         size = outputs.abs()
-        # Tensor.std over an inner axis takes ten times as long, amax over two axes too. From the first row on,
-        # so that what is constant has a deviation of exactly 0.
+        # Tensor.std over an inner axis takes ten times as long, amax over two axes too. Steps from the first
+        # row, so that what is constant has a deviation of exactly 0.
         steps = outputs - outputs[:, :1]
         spread = steps.sub_(steps.mean(1, keepdim=True)).square_().mean(1).sqrt_()
         flat = (outputs - self.middle).abs_() > self.half
@@ -116,7 +116,9 @@ class GroupMeasurements:
             sums = torch.stack(self._checks)
             padding = torch.cat([reading.padding() for reading in self._readings])
             sums[:, :, 1] -= padding
-            numbers = (sums / torch.cat([reading.cells() for reading in self._readings])).tolist()
+            cells = torch.cat([reading.cells() for reading in self._readings])
+            # Not inf / inf, where the gradient of a frozen kernel overflows.
+            numbers = torch.where(cells == inf, 0.0, sums / cells).tolist()
         return [
             tuple(
                 tuple(LayerCheck(*numbers[check][self._index[member, layer]]) for layer in own)

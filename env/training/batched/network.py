@@ -77,16 +77,15 @@ class GroupNetwork:
         self.levels, self.depths, self.weights = levels, depths, weights
         self._statistics: dict[tuple[Key, int], tuple[Tensor, Tensor]] = {}
 
-    def bind(self, rows: int, *, training: bool, backward: bool, tokens: bool = False) -> Pass:
+    def bind(self, x: Tensor, *, training: bool, backward: bool) -> Pass:
         """Allocate the buffers of a pass and bind every operation to them.
 
         Args:
-            rows: of each program.
+            x: buffer of the inputs (programs, rows, *shape), padding 0.
             training: whether dropout and batch normalisation are as in training.
             backward: whether gradients are wanted.
-            tokens: whether the inputs are token ids.
         """
-        return _Binder(self, rows, training, backward).bind(tokens)
+        return _Binder(self, x.shape[1], training, backward).bind(x)
 
     def statistics(self, key: Key, run: Run, like: Tensor) -> tuple[Tensor, Tensor]:
         """Running mean and variance of a batch normalisation; made once, shared by all passes."""
@@ -112,9 +111,8 @@ class _Binder:
         self.bound: list[Bound] = []
         self.ends: list[_End] = []
 
-    def bind(self, tokens: bool) -> Pass:
+    def bind(self, x: Tensor) -> Pass:
         first, *others = self.network.levels
-        x = self._zeros(first, torch.int64 if tokens else torch.float32)
         made = Pass(x)
         # Only a normalisation of the inputs has weights that need the gradient there.
         wanted = any(slot.kind in (BatchNorm, LayerNorm) for slot in first.slots)
@@ -129,9 +127,8 @@ class _Binder:
         made.backward = [bound.backward for bound in reversed(self.bound) if bound.backward is not _nothing]
         return made
 
-    def _zeros(self, level: GroupLevel, dtype: torch.dtype = torch.float32) -> Tensor:
-        shape = (len(level.levels), self.rows, *level.shape)
-        return torch.zeros(shape, dtype=dtype, device=self.weights.values.device)
+    def _zeros(self, level: GroupLevel) -> Tensor:
+        return torch.zeros(len(level.levels), self.rows, *level.shape, device=self.weights.values.device)
 
     def _gradient(self, values: Tensor) -> Tensor | None:
         return torch.zeros_like(values) if self.with_backward else None
@@ -145,8 +142,9 @@ class _Binder:
         made.ends[level.place] = x
 
     def _slot(self, key: Key, slot: Slot, x: Tensor, gradient: Tensor | None, made: Pass) -> Tensor:
-        # Where no gradient is wanted an activation overwrites what it reads.
-        y = x if slot.kind is Activation and not self.with_backward else torch.zeros_like(x)
+        # Where no gradient is wanted an activation overwrites what it reads, but for the inputs.
+        in_place = slot.kind is Activation and not self.with_backward and x is not made.x
+        y = x if in_place else torch.zeros_like(x)
         if slot.kind is Dropout:
             # One call for all: the mask is 1 where there is no dropout.
             mask = made.masks[key] = torch.ones_like(x)

@@ -138,7 +138,7 @@ class _ScoreRun:
     """
 
     def __init__(self, rows: slice, data: Sequence[Prepared], targets: Tensor, units: int) -> None:
-        """Put the rows of the programs together; ``targets`` are those of the training rows, kept in order."""
+        """Put the rows of the programs together; ``targets`` are those of the training rows."""
         self.rows, self._data, self._train_targets, self._units = rows, data, targets, units
         preparation = data[0].preparation
         self._loss = _LOSSES[preparation.loss]

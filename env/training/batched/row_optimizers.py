@@ -63,7 +63,7 @@ def optimizer_steps(specs: Sequence[Optimizer], values: Tensor, gradient: Tensor
     own, by_own, scratch = (torch.empty_like(values) for _ in range(3))
     steps = _decay(specs, values, gradient)
     steps += [
-        partial(torch.index_select, values, 0, index, out=own).__call__,
+        partial(torch.index_select, values, 0, index, out=own),
         partial(torch.index_select, gradient, 0, index, out=by_own),
     ]
     for make, rows in neighbours([kinds[row] for row in order]):
@@ -92,7 +92,7 @@ def _clip_norms(limits: Tensor, gradient: Tensor) -> Step:
         norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         factors = (limits / (norms + 1e-6)).clamp_(max=1.0)
         # An infinite limit over an infinite norm is no number.
-        gradient.mul_(factors)
+        gradient.mul_(factors.masked_fill_(free, 1.0))
 
     return step
 

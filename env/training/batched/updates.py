@@ -55,6 +55,16 @@ def row_steps(weights: GroupWeights, outlines: Sequence[Outline]) -> list[Step]:
     return steps
 
 
+def joined(updates: Sequence[Step], after: Sequence[Step]) -> list[Step]:
+    """Each of ``updates`` with the steps ``after`` it as one step."""
+
+    def whole(update: Step) -> None:
+        for step in (update, *after):
+            step()
+
+    return [partial(whole, update) for update in updates]
+
+
 def penalties(weights: GroupWeights) -> list[Callable[[], Tensor]]:
     """Functions that give what the penalties add to the loss of each program; none where nobody has any."""
 
