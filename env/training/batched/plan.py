@@ -15,7 +15,7 @@ from netmend.env.training.batched.outline import Outline, outline
 from netmend.env.training.failures import CrashError
 from netmend.env.training.layers import LARGEST_NOISE
 from netmend.env.training.losses import check_pair
-from netmend.env.training.measure import CHECK_ROWS
+from netmend.env.training.measure import CHECK_ROWS, measured_layers
 from netmend.env.training.trial import TrialRequest
 
 MEMORY = 256
@@ -161,6 +161,8 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
 
 
 def _can_be_grouped(found: Candidate) -> bool:
+    if not measured_layers(found.program):
+        return False
     for level in found.outline.levels:
         for layer in level.tail:
             if isinstance(layer, Dropout) and found.rows * prod(level.outputs) > LARGEST_NOISE:

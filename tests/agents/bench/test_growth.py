@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from matplotlib.image import imread
 
 from netmend.agents.bench.growth import exponent, growth_figures, memory_points, peak_memory, sizes
 from netmend.agents.bench.machine import peak_flops, this_machine
-from netmend.agents.bench.plot import LogScale, plot_growth
+from netmend.agents.bench.plot import plot_growth
 from netmend.agents.bench.programs import one_shape
 from netmend.env.training.trial import Budget, TrialRequest
 
@@ -57,23 +57,9 @@ def test_the_machine() -> None:
     assert 1e8 < peak_flops(tries=1) < 1e13
 
 
-def test_the_axis_ends_at_whole_powers() -> None:
-    scale = LogScale([3.0, 40.0], 10, 100, 300)
-    assert scale.ticks() == [1.0, 10.0, 100.0]
-    assert scale(10.0) == pytest.approx(200)
-    assert LogScale([1.0, 4096.0], 2, 0, 12).ticks()[-1] == 4096.0
-
-
-def test_one_value_has_an_axis_too() -> None:
-    assert LogScale([10.0], 10, 0, 1).ticks() == [10.0, 100.0]
-
-
 def test_the_plot(tmp_path: Path) -> None:
     path = tmp_path / "growth.png"
     plot_growth([(1.0, 0.03), (64.0, 0.004), (4096.0, 0.003)], 0.7, path)
-    with Image.open(path) as image:
-        assert image.format == "PNG"
-        colours = image.getcolors(maxcolors=10_000)
-    assert colours is not None
-    assert (0x1F, 0x6F, 0xB2) in {colour for _, colour in colours}
-    assert [file.name for file in tmp_path.iterdir()] == ["growth.png"]
+    picture = imread(path)
+    assert picture.shape[2] == 4
+    assert picture[..., :3].std() > 0.01

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import os
+
 import numpy as np
+
 FUZZ=int(os.environ["FUZZ"])
 import pytest
 
 from netmend.env.training.batched.plan import candidate
-from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer
+from netmend.env.training.batched.trainer import GroupTrainer
 from netmend.env.training.trial import TrialRequest
 
 TRUNK_NAMES = [

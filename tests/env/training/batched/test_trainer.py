@@ -251,12 +251,12 @@ def test_the_callers_state_stays(trainer, mixed, threads, mode, collected):
         if not collected:
             gc.disable()
         with mode():
-            state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
+            state = torch.get_rng_state(), np.random.get_state()[1].copy()
             grad = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
             trials = timeless(trainer.run(mixed[:4]))
             assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == grad
             assert torch.equal(torch.get_rng_state(), state[0])
-            assert np.array_equal(np.random.get_state()[1], state[1])  # noqa: NPY002
+            assert np.array_equal(np.random.get_state()[1], state[1])
         assert gc.isenabled() is collected
         assert torch.get_num_threads() == threads
         assert trials == expected
