@@ -10,7 +10,7 @@ from math import ceil, prod
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.errors import ProgramError
-from netmend.env.program import BatchNorm, Dropout, Program, Recurrent, check, multiply_accumulates
+from netmend.env.program import BatchNorm, Dropout, Embedding, Program, Recurrent, check, multiply_accumulates
 from netmend.env.training.batched.outline import Outline, outline
 from netmend.env.training.failures import CrashError
 from netmend.env.training.layers import LARGEST_NOISE
@@ -162,6 +162,9 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
 
 def _can_be_grouped(found: Candidate) -> bool:
     if not measured_layers(found.program):
+        return False
+    if any(isinstance(layer, Embedding) for layer in found.program.layers[1:]):
+        # It crashes: only a first one gets token ids.
         return False
     for level in found.outline.levels:
         for layer in level.tail:

@@ -145,9 +145,7 @@ def test_dropout_draws_once_an_epoch_in_the_order_of_the_layers():
     source = Noise(noise)
     net = Network((Dropout(rate=0.5), Dropout(rate=0.2)), SEQUENCE, torch.Generator(), source, "cpu")
     for _ in range(2):
-        first, second = (
-            torch.empty(7, 3, 10).bernoulli_(keep, generator=expected) / keep for keep in (0.5, 0.8)
-        )
+        first, second = (Noise(expected).draw((7, 3, 10), keep) for keep in (0.5, 0.8))
         source.begin_epoch(7)
         for start in (0, 4):
             source.start = start
@@ -161,8 +159,19 @@ def test_dropout_of_many_values_draws_batch_by_batch(monkeypatch):
     source = Noise(torch.Generator().manual_seed(3))
     net = Network((Dropout(rate=0.5),), SEQUENCE, torch.Generator(), source, "cpu")
     source.begin_epoch(1000)
-    expected = torch.empty(4, 3, 10).bernoulli_(0.5, generator=torch.Generator().manual_seed(3)) / 0.5
+    expected = Noise(torch.Generator().manual_seed(3)).draw((4, 3, 10), 0.5)
     assert torch.equal(net.train(torch.ones(4, 3, 10)), expected)
+
+
+@pytest.mark.parametrize("keep", [1.0, 0.95, 0.5, 0.1, 0.001])
+def test_a_mask_keeps_its_share_and_the_mean(keep: float):
+    mask = Noise(torch.Generator().manual_seed(0)).draw((1001, 1001), keep)
+    kept = mask != 0
+    spread = 4 * (keep * (1 - keep)) ** 0.5 / 1001
+    assert float(kept.float().mean()) == pytest.approx(keep, abs=spread + 2**-16)
+    assert mask[kept].unique().tolist() == pytest.approx([1 / keep], rel=0.01)
+    neighbours = (kept[:, 1:] & kept[:, :-1]).float().mean()
+    assert float(neighbours) == pytest.approx(keep**2, abs=2 * spread + 2**-15)
 
 
 def test_batch_norm_learns_its_statistics():

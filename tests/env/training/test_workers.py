@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -93,6 +93,51 @@ def test_only_the_request_is_lost_over_which_workers_die(
     assert "0.5 s" in hung.message
 
 
+def in_groups(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
+    """Threes, the last request first."""
+    positions = range(len(requests) - 1, -1, -1)
+    return [tuple(positions[start : start + 3]) for start in range(0, len(requests), 3)]
+
+
+@pytest.fixture
+def grouping(fake_trainers: ModuleType, tmp_path: Path) -> Iterator[WorkerTrainer]:
+    factory = partial(fake_trainers.Troublemaker, tmp_path)
+    trainer = WorkerTrainer(2, factory=factory, split=in_groups, grace=0.1)
+    yield trainer
+    trainer.close()
+
+
+def test_groups_go_to_workers_as_a_whole(grouping: WorkerTrainer, fake_trainers: ModuleType) -> None:
+    requests = [request(seed) for seed in range(8)]
+    assert grouping.run(requests) == [fake_trainers.trial_of(r) for r in requests]
+    positions = [position for position, _ in grouping.stream(requests)]
+    places = [positions.index(p) for p in (7, 6, 5)]
+    assert places == list(range(places[0], places[0] + 3))
+    assert sorted(positions) == list(range(8))
+
+
+def test_only_one_of_a_group_is_to_blame(grouping: WorkerTrainer, fake_trainers: ModuleType) -> None:
+    """The others of a group over which a worker dies or hangs still get their trials."""
+    seeds = [
+        1, fake_trainers.EXIT, 2,
+        3, fake_trainers.KILL_ONCE, 4,
+        fake_trainers.HANG, 5, 6,
+        7, 8, fake_trainers.KILL,
+        9, 10,
+    ]  # fmt: skip
+    trials = dict(zip(seeds, grouping.run([request(seed, seconds=0.4) for seed in seeds]), strict=True))
+    for seed in (*range(1, 11), fake_trainers.KILL_ONCE):
+        assert trials[seed] == fake_trainers.trial_of(request(seed))
+    blamed = [trials[getattr(fake_trainers, name)].status for name in ("EXIT", "HANG", "KILL")]
+    assert blamed == [Status.CRASHED, Status.TIMEOUT, Status.OUT_OF_MEMORY]
+
+
+def test_several_of_a_group_can_be_to_blame(grouping: WorkerTrainer, fake_trainers: ModuleType) -> None:
+    seeds = [fake_trainers.EXIT, 1, fake_trainers.KILL]
+    trials = grouping.run([request(seed) for seed in seeds])
+    assert [trial.status for trial in trials] == [Status.CRASHED, Status.OK, Status.OUT_OF_MEMORY]
+
+
 def test_an_idle_worker_that_died_is_replaced(
     trainer: WorkerTrainer, fake_trainers: ModuleType, folder: Path
 ) -> None:
@@ -143,15 +188,21 @@ def test_a_worker_that_dies_at_its_start(fake_trainers: ModuleType) -> None:
     trainer.close()
 
 
-def test_the_real_trainer_gives_equal_trials_in_a_worker() -> None:
+def test_workers_give_the_trials_that_one_process_gives() -> None:
+    """Bit for bit: groups are made before they are handed out."""
     program = replace(PROGRAM, data=Data(dataset="moons"), layers=(Dense(units=2),))
-    requests = [TrialRequest(program=program, budget=Budget(), seed=seed, holdout=True) for seed in (0, 1)]
-    alone, worker = build_trainer(), build_trainer(workers=1)
+    deep = replace(program, layers=(Dense(units=8, activation="relu"), Dense(units=2)), batch_size=16)
+    requests = [
+        TrialRequest(program=p, budget=Budget(epochs=3), seed=seed, holdout=True)
+        for p in (program, deep, replace(deep, epochs=1))
+        for seed in (0, 1)
+    ]
+    alone, workers = build_trainer(), build_trainer(workers=2)
     expected = [replace(trial, seconds=0.0) for trial in alone.run(requests)]
-    assert [replace(trial, seconds=0.0) for trial in worker.run(requests)] == expected
-    assert expected[0].status is Status.OK
+    assert [replace(trial, seconds=0.0) for trial in workers.run(requests)] == expected
+    assert all(trial.status is Status.OK for trial in expected)
     alone.close()
-    worker.close()
+    workers.close()
 
 
 INTERRUPTED = """

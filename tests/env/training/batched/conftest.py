@@ -278,7 +278,11 @@ def differences(trial: Trial, wanted: Trial, others: Sequence[Trial]) -> list[st
         for name, a, b in (
             ("status", trial.status, wanted.status),
             # Which of the two comes first, infinity or what is no number, is a matter of rounding.
-            ("message", trial.message.replace("is nan", "is inf"), wanted.message.replace("is nan", "is inf")),
+            (
+                "message",
+                trial.message.replace("is nan", "is inf"),
+                wanted.message.replace("is nan", "is inf"),
+            ),
             ("work", trial.work, wanted.work),
         )
         if a != b

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from netmend.env.program import (
@@ -69,8 +70,6 @@ def test_layers_are_put_into_levels():
 
 
 def test_every_layer_is_in_one_place(random_program):
-    import numpy as np
-
     rng = np.random.default_rng(0)
     tasks = {"vector": VECTOR, "conv1d, norms": SERIES, "conv2d": IMAGES, "embedding, gru": TOKENS}
     for trunk, task in list(tasks.items()) * 5:
@@ -122,7 +121,10 @@ CONVOLUTION = Conv1d(filters=4)
 @pytest.mark.parametrize(
     ("layers", "together"),
     [
-        ((replace(CONVOLUTION, kernel_init="zeros", bias_init="ones", l1=0.1, l2=1.0, trainable=False),), True),
+        (
+            (replace(CONVOLUTION, kernel_init="zeros", bias_init="ones", l1=0.1, l2=1.0, trainable=False),),
+            True,
+        ),
         ((CONVOLUTION, Dropout(rate=0.0)), False),
         ((replace(CONVOLUTION, filters=5),), False),
         ((replace(CONVOLUTION, bias=False),), False),

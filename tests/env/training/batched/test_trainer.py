@@ -80,7 +80,9 @@ def mixed(small, random_program):
     rng = np.random.default_rng(7)
     trunks = ["vector"] * 8 + ["conv1d"] * 2 + ["gru"] * 2 + ["embedding"] * 2
     return [
-        TrialRequest(program=random_program(rng, trunk, batch_size=16), budget=small, seed=nth % 3, holdout=True)
+        TrialRequest(
+            program=random_program(rng, trunk, batch_size=16), budget=small, seed=nth % 3, holdout=True
+        )
         for nth, trunk in enumerate(trunks)
     ]
 
@@ -143,12 +145,18 @@ BAD: dict[str, tuple[dict[str, object], Status]] = {
         Status.CRASHED,
     ),
     "invalid": ({"epochs": 0}, Status.INVALID),
-    "diverged": ({"optimizer": Optimizer(kind="sgd", lr=1e6), "loss": "mse", "data": Data(dataset="table", labels="one_hot")},
-                 Status.DIVERGED),
+    "diverged": (
+        {
+            "optimizer": Optimizer(kind="sgd", lr=1e6),
+            "loss": "mse",
+            "data": Data(dataset="table", labels="one_hot"),
+        },
+        Status.DIVERGED,
+    ),
     "nothing to train": ({"layers": (Activation(function="tanh"),)}, Status.OK),
     "all frozen": ({"layers": (replace(OUT, trainable=False),), "epochs": 8}, Status.OK),
     "out of patience": ({"optimizer": Optimizer(kind="sgd", lr=0.5), "patience": 1, "epochs": 8}, Status.OK),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -159,7 +167,8 @@ def test_a_bad_program_harms_no_companion(datasets, small, good, assert_as_plain
     budget = replace(small, epochs=8)
     programs = [good, bad, replace(good, layers=good.layers[1:])]
     if bad.data.dataset == "tokens":
-        programs.append(replace(bad, layers=(Embedding(units=2), Flatten(), OUT)))
+        tokens = replace(bad, layers=(Embedding(units=2), Flatten(), OUT))
+        programs = [tokens, bad, tokens]
     requests = [TrialRequest(program=p, budget=budget, seed=0, holdout=True) for p in programs]
     trials = BatchedTrainer(datasets.__getitem__).run(requests)
     assert trials[1].status is status
