@@ -301,6 +301,9 @@ def _batches(rows: int, size: int, *, skip_one: bool) -> list[tuple[int, int]]:
 def _fill(target: Tensor, parts: Sequence[Tensor], orders: Sequence[Tensor] | None = None) -> None:
     """Copy the rows of each program into its place, in an order where there is one; padding stays 0."""
     for m, part in enumerate(parts):
+        if orders is not None and part.shape[1:] == target.shape[2:]:
+            torch.index_select(part, 0, orders[m], out=target[m])
+            continue
         rows = part if orders is None else part[orders[m]]
         count = min(len(rows), target.shape[1])
         target[m, :count, ..., : rows.shape[-1]].copy_(rows[:count])
