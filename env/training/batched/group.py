@@ -176,9 +176,9 @@ class Group:
         ]
         done = (epoch - 1) * len(self._batches)
         self._seen = self._batches[: self._budget.updates - done]
-        for update in self._steps[: len(self._seen)]:
+        for number, update in enumerate(self._steps[: len(self._seen)], done):
             if time.perf_counter() > deadline:
-                raise TimeoutReachedError(f"stopped after {self._budget.seconds:g} s")
+                raise TimeoutReachedError(f"stopped after {self._budget.seconds:g} s and {number} updates")
             update()
             for step in steps:
                 step()

@@ -151,8 +151,10 @@ class _ScoreRun:
         self._same = data[0].train.targets is data[0].train.truth
         self._truth = self._targets if self._same else torch.stack(truths)
         self._factor, self._offset = (self._own_units(name) for name in ("factor", "offset"))
-        self._shares: dict[int, tuple[Tensor, Tensor]] = {}
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}
         self.predicted = self._truth[:, self._trained :]
+        if self._regression:
+            self._total = _spread(self._truth, self._means(self._trained), self._trained)
 
     def shuffle(self, orders: Sequence[Tensor]) -> None:
         for nth, (own, order) in enumerate(zip(self._data, orders, strict=True)):
@@ -165,23 +167,29 @@ class _ScoreRun:
         """As ``GroupOutputs.record``, for these programs."""
         seen, rows = len(shares), self._truth.shape[1] - self._trained
         outputs = torch.cat([trained[:, :seen, : self._units], held[:, :rows, : self._units]], 1)
-        of_losses, of_rows = self._both(shares, rows)
+        of_losses, of_rows = self._weights(shares)
         predicted = self._predict(outputs)
         self.predicted = predicted[:, seen:]
         losses = self._loss(outputs, self._without_unseen(self._targets, seen)) @ of_losses
         scores = self._scores(predicted, self._without_unseen(self._truth, seen), of_rows, seen)
         return torch.stack([losses[:, 0], scores[:, 0], losses[:, 1], scores[:, 1]])
 
-    def _both(self, shares: Tensor, held: int) -> tuple[Tensor, Tensor]:
-        """Matrices (rows, 2) that turn values by row into means: of training rows, of validation rows."""
+    def _means(self, seen: int) -> Tensor:
+        """Matrix (rows, 2) that turns values by row into means: of the training rows seen, of validation rows."""
+        held = self._truth.shape[1] - self._trained
+        means = torch.zeros(seen + held, 2, device=self._truth.device)
+        means[:seen, 0], means[seen:, 1] = 1 / seen, 1 / held
+        return means
+
+    def _weights(self, shares: Tensor) -> tuple[Tensor, Tensor]:
+        """Matrices as ``_means``: with the rows' shares in the training loss, and without."""
         seen = len(shares)
-        if seen not in self._shares:
-            of_losses = shares.new_zeros(seen + held, 2)
-            of_losses[:seen, 0], of_losses[seen:, 1] = shares, 1 / held
-            of_rows = of_losses.clone()
-            of_rows[:seen, 0] = 1 / seen
-            self._shares[seen] = of_losses, of_rows
-        return self._shares[seen]
+        if seen not in self._known:
+            of_rows = self._means(seen)
+            of_losses = of_rows.clone()
+            of_losses[:seen, 0] = shares
+            self._known[seen] = of_losses, of_rows
+        return self._known[seen]
 
     def _without_unseen(self, rows: Tensor, seen: int) -> Tensor:
         return rows if seen == self._trained else torch.cat([rows[:, :seen], rows[:, self._trained :]], 1)
@@ -203,13 +211,18 @@ class _ScoreRun:
         """Accuracy, or R² (mean over targets), of both parts (programs, 2); see ``scores.metric``."""
         if not self._regression:
             return (predicted == truth).float() @ of_rows
-        means = of_rows.T
-        left = means @ (predicted - truth).square_()
-        centre = means @ truth
-        parts = [truth[:, :seen] - centre[:, :1], truth[:, seen:] - centre[:, 1:]]
-        total = means @ torch.cat(parts, 1).square_()
-        least = LEAST_TOTAL / of_rows.count_nonzero(0)[:, None]
-        return (1 - left / torch.maximum(total, least)).mean(2).clamp(min=LEAST_R2)
+        left = of_rows.T @ (predicted - truth).square_()
+        # The order of the rows does not matter to their spread.
+        total = self._total if seen == self._trained else _spread(truth, of_rows, seen)
+        return (1 - left / total).mean(2).clamp(min=LEAST_R2)
+
+
+def _spread(truth: Tensor, of_rows: Tensor, seen: int) -> Tensor:
+    """Mean squared deviation of the targets of both parts (programs, 2, targets)."""
+    centre = of_rows.T @ truth
+    deviations = torch.cat([truth[:, :seen] - centre[:, :1], truth[:, seen:] - centre[:, 1:]], 1)
+    least = LEAST_TOTAL / of_rows.count_nonzero(0)[:, None]
+    return torch.maximum(of_rows.T @ deviations.square_(), least)
 
 
 def _loss_key(prepared: Prepared, units: int) -> Hashable:

@@ -20,7 +20,7 @@ from netmend.env.training.trial import TrialRequest
 
 MEMORY = 256
 """Mebibytes that a group may take on a CPU; more would not fit its caches anyway."""
-LONGEST = 0.1
+LONGEST = 0.25
 """Seconds that a group should take at most on a CPU, so that several processes share the work evenly."""
 
 # What a training costs on a CPU, in microseconds, fitted to groups of real and of drawn programs.
@@ -28,7 +28,7 @@ PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 2000.0, 10.0
 PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 4e-4, 4e-3, 3e-5
 
 # What a group holds at once, in copies: of its weights, and of the values of a row in an update and a check.
-WEIGHT_COPIES, VALUE_COPIES = 6, 5
+WEIGHT_COPIES, VALUE_COPIES = 10, 8
 
 
 @dataclass(frozen=True)
