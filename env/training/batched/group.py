@@ -96,8 +96,10 @@ class Group:
         rows = max(map(len, parts))
         inputs = self._buffer(rows)
         _fill(inputs, [channels_last(x, member) for x, member in zip(parts, self.members, strict=True)])
-        largest = len(parts) * max(prod(level.shape) for level in self.network.levels)
-        size = min(rows, max(32, EVALUATED // largest))
+        widest = max(
+            max(prod(level.shape), *(own.values for own in level.levels)) for level in self.network.levels
+        )
+        size = min(rows, max(32, EVALUATED // (len(parts) * widest)))
         bound = self.network.bind(
             inputs if size == rows else self._buffer(size), training=False, backward=False
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, replace
+from math import prod
 
 from netmend.env.program import (
     Activation,
@@ -23,10 +24,11 @@ from netmend.env.program import (
     Layer,
     LayerNorm,
     Program,
+    Recurrent,
     Task,
     Weighted,
 )
-from netmend.env.program.shapes import Shape, infer_shapes
+from netmend.env.program.shapes import GATES, Shape, infer_shapes
 
 SHIFTING: frozenset[ActivationName] = frozenset(
     {"sigmoid", "hard_sigmoid", "softmax", "softplus", "exponential"}
@@ -60,6 +62,18 @@ class Level:
     def width(self) -> int:
         """Features that leave the level."""
         return self.outputs[0]
+
+    @property
+    def values(self) -> int:
+        """Values that computing the level holds for one row: outputs, windows, gates and states."""
+        core = self.core
+        values = prod(self.outputs)
+        if isinstance(core, Conv1d | Conv2d):
+            window = core.kernel ** (len(self.inputs) - 1)
+            values += prod(self.outputs[1:]) * window * self.inputs[0]
+        if isinstance(core, Recurrent):
+            values += self.inputs[1] * core.units * (2 * GATES[core.cell] + 3)
+        return values
 
     @property
     def structure(self) -> Hashable:

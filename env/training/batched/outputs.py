@@ -175,7 +175,7 @@ class _ScoreRun:
         return torch.stack([losses[:, 0], scores[:, 0], losses[:, 1], scores[:, 1]])
 
     def _means(self, seen: int) -> Tensor:
-        """Matrix (rows, 2) that turns values by row into means: of the training rows seen, of validation rows."""
+        """Matrix (rows, 2) from values by row to means: of the training rows seen, of the validation rows."""
         held = self._truth.shape[1] - self._trained
         means = torch.zeros(seen + held, 2, device=self._truth.device)
         means[:seen, 0], means[seen:, 1] = 1 / seen, 1 / held

@@ -10,8 +10,17 @@ from math import ceil, prod
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.errors import ProgramError
-from netmend.env.program import BatchNorm, Dropout, Embedding, Program, Recurrent, check, multiply_accumulates
-from netmend.env.training.batched.outline import Outline, outline
+from netmend.env.program import (
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Program,
+    Recurrent,
+    check,
+    multiply_accumulates,
+    parameter_count,
+)
+from netmend.env.training.batched.outline import Level, Outline, outline
 from netmend.env.training.failures import CrashError
 from netmend.env.training.layers import LARGEST_NOISE
 from netmend.env.training.losses import check_pair
@@ -27,8 +36,9 @@ LONGEST = 0.25
 PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 2000.0, 10.0, 6.0, 5.0, 8.0, 15.0
 PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 4e-4, 4e-3, 3e-5
 
-# What a group holds at once, in copies: of its weights, and of the values of a row in an update and a check.
-WEIGHT_COPIES, VALUE_COPIES = 10, 8
+# What a group holds at once, in copies: of its weights, and of the values of a row in an update and a check;
+# and in values for scoring, whatever its size. Measured bytes stay below what these give.
+WEIGHT_COPIES, VALUE_COPIES, SCORING = 10, 6, 2**21
 
 
 @dataclass(frozen=True)
@@ -100,8 +110,15 @@ class Candidate:
 
     @cached_property
     def trunk_values(self) -> int:
-        """Values of the trunk's levels for one row."""
-        return sum(prod(level.outputs) for level in self.outline.trunk)
+        """Values that the trunk's levels hold for one row."""
+        return sum(level.values for level in self.outline.trunk)
+
+    @cached_property
+    def trunk_weights(self) -> int:
+        """Weights of the trunk."""
+        widths = (self.ends[0], *self.hidden, self.ends[1])
+        dense = sum(a * b for a, b in pairwise(widths))
+        return max(0, parameter_count(self.program, self.outline.task) - dense)
 
     @cached_property
     def trunk_products(self) -> int:
@@ -216,13 +233,20 @@ def _cost(group: Sequence[Candidate]) -> float:
 
 def _bytes(group: Sequence[Candidate]) -> int:
     """Estimated memory of a group's weights, rows and buffers."""
-    total = 0
+    total = SCORING
     for own, widths in zip(group, _padded(group), strict=True):
-        weights = sum(a * b for a, b in pairwise(widths)) + own.trunk_products
+        first, last = own.outline.trunk[0], own.outline.levels[-1]
+        weights = sum(a * b for a, b in pairwise(widths)) + own.trunk_weights
         values = own.trunk_values + sum(widths)
-        rows = 3 * own.rows + own.held
-        total += WEIGHT_COPIES * weights + VALUE_COPIES * values * (own.batch + CHECK_ROWS) + rows * values
+        dropped = sum(prod(level.outputs) for level in own.outline.levels if _has_dropout(level))
+        total += WEIGHT_COPIES * weights + VALUE_COPIES * values * (own.batch + CHECK_ROWS)
+        total += own.rows * (2 * prod(first.outputs) + 3 * last.width + dropped)
+        total += own.held * (prod(first.outputs) + 3 * last.width)
     return 4 * total
+
+
+def _has_dropout(level: Level) -> bool:
+    return any(isinstance(layer, Dropout) for layer in level.tail)
 
 
 def _padded(group: Sequence[Candidate]) -> Iterator[list[int]]:
