@@ -88,6 +88,7 @@ class BudgetConfig:
         tolerance: loss of skill from which an edit is taken back.
         samples, epochs, updates, seconds: of one training; null = as the suite was verified with.
         seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
+            With k of them a trial's seed s stands for the seeds s·k to s·k+k-1.
     """
 
     trials: int = 5
@@ -231,7 +232,7 @@ class BenchConfig:
         programs: trained together in a row; half of it where trainings are longer, four times on a GPU.
         repeats: of each measurement, the ways in turns.
         workers: worker processes of the rows on several cores.
-        growth_to: most programs in one call of the rows ``growth`` and ``memory``.
+        growth_to: most programs in one call of the row ``growth``.
         memory: MiB that a group of the engine may take in the row ``memory``.
         device: ``cuda`` or ``cuda:N`` adds the rows on a GPU; the others stay on the CPU.
         seed: of the programs and the trials.
@@ -242,7 +243,7 @@ class BenchConfig:
     repeats: int = 3
     workers: int = 2
     growth_to: int = 4096
-    memory: int = 256
+    memory: int = 32
     device: str = "cpu"
     seed: int = 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -19,10 +20,10 @@ from netmend.agents.bench.table import markdown, show
 from netmend.agents.config import BenchConfig, ConfigError, check_bench, typed
 from netmend.agents.folders import shown
 from netmend.agents.hydra_run import run_job
-from netmend.env.errors import UnknownNameError
+from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
-usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine against plain loops
+usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine against loops, one by one
        netmend bench store [KEY=VALUE ...]         the store of trials
        netmend bench environment [KEY=VALUE ...]   environment steps with stored trials
        netmend bench table FILE ...                Markdown table of one or several bench.json files
@@ -30,6 +31,9 @@ usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine
 `netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json, growth.png.
 """
 BENCHES = ("engine", "store", "environment")
+SMALL_KEYS = ("repeats", "seed")
+"""Keys that the benches of the store and of the environment use."""
+NAMES = re.compile(r"rows=(\w*(?:,\w+)*)")
 RESULT, PLOT = "bench.json", "growth.png"
 """What a run's folder holds."""
 
@@ -45,15 +49,39 @@ def run_bench(words: Sequence[str]) -> int:
     match list(words):
         case ["-h" | "--help", *_]:
             print(USAGE, end="")
-        case ["table", first, *others]:
-            print(markdown([read_report(Path(path)) for path in (first, *others)]), end="")
+        case ["table", *paths]:
+            return _table(paths)
         case [bench, *rest] if bench in BENCHES:
-            return run_job("bench", rest, f"netmend.agents.bench.command:{bench}_job", shown=f"bench {bench}")
-        case [word, *_] if word != "table":
-            raise UnknownNameError("word after 'bench'", word, (*BENCHES, "table"))
+            job = f"netmend.agents.bench.command:{bench}_job"
+            return run_job("bench", _rows_listed(rest), job, shown=f"bench {bench}")
+        case [word, *_]:
+            raise UnknownNameError("bench", word, (*BENCHES, "table"))
         case _:
             raise ConfigError([f"bench takes what to measure\n{USAGE}"])
     return 0
+
+
+def _table(paths: Sequence[str]) -> int:
+    if not paths:
+        raise NetmendError("bench table takes a FILE: netmend bench table runs/bench/*/bench.json")
+    if {"-h", "--help"} & set(paths):
+        print(USAGE, end="")
+    else:
+        print(markdown([read_report(Path(path)) for path in paths]), end="")
+    return 0
+
+
+def _rows_listed(words: Sequence[str]) -> list[str]:
+    """``rows=a`` and ``rows=a,b`` as the lists that they mean; with ``-m`` one run for each name."""
+    sweep = bool({"-m", "--multirun"} & set(words))
+    return [_listed(word, sweep) for word in words]
+
+
+def _listed(word: str, sweep: bool) -> str:
+    found = NAMES.fullmatch(word)
+    if found is None or found[1] == "null":
+        return word
+    return f"rows={','.join(f'[{name}]' for name in found[1].split(','))}" if sweep else f"rows=[{found[1]}]"
 
 
 def engine_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
@@ -63,7 +91,8 @@ def engine_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
     from netmend.agents.bench.rows import chosen_rows
     from netmend.env.training.build_trainer import build_trainer
 
-    config = _checked(composed)
+    config = typed(composed, BenchConfig)
+    check_bench(config)
     rows = chosen_rows(config.rows, config.device)
     build_trainer(0, config.device).close()  # refuses a device that is not here
     with _one_thread():
@@ -86,7 +115,7 @@ def store_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> N
     """Measure the store."""
     from netmend.agents.bench.store import bench_store
 
-    config = _checked(composed)
+    config = _small(composed, "store")
     store = partial(bench_store, repeats=config.repeats, seed=config.seed)
     with _one_thread():
         _measure_all("store", config, overrides, folder, {"store": store})
@@ -96,15 +125,21 @@ def environment_job(composed: DictConfig, folder: Path, overrides: Sequence[str]
     """Measure the environment."""
     from netmend.agents.bench.environment import bench_environment
 
-    config = _checked(composed)
+    config = _small(composed, "environment")
     steps = partial(bench_environment, repeats=config.repeats, seed=config.seed)
     with _one_thread():
         _measure_all("environment", config, overrides, folder, {"environment": steps})
 
 
-def _checked(composed: DictConfig) -> BenchConfig:
-    config = typed(composed, BenchConfig)
+def _small(composed: DictConfig, bench: str) -> BenchConfig:
+    """The configuration of a bench that uses few of the keys; it refuses the others where they are set."""
+    config, default = typed(composed, BenchConfig), BenchConfig()
     check_bench(config)
+    unused = [entry.name for entry in fields(config) if entry.name not in SMALL_KEYS]
+    strange = [key for key in unused if getattr(config, key) != getattr(default, key)]
+    if strange:
+        known = " and ".join(SMALL_KEYS)
+        raise ConfigError([f"{key}: bench {bench} has no use for it, only for {known}" for key in strange])
     return config
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from netmend.agents.bench import programs
 from netmend.agents.bench.eager import EagerTrainer
 from netmend.agents.bench.environment import bench_environment
-from netmend.agents.bench.growth import growth_figures, memory_figure
+from netmend.agents.bench.growth import growth_figures, memory_figures
 from netmend.agents.bench.result import Comparison, Figure
 from netmend.agents.bench.timing import Calls, Way, compare
 from netmend.env.data import load_dataset
@@ -41,7 +41,7 @@ class Bench:
         seed: of the programs and of the trials.
         device: of the rows on a GPU.
         workers: processes of the rows on several cores.
-        growth_to: most programs in one call.
+        growth_to: most programs in one call of the growth row.
         memory: MiB that a group of the engine may take in the memory row.
         peak: floating-point operations per second of one core.
     """
@@ -135,7 +135,7 @@ def _environment(bench: Bench) -> Results:
 
 
 def _memory(bench: Bench) -> Results:
-    return [memory_figure(bench.growth_to, bench.seed, bench.memory)]
+    return memory_figures(bench.programs, bench.seed, bench.memory)
 
 
 def _growth(bench: Bench) -> Results:
@@ -175,7 +175,7 @@ def _compare(
 
 
 def _references(calls: Calls, device: str = "cpu") -> list[Way]:
-    """Both plain loops, in this process."""
+    """Both references, in this process."""
     return [
         Way("loop", LocalTrainer(load_dataset, device), calls),
         Way("eager", EagerTrainer(device), calls),

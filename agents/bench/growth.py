@@ -14,32 +14,36 @@ from statistics import median
 
 import numpy as np
 
-from netmend.agents.bench.programs import one_shape
+from netmend.agents.bench.programs import kinds
 from netmend.agents.bench.result import Figure
 from netmend.agents.bench.rows import ROWS
 from netmend.env.data import load_dataset
-from netmend.env.training.batched.trainer import BatchedTrainer
+from netmend.env.training.batched.trainer import BatchedTrainer, split
 from netmend.env.training.trial import Budget, TrialRequest
 
-REPEATED_TO = 64
+REPEATED_TO = 512
 """Larger calls take long enough to be timed once."""
 FULL_FROM = 64
 """From here on groups are full, and more programs can only mean more groups."""
 MEBIBYTE = 2**20
+UNBOUNDED = 2**20
+"""MiB that no group of the bench comes near."""
 
 Points = tuple[tuple[float, float], ...]
 
 
-def sizes(largest: int, factor: int = 2) -> list[int]:
-    """1, 2, 4, ... up to ``largest``."""
-    found = [1]
-    while found[-1] * factor <= largest:
-        found.append(found[-1] * factor)
-    return found
+def sizes(largest: int) -> list[int]:
+    """1, 2, 4, ... 64, from there on only every other one, with the last that ``largest`` allows."""
+    doubled = [2**power for power in range(largest.bit_length())]
+    start = FULL_FROM.bit_length()
+    return sorted(doubled[:start] + doubled[: start - 1 : -2])
 
 
 def growth_figures(requests: Sequence[TrialRequest], repeats: int) -> list[Figure]:
-    """Exponents of the time against the number of programs, with the points (programs, seconds per trial)."""
+    """Exponents of the time against the number of programs, with the points (programs, seconds per trial).
+
+    One point has no exponent.
+    """
     trainer = BatchedTrainer(load_dataset)
     trainer.run(requests[:1])
     points = tuple(
@@ -47,57 +51,78 @@ def growth_figures(requests: Sequence[TrialRequest], repeats: int) -> list[Figur
     )
     trainer.close()
     last = points[-1]
-    figures = [_exponent(points, "time of a call against its programs, exponent")]
-    if last[0] > FULL_FROM:
-        full = tuple(point for point in points if point[0] >= FULL_FROM)
-        figures.append(_exponent(full, f"the same from {FULL_FROM} programs on"))
-    name = f"time per trial at {last[0]:.0f} programs"
+    full = tuple(point for point in points if point[0] >= FULL_FROM)
+    named = (
+        (points, "time of a call against its programs, exponent"),
+        (full, f"the same from {FULL_FROM} programs on"),
+    )
+    figures = [_exponent(chosen, name) for chosen, name in named if len(chosen) > 1]
+    name = "time per trial at 1 program" if last[0] == 1 else f"time per trial at {last[0]:.0f} programs"
     return [*figures, Figure(row="growth", name=name, value=1000 * last[1], unit="ms")]
 
 
 def exponent(points: Points) -> float:
-    """Slope of log(time of the call) against log(number of programs): 1 = every program costs the same."""
-    if len(points) < 2:
-        return 1.0
+    """Slope of log(time of the call) against log(number of programs): 1 = every program costs the same.
+
+    Args:
+        points: two or more (programs, seconds per trial).
+    """
     number, each = np.log(np.array(points)).T
     return float(np.polyfit(number, each + number, 1)[0])
 
 
-def memory_figure(largest: int, seed: int, bound: int) -> Figure:
-    """Growth of the peak memory of a fresh process, with the points (programs, MiB), against its setting.
+def memory_figures(count: int, seed: int, bound: int) -> list[Figure]:
+    """Growth of the peak memory by kind of program, with the points (trainings, MiB), against its setting.
 
     Args:
-        largest: most programs in one call.
-        seed: of the programs.
+        count: most trainings in one call.
+        seed: of the first training.
         bound: MiB that a group of the engine may take.
     """
+    return [_memory_figure(kind, count, seed, bound) for kind in kinds()]
+
+
+def memory_points(kind: str, count: int, seed: int, bound: int) -> Points:
+    """Growth of this process' peak memory over one training, in MiB, after calls of more and more of them.
+
+    Args:
+        kind: key of ``programs.kinds``.
+        count, seed, bound: as in ``memory_figures``.
+    """
+    requests = memory_requests(kind, count, seed)
+    trainer = BatchedTrainer(load_dataset, memory=bound)
+    points: list[tuple[float, float]] = []
+    begin = 0.0
+    for size in sizes(count):
+        trainer.run(requests[:size])
+        peak = peak_memory() / MEBIBYTE
+        begin = begin or peak
+        points.append((float(size), peak - begin))
+    trainer.close()
+    return tuple(points)
+
+
+def memory_requests(kind: str, count: int, seed: int) -> list[TrialRequest]:
+    """Trainings of one program with different seeds, which could all be one group, of two epochs."""
+    program, budget = kinds()[kind], replace(Budget(), epochs=2)
+    return [TrialRequest(program=program, budget=budget, seed=seed + index) for index in range(count)]
+
+
+def _memory_figure(kind: str, count: int, seed: int, bound: int) -> Figure:
+    # What a process has held before hides what it takes now.
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-        points = fresh.submit(memory_points, largest, seed, bound).result()
+        points = fresh.submit(memory_points, kind, count, seed, bound).result()
+    size = int(points[-1][0])
+    requests = memory_requests(kind, size, seed)
+    bounded, free = (len(split(requests, memory=memory)) for memory in (bound, UNBOUNDED))
     return Figure(
         row="memory",
-        name=f"peak memory of {largest} programs over that of one",
+        name=f"{kind}: {size} trainings over one, {bounded} groups (without the setting {free})",
         value=points[-1][1],
         unit="MiB",
         target=f"{ROWS['memory'].target}, {bound} MiB",
         points=points,
     )
-
-
-def memory_points(largest: int, seed: int, bound: int) -> Points:
-    """Growth of this process' peak memory over one program, in MiB, after calls of more and more programs."""
-    budget = replace(Budget(), epochs=1)
-    chosen = one_shape(np.random.default_rng(seed), largest)
-    requests = [TrialRequest(program=program, budget=budget, seed=seed) for program in chosen]
-    trainer = BatchedTrainer(load_dataset, memory=bound)
-    points: list[tuple[float, float]] = []
-    begin = 0.0
-    for count in sizes(largest, factor=4):
-        trainer.run(requests[:count])
-        peak = peak_memory() / MEBIBYTE
-        begin = begin or peak
-        points.append((float(count), peak - begin))
-    trainer.close()
-    return tuple(points)
 
 
 def peak_memory() -> int:

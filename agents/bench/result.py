@@ -18,8 +18,8 @@ class Timing:
     """How long one way of training takes.
 
     Attributes:
-        way: ``engine``, ``loop`` (netmend's plain loop, one program after the other) or ``eager`` (PyTorch as
-            a user writes it).
+        way: ``engine``, ``loop`` (netmend's own, one program after the other) or ``eager`` (the plain loop:
+            PyTorch as a user writes it).
         programs: trained in each repeat.
         seconds: of each repeat.
         cores: that it may use.
@@ -47,17 +47,19 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far the engine's trials are those of the plain loop.
+    """How far the engine's trials are those of netmend's own loop.
 
     Attributes:
         status: share of the programs whose trial ends alike.
         work: the engine's work over the loop's.
         skill: mean absolute difference of the skills.
+        failed: groups that failed in any repeat and were trained in parts.
     """
 
     status: float
     work: float
     skill: float
+    failed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +74,7 @@ class Comparison:
         engine, references: the ways.
         work: millions of multiply-accumulates in one repeat of the engine, by the trials' own account.
         floor: seconds that this work takes at the measured peak of the cores; 0 = the peak is not known.
-        agreement: of the engine's trials with the plain loop's; None where it trained other programs.
+        agreement: of the engine's trials with those of ``loop``; None where that trained other programs.
     """
 
     row: str

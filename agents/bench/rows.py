@@ -1,4 +1,7 @@
-"""The rows of ``netmend bench engine``: what each measures and what it shall reach."""
+"""The rows of ``netmend bench engine``: what each measures and what it shall reach.
+
+``eager`` is the plain eager PyTorch loop, ``loop`` netmend's own one-by-one loop.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,11 @@ class RowSpec:
 ROWS: dict[str, RowSpec] = {
     "one_shape": RowSpec(
         "dense programs of one shape and batch size, mixed in everything else, one core",
-        "at least 8 times the plain loop",
+        "at least 8 times the eager loop",
     ),
     "mixed_shape": RowSpec(
         "dense programs mixed in shape too, one core",
-        "at least 4 times the plain loop",
+        "at least 4 times the eager loop",
     ),
     "training_run": RowSpec(
         "programs of a training run of the agent, as they come, two cores",
@@ -37,24 +40,24 @@ ROWS: dict[str, RowSpec] = {
     ),
     "conv_recurrent": RowSpec(
         "convolutional and recurrent programs, two cores",
-        "at least 1.8 times one core's plain loop",
+        "at least 1.8 times one core's eager loop",
     ),
-    "alone": RowSpec("one program alone, one core", "at least 0.9 times the plain loop"),
+    "alone": RowSpec("one program alone, one core", "slower than `loop` by at most 10%"),
     "seeds": RowSpec("trainings of one program, one core", "little more than one seed"),
     "dense_gpu": RowSpec(
         "dense programs of one shape on a GPU",
-        "at least 50 times the plain loop on that GPU",
+        "at least 50 times the eager loop on that GPU",
         on_gpu=True,
     ),
     "conv_gpu": RowSpec(
         "small convolutional programs on a GPU",
-        "at least 10 times the plain loop on that GPU",
+        "at least 10 times the eager loop on that GPU",
         on_gpu=True,
     ),
     "environment": RowSpec(
         "environment steps with stored trials, 64 environments, one core", "at least 5,000 steps/s"
     ),
-    "memory": RowSpec("memory while the group grows", "at most the setting"),
+    "memory": RowSpec("growth of the peak memory while a group grows", "at most the setting"),
     "growth": RowSpec("time against the number of programs", "measured"),
 }
 
@@ -64,11 +67,13 @@ def chosen_rows(names: list[str] | None, device: str) -> list[str]:
 
     Raises:
         UnknownNameError: there is no such row.
-        NetmendError: a row needs a GPU, and the device is the CPU.
+        NetmendError: no row is named, or a row needs a GPU and the device is the CPU.
     """
     on_cpu = device == "cpu"
     if names is None:
         return [name for name, row in ROWS.items() if not (row.on_gpu and on_cpu)]
+    if not names:
+        raise NetmendError("rows: name at least one; without rows= all are measured")
     for name in names:
         if name not in ROWS:
             raise UnknownNameError("row", name, ROWS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -21,13 +22,17 @@ from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
-from netmend.env.training.stored_trainer import trial_key
+from netmend.env.training.stored_trainer import StoredTrainer, trial_key
 from netmend.env.training.trial import Trial, TrialRequest
 
 STEP = 64
 """Trials of one step of a vectorised environment."""
 PROGRAMS = 8
 """Programs that are trained for the trials that are written."""
+DATA = "0" * 64
+"""Stands for the fingerprint of every dataset."""
+HELD = 0.25
+"""Seconds that another process holds the lock while a call of ``run`` waits for it."""
 SUITE = "mutants-v1"
 START_LIMIT = 120.0
 """Seconds that a writing process may wait for the other to start."""
@@ -52,11 +57,13 @@ def bench_store(trials: int = 2048, repeats: int = 3, seed: int = 0) -> list[Fig
     Raises:
         NetmendError: the store or a process that writes to it failed.
     """
-    entries = _entries(trials, seed)
+    trained = _trained(seed)
+    entries = _entries(trained, trials)
     runs = []
     for _ in range(repeats):
         with tempfile.TemporaryDirectory() as folder:
-            runs.append(_measure(Path(folder), entries))
+            measured = _measure(Path(folder), entries)
+            runs.append(measured | _run_waited(Path(folder) / "held.sqlite", *trained[0]))
     return [
         Figure(
             row="store",
@@ -69,7 +76,7 @@ def bench_store(trials: int = 2048, repeats: int = 3, seed: int = 0) -> list[Fig
     ]
 
 
-def _entries(trials: int, seed: int) -> list[Entry]:
+def _trained(seed: int) -> list[tuple[TrialRequest, Trial]]:
     # torch takes seconds to import, and the writing processes, which import this module, have no use for it.
     from netmend.env.training.local import LocalTrainer
 
@@ -78,10 +85,13 @@ def _entries(trials: int, seed: int) -> list[Entry]:
     requests = [
         TrialRequest(program=suite.bugs[i].program, budget=suite.budget, seed=0, holdout=True) for i in drawn
     ]
-    results = LocalTrainer().run(requests)
+    return list(zip(requests, LocalTrainer().run(requests), strict=True))
+
+
+def _entries(trained: Sequence[tuple[TrialRequest, Trial]], trials: int) -> list[Entry]:
+    pairs = [trained[i % len(trained)] for i in range(trials)]
     return [
-        (trial_key(replace(requests[i % PROGRAMS], seed=i), "0" * 64, "cpu"), results[i % PROGRAMS])
-        for i in range(trials)
+        (trial_key(replace(request, seed=i), DATA, "cpu"), trial) for i, (request, trial) in enumerate(pairs)
     ]
 
 
@@ -166,6 +176,36 @@ def _waited(free: Path, busy: Path, steps: Sequence[Sequence[Entry]]) -> Measure
         ("the longest while another process writes", "ms"): 1e3 * max(held),
         (f"from the last of {STEP} trials until all are on file", "ms"): 1e3 * median(flushes),
     }
+
+
+def _run_waited(path: Path, request: TrialRequest, trial: Trial) -> Measured:
+    """How long a call of ``StoredTrainer.run`` takes beside training, while the lock is held for ``HELD``.
+
+    It waits by design, until what it returns is on file.
+    """
+    trainer = StoredTrainer(_Done(trial), TrialStore(path), fingerprint=lambda _: DATA)
+    with closing(trainer), closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(HELD, other.rollback)
+        release.start()
+        (waited,) = _timed(trainer.run, [[request]])
+        release.join()
+    return {
+        (f"a call of run() waits while another process writes for {1e3 * HELD:.0f} ms", "ms"): 1e3 * waited
+    }
+
+
+class _Done:
+    """A trainer whose trial is done."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        return [self._trial for _ in requests]
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from netmend.agents.bench.rows import ROWS
 
 NOT_YET = "not yet measured"
 NONE = "-"
-HEADER = ("what", "asked for", "over `loop`", "over `eager`", "trials/s: eager, loop, engine", "of the floor")
+HEADER = ("what", "asked for", "over `eager`", "over `loop`", "trials/s: eager, loop, engine", "of the floor")
 
 
 def show(report: Report, console: Console) -> None:
@@ -31,12 +31,11 @@ def _comparisons(rows: Sequence[Comparison]) -> Table:
     caption = "trials/s; over: engine's by the reference's (least to most); floor: share that is arithmetic"
     table = Table(box=SIMPLE, caption=caption, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("row", min_width=14, overflow="fold")
-    for column in ("programs", "over\nloop", "over\neager", "eager", "loop", "engine", "floor"):
+    for column in ("programs", "over\neager", "over\nloop", "eager", "loop", "engine", "floor"):
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        name = f"{row.row}: {row.detail}" if row.detail else row.row
         ratios = [ratio.replace(" ", "\n") for ratio in _ratios(row)]
-        table.add_row(name, str(row.engine.programs), *ratios, *_rates(row), _share(row))
+        table.add_row(_named(row.row, row), str(row.engine.programs), *ratios, *_rates(row), _share(row))
     return table
 
 
@@ -51,16 +50,18 @@ def _figures(rows: Sequence[Figure]) -> Table:
 
 
 def markdown(reports: Sequence[Report]) -> str:
-    """One table of all rows over several reports, with their runs; the last measurement of a row counts."""
-    lines = [_line((*HEADER, "run")), _line(["---"] * (len(HEADER) + 1))]
-    for key in _keys(reports):
-        last = [index for index, report in enumerate(reports) if _has(report, key)][-1:]
-        if last:
-            run = last[0]
-            lines += [_line((*cells, str(run + 1))) for cells in _cells(reports[run], key)]
-        else:
+    """The runs, then one table of all rows over the reports; the last measurement of a row counts."""
+    last = {key: _last(reports, key) for key in _keys(reports)}
+    used = [report for report in reports if any(report is found for found in last.values())]
+    runs = [_run(number, report) for number, report in enumerate(used, 1)]
+    lines = [*runs, *([""] if runs else []), _line((*HEADER, "run")), _line(["---"] * (len(HEADER) + 1))]
+    for key, found in last.items():
+        if found is None:
             lines.append(_line((ROWS[key].what, ROWS[key].target, NOT_YET, *[""] * 4)))
-    return "\n".join([*lines, "", *map(_run, range(1, len(reports) + 1), reports)]) + "\n"
+        else:
+            number = next(number for number, report in enumerate(used, 1) if report is found)
+            lines += [_line((*cells, str(number))) for cells in _cells(found, key)]
+    return "\n".join(lines) + "\n"
 
 
 def _keys(reports: Sequence[Report]) -> list[str]:
@@ -69,8 +70,10 @@ def _keys(reports: Sequence[Report]) -> list[str]:
     return list(dict.fromkeys([*ROWS, *found]))
 
 
-def _has(report: Report, key: str) -> bool:
-    return any(row.row == key for row in report.rows)
+def _last(reports: Sequence[Report], key: str) -> Report | None:
+    """The last report that has the row."""
+    having = [report for report in reports if any(row.row == key for row in report.rows)]
+    return having[-1] if having else None
 
 
 def _cells(report: Report, key: str) -> list[list[str]]:
@@ -95,12 +98,19 @@ def _run(number: int, report: Report) -> str:
 
 def _counted(row: Comparison) -> str:
     """The row in words, with its number of programs."""
-    what = f"{row.what}: {row.detail}" if row.detail else row.what
+    what = _named(row.what, row)
     return what if row.engine.programs == 1 else f"{row.engine.programs} {what}"
 
 
+def _named(name: str, row: Comparison) -> str:
+    """With the part that it is, and what went wrong."""
+    detail = f": {row.detail}" if row.detail else ""
+    failed = row.agreement.failed if row.agreement else 0
+    return f"{name}{detail} ({failed} groups failed)" if failed else f"{name}{detail}"
+
+
 def _ratios(row: Comparison) -> list[str]:
-    return [_ratio(row.ratio("loop")), _ratio(row.ratio("eager"))]
+    return [_ratio(row.ratio("eager")), _ratio(row.ratio("loop"))]
 
 
 def _ratio(ratio: Ratio | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from statistics import mean
@@ -64,7 +64,7 @@ def compare(
                 seconds[way.name].append(time.perf_counter() - begun)
     timings = [_timing(way, seconds[way.name]) for way in ways]
     work = sum(trial.work for trial in trials[engine.name])
-    same = any(way.name == "loop" and way.calls == engine.calls for way in references)
+    agreement = _agreement(engine, references, trials)
     return Comparison(
         row=row,
         detail=detail,
@@ -74,8 +74,24 @@ def compare(
         references=tuple(timings[1:]),
         work=work,
         floor=work * FLOP_PER_WORK / (peak * engine.cores) if peak else 0.0,
-        agreement=agree(trials[engine.name], trials["loop"]) if same else None,
+        agreement=agreement,
     )
+
+
+def _agreement(
+    engine: Way, references: Sequence[Way], trials: Mapping[str, Sequence[Trial]]
+) -> Agreement | None:
+    """On what the loop trained, which may be a part; None without a loop, or where it trained other programs."""
+    loop = next((way for way in references if way.name == "loop"), None)
+    mine = dict(zip(_flat(engine.calls), trials[engine.name], strict=True))
+    if loop is None or not all(request in mine for request in _flat(loop.calls)):
+        return None
+    failed: int = getattr(engine.trainer, "failed", 0)  # not every trainer has groups
+    return agree([mine[request] for request in _flat(loop.calls)], trials["loop"], failed)
+
+
+def _flat(calls: Calls) -> list[TrialRequest]:
+    return [request for requests in calls for request in requests]
 
 
 def train_calls(trainer: Trainer, calls: Calls) -> list[Trial]:
@@ -83,14 +99,15 @@ def train_calls(trainer: Trainer, calls: Calls) -> list[Trial]:
     return [trial for requests in calls for trial in trainer.run(requests)]
 
 
-def agree(engine: Sequence[Trial], loop: Sequence[Trial]) -> Agreement:
-    """How far the trials of two ways are the same."""
+def agree(engine: Sequence[Trial], loop: Sequence[Trial], failed: int = 0) -> Agreement:
+    """How far the trials of two ways are the same; so many groups failed on the way."""
     pairs = list(zip(engine, loop, strict=True))
     loop_work = sum(trial.work for trial in loop)
     return Agreement(
         status=mean(float(a.status == b.status) for a, b in pairs),
         work=sum(trial.work for trial in engine) / loop_work if loop_work else 1.0,
         skill=mean(abs(a.skill - b.skill) for a, b in pairs),
+        failed=failed,
     )
 
 

@@ -54,7 +54,7 @@ def _trainer(workers: int, device: str, batched: bool, memory: int | None) -> Tr
 
     if not workers:
         return BatchedTrainer(device=device, memory=memory)
-    groups = partial(split, device=device, memory=memory)
+    groups = partial(split, device=device, memory=memory, workers=workers)
     return WorkerTrainer(workers, device, factory=partial(GroupTrainer, device=device), split=groups)
 
 

@@ -1,6 +1,6 @@
 """Losses by name, row by row: from outputs ``(..., n, units)`` and targets to ``(..., n)``.
 
-Targets have the shape of the outputs; ``cross_entropy`` takes class ids ``(..., n)`` int64. The loss of a
+Targets have the shape of the outputs; ``cross_entropy`` takes class ids ``(..., n)`` int64 too. The loss of a
 batch is the mean over its rows. Losses on probabilities and plain values follow Keras (clipping included),
 those on logits PyTorch. Every function is differentiable and without state.
 """
@@ -87,6 +87,8 @@ def _bce_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    if targets.is_floating_point():
+        return -(targets * torch.log_softmax(outputs, -1)).sum(-1)
     rows = F.cross_entropy(outputs.flatten(0, -2), targets.flatten(), reduction="none")
     return rows.view(targets.shape)
 

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from netmend.env.errors import NetmendError
 from netmend.env.program.yaml import digest
 from netmend.env.training.store import TrialStore
-from netmend.env.training.trial import SKILL_FLOOR, Budget, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trainer, Trial, TrialRequest
 
 _Identity: TypeAlias = tuple[str, Budget, int]
 """What is trained: digest of the program, budget of a single training, seed."""
@@ -21,9 +21,10 @@ _Identity: TypeAlias = tuple[str, Budget, int]
 class SeedTrainer:
     """The outermost trainer: asks the one inside for distinct trainings of one seed each.
 
-    A request with ``budget.seeds=k`` becomes k requests with the seeds ``seed`` to ``seed + k - 1``. Equal
-    requests of one call are trained once, with the hold-out part where any of them asks for it; only those
-    that asked get the hold-out skill.
+    A request with ``budget.seeds=k`` becomes k requests with the seeds ``seed * k`` to ``seed * k + k - 1``:
+    with one k, different seeds share no training, so their trials are independent. Equal requests of one
+    call are trained once, with the hold-out part where any of them asks for it; only those that asked get
+    the hold-out skill.
 
     Args:
         trainer: trains, with or without a store; closed together with this one.
@@ -83,7 +84,7 @@ def _parts(request: TrialRequest) -> dict[_Identity, TrialRequest]:
     if seeds < 1:
         raise NetmendError(f"budget.seeds must be 1 or more, not {seeds}")
     budget = _single(request.budget)
-    numbers = range(request.seed, request.seed + seeds)
+    numbers = range(request.seed * seeds, (request.seed + 1) * seeds)
     return {(program, budget, seed): replace(request, budget=budget, seed=seed) for seed in numbers}
 
 
@@ -93,14 +94,15 @@ def _single(budget: Budget) -> Budget:
 
 
 def _combined(trials: Sequence[Trial], holdout: bool) -> Trial:
-    """One trial of the same program's trainings, with the hold-out skill only where it was asked for."""
+    """One trial of the same program's trainings, as ``Trial`` says; hold-out skill only where asked for."""
     first = trials[0]
     if len(trials) == 1:
         return first if holdout or first.holdout is None else replace(first, holdout=None)
-    skills = [trial.skill for trial in trials]
+    skills = [trial.skill if trial.status is Status.OK else SKILL_FLOOR for trial in trials]
     metrics = [trial.metric for trial in trials if trial.metric is not None]
     return replace(
         first,
+        message=_message(trials),
         skill=fmean(skills),
         spread=stdev(skills),
         holdout=_holdout(trials) if holdout else None,
@@ -110,8 +112,19 @@ def _combined(trials: Sequence[Trial], holdout: bool) -> Trial:
     )
 
 
+def _message(trials: Sequence[Trial]) -> str:
+    """The first seed's; where it is ok and others are not, how many, and why the first of these failed."""
+    failed = [trial.message for trial in trials if trial.status is not Status.OK]
+    if not failed or trials[0].status is not Status.OK:
+        return trials[0].message
+    return f"{len(failed)} of {len(trials)} seeds: {failed[0]}"
+
+
 def _holdout(trials: Sequence[Trial]) -> float | None:
     """Mean hold-out skill; a seed that failed counts as the least, as it does on the validation part."""
     if all(trial.holdout is None for trial in trials):
         return None
-    return fmean(SKILL_FLOOR if trial.holdout is None else trial.holdout for trial in trials)
+    return fmean(
+        SKILL_FLOOR if trial.holdout is None or trial.status is not Status.OK else trial.holdout
+        for trial in trials
+    )

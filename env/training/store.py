@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -25,7 +26,8 @@ class TrialStore:
 
     A thread writes, so that nobody who records a trial waits for the disk or for another process. A trial is
     on file when ``flush`` returns, and survives the death of the process from then on; it is found as soon as
-    it is put. The hold-out skill leaves the store only for a key that asks for it.
+    it is put. From when it is written on, memory has what the file has, which may be the trial that another
+    process recorded first. The hold-out skill leaves the store only for a key that asks for it.
 
     Args:
         path: the file; made with its folders where it is missing.
@@ -34,7 +36,9 @@ class TrialStore:
     Raises:
         StoreError: here and in every method, where the file is locked, damaged, read-only, made by a newer
             netmend, or the disk is full. What made a write fail is raised by the next ``put_many``,
-            ``flush``, ``summary`` or ``close``; what was put stays queued and is tried again after that.
+            ``flush`` or ``summary``; what was put stays queued and is tried again after that. ``close`` tries
+            once more and raises only if that fails too. A trial that SQLite refuses is dropped; the next of
+            these methods names it and says why.
     """
 
     def __init__(self, path: Path | str, wait: float = 30.0) -> None:
@@ -42,7 +46,8 @@ class TrialStore:
         self._file = StoreFile(self.path, wait)
         self._writer = Writer(self._file.write)
         self._lock = threading.RLock()
-        self._remembered: dict[tuple[str, bool], Trial] = {}
+        self._remembered: dict[tuple[str, bool], Trial] = {}  # as they are on file
+        self._queued: dict[tuple[str, bool], Trial] = {}  # until they are
 
     def get_many(self, keys: Sequence[TrialKey]) -> list[Trial | None]:
         """The recorded trial of each key; None where there is none, or none with the hold-out skill.
@@ -52,22 +57,30 @@ class TrialStore:
         """
         wanted = [(key.digest, key.holdout) for key in keys]
         with self._lock:
-            found = {entry: self._remembered[entry] for entry in wanted if entry in self._remembered}
+            if self._writer.is_idle:
+                self._queued.clear()
+            found = {entry: trial for entry in wanted if (trial := self._known(entry)) is not None}
             found |= self._read({entry for entry in wanted if entry not in found})
             self._forget()
         return [found.get(entry) for entry in wanted]
 
     def put_many(self, trials: Iterable[tuple[TrialKey, Trial]]) -> None:
-        """Queue trials for the file, failed ones too; those that wait together are written all or none.
+        """Queue trials for the file, failed ones too; those that wait together are written at once.
 
         A key that is there already stays as it is, unless its trial ran out of time or memory, or only the
         new trial, which did not, has the hold-out part scored.
+
+        Raises:
+            StoreError: a trial's skill, hold-out skill, work or seconds are not finite: then none is queued;
+                or an earlier write failed: then all are.
         """
         fresh = list(trials)
+        for key, trial in fresh:
+            _refuse_non_finite(key, trial)
         rows = [row_of(key, trial) for key, trial in fresh]
         with self._lock:
             for key, trial in fresh:
-                self._remembered.update(_answers(key, trial))
+                self._queue(key, trial)
             self._writer.put(rows)
 
     def flush(self) -> None:
@@ -90,6 +103,9 @@ class TrialStore:
             raise
         self._file.close()
 
+    def _known(self, entry: tuple[str, bool]) -> Trial | None:
+        return self._queued.get(entry) or self._remembered.get(entry)
+
     def _read(self, wanted: set[tuple[str, bool]]) -> dict[tuple[str, bool], Trial]:
         if not wanted:
             return {}
@@ -108,11 +124,25 @@ class TrialStore:
                 f"store {self.path} is damaged: trial {digest} is unreadable ({error})"
             ) from error
 
+    def _queue(self, key: TrialKey, trial: Trial) -> None:
+        """Let a trial on its way to the file be found, unless the file will keep one that is known here."""
+        rivals = [(key.digest, True)] if key.holdout else [(key.digest, True), (key.digest, False)]
+        answers = {} if any(map(self._known, rivals)) else _answers(key, trial)
+        self._queued.update(answers)
+        for entry in answers:
+            self._remembered.pop(entry, None)
+
     def _forget(self) -> None:
-        """Keep the youngest, and all while some are on their way to the file: these are found here alone."""
-        if len(self._remembered) > REMEMBERED and self._writer.is_idle:
-            for oldest in list(islice(self._remembered, len(self._remembered) - REMEMBERED)):
-                del self._remembered[oldest]
+        """Keep the youngest."""
+        for oldest in list(islice(self._remembered, max(0, len(self._remembered) - REMEMBERED))):
+            del self._remembered[oldest]
+
+
+def _refuse_non_finite(key: TrialKey, trial: Trial) -> None:
+    for name in ("skill", "holdout", "work", "seconds"):
+        value = getattr(trial, name)
+        if value is not None and not math.isfinite(value):
+            raise StoreError(f"trial {key.digest} can't be recorded: its {name} is {value}")
 
 
 def _answers(key: TrialKey, trial: Trial) -> dict[tuple[str, bool], Trial]:

@@ -50,6 +50,15 @@ ON CONFLICT (key) DO UPDATE SET has_holdout = excluded.has_holdout, holdout = ex
 WHERE trials.status IN ('timeout', 'out_of_memory') OR (
     excluded.has_holdout > trials.has_holdout AND excluded.status NOT IN ('timeout', 'out_of_memory'))
 """
+_REFUSALS = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+"""What sqlite3 raises because of a row's values. All else is a failure of the file."""
 _REASONS = {
     sqlite3.SQLITE_BUSY: "is locked by another process",
     sqlite3.SQLITE_LOCKED: "is locked by another process",
@@ -149,10 +158,15 @@ class StoreFile:
         with self._clear_errors():
             return self._reader.execute(_SELECT, (json.dumps(list(wanted)),)).fetchall()
 
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write all rows in one transaction, or none."""
+    def write(self, rows: Sequence[Row]) -> list[str]:
+        """Write the rows in one transaction, or none where the file fails.
+
+        Returns:
+            A message for each row that SQLite refuses; the others are written.
+        """
         with self._clear_errors(), self._transaction():
-            self._writer.executemany(_INSERT, rows)
+            messages = [self._insert(row) for row in rows]
+        return [message for message in messages if message]
 
     def summary(self) -> StoreSummary:
         """Count what is there."""
@@ -174,6 +188,14 @@ class StoreFile:
         """Close both connections. Calling it twice is fine."""
         self._reader.close()
         self._writer.close()
+
+    def _insert(self, row: Row) -> str:
+        """Insert a row into the open transaction; why it is refused, or empty."""
+        try:
+            self._writer.execute(_INSERT, row)
+        except _REFUSALS as error:
+            return f"store {self.path} refuses trial {row[0]} ({error}); it is not recorded"
+        return ""
 
     def _connect(self, wait: float) -> sqlite3.Connection:
         with self._clear_errors():

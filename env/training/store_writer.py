@@ -13,32 +13,35 @@ from netmend.env.training.store_file import Row
 class Writer:
     """Writes rows in a thread of its own: all that wait, in one call.
 
-    What could not be written stays in the queue. The failure is raised once, by the next ``put``, ``flush``
-    or ``close``, and then it is tried again. Rows that are still waiting when the interpreter ends are
-    written first.
+    A failure is raised once, by the next ``put``, ``flush`` or ``close``. What could not be written because
+    of it stays in the queue; it is tried again as soon as the failure was raised, and once more by ``close``.
+    A row that the file refuses is dropped instead, so that it holds up no other; that too is raised once.
+    Rows that are still waiting when the interpreter ends are written first.
 
     Args:
-        write: writes the rows, all or none; called in the thread alone.
+        write: writes the rows but those that it refuses, or raises and writes none; returns a message for
+            each refused row. Called in the thread alone.
     """
 
-    def __init__(self, write: Callable[[Sequence[Row]], None]) -> None:
+    def __init__(self, write: Callable[[Sequence[Row]], Sequence[str]]) -> None:
         self._write = write
         self._changed = threading.Condition()
         self._rows: list[Row] = []
         self._failure: Exception | None = None
+        self._refused: list[str] = []
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything is written."""
+        """Whether nothing waits: each row is written or refused."""
         return not self._rows
 
     def put(self, rows: Sequence[Row]) -> None:
         """Queue rows.
 
         Raises:
-            StoreError: the writer is closed, or rows that came earlier could not be written; these are
+            StoreError: the writer is closed, or rows that came earlier could not be written; these rows are
                 queued nevertheless.
         """
         with self._changed:
@@ -47,17 +50,22 @@ class Writer:
             self._rows += rows
             self._start()
             self._changed.notify_all()
-            self._raise_failure()
+        self._raise_failure()
 
     def flush(self) -> None:
-        """Wait until everything queued is written. Raises what made that fail."""
+        """Wait until everything queued is written. Raises what made that fail. Nothing where it is closed."""
         with self._changed:
             self._settle()
-            self._raise_failure()
+        self._raise_failure()
 
     def close(self) -> None:
-        """Write what waits and end the thread; twice is fine. Raises what made the writing fail."""
+        """Write what waits and end the thread; twice is fine.
+
+        What failed before is tried once more. Raises what made this last writing fail: these rows are lost.
+        """
         with self._changed:
+            self._failure = None
+            self._changed.notify_all()
             self._settle()
             self._closed = True
             self._changed.notify_all()
@@ -78,17 +86,26 @@ class Writer:
     def _raise_failure(self) -> None:
         with self._changed:
             failure, self._failure = self._failure, None
-            if failure is not None:
-                self._changed.notify_all()
-                raise failure
+            refused, self._refused = self._refused, []
+            self._changed.notify_all()
+        if refused:
+            raise StoreError("; ".join([*refused, *([str(failure)] if failure else [])])) from failure
+        if failure is not None:
+            raise failure
 
     def _run(self) -> None:
         while rows := self._next():
-            failure = self._attempt(rows)
+            refused: Sequence[str] = ()
+            failure: Exception | None = None
+            try:
+                refused = self._write(rows)
+            except Exception as error:
+                failure = error
             with self._changed:
                 if failure is None:
                     del self._rows[: len(rows)]
                 self._failure = failure
+                self._refused += refused
                 self._changed.notify_all()
 
     def _next(self) -> list[Row]:
@@ -96,10 +113,3 @@ class Writer:
         with self._changed:
             self._changed.wait_for(lambda: self._closed or (self._rows and self._failure is None))
             return [] if self._closed else list(self._rows)
-
-    def _attempt(self, rows: Sequence[Row]) -> Exception | None:
-        try:
-            self._write(rows)
-        except Exception as error:
-            return error
-        return None

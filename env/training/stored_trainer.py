@@ -16,7 +16,7 @@ from netmend.env.data import load_dataset
 from netmend.env.program.yaml import digest
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
-from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest, refuse_seeds
 
 
 @runtime_checkable
@@ -67,16 +67,25 @@ class StoredTrainer:
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """The trials of all requests, in order.
 
+        A call that trained returns when its trials are on file, and as they are there: where another process
+        recorded one of them first, that one. So it waits for the disk, and by design for another process that
+        is writing: as long as that one holds the file's lock, at most the ``wait`` of the store. A call that
+        finds everything waits for neither.
+
         Raises:
+            NetmendError: a request has ``budget.seeds`` other than 1.
             StoreError: the store can't be read or written. What is on file stays there; what could not be
-                written stays queued and is tried again by the next call or ``close``.
+                written stays queued and is tried again by the next call or ``close``, but a trial that SQLite
+                refuses is dropped.
         """
+        refuse_seeds(requests)
         keys = [self._key(request) for request in requests]
         found = self.store.get_many(keys)
         missing = _to_train(keys, found)
         fresh = self._train([keys[i] for i in missing], [requests[i] for i in missing])
         if missing:
             self.store.flush()
+            found = self.store.get_many(keys)
         self.hits += len(requests) - len(missing)
         return [trial or _seen_by(key, fresh[key.digest]) for key, trial in zip(keys, found, strict=True)]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from netmend.env.errors import NetmendError
 from netmend.env.program import Program
 from netmend.env.training.symptoms import Symptoms
 
@@ -35,8 +36,9 @@ class Budget:
         epochs: passes over them.
         updates: optimizer steps. What a tiny batch size does to the gradient stays, what it costs is bounded.
         seconds: wall time, after which the trial ends as ``timeout``. A safety net, far above what one needs.
-        seeds: a trial is the mean over that many trainings, with the seeds from the request's on; all other
-            limits are those of one training. ``SeedTrainer`` sees to it.
+        seeds: k: a trial is the mean over k trainings. A request's seed s stands for the k seeds from s·k on,
+            so that no two of its seeds share a training. All other limits are those of one training. Only
+            ``SeedTrainer`` sees to it.
     """
 
     samples: int = 256
@@ -53,7 +55,7 @@ class TrialRequest:
     Attributes:
         program: what to train.
         budget: what it may spend.
-        seed: of the weights, the order of the rows and the dropout; with ``budget.seeds`` the first of them.
+        seed: of the weights, the order of the rows and the dropout; see ``Budget.seeds``.
         holdout: whether the hold-out part is scored too. Only an evaluation may ask for that.
     """
 
@@ -77,12 +79,14 @@ class Curves:
 class Trial:
     """What one training showed, or several that differ in nothing but the seed.
 
-    Of several, status, message, curves and symptoms are those of the first seed, skill, holdout and metric
-    are means, work and seconds are sums.
+    Of several, status, message, curves and symptoms are those of the first seed, but where that one is ok and
+    k of all n failed, the message says "k of n seeds: " and the first of theirs. Skill and holdout are means
+    in which a failed seed counts as ``SKILL_FLOOR``; there is no holdout where no seed has one. Metric is the
+    mean over the seeds that have one, work and seconds are sums.
 
     Attributes:
         status: how it ended.
-        message: readable reason where the status is not ``ok``, else empty.
+        message: readable reason where the status is not ``ok`` or some of several seeds failed, else empty.
         skill: task metric on the validation part, 0 = constant guess, 1 = perfect, at least ``SKILL_FLOOR``.
         holdout: the same on the hold-out part where it was asked for, else None.
         metric: the task metric itself on the validation part (accuracy or R²), None where there is none.
@@ -103,6 +107,20 @@ class Trial:
     symptoms: Symptoms = field(default_factory=Symptoms)
     work: float = 0.0
     seconds: float = 0.0
+
+
+def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
+    """For a trainer that gives each request one training.
+
+    Raises:
+        NetmendError: a request asks for another number of seeds.
+    """
+    for request in requests:
+        if request.budget.seeds != 1:
+            raise NetmendError(
+                f"budget.seeds={request.budget.seeds} reached a trainer of single trainings;"
+                " put a SeedTrainer around it"
+            )
 
 
 class Trainer(Protocol):

@@ -47,12 +47,14 @@ class _Task:
 
     @property
     def seconds(self) -> float:
-        """The longest that one of them may take."""
-        return max(request.budget.seconds for request in self.requests.values())
+        """What all of them may take together."""
+        return sum(request.budget.seconds for request in self.requests.values())
 
     def parts(self) -> list[_Task]:
-        """Each request on its own."""
-        return [_Task({position: request}) for position, request in self.requests.items()]
+        """Both halves."""
+        items = list(self.requests.items())
+        half = len(items) // 2
+        return [_Task(dict(items[:half])), _Task(dict(items[half:]))]
 
 
 @dataclass(eq=False)
@@ -76,7 +78,7 @@ class WorkerTrainer:
     """Trains in worker processes with one thread each, which start with the first request.
 
     A worker gets a group of requests at a time. Where it dies or hangs over a group it is replaced and the
-    requests are tried one by one; a single one over which workers die twice is ``crashed`` or
+    halves of the group are tried; a single request over which workers die twice is ``crashed`` or
     ``out_of_memory``, one that hangs a ``timeout``. An interrupt (Ctrl-C) stops all workers; none outlives
     this process.
 

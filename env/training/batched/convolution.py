@@ -10,11 +10,8 @@ import torch
 from torch import Tensor
 
 from netmend.env.training.batched.bound import Bound, Step
+from netmend.env.training.batched.outline import DIRECT_WORK
 from netmend.env.training.batched.products import bind_weight_gradient
-
-DIRECT_WORK = 3_500_000
-"""Multiplications of one program from which oneDNN's own convolution is faster on a CPU than windows laid out
-for a matrix product (measured with 1 to 64 features, windows of 3 and 5, one core)."""
 
 
 class _Weights(NamedTuple):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from netmend.env.training.batched.activations import nothing
 from netmend.env.training.batched.bound import Bound, Step
+from netmend.env.training.batched.products import bind_weight_gradient
 
 
 def bind_dense(
@@ -35,7 +36,7 @@ def bind_dense(
         forward: Step = partial(torch.bmm, flat_x, transposed, out=flat_y)
     else:
         forward = partial(torch.baddbmm, bias.unsqueeze(1), flat_x, transposed, out=flat_y)
-    steps = [_kernel_gradient(flat_x, flat_dy, d_kernel)]
+    steps = [bind_weight_gradient(flat_dy, flat_x, d_kernel)]
     if d_bias is not None:
         steps.append(partial(torch.sum, flat_dy, 1, out=d_bias))
     if dx is not None:
@@ -46,20 +47,6 @@ def bind_dense(
             step()
 
     return Bound(forward, backward)
-
-
-def _kernel_gradient(x: Tensor, dy: Tensor, d_kernel: Tensor) -> Step:
-    """Matrices that do not lie side by side are multiplied one by one: a copy costs less than that."""
-    by_unit = dy.mT
-    if len(x) == 1 or d_kernel.is_contiguous():
-        return partial(torch.bmm, by_unit, x, out=d_kernel)
-    together = torch.empty(d_kernel.shape, device=d_kernel.device)
-
-    def step() -> None:
-        torch.bmm(by_unit, x, out=together)
-        d_kernel.copy_(together)
-
-    return step
 
 
 def bind_dropout(x: Tensor, y: Tensor, dx: Tensor | None, dy: Tensor, mask: Tensor) -> Bound:

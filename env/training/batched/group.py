@@ -21,6 +21,7 @@ from netmend.env.training.batched.updates import joined, penalties, row_steps, u
 from netmend.env.training.batched.weights import GroupWeights
 from netmend.env.training.failures import TimeoutReachedError, TrialFailure
 from netmend.env.training.measure import CHECK_ROWS
+from netmend.env.training.prepare import Labelled
 from netmend.env.training.scores import collapsed, metric, predictions, skill
 from netmend.env.training.session import Score
 from netmend.env.training.trial import Status, Trial
@@ -35,6 +36,8 @@ class Group:
     def __init__(self, members: Sequence[Member], device: str) -> None:
         """Build weights, network and buffers."""
         self.members, self._device = members, device
+        for place, member in enumerate(members):
+            member.place = place
         first = members[0]
         program, self._budget = first.outline.program, first.request.budget
         outlines = [member.outline for member in members]
@@ -59,6 +62,7 @@ class Group:
         self._penalties = penalties(self.weights)
         self._orders = Orders(members, device)
         self._known_shares: dict[int, Tensor] = {}
+        self._holdout_parts: list[Labelled] = []
 
     def _bind(self) -> None:
         """Passes for an update, for scoring and for a check; buffers for the rows of an epoch."""
@@ -97,7 +101,7 @@ class Group:
         inputs = self._buffer(rows)
         _fill(inputs, [channels_last(x, member) for x, member in zip(parts, self.members, strict=True)])
         widest = max(
-            max(prod(level.shape), *(own.values for own in level.levels)) for level in self.network.levels
+            max(prod(level.shape), *(own.scratch(1) for own in level.levels)) for level in self.network.levels
         )
         size = min(rows, max(32, EVALUATED // (len(parts) * widest)))
         bound = self.network.bind(
@@ -135,24 +139,25 @@ class Group:
             self._record(epoch)
             running = [member for member in running if member.status is None]
             # Before a check, which overwrites the gradients.
-            hopeless = [member for member in running if self._hopeless(self.members.index(member))]
+            hopeless = [member for member in running if self._hopeless(member)]
             self._check([member for member in running if epoch in member.check_after])
-            for member in running:
-                if member in hopeless:
-                    self._repeat(member, epoch)
-                if member.is_over():
-                    member.status = Status.OK
-                    self._finish(self.members.index(member))
+            for member in hopeless:
+                self._repeat(member, epoch)
+            over = [member for member in running if member.is_over()]
+            held = self._holdout(over)
+            for member in over:
+                member.status = Status.OK
+                self._finish(member, held.get(member.place))
 
     def give_up(self, error: TrialFailure) -> None:
         """End the programs that are still running with the status of a failure."""
-        for m, member in enumerate(self.members):
+        for member in self.members:
             if member.status is None:
                 member.status, member.message = (
                     error.status,
                     f"epoch {len(member.curves) + 1} of {member.planned}: {error}",
                 )
-                self._finish(m)
+                self._finish(member)
 
     def trials(self, seconds: float) -> list[Trial]:
         """What the trainings showed; ``seconds`` of the whole are shared out by their work."""
@@ -217,11 +222,11 @@ class Group:
             numbers[0] += penalty
             numbers[2] += penalty
         table: list[list[float]] = torch.cat([numbers, self.weights.values.sum(1)[None]]).T.tolist()
-        for m, (member, row) in enumerate(zip(self.members, table, strict=True)):
+        for member, row in zip(self.members, table, strict=True):
             if member.status is None:
                 member.record(row, epoch)
                 if member.status is not None:
-                    self._finish(m)
+                    self._finish(member)
 
     def _shares(self, updates: int) -> Tensor:
         """Share of each row in the mean over an epoch's batches of their mean losses."""
@@ -258,9 +263,9 @@ class Group:
             member.curves.append(member.curves[-1])
             member.checks += [last] * (epoch in member.check_after)
 
-    def _hopeless(self, m: int) -> bool:
+    def _hopeless(self, member: Member) -> bool:
         """Whether nothing will ever change: the loss repeats, no weight moved, and every gradient is zero."""
-        member, curves = self.members[m], self.members[m].curves
+        m, curves = member.place, member.curves
         if len(curves) < 2 or curves[-1][2] != curves[-2][2] or not member.constant:
             return False
         gradient, untrained = self.weights.gradient[m], self.weights.untrained[m]
@@ -268,24 +273,37 @@ class Group:
             gradient = gradient.masked_fill(untrained, 0.0)
         return torch.equal(self.weights.values[m], self._before[m]) and not bool(gradient.any())
 
-    def _finish(self, m: int) -> None:
+    def _finish(self, member: Member, held: float | None = None) -> None:
         """Keep what the program's trial needs; its row of the group runs on without an effect."""
-        member = self.members[m]
-        self._final[m] = self.weights.values[m]
+        self._final[member.place] = self.weights.values[member.place]
         truth = member.data.validation.truth
         if member.curves:
-            member.collapsed = collapsed(self._judge.predicted[m], truth)
+            member.collapsed = collapsed(self._judge.predicted[member.place], truth)
         if member.status is Status.OK:
             score = member.curves[-1][3]
-            held = self._holdout(m) if member.request.holdout else None
             member.score = Score(skill(score, truth), score, held)
 
-    def _holdout(self, m: int) -> float:
-        member = self.members[m]
-        rows = member.data.preparation.apply(member.dataset.holdout)
-        parts = [rows.x if other is member else other.data.train.x[:0] for other in self.members]
-        outputs = self._scoring(parts)()[m, :, : member.outline.levels[-1].width]
-        return skill(float(metric(predictions(outputs, member.data.preparation), rows.truth)), rows.truth)
+    def _holdout(self, members: Sequence[Member]) -> dict[int, float]:
+        """Hold-out skill, by place, of those that asked for it."""
+        asked = [member for member in members if member.request.holdout]
+        if not asked:
+            return {}
+        if not self._holdout_parts:
+            self._holdout_parts = [
+                own.data.preparation.apply(
+                    own.dataset.holdout if own.request.holdout else own.dataset.validation
+                )
+                for own in self.members
+            ]
+            self._score_holdout = self._scoring([part.x for part in self._holdout_parts])
+        outputs = self._score_holdout()
+        found: dict[int, float] = {}
+        for member in asked:
+            truth = self._holdout_parts[member.place].truth
+            own = outputs[member.place, : len(truth), : member.outline.levels[-1].width]
+            predicted = predictions(own, member.data.preparation)
+            found[member.place] = skill(float(metric(predicted, truth)), truth)
+        return found
 
 
 def _loss(judge: GroupOutputs, bound: Pass) -> Callable[[Sequence[Tensor]], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
@@ -34,6 +35,7 @@ class Member:
         message: why, where the status is not ``ok``.
         score: at the end.
         collapsed: see ``Symptoms.collapsed_predictions``.
+        place: its number in the group.
         planned: epochs that program and budget allow.
         check_after: epochs after which there is a check.
     """
@@ -49,6 +51,7 @@ class Member:
     message: str = ""
     score: Score = field(default_factory=Score)
     collapsed: float = 0.0
+    place: int = 0
     planned: int = field(init=False)
     check_after: set[int] = field(init=False)
 
@@ -64,17 +67,17 @@ class Member:
         """As ``Trial.work``."""
         return 3 * multiply_accumulates(self.outline.program, self.outline.task) * self.rows / 1e6
 
-    @property
+    @cached_property
     def constant(self) -> bool:
         """Whether an epoch that changes no weight is like the one before."""
         return repeats(self.outline.program, len(self.data.train.x), self.request.budget, self.planned)
 
-    @property
+    @cached_property
     def has_batch_norm(self) -> bool:
         """Whether a left-over batch of one row must be skipped."""
         return any(isinstance(layer, BatchNorm) for layer in self.outline.program.layers)
 
-    @property
+    @cached_property
     def measured(self) -> tuple[int, ...]:
         """Positions of the layers with weights."""
         return measured_layers(self.outline.program)

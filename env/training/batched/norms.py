@@ -63,11 +63,12 @@ def _running_statistics(
     mean: Tensor, variance: Tensor, momentum: Tensor, count: int
 ) -> Callable[[Tensor, Tensor], None]:
     """A function that moves them towards a batch's mean and variance ``(k, 1, features)``."""
-    unbiased = count / (count - 1)
+    kept, moved = 1 - momentum, momentum * (count / (count - 1))
 
     def update(center: Tensor, square: Tensor) -> None:
-        mean.lerp_(center.squeeze(1), momentum)
-        variance.lerp_(square.squeeze(1) * unbiased, momentum)
+        # Not lerp_: from infinity to infinity it gives what is no number.
+        mean.mul_(kept).addcmul_(center.squeeze(1), momentum)
+        variance.mul_(kept).addcmul_(square.squeeze(1), moved)
 
     return update
 

@@ -25,6 +25,9 @@ LEAST_TOTAL = 1e-12
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """By hand: PyTorch's takes five times as long where there are few classes."""
     logits = outputs - outputs.amax(-1, keepdim=True)
+    if targets.is_floating_point():
+        total = logits.exp().sum(-1, keepdim=True).log_()
+        return (targets * (total - logits)).sum(-1)
     own = logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
     return logits.exp_().sum(-1).log_().sub_(own)
 
@@ -151,10 +154,9 @@ class _ScoreRun:
         self._same = data[0].train.targets is data[0].train.truth
         self._truth = self._targets if self._same else torch.stack(truths)
         self._factor, self._offset = (self._own_units(name) for name in ("factor", "offset"))
-        self._known: dict[int, tuple[Tensor, Tensor]] = {}
         self.predicted = self._truth[:, self._trained :]
         if self._regression:
-            self._total = _spread(self._truth, self._means(self._trained), self._trained)
+            self._totals = [_spread(self._truth[:, : self._trained]), _spread(self.predicted)]
 
     def shuffle(self, orders: Sequence[Tensor]) -> None:
         for nth, (own, order) in enumerate(zip(self._data, orders, strict=True)):
@@ -167,29 +169,12 @@ class _ScoreRun:
         """As ``GroupOutputs.record``, for these programs."""
         seen, rows = len(shares), self._truth.shape[1] - self._trained
         outputs = torch.cat([trained[:, :seen, : self._units], held[:, :rows, : self._units]], 1)
-        of_losses, of_rows = self._weights(shares)
         predicted = self._predict(outputs)
         self.predicted = predicted[:, seen:]
-        losses = self._loss(outputs, self._without_unseen(self._targets, seen)) @ of_losses
-        scores = self._scores(predicted, self._without_unseen(self._truth, seen), of_rows, seen)
-        return torch.stack([losses[:, 0], scores[:, 0], losses[:, 1], scores[:, 1]])
-
-    def _means(self, seen: int) -> Tensor:
-        """Matrix (rows, 2) from values by row to means: of the training rows seen, of the validation rows."""
-        held = self._truth.shape[1] - self._trained
-        means = torch.zeros(seen + held, 2, device=self._truth.device)
-        means[:seen, 0], means[seen:, 1] = 1 / seen, 1 / held
-        return means
-
-    def _weights(self, shares: Tensor) -> tuple[Tensor, Tensor]:
-        """Matrices as ``_means``: with the rows' shares in the training loss, and without."""
-        seen = len(shares)
-        if seen not in self._known:
-            of_rows = self._means(seen)
-            of_losses = of_rows.clone()
-            of_losses[:seen, 0] = shares
-            self._known[seen] = of_losses, of_rows
-        return self._known[seen]
+        losses = self._loss(outputs, self._without_unseen(self._targets, seen))
+        scores = self._scores(predicted, self._without_unseen(self._truth, seen), seen)
+        # Part by part: what is not finite in one must not reach the other.
+        return torch.stack([losses[:, :seen] @ shares, scores[0], losses[:, seen:].mean(1), scores[1]])
 
     def _without_unseen(self, rows: Tensor, seen: int) -> Tensor:
         return rows if seen == self._trained else torch.cat([rows[:, :seen], rows[:, self._trained :]], 1)
@@ -207,22 +192,22 @@ class _ScoreRun:
             return outputs.argmax(2)
         return (outputs[:, :, 0] > self._threshold).long()
 
-    def _scores(self, predicted: Tensor, truth: Tensor, of_rows: Tensor, seen: int) -> Tensor:
-        """Accuracy, or R² (mean over targets), of both parts (programs, 2); see ``scores.metric``."""
+    def _scores(self, predicted: Tensor, truth: Tensor, seen: int) -> list[Tensor]:
+        """Accuracy, or R² (mean over targets), of the training and of the validation rows; see ``metric``."""
+        parts = (slice(seen), slice(seen, None))
         if not self._regression:
-            return (predicted == truth).float() @ of_rows
-        left = of_rows.T @ (predicted - truth).square_()
+            right = (predicted == truth).float()
+            return [right[:, part].mean(1) for part in parts]
+        left = (predicted - truth).square_()
         # The order of the rows does not matter to their spread.
-        total = self._total if seen == self._trained else _spread(truth, of_rows, seen)
-        return (1 - left / total).mean(2).clamp(min=LEAST_R2)
+        totals = self._totals if seen == self._trained else [_spread(truth[:, part]) for part in parts]
+        ratios = [left[:, part].sum(1) / total for part, total in zip(parts, totals, strict=True)]
+        return [(1 - ratio).mean(1).clamp(min=LEAST_R2) for ratio in ratios]
 
 
-def _spread(truth: Tensor, of_rows: Tensor, seen: int) -> Tensor:
-    """Mean squared deviation of the targets of both parts (programs, 2, targets)."""
-    centre = of_rows.T @ truth
-    deviations = torch.cat([truth[:, :seen] - centre[:, :1], truth[:, seen:] - centre[:, 1:]], 1)
-    least = LEAST_TOTAL / of_rows.count_nonzero(0)[:, None]
-    return torch.maximum(of_rows.T @ deviations.square_(), least)
+def _spread(truth: Tensor) -> Tensor:
+    """Sum of the squared deviations of each target."""
+    return (truth - truth.mean(1, keepdim=True)).square_().sum(1).clamp_(min=LEAST_TOTAL)
 
 
 def _loss_key(prepared: Prepared, units: int) -> Hashable:

@@ -11,10 +11,11 @@ from contextlib import contextmanager, suppress
 import torch
 
 from netmend.env.data import Dataset, load_dataset
+from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.outline import outline
-from netmend.env.training.batched.plan import MEMORY, candidate, plan
+from netmend.env.training.batched.plan import MEMORY, plan
 from netmend.env.training.failures import TimeoutReachedError
 from netmend.env.training.loop import FAILURES, plain_torch, train
 from netmend.env.training.prepare import PreparedCache
@@ -30,10 +31,14 @@ class GroupTrainer:
     Args:
         datasets: gives the dataset of a program by its name.
         device: ``cpu`` or a CUDA device.
+
+    Attributes:
+        failed: groups that had to be broken up so far.
     """
 
     def __init__(self, datasets: Callable[[str], Dataset] = load_dataset, device: str = "cpu") -> None:
         self.datasets, self.device = datasets, device
+        self.failed = 0
         self._cache = PreparedCache()
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
@@ -41,6 +46,7 @@ class GroupTrainer:
         if len(requests) > 1 or self._fits(requests[0]):
             with suppress(*FAILURES), plain_torch(), torch.no_grad(), _collector_paused():
                 return self._together(requests)
+            self.failed += 1
         if len(requests) == 1:
             return [self._alone(requests[0])]
         half = len(requests) // 2
@@ -57,7 +63,7 @@ class GroupTrainer:
         started = time.perf_counter()
         group = Group([self._member(request) for request in requests], self.device)
         try:
-            group.fit(started + requests[0].budget.seconds)
+            group.fit(started + sum(request.budget.seconds for request in requests))
         except TimeoutReachedError as error:
             if len(requests) > 1:
                 raise
@@ -101,6 +107,11 @@ class BatchedTrainer:
         self._trainer = GroupTrainer(datasets, device)
         self._memory = memory
 
+    @property
+    def failed(self) -> int:
+        """Groups that had to be broken up so far."""
+        return self._trainer.failed
+
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """Train all of them.
 
@@ -138,9 +149,17 @@ def split(
     datasets: Callable[[str], Dataset] = load_dataset,
     device: str = "cpu",
     memory: int | None = None,
+    workers: int = 1,
 ) -> list[tuple[int, ...]]:
-    """The groups of a plan for a device: on a GPU as large as its memory allows."""
+    """The groups of a plan for a device: on a GPU as large as half of what is free there allows.
+
+    Args:
+        requests, datasets: as ``plan`` has them.
+        device: ``cpu`` or a CUDA device.
+        memory: mebibytes that a group may take; None = what suits the device.
+        workers: processes that share a GPU.
+    """
     if device == "cpu":
         return plan(requests, datasets, memory=MEMORY if memory is None else memory)
-    free = memory or int(torch.cuda.mem_get_info(device)[0] / 2**21)
+    free = memory or int(torch.cuda.mem_get_info(device)[0] / 2**21 / workers)
     return plan(requests, datasets, memory=free, longest=math.inf)

@@ -69,7 +69,9 @@ def penalties(weights: GroupWeights) -> list[Callable[[], Tensor]]:
     """Functions that give what the penalties add to the loss of each program; none where nobody has any."""
 
     def total(factors: Tensor, power: int) -> Tensor:
-        return (weights.values.abs().pow(power) * factors).sum(1)
+        # An infinite weight without a penalty adds nothing.
+        values = torch.where(factors > 0, weights.values, 0.0)
+        return (values.abs().pow(power) * factors).sum(1)
 
     found: list[Callable[[], Tensor]] = []
     for kind, power in (("l1", 1), ("l2", 2)):

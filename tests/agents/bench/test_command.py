@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+import yaml
 
 from netmend.agents.bench import command, store
 from netmend.agents.bench.result import Comparison, Figure, read_report
@@ -69,7 +72,13 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "expected"),
     [
         ([], "bench takes what to measure"),
-        (["table"], "bench takes what to measure"),
+        (["table"], "takes a FILE"),
+        (["foo"], "unknown bench 'foo'; known: "),
+        (["engine", "rows=[]"], "name at least one"),
+        (["engine", "rows="], "name at least one"),
+        (["engine", "rows=growh"], "did you mean 'growth'"),
+        (["store", "rows=growth"], "rows: bench store has no use for it"),
+        (["environment", "programs=3", "growth_to=8"], "2 problems"),
         (["engin"], "did you mean 'engine'"),
         (["table", "nowhere.json"], "nowhere.json"),
         (["engine", "rows=[growh]"], "did you mean 'growth'"),
@@ -83,6 +92,34 @@ def test_refused(words: list[str], expected: str, capsys: pytest.CaptureFixture[
     message = capsys.readouterr().err
     assert expected in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("rows", ["growth", "[growth]"])
+def test_a_row_by_its_name_alone(rows: str, tmp_path: Path) -> None:
+    assert main(["bench", "engine", f"rows={rows}"]) == 0
+    assert [row.row for row in read_report(run_folder(tmp_path) / "bench.json").rows] == ["peak", "growth"]
+
+
+def test_several_rows_without_brackets(tmp_path: Path) -> None:
+    assert main(["bench", "engine", "rows=growth,alone"]) == 0
+    report = read_report(run_folder(tmp_path) / "bench.json")
+    assert [row.row for row in report.rows] == ["peak", "alone", "growth"]
+
+
+def test_a_sweep_over_rows_is_one_run_each() -> None:
+    assert command._rows_listed(["-m", "rows=growth,alone"]) == ["-m", "rows=[growth],[alone]"]
+    assert command._rows_listed(["rows=null", "seed=1"]) == ["rows=null", "seed=1"]
+
+
+def test_the_file_says_the_same_as_the_schema() -> None:
+    plain = yaml.safe_load((files("netmend.conf") / "bench.yaml").read_text())
+    assert {key: plain[key] for key in asdict(BenchConfig())} == asdict(BenchConfig())
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_of_the_table(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "table", flag]) == 0
+    assert "netmend bench table FILE" in capsys.readouterr().out
 
 
 def test_help_names_the_rows(capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,7 +54,8 @@ def test_references_train_a_sample_on_a_gpu(row: str) -> None:
     found = comparison_of(row)
     assert found.engine.programs == 16
     assert {timing.programs for timing in found.references} == {16 // GPU_SHARE}
-    assert found.agreement is None
+    assert found.agreement is not None
+    assert (found.agreement.status, found.agreement.work) == (1, pytest.approx(1))
 
 
 def test_every_kind_alone() -> None:

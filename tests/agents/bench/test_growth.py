@@ -1,15 +1,27 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from netmend.agents.bench.growth import exponent, growth_figures, memory_points, peak_memory, sizes
+from netmend.agents.bench.growth import (
+    exponent,
+    growth_figures,
+    memory_figures,
+    memory_points,
+    memory_requests,
+    peak_memory,
+    sizes,
+)
 from netmend.agents.bench.machine import peak_flops, this_machine
 from netmend.agents.bench.plot import plot_growth
-from netmend.agents.bench.programs import one_shape
+from netmend.agents.bench.programs import kinds, one_shape
+from netmend.agents.config import BenchConfig
+from netmend.env.training.batched.trainer import split
 from netmend.env.training.trial import Budget, TrialRequest
 
 SHORT = Budget(samples=32, epochs=1)
@@ -17,7 +29,9 @@ SHORT = Budget(samples=32, epochs=1)
 
 def test_sizes() -> None:
     assert sizes(9) == [1, 2, 4, 8]
-    assert sizes(64, factor=4) == [1, 4, 16, 64]
+    assert sizes(1) == [1]
+    assert sizes(300) == [1, 2, 4, 8, 16, 32, 64, 256]
+    assert sizes(4096) == [1, 2, 4, 8, 16, 32, 64, 256, 1024, 4096]
 
 
 @pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
@@ -35,18 +49,44 @@ def test_growth() -> None:
     assert figures[-1].value == pytest.approx(1000 * figures[0].points[-1][1])
 
 
-def test_memory_starts_at_one_program() -> None:
-    points = memory_points(4, seed=0, bound=64)
-    assert [count for count, _ in points] == [1, 4]
+def test_one_point_has_no_exponent() -> None:
+    (program,) = one_shape(np.random.default_rng(0), 1)
+    figures = growth_figures([TrialRequest(program=program, budget=SHORT, seed=0)], repeats=1)
+    assert [figure.name for figure in figures] == ["time per trial at 1 program"]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_the_bound_binds(kind: str) -> None:
+    requests = memory_requests(kind, 64, seed=0)
+    assert len(split(requests, memory=BenchConfig().memory)) > len(split(requests, memory=4096))
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_memory_starts_at_one_training(kind: str) -> None:
+    points = memory_points(kind, 2, seed=0, bound=64)
+    assert [count for count, _ in points] == [1, 2]
     assert points[0][1] == 0
     assert points[1][1] >= 0
 
 
+def test_memory_is_measured_in_fresh_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netmend.agents.bench.growth.kinds", lambda: {"dense": kinds()["dense"]})
+    (figure,) = memory_figures(16, seed=0, bound=32)
+    assert 1 < figure.value <= 32
+    assert figure.target.endswith("32 MiB")
+
+
 def test_peak_memory_sees_an_allocation() -> None:
-    before = peak_memory()
-    held = np.ones(30_000_000)
-    assert peak_memory() - before > 100_000_000
-    assert held[0] == 1
+    code = """
+import numpy
+from netmend.agents.bench.growth import peak_memory
+before = peak_memory()
+held = numpy.ones(60_000_000)
+print(peak_memory() - before)
+"""
+    # This process may have held as much before.
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert 300_000_000 < int(shown) < 600_000_000
 
 
 def test_the_machine() -> None:

@@ -25,6 +25,11 @@ def test_a_row_that_is_none() -> None:
         chosen_rows(["one_shap"], "cpu")
 
 
+def test_no_row_at_all() -> None:
+    with pytest.raises(NetmendError, match="name at least one"):
+        chosen_rows([], "cpu")
+
+
 def test_a_gpu_row_on_the_cpu() -> None:
     with pytest.raises(NetmendError, match="conv_gpu needs a GPU; say device=cuda"):
         chosen_rows(["conv_gpu"], "cpu")

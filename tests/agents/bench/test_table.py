@@ -27,7 +27,8 @@ def test_every_line_of_the_markdown_has_as_many_cells(report: Report) -> None:
 def test_markdown_shows_ratio_rate_share_and_run(report: Report) -> None:
     text = markdown([report])
     line = line_with(text, "64 dense programs")
-    assert "| 9 (8-10) | 16 (16-16) | 2.0, 3.6, 32.0 | 25% | 1 |" in line
+    assert "| 16 (16-16) | 9 (8-10) | 2.0, 3.6, 32.0 | 25% | 1 |" in line
+    assert "one core (2 groups failed) |" in line
     assert "1. `netmend bench engine seed=3`, Slow 86, 2 cores, 23.5 GiB, torch 2.13.0, 2026-01-02" in text
 
 
@@ -37,7 +38,15 @@ def test_the_last_report_that_has_a_row_counts(report: Report) -> None:
     assert line_with(text, "64 dense programs").endswith("| 1 |")
     assert "| exponent |  | 0.5 |  |  |  | 2 |" in text
     assert "0.75" not in text
-    assert text.rstrip().endswith("(cut off)")
+    assert "(cut off)" in line_with(text, "2. `netmend")
+
+
+def test_runs_stand_above_the_table_once_and_only_those_that_it_shows(report: Report) -> None:
+    text = markdown([replace(report, command="netmend bench older"), report])
+    assert "older" not in text
+    assert text.startswith("1. `netmend bench engine seed=3`")
+    assert text.count("seed=3") == 1
+    assert text.index("seed=3") < text.index("| --- |")
 
 
 def test_rows_of_other_benches_come_last(report: Report) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from netmend.agents.bench import timing
 from netmend.agents.bench.programs import alone
+from netmend.agents.bench.result import Agreement
 from netmend.agents.bench.timing import Way, agree, compare
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
@@ -21,6 +23,7 @@ class TickingTrainer:
     def __init__(self, seconds: float, skill: float = 0.5) -> None:
         self.calls: list[int] = []
         self.closed = False
+        self.failed = 0
         self._seconds, self._skill = seconds, skill
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
@@ -58,11 +61,20 @@ def test_compare() -> None:
     assert eager.closed
 
 
+def test_a_part_is_held_against_the_same_part_and_failed_groups_are_counted() -> None:
+    engine, loop = TickingTrainer(0.1), TickingTrainer(1.0, skill=0.75)
+    engine.failed = 3
+    ways = Way("engine", engine, CALLS), [Way("loop", loop, [REQUESTS[4:5]])]
+    found = compare("dense_gpu", *ways, repeats=1, peak=0.0)
+    assert found.agreement == Agreement(status=1.0, work=1.0, skill=pytest.approx(0.25), failed=3)
+    assert found.floor == 0.0
+
+
 def test_other_programs_are_not_held_against_each_other() -> None:
-    loop = Way("loop", TickingTrainer(1.0), [REQUESTS[:1]])
+    others = [[replace(REQUESTS[0], seed=77)]]
+    loop = Way("loop", TickingTrainer(1.0), others)
     found = compare("dense_gpu", Way("engine", TickingTrainer(0.1), CALLS), [loop], repeats=1, peak=0.0)
     assert found.agreement is None
-    assert found.floor == 0.0
 
 
 def test_agreement() -> None:

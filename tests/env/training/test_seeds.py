@@ -59,15 +59,25 @@ def test_a_trial_is_the_mean_over_its_seeds() -> None:
 
 def test_a_seed_that_fails_pulls_the_mean_down() -> None:
     failed = Trial(status=Status.DIVERGED, message="loss is not finite")
-    trainer = SeedTrainer(Scripted(scored(0.9), failed, failed))
+    trainer = SeedTrainer(Scripted(scored(0.9), failed, failed, replace(failed, message="not this one")))
     (trial,) = trainer.run([request(seeds=2, holdout=True)])
-    assert trial.status is Status.OK
+    assert (trial.status, trial.message) == (Status.OK, "1 of 2 seeds: loss is not finite")
     assert trial.skill == pytest.approx((0.9 + SKILL_FLOOR) / 2)
     assert trial.holdout == pytest.approx((0.8 + SKILL_FLOOR) / 2)
     assert trial.metric == pytest.approx(0.45)
+    (trial,) = trainer.run([request(seeds=4)])
+    assert (trial.status, trial.message) == (Status.OK, "3 of 4 seeds: loss is not finite")
     (trial,) = trainer.run([request(seed=1, seeds=2, holdout=True)])
     assert (trial.status, trial.message) == (Status.DIVERGED, "loss is not finite")
     assert (trial.skill, trial.holdout, trial.metric, trial.spread) == (SKILL_FLOOR, None, None, 0.0)
+
+
+def test_the_first_seed_says_how_it_ended() -> None:
+    failed = Trial(status=Status.CRASHED, message="no", skill=0.7, holdout=0.7)
+    (trial,) = SeedTrainer(Scripted(failed, scored(0.5))).run([request(seeds=2, holdout=True)])
+    assert (trial.status, trial.message) == (Status.CRASHED, "no")
+    assert trial.skill == pytest.approx((SKILL_FLOOR + 0.5) / 2)
+    assert trial.holdout == pytest.approx((SKILL_FLOOR + 0.4) / 2)
 
 
 def test_equal_requests_are_trained_once_without_a_store(fake_trainers: ModuleType) -> None:
@@ -83,14 +93,20 @@ def test_equal_requests_are_trained_once_without_a_store(fake_trainers: ModuleTy
     assert recorder.closed
 
 
-def test_seeds_overlap_and_single_ones_pass_through_unchanged(fake_trainers: ModuleType) -> None:
+def test_trainings_are_shared_and_single_ones_pass_through_unchanged(fake_trainers: ModuleType) -> None:
     recorder = fake_trainers.Recorder()
-    single, *_ = requests = [request(5), request(4, seeds=3), request(6, seeds=2)]
+    single, *_ = requests = [request(5), request(1, seeds=3), request(2, seeds=2)]
     trials = SeedTrainer(recorder).run(requests)
     assert recorder.asked[0] is single
-    assert [(r.seed, r.budget.seeds) for r in recorder.asked] == [(5, 1), (4, 1), (6, 1), (7, 1)]
+    assert [(r.seed, r.budget.seeds) for r in recorder.asked] == [(5, 1), (3, 1), (4, 1)]
     assert trials[0] == fake_trainers.trial_of(single)
-    assert trials[2].skill == pytest.approx((7 / 3 + 8 / 3) / 2)
+    assert trials[2].skill == pytest.approx((SKILL_FLOOR + 6 / 3) / 2)
+
+
+def test_different_seeds_share_no_training(fake_trainers: ModuleType) -> None:
+    recorder = fake_trainers.Recorder()
+    SeedTrainer(recorder).run([request(seed, seeds=3) for seed in range(-1, 3)])
+    assert [r.seed for r in recorder.asked] == list(range(-3, 9))
 
 
 def test_hits_and_misses_with_a_store(tmp_path: Path, fake_trainers: ModuleType) -> None:
@@ -120,7 +136,7 @@ def test_real_trainings() -> None:
     budget = Budget(epochs=2)
     trainer = SeedTrainer(LocalTrainer())
     (mean,) = trainer.run([TrialRequest(program=program, budget=replace(budget, seeds=3), seed=4)])
-    alone = trainer.run([TrialRequest(program=program, budget=budget, seed=seed) for seed in (4, 5, 6)])
+    alone = trainer.run([TrialRequest(program=program, budget=budget, seed=seed) for seed in (12, 13, 14)])
     assert mean.skill == pytest.approx(sum(trial.skill for trial in alone) / 3)
     assert mean.spread > 0
     assert mean.curves == alone[0].curves

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import signal
 import sqlite3
 import subprocess
@@ -14,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from netmend.env.errors import StoreError
+from netmend.env.errors import NetmendError, StoreError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training import store as store_module
 from netmend.env.training import stored_trainer
@@ -298,6 +299,119 @@ def test_a_put_after_a_failed_write_says_so_and_is_kept(path: Path) -> None:
             store.put_many([entry(1)])
     store.close()
     assert seeds_on_file(path) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"program": None}, "NOT NULL constraint failed"),
+        ({"seed": 2**63}, "too large"),
+        ({"data": []}, "bind"),
+    ],
+)
+def test_a_row_that_sqlite_refuses_holds_up_no_other(path: Path, change: dict, reason: str) -> None:
+    store = TrialStore(path)
+    key, trial = entry(1)
+    bad = replace(key, digest="bad", **change)
+    with locked(path):
+        store.put_many([entry(0), (bad, trial), entry(2)])
+    with pytest.raises(StoreError, match=rf"refuses trial bad \(.*{reason}.*\); it is not recorded"):
+        store.flush()
+    assert seeds_on_file(path) == [0, 2]
+    assert store.get_many([bad]) == [None]
+    store.flush()
+    store.put_many([entry(3)])
+    store.close()
+    assert seeds_on_file(path) == [0, 2, 3]
+
+
+def test_close_names_what_is_refused(path: Path) -> None:
+    store = TrialStore(path)
+    key, trial = entry(0)
+    store.put_many([(replace(key, digest=digest, program=None), trial) for digest in ("one", "two")])
+    with pytest.raises(StoreError, match=r"refuses trial one .*refuses trial two "):
+        store.close()
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["skill", "holdout", "work", "seconds"])
+@pytest.mark.parametrize("value", [math.nan, -math.inf])
+def test_what_is_not_finite_is_never_queued(path: Path, name: str, value: float) -> None:
+    store = TrialStore(path)
+    key, trial = entry(1)
+    with pytest.raises(StoreError, match=rf"trial {key.digest} can't be recorded: its {name} is {value}"):
+        store.put_many([entry(0), (key, replace(trial, **{name: value}))])
+    store.put_many([entry(2)])
+    store.close()
+    assert seeds_on_file(path) == [2]
+
+
+def test_close_tries_once_more_what_failed(path: Path) -> None:
+    store = TrialStore(path, wait=0.01)
+    with locked(path):
+        store.put_many([entry(0)])
+        deadline = time.monotonic() + 10
+        while store._writer._failure is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert store._writer._failure is not None
+    store.close()
+    assert seeds_on_file(path) == [0]
+
+
+def test_memory_has_what_the_file_has(path: Path) -> None:
+    mine, theirs = TrialStore(path), TrialStore(path)
+    (key, trial), opened = entry(0), replace(entry(0)[0], holdout=True)
+    theirs.put_many([(key, replace(trial, skill=0.25))])
+    theirs.flush()
+    mine.put_many([(key, trial)])
+    mine.flush()
+    assert mine.get_many([key])[0].skill == 0.25
+    mine.put_many([(key, trial)])
+    assert mine.get_many([key])[0].skill == 0.25
+    mine.put_many([(opened, replace(trial, holdout=0.75))])
+    for _ in range(2):
+        assert [t.skill for t in mine.get_many([key, opened])] == [0.5, 0.5]
+        mine.flush()
+    theirs.close()
+    mine.close()
+
+
+def test_run_returns_what_is_on_file(path: Path) -> None:
+    other = TrialStore(path)
+
+    class Late:
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            other.put_many([(trial_key(r, "f" * 64, "cpu"), replace(OK, skill=0.25)) for r in requests])
+            other.flush()
+            return [OK] * len(requests)
+
+        def close(self) -> None: ...
+
+    trainer = stored(path, Late())
+    assert [trainer.run([request()])[0].skill for _ in range(2)] == [0.25, 0.25]
+    trainer.close()
+    other.close()
+
+
+def test_run_waits_until_another_process_has_written(path: Path, recorder) -> None:
+    trainer = stored(path, recorder)
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.2, other.rollback)
+    release.start()
+    trainer.run([request()])
+    assert release.finished.is_set()
+    assert seeds_on_file(path) == [0]
+    trainer.close()
+    other.close()
+
+
+def test_several_seeds_are_not_for_the_store(path: Path, recorder) -> None:
+    trainer = stored(path, recorder)
+    with pytest.raises(NetmendError, match=r"budget\.seeds=3 reached a trainer of single trainings"):
+        trainer.run([replace(request(), budget=Budget(seeds=3))])
+    assert recorder.asked == []
+    trainer.close()
 
 
 def test_recording_waits_for_nobody_and_is_seen_at_once(path: Path) -> None:

@@ -156,7 +156,7 @@ def test_numbers_of_a_trunk_may_differ_where_each_program_can_have_its_own(one, 
 )
 def test_what_padding_would_disturb_wants_equal_widths(activation, together):
     structures = [
-        outline(program(Dense(units=units, activation=activation), OUT), VECTOR).hidden[0].tail_structure
+        outline(program(Dense(units=units, activation=activation), OUT), VECTOR).hidden[0].tail_form
         for units in (4, 5)
     ]
     assert (structures[0] == structures[1]) is together

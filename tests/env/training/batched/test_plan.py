@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from netmend.env.data import Part, load_dataset
 from netmend.env.program import BatchNorm, Conv2d, Data, Dense, Dropout, Embedding, Flatten
 from netmend.env.training import layers
+from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.outline import outline
-from netmend.env.training.batched.plan import candidate, plan
+from netmend.env.training.batched.plan import plan
 from netmend.env.training.trial import Budget, TrialRequest
 
 OUT = Dense(units=3)

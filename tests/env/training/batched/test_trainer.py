@@ -20,8 +20,8 @@ from netmend.env.program import (
     Flatten,
     Optimizer,
 )
+from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
-from netmend.env.training.batched.plan import candidate
 from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer
 from netmend.env.training.local import LocalTrainer
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, TrialRequest

@@ -1,0 +1,162 @@
+"""What a plan needs to know of a request that can be trained with others."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from math import ceil, prod
+
+from netmend.env.data.dataset import Dataset
+from netmend.env.errors import ProgramError
+from netmend.env.program import (
+    BatchNorm,
+    Dropout,
+    Embedding,
+    Flatten,
+    Layer,
+    Program,
+    Weighted,
+    check,
+    infer_shapes,
+    multiply_accumulates,
+    parameter_count,
+)
+from netmend.env.training.batched.outline import Outline, outline, structure
+from netmend.env.training.failures import CrashError
+from netmend.env.training.layers import LARGEST_NOISE
+from netmend.env.training.losses import check_pair
+from netmend.env.training.measure import measured_layers
+from netmend.env.training.trial import TrialRequest
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A request that can be trained with others.
+
+    Attributes:
+        position: of the request.
+        request: what is asked for.
+        outline: of its program.
+        rows: training rows.
+        held: validation rows.
+    """
+
+    position: int
+    request: TrialRequest
+    outline: Outline
+    rows: int
+    held: int
+
+    @property
+    def program(self) -> Program:
+        """What is trained."""
+        return self.outline.program
+
+    @property
+    def batch(self) -> int:
+        """Rows of an update."""
+        return min(self.program.batch_size, self.rows)
+
+    @cached_property
+    def epochs(self) -> int:
+        """Epochs that program and budget allow."""
+        budget = self.request.budget
+        return min(self.program.epochs, budget.epochs, ceil(budget.updates / ceil(self.rows / self.batch)))
+
+    @cached_property
+    def key(self) -> Hashable:
+        """Programs of one group have the same one."""
+        skips = self.rows % self.batch == 1 and _has_batch_norm(self.program)
+        return self.outline.key, self.rows, self.batch, skips, self.request.budget
+
+    @cached_property
+    def order(self) -> tuple[object, ...]:
+        """Sorts what may be one group, so that neighbours are alike in size."""
+        return (
+            -len(self.hidden),
+            tuple(-width for width in self.hidden),
+            -self.ends[0],
+            self.epochs,
+            self.tails,
+        )
+
+    @cached_property
+    def tails(self) -> str:
+        """Sorts the programs of one group: what can run in one call stands side by side."""
+        return str([level.tail_form for level in self.outline.levels])
+
+    @cached_property
+    def hidden(self) -> tuple[int, ...]:
+        """Features of the hidden levels."""
+        return tuple(level.width for level in self.outline.hidden)
+
+    @cached_property
+    def ends(self) -> tuple[int, int]:
+        """Features of the last trunk level, and of the output."""
+        output = self.outline.output
+        return self.outline.trunk[-1].width, 0 if output is None else output.width
+
+    @cached_property
+    def kinds(self) -> frozenset[tuple[int, Layer]]:
+        """Layers of the tails by number of the level, the same for those that differ in numbers only."""
+        levels = enumerate(self.outline.levels)
+        return frozenset((number, structure(layer)) for number, level in levels for layer in level.tail)
+
+    @cached_property
+    def dense_products(self) -> int:
+        """Multiply-accumulates of the levels behind the trunk for one row, which are also their weights."""
+        return sum(a * b for a, b in pairwise((self.ends[0], *self.hidden, self.ends[1])))
+
+    @cached_property
+    def trunk_weights(self) -> int:
+        """Weights of the trunk."""
+        return max(0, parameter_count(self.program, self.outline.task) - self.dense_products)
+
+    @cached_property
+    def trunk_products(self) -> int:
+        """Multiply-accumulates of the trunk for one row."""
+        return max(0, multiply_accumulates(self.program, self.outline.task) - self.dense_products)
+
+
+def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candidate | None:
+    """What the plan needs to know of a request; None where only the plain loop can train it, or fail it."""
+    program, task = request.program, dataset.task
+    try:
+        if check(program, task):
+            return None
+        made = outline(program, task)
+        check_pair(made.levels[-1].outputs, program.data.labels, program.loss, task)
+    except (ProgramError, CrashError):
+        return None
+    rows = min(request.budget.samples, len(dataset.train))
+    found = Candidate(position, request, made, rows, len(dataset.validation))
+    return found if _can_be_grouped(found) else None
+
+
+def _can_be_grouped(found: Candidate) -> bool:
+    layers, shapes = found.program.layers, infer_shapes(found.program.layers, found.outline.task)
+    for layer, shape in zip(layers[1:], shapes, strict=False):
+        # It changes nothing, but ends the block in which a layer's outputs are read.
+        if isinstance(layer, Flatten) and len(shape) == 1:
+            return False
+    weighted = [layer for layer in layers if isinstance(layer, Weighted)]
+    if any(layer.bias and layer.bias_init == "orthogonal" for layer in weighted):
+        return False
+    if not measured_layers(found.program):
+        return False
+    if any(isinstance(layer, Embedding) for layer in found.program.layers[1:]):
+        # It crashes: only a first one gets token ids.
+        return False
+    for level in found.outline.levels:
+        for layer in level.tail:
+            if isinstance(layer, Dropout) and found.rows * prod(level.outputs) > LARGEST_NOISE:
+                return False
+            if isinstance(layer, BatchNorm) and found.batch * prod(level.outputs[1:]) < 2:
+                return False
+    return True
+
+
+def _has_batch_norm(program: Program) -> bool:
+    return any(isinstance(layer, BatchNorm) for layer in program.layers)
