@@ -93,7 +93,7 @@ def memory_points(kind: str, count: int, seed: int, bound: int) -> Points:
     trainer = BatchedTrainer(load_dataset, memory=bound)
     points: list[tuple[float, float]] = []
     begin = 0.0
-    for size in sizes(count):
+    for size in sorted({1, *sizes(count)[::-2]}):
         trainer.run(requests[:size])
         peak = peak_memory() / MEBIBYTE
         begin = begin or peak
@@ -117,7 +117,7 @@ def _memory_figure(kind: str, count: int, seed: int, bound: int) -> Figure:
     bounded, free = (len(split(requests, memory=memory)) for memory in (bound, UNBOUNDED))
     return Figure(
         row="memory",
-        name=f"{kind}: {size} trainings over one, {bounded} groups (without the setting {free})",
+        name=f"peak memory, {kind}: {size} trainings over one, {bounded} groups (without the setting {free})",
         value=points[-1][1],
         unit="MiB",
         target=f"{ROWS['memory'].target}, {bound} MiB",

@@ -162,7 +162,6 @@ def kinds() -> dict[str, Program]:
         "conv2d": known["conv2d"],
         "conv1d with norms": replace(known["conv1d"], layers=series),
         "gru": known["gru"],
-        "lstm": known["lstm"],
         "embedding": replace(_program("reviews"), data=Data(dataset="reviews"), layers=words),
     }
 

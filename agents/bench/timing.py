@@ -81,7 +81,7 @@ def compare(
 def _agreement(
     engine: Way, references: Sequence[Way], trials: Mapping[str, Sequence[Trial]]
 ) -> Agreement | None:
-    """On what the loop trained, which may be a part; None without a loop, or where it trained other programs."""
+    """On what the loop trained, which may be a part; None where that is nothing of the engine's."""
     loop = next((way for way in references if way.name == "loop"), None)
     mine = dict(zip(_flat(engine.calls), trials[engine.name], strict=True))
     if loop is None or not all(request in mine for request in _flat(loop.calls)):

@@ -20,7 +20,7 @@ PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 4e-4
 # What a group holds: copies of its weights; buffers of a level's size for its core and for the layers behind
 # it; values for scoring, whatever the group's size.
 WEIGHT_COPIES, CORE_BUFFERS, SCORING = 12, 3, 2**21
-TAIL_BUFFERS: dict[type[Layer], int] = {Activation: 3, Dropout: 2, BatchNorm: 6, LayerNorm: 6}
+TAIL_BUFFERS: dict[type[Layer], int] = {Activation: 3, Dropout: 2, BatchNorm: 8, LayerNorm: 8}
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Estimate:
             dropped = sum(size for i, size in enumerate(sizes) if self._has_dropout(i))
             scratch = sum(level.scratch(deepest.batch) + level.scratch(CHECK_ROWS) for level in trunk)
             ends = sizes[0] + 3 * self.ends[1]
-            own = WEIGHT_COPIES * (deepest.trunk_weights + products) + rows * buffers + 2 * scratch
+            own = WEIGHT_COPIES * (deepest.trunk_weights + products) + rows * buffers + 3 * scratch
             values += count * (own + deepest.rows * (ends + sizes[0] + dropped) + self.held * ends)
         return 4 * values
 

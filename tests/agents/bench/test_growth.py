@@ -14,7 +14,6 @@ from netmend.agents.bench.growth import (
     memory_figures,
     memory_points,
     memory_requests,
-    peak_memory,
     sizes,
 )
 from netmend.agents.bench.machine import peak_flops, this_machine
