@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from netmend.env.data import Dataset, load_dataset
 from netmend.env.training.loop import train
 from netmend.env.training.prepare import PreparedCache
-from netmend.env.training.trial import Trial, TrialRequest
+from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 
 
 class LocalTrainer:
@@ -30,6 +30,7 @@ class LocalTrainer:
         Raises:
             DataError, UnknownNameError: a dataset is missing; that is no fault of a program.
         """
+        refuse_seeds(requests)
         return [self._train(request) for request in requests]
 
     def close(self) -> None:

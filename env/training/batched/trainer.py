@@ -19,7 +19,7 @@ from netmend.env.training.batched.plan import MEMORY, plan
 from netmend.env.training.failures import TimeoutReachedError
 from netmend.env.training.loop import FAILURES, plain_torch, train
 from netmend.env.training.prepare import PreparedCache
-from netmend.env.training.trial import Trial, TrialRequest
+from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 
 
 class GroupTrainer:
@@ -43,6 +43,7 @@ class GroupTrainer:
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """Train them as one group, the deepest program first."""
+        refuse_seeds(requests)
         if len(requests) > 1 or self._fits(requests[0]):
             with suppress(*FAILURES), plain_torch(), torch.no_grad(), _collector_paused():
                 return self._together(requests)
