@@ -14,8 +14,8 @@ from netmend.env.training.batched.candidate import Candidate
 from netmend.env.training.measure import CHECK_ROWS
 
 # What a training costs on a CPU, in microseconds, fitted to groups of real and of drawn programs.
-PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 2000.0, 10.0, 6.0, 5.0, 8.0, 15.0
-PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 4e-4, 4e-3, 3e-5
+PER_GROUP, CALLS, LEVEL_CALLS, TAIL_CALLS, LOSS_CALLS, STEP_CALLS = 1000.0, 10.0, 6.0, 8.0, 8.0, 15.0
+PER_PROGRAM, PER_UPDATE, PER_WEIGHT, PER_VALUE, PER_PRODUCT = 3000.0, 15.0, 3e-3, 4e-3, 3e-5
 
 # What a group holds: copies of its weights; buffers of a level's size for its core and for the layers behind
 # it; values for scoring, whatever the group's size.
