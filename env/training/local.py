@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from netmend.env.data import Dataset, load_dataset
 from netmend.env.training.loop import train
-from netmend.env.training.prepare import PreparedCache
+from netmend.env.training.prepare import Prepared, PreparedCache
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 
 
@@ -20,8 +20,7 @@ class LocalTrainer:
             datasets: gives the dataset of a program by its name.
             device: ``cpu`` or a CUDA device.
         """
-        self._datasets = datasets
-        self._device = device
+        self.datasets, self.device = datasets, device
         self._cache = PreparedCache()
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
@@ -33,6 +32,11 @@ class LocalTrainer:
         refuse_seeds(requests)
         return [self._train(request) for request in requests]
 
+    def prepare(self, request: TrialRequest) -> tuple[Dataset, Prepared]:
+        """The data of a request, raw and prepared; raises as ``prepare.prepare`` does."""
+        dataset = self.datasets(request.program.data.dataset)
+        return dataset, self._cache.prepare(request.program, dataset, request.budget.samples, self.device)
+
     def close(self) -> None:
         """Nothing to release but the prepared data."""
         self._cache = PreparedCache()
@@ -40,10 +44,10 @@ class LocalTrainer:
     def _train(self, request: TrialRequest) -> Trial:
         return train(
             request.program,
-            self._datasets(request.program.data.dataset),
+            self.datasets(request.program.data.dataset),
             request.budget,
             request.seed,
             holdout=request.holdout,
-            device=self._device,
+            device=self.device,
             cache=self._cache,
         )

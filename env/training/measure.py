@@ -133,6 +133,11 @@ class Measurements:
         )
 
 
+def check_epochs(planned: int) -> set[int]:
+    """Epochs after which there is a check; the first check is before all of them."""
+    return {round(planned * check / (CHECKS - 1)) for check in range(1, CHECKS)}
+
+
 def measured_layers(program: Program) -> tuple[int, ...]:
     """Positions of the layers with a kernel or an embedding table."""
     return tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, Weighted | Embedding))

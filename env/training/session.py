@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -17,7 +18,7 @@ from netmend.env.program.shapes import multiply_accumulates
 from netmend.env.training.failures import DivergedError, TimeoutReachedError
 from netmend.env.training.layers import Noise
 from netmend.env.training.losses import LOSS_FUNCTIONS, check_pair
-from netmend.env.training.measure import CHECKS, Measurements
+from netmend.env.training.measure import Measurements, check_epochs
 from netmend.env.training.model import Network, Parameters, layer_name
 from netmend.env.training.optimizers import Step, make_clip, make_optimizer
 from netmend.env.training.prepare import PreparedCache
@@ -47,6 +48,33 @@ def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
     size = min(program.batch_size, rows)
     even = rows % size == 0 or not program.data.shuffle
     return even and planned * math.ceil(rows / size) <= budget.updates
+
+
+def out_of_patience(program: Program, curves: Sequence[Sequence[float]]) -> bool:
+    """Whether the validation loss has not become better for as long as the program waits."""
+    if program.patience is None:
+        return False
+    losses = [row[2] for row in curves]
+    return len(losses) - 1 - losses.index(min(losses)) >= max(program.patience, 1)
+
+
+def refuse_non_finite(numbers: Sequence[float]) -> None:
+    """Raise ``DivergedError`` where a number of an epoch that must be finite is not.
+
+    Args:
+        numbers: the curves' four numbers and the sum of the weights.
+    """
+    names = ("training loss", "", "validation loss", "", "sum of the weights")
+    for name, number in zip(names, numbers, strict=True):
+        if name and not math.isfinite(number):
+            raise DivergedError(f"the {name} is {number}")
+
+
+def as_curves(rows: Sequence[Sequence[float]]) -> Curves:
+    """Curves from one row of four numbers per epoch."""
+    columns = [tuple(column) for column in zip(*rows, strict=True)] or [()] * 4
+    names = ("train_loss", "train_score", "validation_loss", "validation_score")
+    return Curves(**dict(zip(names, columns, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -87,8 +115,7 @@ class Session:
         self.penalty = _Penalty(self.network.parameters)
         self.steps = _steps(program, self.network.parameters, self.penalty)
         self.order = random_stream(seed, "order")
-        per_epoch = math.ceil(len(train.x) / program.batch_size)
-        self.planned = min(program.epochs, budget.epochs, math.ceil(budget.updates / per_epoch))
+        self.planned = budget.epochs_of(program, len(train.x))
         self.curves: list[list[float]] = []
         self.updates = self.rows = 0
         self.piece = max(1, LARGEST_PASS // sum(map(prod, self.network.shapes)))
@@ -108,7 +135,7 @@ class Session:
         """
         self.phase = "training"
         self.measurements.check()
-        check_after = {round(self.planned * check / (CHECKS - 1)) for check in range(1, CHECKS)}
+        check_after = check_epochs(self.planned)
         hopeless = False
         for epoch in range(1, self.planned + 1):
             self.phase = f"epoch {epoch} of {self.planned}"
@@ -120,7 +147,7 @@ class Session:
                 self.curves.append(self.curves[-1])
             if epoch in check_after:
                 self.measurements.check()
-            if self._out_of_patience():
+            if out_of_patience(self.program, self.curves):
                 break
 
     def score(self, holdout: bool) -> Score:
@@ -136,12 +163,10 @@ class Session:
 
     def evidence(self, finite: bool) -> Evidence:
         """What the rules need."""
-        columns = [tuple(column) for column in zip(*self.curves, strict=True)] or [()] * 4
-        names = ("train_loss", "train_score", "validation_loss", "validation_score")
         return Evidence(
             program=self.program,
             task=self.task,
-            curves=Curves(**dict(zip(names, columns, strict=True))),
+            curves=as_curves(self.curves),
             layers=self.measurements.layers,
             checks=self.measurements.checks(),
             weights=self.measurements.weights(),
@@ -211,11 +236,7 @@ class Session:
         numbers: list[float] = torch.stack(
             [loss + penalty, score, held_loss + penalty, metric(self._predicted, held.truth), weights]
         ).tolist()
-        for name, number in zip(
-            ("training loss", "", "validation loss", "", "sum of the weights"), numbers, strict=True
-        ):
-            if name and not math.isfinite(number):
-                raise DivergedError(f"the {name} is {number}")
+        refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
 
     def _outputs(self, x: Tensor) -> Tensor:
@@ -233,12 +254,6 @@ class Session:
         """A left-over batch of one row is skipped where batch normalisation could not take it."""
         one = len(self._batch) == 1 and len(earlier) > 0 and self.program.batch_size > 1
         return one and any(isinstance(layer, BatchNorm) for layer in self.program.layers)
-
-    def _out_of_patience(self) -> bool:
-        if self.program.patience is None:
-            return False
-        losses = [row[2] for row in self.curves]
-        return len(losses) - 1 - losses.index(min(losses)) >= max(self.program.patience, 1)
 
     def _hopeless(self) -> bool:
         """Whether no epoch will ever change anything: the loss repeats, no weight moved, no gradient is left.

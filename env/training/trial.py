@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -46,6 +47,11 @@ class Budget:
     updates: int = 200
     seconds: float = 20.0
     seeds: int = 1
+
+    def epochs_of(self, program: Program, rows: int) -> int:
+        """Epochs that a program with so many training rows may do: its own limit, and those of the budget."""
+        per_epoch = math.ceil(rows / program.batch_size)
+        return min(program.epochs, self.epochs, math.ceil(self.updates / per_epoch))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from math import ceil, prod
+from math import prod
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.errors import ProgramError
@@ -62,8 +62,7 @@ class Candidate:
     @cached_property
     def epochs(self) -> int:
         """Epochs that program and budget allow."""
-        budget = self.request.budget
-        return min(self.program.epochs, budget.epochs, ceil(budget.updates / ceil(self.rows / self.batch)))
+        return self.request.budget.epochs_of(self.program, self.rows)
 
     @cached_property
     def key(self) -> Hashable:

@@ -53,9 +53,8 @@ class Estimate:
         depths = ((len(own.hidden), 1),)
         return cls(own, depths, own.hidden, own.ends, own.epochs, own.held, own.kinds, losses)
 
-    def joined(self, own: Candidate) -> Estimate:
-        """The group with one program more, which is not deeper than the first."""
-        other = Estimate.of(own)
+    def joined(self, other: Estimate) -> Estimate:
+        """The group with another one behind it, which is not deeper than its first program."""
         pairs = zip_longest(self.hidden, other.hidden, fillvalue=0)
         return replace(
             self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,11 +12,12 @@ from netmend.env.data.dataset import Dataset
 from netmend.env.program import BatchNorm, multiply_accumulates
 from netmend.env.training.batched.measurements import Checks
 from netmend.env.training.batched.outline import Outline
-from netmend.env.training.measure import CHECKS, WeightCheck, measured_layers
+from netmend.env.training.failures import DivergedError
+from netmend.env.training.measure import WeightCheck, check_epochs, measured_layers
 from netmend.env.training.prepare import Prepared
 from netmend.env.training.rules import Evidence, find_symptoms
-from netmend.env.training.session import Score, repeats
-from netmend.env.training.trial import Curves, Status, Trial, TrialRequest
+from netmend.env.training.session import Score, as_curves, out_of_patience, refuse_non_finite, repeats
+from netmend.env.training.trial import Status, Trial, TrialRequest
 
 
 @dataclass(eq=False)
@@ -57,10 +57,8 @@ class Member:
 
     def __post_init__(self) -> None:
         """Work out what program and budget allow."""
-        program, budget, rows = self.outline.program, self.request.budget, len(self.data.train.x)
-        per_epoch = math.ceil(rows / program.batch_size)
-        self.planned = min(program.epochs, budget.epochs, math.ceil(budget.updates / per_epoch))
-        self.check_after = {round(self.planned * check / (CHECKS - 1)) for check in range(1, CHECKS)}
+        self.planned = self.request.budget.epochs_of(self.outline.program, len(self.data.train.x))
+        self.check_after = check_epochs(self.planned)
 
     @property
     def work(self) -> float:
@@ -84,27 +82,22 @@ class Member:
 
     def record(self, numbers: Sequence[float], epoch: int) -> None:
         """Take an epoch: the curves' four numbers and the sum of the weights; or end as ``diverged``."""
-        for name, number in zip(RECORDED, numbers, strict=True):
-            if name and not math.isfinite(number):
-                self.status = Status.DIVERGED
-                self.message = f"epoch {epoch} of {self.planned}: the {name} is {number}"
-                return
-        self.curves.append(list(numbers[:4]))
+        try:
+            refuse_non_finite(numbers)
+        except DivergedError as error:
+            self.status, self.message = error.status, f"epoch {epoch} of {self.planned}: {error}"
+        else:
+            self.curves.append(list(numbers[:4]))
 
     def is_over(self) -> bool:
         """Whether its epochs are done, or its patience with the validation loss is at an end."""
-        patience = self.outline.program.patience
-        if patience is None or len(self.curves) == self.planned:
-            return len(self.curves) == self.planned
-        losses = [row[2] for row in self.curves]
-        return len(losses) - 1 - losses.index(min(losses)) >= max(patience, 1)
+        done = len(self.curves) == self.planned
+        return done or out_of_patience(self.outline.program, self.curves)
 
     def trial(self, checks: Checks, weights: tuple[WeightCheck, ...], seconds: float) -> Trial:
         """What the training showed."""
         assert self.status is not None
-        names = ("train_loss", "train_score", "validation_loss", "validation_score")
-        columns = [tuple(column) for column in zip(*self.curves, strict=True)] or [()] * 4
-        curves = Curves(**dict(zip(names, columns, strict=True)))
+        curves = as_curves(self.curves)
         evidence = Evidence(
             program=self.outline.program,
             task=self.outline.task,
@@ -130,10 +123,6 @@ class Member:
             work=self.work,
             seconds=seconds,
         )
-
-
-RECORDED = ("training loss", "", "validation loss", "", "sum of the weights")
-"""Names of an epoch's numbers; those with a name end a training where they are not finite."""
 
 
 def channels_last(x: Tensor, member: Member) -> Tensor:

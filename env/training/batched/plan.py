@@ -60,7 +60,7 @@ def _partition(ordered: Iterable[Candidate], memory: int, longest: float) -> Ite
     estimate: Estimate | None = None
     for own in ordered:
         alone = Estimate.of(own)
-        together = alone if estimate is None else estimate.joined(own)
+        together = alone if estimate is None else estimate.joined(alone)
         if estimate is not None:
             most = min(estimate.cost + alone.cost, longest)
             if together.cost > most or together.memory > memory:

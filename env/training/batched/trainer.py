@@ -17,8 +17,8 @@ from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import MEMORY, plan
 from netmend.env.training.failures import TimeoutReachedError
-from netmend.env.training.loop import FAILURES, plain_torch, train
-from netmend.env.training.prepare import PreparedCache
+from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import FAILURES, plain_torch
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 
 
@@ -39,7 +39,7 @@ class GroupTrainer:
     def __init__(self, datasets: Callable[[str], Dataset] = load_dataset, device: str = "cpu") -> None:
         self.datasets, self.device = datasets, device
         self.failed = 0
-        self._cache = PreparedCache()
+        self._local = LocalTrainer(datasets, device)
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """Train them as one group, the deepest program first."""
@@ -49,13 +49,13 @@ class GroupTrainer:
                 return self._together(requests)
             self.failed += 1
         if len(requests) == 1:
-            return [self._alone(requests[0])]
+            return self._local.run(requests)
         half = len(requests) // 2
         return self.run(requests[:half]) + self.run(requests[half:])
 
     def close(self) -> None:
         """Nothing to release but the prepared data."""
-        self._cache = PreparedCache()
+        self._local.close()
 
     def _fits(self, request: TrialRequest) -> bool:
         return candidate(0, request, self.datasets(request.program.data.dataset)) is not None
@@ -72,20 +72,8 @@ class GroupTrainer:
         return group.trials(time.perf_counter() - started)
 
     def _member(self, request: TrialRequest) -> Member:
-        dataset = self.datasets(request.program.data.dataset)
-        data = self._cache.prepare(request.program, dataset, request.budget.samples, self.device)
+        dataset, data = self._local.prepare(request)
         return Member(request, outline(request.program, dataset.task), dataset, data)
-
-    def _alone(self, request: TrialRequest) -> Trial:
-        return train(
-            request.program,
-            self.datasets(request.program.data.dataset),
-            request.budget,
-            request.seed,
-            holdout=request.holdout,
-            device=self.device,
-            cache=self._cache,
-        )
 
 
 class BatchedTrainer:
