@@ -7,8 +7,15 @@ from math import prod
 
 from netmend.env.program.fields import Field, fields_of, shown
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS
-from netmend.env.program.schema import Data, Embedding, Program
-from netmend.env.program.shapes import Shape, ShapeError, layer_parameters, walk_shapes
+from netmend.env.program.schema import Data, Embedding, PrepName, Program
+from netmend.env.program.shapes import (
+    MisfitError,
+    Shape,
+    ShapeError,
+    layer_parameters,
+    prepared_task,
+    walk_shapes,
+)
 from netmend.env.program.task import Task
 
 
@@ -81,24 +88,41 @@ def _check_one(field: Field, value: object, path: str, problems: list[str]) -> N
 
 def _check_factors(data: Data, problems: list[str]) -> None:
     for index, prep in enumerate(data.prep):
-        if prep.kind in ("scale", "scale_target") and prep.factor == 0:
+        if prep.kind == "scale" and prep.factor == 0:
             problems.append(f"data.prep[{index}].factor: 0 would wipe out the data, expected another number")
 
 
 def _check_prep(program: Program, task: Task, problems: list[str]) -> None:
-    classes = task.kind == "classification"
     tokens = task.vocabulary > 0 and isinstance(program.layers[0], Embedding)
     for index, prep in enumerate(program.data.prep):
         path = f"data.prep[{index}]"
-        of_target = prep.kind.endswith("_target")
-        if of_target and classes:
-            problems.append(f"{path}: {prep.kind} is for regressions, but the targets are classes")
-        elif tokens and not of_target:
+        targets = _TARGETS[task.kind]
+        if prep.kind in _OF_VALUES and task.kind != "regression":
+            problems.append(f"{path}: {prep.kind} is for regressions, but the targets are {targets}")
+        elif prep.kind in _OF_CLASSES and task.kind != "classification":
+            problems.append(f"{path}: {prep.kind} is for classes, but the targets are {targets}")
+        elif prep.kind == "scale_target" and task.kind == "multilabel":
+            problems.append(f"{path}: scale_target would change the yes and no of the targets")
+        elif prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
+            problems.append(f"{path}.factor: 0 would wipe out the targets, expected another number")
+        elif tokens and prep.kind in _OF_NUMBERS:
             problems.append(f"{path}: {prep.kind} would change the token ids that the embedding looks up")
+
+
+_TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
+_OF_VALUES: frozenset[PrepName] = frozenset({"standardize_target", "min_max_target"})
+_OF_CLASSES: frozenset[PrepName] = frozenset({"shift_target", "balance"})
+_OF_NUMBERS: frozenset[PrepName] = frozenset(
+    {"standardize", "min_max", "scale", "shift", "fill_missing", "clip_outliers"}
+)
 
 
 def _check_size(program: Program, task: Task, problems: list[str]) -> None:
     """Layers from the first that does not fit on are never built and so not counted."""
+    try:
+        task = prepared_task(program, task)
+    except MisfitError:
+        return
     shapes: list[Shape] = [task.input_shape]
     with contextlib.suppress(ShapeError):
         shapes.extend(walk_shapes(program.layers, task))

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from netmend.env.errors import UnknownNameError
-from netmend.env.program.limits import COUNTS, RANGES, Range
+from netmend.env.program.limits import AXIS, COUNTS, RANGES, Range
 
 OTHER_NAMES: dict[str, str] = {
     "batch": "batch_size",
@@ -60,14 +60,14 @@ class Field:
 
     Attributes:
         name: its key.
-        types: Python types of a plain value; empty for a part.
+        types: Python types of a plain value, or of the entries of a shape; empty for a part.
         choices: the names that it may hold; empty where it holds no name.
         range: of a number, or of the number of entries of a list.
         optional: whether ``None`` is a value.
         required: whether it has no default.
         default: the default, where there is one.
         parts: classes of a part (another dataclass of the schema); empty for a plain value.
-        many: whether it holds a tuple of parts.
+        many: whether it holds a tuple: of parts, or of the axes of a shape.
     """
 
     name: str
@@ -85,6 +85,8 @@ class Field:
         """What a value has to be, in words."""
         if self.parts:
             return "a list" if self.many else "a mapping"
+        if self.many:
+            return f"a list of {self.range} whole numbers in {AXIS}"
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         words = _WORDS[self.types[0]]
@@ -94,6 +96,8 @@ class Field:
         """What is wrong with a plain value, None where nothing is."""
         if value is None and self.optional:
             return None
+        if self.many:
+            return None if self._is_shape(value) else f"{shown(value)} is not {self.expected}"
         kind = type(value)
         if kind not in self.types and (kind is bool or not isinstance(value, self.types)):
             return f"{shown(value)} is not {self.expected}"
@@ -102,6 +106,11 @@ class Field:
         if self.range is not None and isinstance(value, int | float) and not self.range.holds(value):
             return f"{shown(value)} is not in {self.range}"
         return "must not be empty" if value == "" else None
+
+    def _is_shape(self, value: object) -> bool:
+        if not isinstance(value, tuple) or not all(type(axis) is int and AXIS.holds(axis) for axis in value):
+            return False
+        return self.count_problem(len(value)) is None
 
     def count_problem(self, count: int) -> str | None:
         """What is wrong with the number of entries of a list, None where nothing is."""
@@ -170,7 +179,10 @@ def _field(declared: dataclasses.Field[object], hint: object) -> Field:
     if get_origin(first) is Literal:
         return dataclasses.replace(field, types=(str,), choices=get_args(first))
     if get_origin(first) is tuple:
-        return dataclasses.replace(field, parts=_classes(_members(get_args(first)[0])), many=True)
+        entries = _classes(_members(get_args(first)[0]))
+        if entries == (int,):
+            return dataclasses.replace(field, types=entries, many=True)
+        return dataclasses.replace(field, parts=entries, many=True)
     classes = _classes(members)
     if dataclasses.is_dataclass(classes[0]):
         return dataclasses.replace(field, parts=classes)

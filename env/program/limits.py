@@ -47,7 +47,7 @@ RANGES: dict[str, Range] = {
     "filters": UNITS,
     "kernel": WINDOW,
     "stride": WINDOW,
-    "size": WINDOW,
+    "size": Range(1, 256),
     "rate": BETA,
     "l1": PENALTY,
     "l2": PENALTY,
@@ -59,11 +59,25 @@ RANGES: dict[str, Range] = {
     "beta2": BETA,
     "weight_decay": PENALTY,
     "limit": POSITIVE,
+    "gamma": Range(0, 1, above=True),
+    "inputs": Range(1, 1_000_000),
+    "offset": Range(-1e9, 1e9),
+    "top": Range(0, 4096),
+    "bottom": Range(0, 4096),
+    "back": Range(1, 64),
     "batch_size": Range(1, 65536),
-    "epochs": Range(1, 1000),
+    "epochs": Range(1, 100_000),
     "patience": Range(1, 1000),
 }
 """Range of each number by its key; a key means the same in every layer."""
 
-COUNTS: dict[str, Range] = {"layers": Range(1, 64), "prep": Range(0, 16)}
+COUNTS: dict[str, Range] = {
+    "layers": Range(1, 64),
+    "prep": Range(0, 16),
+    "input": Range(1, 5),
+    "shape": Range(1, 4),
+}
 """Range of the number of entries of each list by its key."""
+
+AXIS = Range(1, 1_000_000)
+"""Size of one axis of a declared shape."""

@@ -7,10 +7,13 @@ from math import prod
 from typing import TypeAlias
 
 from netmend.env.errors import ProgramError
+from netmend.env.program.part import variant
 from netmend.env.program.schema import (
     BatchNorm,
     Conv1d,
     Conv2d,
+    Crop,
+    Data,
     Dense,
     Embedding,
     Flatten,
@@ -18,15 +21,32 @@ from netmend.env.program.schema import (
     Layer,
     LayerNorm,
     Pool,
+    Prep,
     Program,
     Recurrent,
+    Reshape,
+    Shared,
+    Skip,
+    ZeroPad,
 )
 from netmend.env.program.task import Task
 
 Shape: TypeAlias = tuple[int, ...]
 
-GATES = {"gru": 3, "lstm": 4}
+GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 """Matrices of a recurrent cell, each on the input and on the state."""
+
+
+class MisfitError(ValueError):
+    """What does not fit, without the place.
+
+    Attributes:
+        expected, found: shapes of a row, features first; 0 stands for any size. Of another rank or size.
+    """
+
+    def __init__(self, reason: str, expected: Shape, found: Shape) -> None:
+        self.expected, self.found = expected, found
+        super().__init__(reason)
 
 
 class ShapeError(ProgramError):
@@ -35,16 +55,57 @@ class ShapeError(ProgramError):
     Attributes:
         layer: position of the layer in ``Program.layers``.
         reason: what does not fit, without the path.
+        expected, found: see ``MisfitError``.
     """
 
-    def __init__(self, layer: int, reason: str) -> None:
+    def __init__(self, layer: int, misfit: MisfitError) -> None:
         self.layer = layer
-        self.reason = reason
-        super().__init__("program", [f"layers[{layer}]: {reason}"])
+        self.reason = str(misfit)
+        self.expected, self.found = misfit.expected, misfit.found
+        super().__init__("program", [f"layers[{layer}]: {self.reason}"])
+
+
+def prepared_task(program: Program, task: Task) -> Task:
+    """The task as the network meets it: with the shape that the rows have after their preparation.
+
+    Raises:
+        MisfitError: a preparation step cannot take the rows.
+    """
+    shape = row_shape(program.data, task)
+    return task if shape == task.input_shape else variant(task, input_shape=shape)
+
+
+def row_shape(data: Data, task: Task) -> Shape:
+    """Shape of a row after its preparation. Raises ``MisfitError``."""
+    shape = task.input_shape
+    for step in data.prep:
+        shape = _reshaped(step, shape)
+    return shape
+
+
+def _reshaped(step: Prep, shape: Shape) -> Shape:
+    if step.kind == "add_axis":
+        return (1, *shape)
+    if step.kind == "drop_axis":
+        if len(shape) < 2 or 1 not in shape:
+            raise MisfitError(
+                f"drop_axis needs an axis of size 1, but a row is {shown_shape(shape)}", (1, 0), shape
+            )
+        axis = shape.index(1)
+        return (*shape[:axis], *shape[axis + 1 :])
+    if step.kind == "channels_first":
+        return (*shape[-1:], *shape[:-1])
+    if step.kind == "channels_last":
+        return (*shape[1:], *shape[:1])
+    if step.kind == "flatten":
+        return (prod(shape),)
+    if step.kind == "resize":
+        return (step.size,) if len(shape) == 1 else (shape[0], *(step.size,) * (len(shape) - 1))
+    return shape
 
 
 def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
-    """Output shape of each layer.
+    """Output shape of each layer on rows of the task's shape (see ``prepared_task``).
 
     Raises:
         ShapeError: at the first layer that does not fit.
@@ -54,29 +115,61 @@ def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
 
 def walk_shapes(layers: Sequence[Layer], task: Task) -> Iterator[Shape]:
     """As ``infer_shapes``, one by one, so that the layers before a misfit can still be looked at."""
-    shape = task.input_shape
-    for index, layer in enumerate(layers):
+    inputs: list[Shape] = [task.input_shape]
+    for index in range(len(layers)):
         try:
-            shape = _output_shape(layer, shape, task.vocabulary)
-        except ValueError as error:
-            raise ShapeError(index, str(error)) from None
+            shape = _next_shape(layers, index, inputs, task.vocabulary)
+        except MisfitError as error:
+            raise ShapeError(index, error) from None
         yield shape
+        inputs.append(shape)
+
+
+def computes(layers: Sequence[Layer], index: int) -> Layer:
+    """The layer whose arithmetic the layer at a position does: its own, or that of the one it shares."""
+    layer = layers[index]
+    if not isinstance(layer, Shared):
+        return layer
+    return layers[index - layer.back] if layer.back <= index else layer
+
+
+def _next_shape(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], vocabulary: int) -> Shape:
+    layer, shape = layers[index], inputs[-1]
+    if not isinstance(layer, Skip | Shared):
+        return _output_shape(layer, shape, vocabulary)
+    if layer.back > index:
+        raise MisfitError(f"there is no layer {layer.back} positions before it", shape, ())
+    before = inputs[index - layer.back]
+    if isinstance(layer, Skip):
+        if before != shape:
+            raise MisfitError(f"skip cannot add {shown_shape(before)} to {shown_shape(shape)}", before, shape)
+        return shape
+    original = layers[index - layer.back]
+    if isinstance(original, Skip | Shared):
+        raise MisfitError("shared needs a layer with weights of its own", shape, ())
+    if before[0] != shape[0]:
+        raise MisfitError(f"weights for {before[0]} features cannot take {shown_shape(shape)}", before, shape)
+    return _output_shape(original, shape, vocabulary)
 
 
 def parameter_count(program: Program, task: Task) -> int:
-    """Number of weights and biases, frozen ones included. Raises ``ShapeError``."""
-    shapes = infer_shapes(program.layers, task)
-    inputs = (task.input_shape, *shapes)
+    """Number of weights and biases, frozen ones included. Raises ``ShapeError``, ``MisfitError``."""
+    task = prepared_task(program, task)
+    inputs = (task.input_shape, *infer_shapes(program.layers, task))
     return sum(
         layer_parameters(layer, shape, task) for layer, shape in zip(program.layers, inputs, strict=False)
     )
 
 
 def multiply_accumulates(program: Program, task: Task) -> int:
-    """Multiply-accumulate operations of a forward pass of one row, kernels only. Raises ``ShapeError``."""
+    """Multiply-accumulate operations of a forward pass of one row, kernels only.
+
+    Raises ``ShapeError``, ``MisfitError``.
+    """
+    task = prepared_task(program, task)
     shapes = infer_shapes(program.layers, task)
-    inputs = (task.input_shape, *shapes)
-    return sum(_work(*row) for row in zip(program.layers, inputs, shapes, strict=False))
+    layers = [computes(program.layers, index) for index in range(len(program.layers))]
+    return sum(_work(*row) for row in zip(layers, (task.input_shape, *shapes), shapes, strict=False))
 
 
 def layer_parameters(layer: Layer, shape: Shape, task: Task) -> int:
@@ -85,11 +178,12 @@ def layer_parameters(layer: Layer, shape: Shape, task: Task) -> int:
     A recurrent cell has PyTorch's two biases per gate, a normalisation its scale and its shift.
     """
     if isinstance(layer, Embedding):
-        return task.vocabulary * layer.units
+        return (layer.inputs or task.vocabulary) * layer.units
     if isinstance(layer, BatchNorm | LayerNorm):
         return 2 * shape[0]
     if isinstance(layer, Recurrent):
-        return GATES[layer.cell] * layer.units * (shape[0] + layer.units + 2 * layer.bias)
+        directions = 2 if layer.bidirectional else 1
+        return directions * GATES[layer.cell] * layer.units * (shape[0] + layer.units + 2 * layer.bias)
     if isinstance(layer, Dense):
         return layer.units * (shape[0] + layer.bias)
     if isinstance(layer, Conv1d | Conv2d):
@@ -103,52 +197,78 @@ def _work(layer: Layer, shape: Shape, output: Shape) -> int:
     if isinstance(layer, Conv1d | Conv2d):
         return shape[0] * _window(layer) * prod(output)
     if isinstance(layer, Recurrent):
-        return shape[1] * GATES[layer.cell] * layer.units * (shape[0] + layer.units)
+        directions = 2 if layer.bidirectional else 1
+        return directions * shape[1] * GATES[layer.cell] * layer.units * (shape[0] + layer.units)
     return 0
 
 
 def _output_shape(layer: Layer, shape: Shape, vocabulary: int) -> Shape:
-    """Raises ``ValueError`` with the reason where the layer does not fit."""
+    """Raises ``MisfitError`` where the layer does not fit."""
     if isinstance(layer, Dense):
         return (layer.units, *shape[1:])
     if isinstance(layer, Conv1d | Conv2d):
         _expect(shape, _axes(layer) + 1, type(layer).__name__.lower())
-        return (layer.filters, *(_convolved(layer, size) for size in shape[1:]))
+        return (layer.filters, *(_convolved(layer, size, shape) for size in shape[1:]))
     if isinstance(layer, Recurrent):
         _expect(shape, 2, layer.cell)
-        return (layer.units, shape[1]) if layer.return_sequences else (layer.units,)
+        units = layer.units * (2 if layer.bidirectional else 1)
+        return (units, shape[1]) if layer.return_sequences else (units,)
     if isinstance(layer, Embedding):
         return _embedded(layer, shape, vocabulary)
     if isinstance(layer, Pool):
         return _pooled(layer, shape)
     if isinstance(layer, GlobalPool):
-        if len(shape) < 2:
-            raise ValueError(f"global_pool needs steps or pixels, but its input is {shown_shape(shape)}")
+        _expect_axes(shape, "global_pool")
         return shape[:1]
+    if isinstance(layer, Reshape):
+        if prod(layer.shape) != prod(shape):
+            raise MisfitError(
+                f"{prod(shape)} values cannot be reshaped to {shown_shape(layer.shape)}", layer.shape, shape
+            )
+        return layer.shape
+    if isinstance(layer, ZeroPad):
+        _expect_axes(shape, "zero_pad")
+        return (shape[0], *(size + 2 * layer.size for size in shape[1:]))
+    if isinstance(layer, Crop):
+        _expect_axes(shape, "crop")
+        if layer.top + layer.bottom >= shape[1]:
+            raise MisfitError(
+                f"crop leaves nothing of {shown_shape(shape)}", (0, layer.top + layer.bottom + 1), shape
+            )
+        return (shape[0], shape[1] - layer.top - layer.bottom, *shape[2:])
     return (prod(shape),) if isinstance(layer, Flatten) else shape
 
 
 def _embedded(layer: Embedding, shape: Shape, vocabulary: int) -> Shape:
     if vocabulary < 1:
-        raise ValueError("embedding needs token ids, but the data are numbers")
+        raise MisfitError("embedding needs token ids, but the data are numbers", (0,), shape)
     if len(shape) != 1:
-        raise ValueError(f"embedding needs token ids of shape (steps), but its input is {shown_shape(shape)}")
+        raise MisfitError(
+            f"embedding needs token ids of shape (steps), but its input is {shown_shape(shape)}", (0,), shape
+        )
     return (layer.units, shape[0])
 
 
 def _pooled(layer: Pool, shape: Shape) -> Shape:
-    if len(shape) < 2:
-        raise ValueError(f"pool needs steps or pixels, but its input is {shown_shape(shape)}")
+    _expect_axes(shape, "pool")
     if layer.size > min(shape[1:]):
-        raise ValueError(f"a window of {layer.size} does not fit an input of {shown_shape(shape)}")
+        raise MisfitError(
+            f"a window of {layer.size} does not fit an input of {shown_shape(shape)}",
+            (shape[0], *(layer.size,) * (len(shape) - 1)),
+            shape,
+        )
     return (shape[0], *(size // layer.size for size in shape[1:]))
 
 
-def _convolved(layer: Conv1d | Conv2d, size: int) -> int:
+def _convolved(layer: Conv1d | Conv2d, size: int, shape: Shape) -> int:
     if layer.padding == "same":
         return -(-size // layer.stride)
     if layer.kernel > size:
-        raise ValueError(f"a kernel of {layer.kernel} does not fit {size} steps or pixels without padding")
+        raise MisfitError(
+            f"a kernel of {layer.kernel} does not fit {size} steps or pixels without padding",
+            (shape[0], *(layer.kernel,) * (len(shape) - 1)),
+            shape,
+        )
     return (size - layer.kernel) // layer.stride + 1
 
 
@@ -165,7 +285,15 @@ _FORMS = {2: "a sequence (features, steps)", 3: "an image (channels, height, wid
 
 def _expect(shape: Shape, axes: int, layer: str) -> None:
     if len(shape) != axes:
-        raise ValueError(f"{layer} needs {_FORMS[axes]}, but its input is {shown_shape(shape)}")
+        reason = f"{layer} needs {_FORMS[axes]}, but its input is {shown_shape(shape)}"
+        raise MisfitError(reason, (0,) * axes, shape)
+
+
+def _expect_axes(shape: Shape, layer: str) -> None:
+    if len(shape) < 2:
+        raise MisfitError(
+            f"{layer} needs steps or pixels, but its input is {shown_shape(shape)}", (0, 0), shape
+        )
 
 
 def shown_shape(shape: Shape) -> str:

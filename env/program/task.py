@@ -7,6 +7,8 @@ from typing import Literal
 
 from netmend.env.program.part import keeps_hash
 
+TaskKind = Literal["classification", "multilabel", "regression"]
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +17,15 @@ class Task:
 
     Attributes:
         dataset: name of the dataset, or path of its file.
-        kind: classification (metric: accuracy) or regression (metric: R², mean over targets).
+        kind: classification (metric: accuracy), multilabel (several yes-or-no targets per row; metric: share
+            of them that are right) or regression (metric: R², mean over targets).
         input_shape: shape of one row, channels or features first, without the batch axis.
-        outputs: number of classes, or of real targets.
+        outputs: number of classes, or of targets.
         vocabulary: number of token ids where the rows are texts, else 0.
     """
 
     dataset: str
-    kind: Literal["classification", "regression"]
+    kind: TaskKind
     input_shape: tuple[int, ...]
     outputs: int
     vocabulary: int = 0
@@ -30,4 +33,4 @@ class Task:
     @property
     def metric(self) -> Literal["accuracy", "r2"]:
         """The metric behind the skill."""
-        return "accuracy" if self.kind == "classification" else "r2"
+        return "r2" if self.kind == "regression" else "accuracy"

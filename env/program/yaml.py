@@ -98,7 +98,7 @@ def _canonical(program: Program) -> str:
 
 
 def _field_text(field: Field, value: object) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple) and field.parts:
         return f"[{','.join(map(_part_text, value))}]"
     return _part_text(value) if field.parts and value is not None else _json(_encode_field(field, value))
 
@@ -159,8 +159,10 @@ def decode(cls: type[Part], plain: object, path: str, problems: list[str]) -> Pa
 def _decode_field(field: Field, plain: object, path: str, problems: list[str]) -> object:
     if plain is None and field.optional:
         return None
-    if field.many:
+    if field.many and field.parts:
         return _decode_list(field, plain, path, problems)
+    if field.many:
+        plain = tuple(plain) if isinstance(plain, list) else plain
     if field.parts:
         return decode(field.parts[0], plain, path, problems)
     problem = field.problem(plain)
@@ -199,7 +201,7 @@ def _decode_prep(name: str, parameters: object, path: str, problems: list[str]) 
     if name not in PREPS:
         problems.append(f"{path}: {unknown('preparation step', name, PREPS)}")
     elif not isinstance(parameters, Mapping):
-        problems.append(f"{path}: {shown(parameters)} is not a mapping with the key factor")
+        problems.append(f"{path}: {shown(parameters)} is not a mapping with keys of factor, size, rows")
     elif "kind" in parameters:
         problems.append(f"{path}.kind: unknown key 'kind'; the name of the step stands before the colon")
     else:
@@ -237,7 +239,7 @@ def _is_left_out(cls: type, field: Field, value: object) -> bool:
 def _encode_field(field: Field, value: object) -> object:
     """Equal values get one form: 1 and 1.0, 0.0 and -0.0."""
     if isinstance(value, tuple):
-        return [_encode_entry(item) for item in value]
+        return [_encode_entry(item) for item in value] if field.parts else list(value)
     if value is None:
         return None
     if field.parts:

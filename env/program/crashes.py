@@ -1,0 +1,273 @@
+"""Where a program crashes, found without running it: the shapes, types, labels and names of frameworks.
+
+Phases come in the order in which a program meets them. A crash when it predicts comes after the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from netmend.env.program.api import REMOVED_NAMES, SPARSE
+from netmend.env.program.schema import Embedding, LossName, Program, Weighted
+from netmend.env.program.shapes import (
+    MisfitError,
+    Shape,
+    ShapeError,
+    infer_shapes,
+    prepared_task,
+    shown_shape,
+)
+from netmend.env.program.sites import hidden_layers, weighted_layers
+from netmend.env.program.task import Task
+
+Phase = Literal["data", "build", "forward", "loss", "backward", "predict"]
+CrashKind = Literal["rank", "size", "type", "label", "name", "graph", "other"]
+PHASES: tuple[Phase, ...] = get_args(Phase)
+CRASH_KINDS: tuple[CrashKind, ...] = get_args(CrashKind)
+
+ID_LOSSES: frozenset[LossName] = frozenset({"cross_entropy", SPARSE})
+"""Losses that take class ids as whole numbers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crash:
+    """The error of a program that cannot be built or run.
+
+    Attributes:
+        phase: what it was doing.
+        kind: what is wrong: number of axes, size of an axis, type, label, name, gradient graph, or another.
+        message: what a framework would say, in words.
+        layer: position of the layer, None where it is none.
+        expected, found: shapes on both sides of the failure, of a row and features first; 0 is any size;
+            empty where shapes are not what is wrong.
+        expected_type, found_type: types on both sides, empty where types are not what is wrong.
+    """
+
+    phase: Phase
+    kind: CrashKind
+    message: str
+    layer: int | None = None
+    expected: Shape = ()
+    found: Shape = ()
+    expected_type: str = ""
+    found_type: str = ""
+
+
+def find_crash(program: Program, task: Task) -> Crash | None:
+    """The first crash of a program, None where it trains and predicts.
+
+    Programs that fail ``check`` are not looked at here. What only the numbers decide (a batch of one row in a
+    batch normalisation) is left to the training.
+    """
+    for look in _LOOKS:
+        crash = look(program, task)
+        if crash is not None:
+            return crash
+    return None
+
+
+def target_shape(program: Program, task: Task) -> Shape:
+    """Shape of what the loss is given for a row: ``()`` for a class id that stays one.
+
+    Raises:
+        MisfitError: ``drop_axis_target`` finds no axis of size 1.
+    """
+    labels = program.data.labels
+    if task.kind != "classification":
+        shape: Shape = (task.outputs,)
+    elif labels == "one_hot":
+        shape = (max(task.outputs, label_range(program, task)[1] + 1),)
+    else:
+        shape = () if program.loss in ID_LOSSES and labels == "index" else (1,)
+    for step in program.data.prep:
+        if step.kind == "add_axis_target":
+            shape = (1, *shape)
+        elif step.kind == "drop_axis_target":
+            if 1 not in shape:
+                raise MisfitError(f"no axis of size 1 in targets of shape (n, {shape})", (1, 0), shape)
+            axis = shape.index(1)
+            shape = (*shape[:axis], *shape[axis + 1 :])
+    return shape
+
+
+def label_range(program: Program, task: Task) -> tuple[int, int]:
+    """Smallest and largest class id after the label faults of the preparation."""
+    ends = [0, task.outputs - 1]
+    for step in program.data.prep:
+        if step.kind == "scale_target":
+            ends = [int(end * step.factor) for end in ends]
+        elif step.kind == "shift_target":
+            ends = [end + int(step.factor) for end in ends]
+    return min(ends), max(ends)
+
+
+def _data(program: Program, task: Task) -> Crash | None:
+    for name, kind in (("inputs", program.data.input_type), ("labels", program.data.label_type)):
+        if kind == "list":
+            message = f"the {name} are nested lists, which are read as many {name}; arrays are needed"
+            return Crash(phase="data", kind="type", message=message, expected_type="array", found_type="list")
+    try:
+        prepared_task(program, task)
+        target_shape(program, task)
+    except MisfitError as error:
+        return _misfit("data", error)
+    if program.data.labels == "one_hot":
+        if task.kind != "classification":
+            message = "labels cannot be one-hot: the targets are real values, not classes"
+            return Crash(phase="data", kind="label", message=message)
+        if label_range(program, task)[0] < 0:
+            message = f"class id {label_range(program, task)[0]} has no one-hot row"
+            return Crash(phase="data", kind="label", message=message)
+    return None
+
+
+def _build(program: Program, task: Task) -> Crash | None:
+    if program.api == "keras_1":
+        return Crash(phase="build", kind="name", message=REMOVED_NAMES[program.api])
+    try:
+        infer_shapes(program.layers, _declared(program, task))
+    except ShapeError as error:
+        return _misfit("build", error, error.layer)
+    if not _optimized(program):
+        return Crash(phase="build", kind="graph", message="the optimizer got an empty list of parameters")
+    return None
+
+
+def _forward(program: Program, task: Task) -> Crash | None:
+    row = prepared_task(program, task).input_shape
+    if program.input is not None and program.input != row:
+        reason = f"the network declares rows of {shown_shape(program.input)}, but gets {shown_shape(row)}"
+        return _misfit("forward", MisfitError(reason, program.input, row), 0)
+    wrong = _input_type(program)
+    if wrong is not None:
+        return wrong
+    inputs = (row, *infer_shapes(program.layers, _declared(program, task)))
+    for index, layer in enumerate(program.layers):
+        if isinstance(layer, Embedding):
+            if index:
+                message = "embedding needs token ids, but gets the numbers of the layer before it"
+                types = {"expected_type": "int64", "found_type": "float32"}
+                return Crash(phase="forward", kind="type", message=message, layer=index, **types)
+            if layer.inputs is not None and layer.inputs < task.vocabulary:
+                reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
+                return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
+        elif isinstance(layer, Weighted) and layer.inputs not in (None, inputs[index][0]):
+            expected = (layer.inputs or 0, *inputs[index][1:])
+            reason = f"the layer takes {layer.inputs} features, but its input is {shown_shape(inputs[index])}"
+            return _misfit("forward", MisfitError(reason, expected, inputs[index]), index)
+    return None
+
+
+def _input_type(program: Program) -> Crash | None:
+    found = program.data.input_type
+    expected = "int64" if isinstance(program.layers[0], Embedding) else "float32"
+    if found in ("auto", expected) or (found == "float16" and expected == "float32"):
+        return None
+    message = f"the first layer takes {expected}, but the inputs are {found}"
+    types = {"expected_type": expected, "found_type": found}
+    return Crash(phase="forward", kind="type", message=message, layer=0, **types)
+
+
+def _loss(program: Program, task: Task) -> Crash | None:
+    if program.api == "torch_0":
+        return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
+    outputs = infer_shapes(program.layers, _declared(program, task))[-1]
+    wanted = target_shape(program, task)
+    if len(outputs) != 1:
+        reason = (
+            f"the network returns {shown_shape(outputs)} per row where a vector is needed;"
+            " a flatten, a pooling or the last step is missing"
+        )
+        return _misfit("loss", MisfitError(reason, wanted or (0,), outputs))
+    return _label_crash(program, task, outputs[0], wanted)
+
+
+def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Crash | None:
+    loss, labels = program.loss, program.data.labels
+    of_ids = loss in ID_LOSSES
+    if of_ids and (
+        task.kind != "classification" or labels == "value" or (loss == SPARSE and labels == "one_hot")
+    ):
+        targets = "one-hot rows" if labels == "one_hot" else "real values"
+        message = f"{loss} takes class ids, but the targets are {targets}"
+        return Crash(phase="loss", kind="label", message=message, expected_type="int64", found_type="float32")
+    expected = "int64" if of_ids and labels == "index" else "float32"
+    if program.data.label_type not in ("auto", expected):
+        message = f"{loss} takes {expected} here, but the labels are {program.data.label_type}"
+        found = program.data.label_type
+        return Crash(phase="loss", kind="type", message=message, expected_type=expected, found_type=found)
+    if wanted == ():
+        low, high = label_range(program, task)
+        if low < 0 or high >= units:
+            message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
+            return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
+        return None
+    if wanted != (units,):
+        reason = (
+            f"{loss}: outputs of shape (n, {units}) do not match targets of {shown_shape(wanted)} per row,"
+            f" which is what {labels} labels give"
+        )
+        return _misfit("loss", MisfitError(reason, wanted, (units,)))
+    return None
+
+
+def _backward(program: Program, _task: Task) -> Crash | None:
+    if program.loop.loss_graph:
+        return None
+    message = "the loss has no gradient graph: it was detached, or made a number, before backward()"
+    return Crash(phase="backward", kind="graph", message=message)
+
+
+def _predict(program: Program, task: Task) -> Crash | None:
+    if program.loop.predict == "batch":
+        return None
+    row = prepared_task(program, task).input_shape
+    if program.loop.predict == "row":
+        reason = f"predict gets a single row of {shown_shape(row)} without its batch axis"
+        return _misfit("predict", MisfitError(reason, (0, *row), row))
+    reason = f"predict gets {shown_shape(row)} with the rows along the last axis"
+    return Crash(phase="predict", kind="size", message=reason, expected=(0, *row), found=(*row, 0))
+
+
+def _declared(program: Program, task: Task) -> Task:
+    """The task with the row shape from which the network is built."""
+    prepared = prepared_task(program, task)
+    if program.input is None or program.input == prepared.input_shape:
+        return prepared
+    return Task(
+        dataset=task.dataset,
+        kind=task.kind,
+        input_shape=program.input,
+        outputs=task.outputs,
+        vocabulary=task.vocabulary,
+    )
+
+
+def _optimized(program: Program) -> bool:
+    """Whether the optimizer is handed any parameter."""
+    which = program.loop.optimized
+    if which == "none":
+        return False
+    if which == "hidden":
+        return bool(hidden_layers(program))
+    return bool(weighted_layers(program)) or which == "all"
+
+
+def _misfit(phase: Phase, error: MisfitError | ShapeError, layer: int | None = None) -> Crash:
+    kind: CrashKind = "rank" if len(error.expected) != len(error.found) else "size"
+    reason = error.reason if isinstance(error, ShapeError) else str(error)
+    return Crash(
+        phase=phase, kind=kind, message=reason, layer=layer, expected=error.expected, found=error.found
+    )
+
+
+_LOOKS: tuple[Callable[[Program, Task], Crash | None], ...] = (
+    _data,
+    _build,
+    _forward,
+    _loss,
+    _backward,
+    _predict,
+)
