@@ -54,6 +54,20 @@ class Crash:
     expected_type: str = ""
     found_type: str = ""
 
+    def looks_like(self, other: Crash | None) -> bool:
+        """Whether another crash shows the same: all but the words and the position of the layer."""
+        if other is None:
+            return False
+        mine = (self.phase, self.kind, self.expected, self.found, self.expected_type, self.found_type)
+        return mine == (
+            other.phase,
+            other.kind,
+            other.expected,
+            other.found,
+            other.expected_type,
+            other.found_type,
+        )
+
 
 def find_crash(program: Program, task: Task) -> Crash | None:
     """The first crash of a program, None where it trains and predicts.
@@ -148,8 +162,7 @@ def _forward(program: Program, task: Task) -> Crash | None:
         if isinstance(layer, Embedding):
             if index:
                 message = "embedding needs token ids, but gets the numbers of the layer before it"
-                types = {"expected_type": "int64", "found_type": "float32"}
-                return Crash(phase="forward", kind="type", message=message, layer=index, **types)
+                return _wrong_type(message, "int64", "float32", index)
             if layer.inputs is not None and layer.inputs < task.vocabulary:
                 reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
                 return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
@@ -166,8 +179,7 @@ def _input_type(program: Program) -> Crash | None:
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
         return None
     message = f"the first layer takes {expected}, but the inputs are {found}"
-    types = {"expected_type": expected, "found_type": found}
-    return Crash(phase="forward", kind="type", message=message, layer=0, **types)
+    return _wrong_type(message, expected, found, 0)
 
 
 def _loss(program: Program, task: Task) -> Crash | None:
@@ -253,6 +265,17 @@ def _optimized(program: Program) -> bool:
     if which == "hidden":
         return bool(hidden_layers(program))
     return bool(weighted_layers(program)) or which == "all"
+
+
+def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:
+    return Crash(
+        phase="forward",
+        kind="type",
+        message=message,
+        layer=layer,
+        expected_type=expected,
+        found_type=found,
+    )
 
 
 def _misfit(phase: Phase, error: MisfitError | ShapeError, layer: int | None = None) -> Crash:
