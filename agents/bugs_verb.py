@@ -1,16 +1,27 @@
-"""``netmend bugs``: list the suites, show one or a bug of it, make one."""
+"""``netmend bugs``: list the suites, show one or a bug of it, make one, and measure what is in it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
+from rich.console import Console
 
-from netmend.agents.config import ConfigError, MakeBugsConfig, runner_problems, typed
+from netmend.agents.config import (
+    ConfigError,
+    MakeBugsConfig,
+    MeasureBugsConfig,
+    check_measure,
+    runner_problems,
+    typed,
+)
 from netmend.agents.hydra_run import run_job
 from netmend.agents.runner import open_trainer
+from netmend.env.bugs.bug import Suite
 from netmend.env.bugs.command import list_suites, make, show
+from netmend.env.bugs.loading import load_suite, suite_folder, suite_names
 from netmend.env.errors import UnknownNameError
 
 USAGE = """\
@@ -18,7 +29,13 @@ usage: netmend bugs                   list the suites
        netmend bugs show SUITE        list the bugs of a suite: a name or the path of a folder
        netmend bugs show SUITE BUG    show a bug: its faulty program and the published fix
        netmend bugs make suite=NAME   make a suite again; `netmend bugs make --help` shows the keys
+       netmend bugs verify SUITE      train faulty programs and fixes: which bugs are as recorded?
+       netmend bugs reachable SUITE   check that a few actions reach the fixes; search=true finds them
+       netmend bugs coverage          fix patterns and their actions, real bugs and what became of them
 """
+WORDS = ("list", "show", "make", "verify", "reachable", "coverage")
+REAL = "real-v1"
+"""The suite whose bugs ``coverage`` counts."""
 
 
 def run_bugs(words: Sequence[str]) -> int:
@@ -38,10 +55,16 @@ def run_bugs(words: Sequence[str]) -> int:
             print(show(suite, bug))
         case ["make", *rest]:
             return run_job("make_bugs", rest, "netmend.agents.bugs_verb:make_job", shown="bugs make")
+        case ["verify" | "reachable" as word, suite, *rest] if "=" not in suite and not suite.startswith("-"):
+            return _measure(word, [f"suite={suite}", *rest])
+        case ["verify" | "reachable" as word, *rest]:
+            return _measure(word, rest)
+        case ["coverage"]:
+            _coverage()
         case ["show", *_]:
             raise ConfigError([f"bugs show takes a suite and perhaps a bug\n{USAGE}"])
         case [word, *_]:
-            raise UnknownNameError("word after 'bugs'", word, ("list", "show", "make"))
+            raise UnknownNameError("word after 'bugs'", word, WORDS)
     return 0
 
 
@@ -54,3 +77,60 @@ def make_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> No
     with open_trainer(config.training) as trainer:
         out = Path(config.out) if config.out else None
         make(config.suite, trainer, seed=config.seed, out=out, force=config.force)
+
+
+def _measure(word: str, words: Sequence[str]) -> int:
+    job = f"netmend.agents.bugs_verb:{word}_job"
+    return run_job("measure_bugs", words, job, shown=f"bugs {word}")
+
+
+def verify_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """Verify the bugs of a suite."""
+    from netmend.agents.bugs_report import verify_suite
+
+    config = _measure_config(composed)
+    suite, place = _suite(config)
+    with open_trainer(config.training, config.data_dir) as trainer:
+        verify_suite(suite, trainer, range(config.seeds), Console(), place)
+
+
+def reachable_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """Check or find the sequences of actions that reach the published fixes of a suite."""
+    from netmend.agents.bugs_report import reach_suite
+
+    config = _measure_config(composed)
+    suite, _ = _suite(config)
+    place = suite_folder(config.suite)
+    with open_trainer(config.training, config.data_dir) as trainer:
+        seeds = range(config.seeds)
+        reach_suite(suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.actions)
+
+
+def _coverage() -> None:
+    from netmend.agents.bugs_report import print_coverage
+
+    suites = [load_suite(name) for name in suite_names()]
+    print_coverage(suites, load_suite(REAL), Console())
+
+
+def _measure_config(composed: DictConfig) -> MeasureBugsConfig:
+    config = typed(composed, MeasureBugsConfig)
+    check_measure(config)
+    return config
+
+
+def _suite(config: MeasureBugsConfig) -> tuple[Suite, Path | None]:
+    """The bugs to measure, and the folder where what is measured is kept, if that is asked for."""
+    suite = load_suite(config.suite)
+    if config.bugs is not None:
+        known = {bug.id: bug for bug in suite.bugs}
+        for name in config.bugs:
+            if name not in known:
+                raise UnknownNameError(f"bug of {suite.name}", name, known)
+        suite = replace(suite, bugs=tuple(known[name] for name in config.bugs))
+    if not config.write:
+        return suite, None
+    place = suite_folder(config.suite)
+    if place is None:
+        raise ConfigError([f"write: {config.suite} is no folder of bug files in which results could be kept"])
+    return suite, place

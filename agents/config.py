@@ -15,14 +15,12 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from netmend.env.bugs.bug import SPLITS
 from netmend.env.errors import NetmendError
-from netmend.env.reward import Rules
+from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
-TRIAL_LIMITS = ("samples", "epochs", "updates", "seconds", "seeds")
-"""Keys of a trial's budget that a configuration may change."""
 
 
 class ConfigError(NetmendError):
@@ -224,6 +222,29 @@ class MakeBugsConfig:
 
 
 @dataclass
+class MeasureBugsConfig:
+    """``netmend bugs verify`` and ``netmend bugs reachable``.
+
+    Attributes:
+        suite: whose bugs: a name, or the path of a folder of bug files.
+        bugs: ids of some of them; null = all.
+        seeds: trainings of each program.
+        write: whether ``verify`` keeps what it measured in the folder of the bug files.
+        search: whether ``reachable`` looks for sequences where none is on file that holds; it keeps them.
+        actions: longest sequence that it looks for.
+    """
+
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    suite: str = MISSING
+    bugs: list[str] | None = None
+    seeds: int = 8
+    write: bool = False
+    search: bool = False
+    actions: int = 4
+    data_dir: str | None = None
+
+
+@dataclass
 class BenchConfig:
     """``netmend bench``.
 
@@ -255,6 +276,7 @@ def register_schemas() -> None:
     store.store(name="evaluate_schema", node=EvaluateConfig)
     store.store(name="repair_schema", node=RepairConfig)
     store.store(name="make_bugs_schema", node=MakeBugsConfig)
+    store.store(name="measure_bugs_schema", node=MeasureBugsConfig)
     store.store(name="bench_schema", node=BenchConfig)
 
 
@@ -286,12 +308,13 @@ def _unknown_keys(config: object, prefix: str = "") -> Iterator[str]:
 
 
 def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
-    """Rules of every repair: the suite's trial budget where the configuration leaves it open."""
-    wanted = {name: getattr(config, name) for name in TRIAL_LIMITS}
+    """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
+    wanted = {name: getattr(config, name) for name in LIMITS}
     changes = {name: value for name, value in wanted.items() if value is not None}
     return Rules(
         trials=config.trials,
         budget=replace(suite_budget, **changes),
+        open_limits=LIMITS - changes.keys(),
         price=config.price,
         tolerance=config.tolerance,
     )
@@ -352,6 +375,14 @@ def runner_problems(config: RunnerConfig) -> list[str]:
         "training.memory", config.memory, 1
     )
     return problems + _device_problems("training.device", config.device)
+
+
+def check_measure(config: MeasureBugsConfig) -> None:
+    """Refuse numbers that make no sense. Raises ConfigError with every problem."""
+    problems = runner_problems(config.training)
+    problems += _at_least("seeds", config.seeds, 5) + _at_least("actions", config.actions, 1)
+    if problems:
+        raise ConfigError(problems)
 
 
 def split_problems(split: str) -> list[str]:

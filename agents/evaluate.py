@@ -34,7 +34,7 @@ class Evaluation:
     """What is compared.
 
     Attributes:
-        bugs: all with the same budget, that of ``rules``.
+        bugs: each is repaired under ``rules.of(bug)``.
         methods: under comparison.
         rules: of each repair.
         seeds: one repair of each bug by each method for each of them.
@@ -99,7 +99,8 @@ def run_repairs(
 ) -> list[Outcome]:
     """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round."""
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
-    firsts = _run(trainer, [_request(bug.program, seed, evaluation.rules, holdout) for bug, seed in cases])
+    rules = evaluation.rules
+    firsts = _run(trainer, [_request(bug.program, seed, rules.of(bug), holdout) for bug, seed in cases])
     running = [
         _Running(method, bug, seed, first, evaluation)
         for method in evaluation.methods
@@ -110,7 +111,7 @@ def run_repairs(
         asked = [(repair, proposal) for repair in waiting if (proposal := repair.ask()) is not None]
         waiting = [repair for repair, _ in asked]
         requests = [
-            _request(proposal.program, repair.seed, evaluation.rules, holdout) for repair, proposal in asked
+            _request(proposal.program, repair.seed, repair.rules, holdout) for repair, proposal in asked
         ]
         for (repair, proposal), trial in zip(asked, _run(trainer, requests), strict=True):
             repair.tell(proposal, trial)
@@ -142,18 +143,18 @@ class _Running:
         first: Trial,
         evaluation: Evaluation,
     ) -> None:
-        self.seed = seed
+        self.seed, self.rules = seed, evaluation.rules.of(bug)
         self._method, self._bug, self._task = method, bug, task_of(bug)
         self._evaluation = evaluation
         self._attempts = [Attempt(proposal=Proposal(program=bug.program, patch=()), trial=first)]
         self._repair: Repair | Minimisation = method.start(
-            blinded(bug), self._task, replace(first, holdout=None), evaluation.rules, seed
+            blinded(bug), self._task, replace(first, holdout=None), self.rules, seed
         )
         self._searched: int | None = None
 
     def ask(self) -> Proposal | None:
         if self._searched is None:
-            proposal = self._repair.ask() if len(self._attempts) <= self._evaluation.rules.trials else None
+            proposal = self._repair.ask() if len(self._attempts) <= self.rules.trials else None
             if proposal is not None:
                 return proposal
             self._searched = len(self._attempts) - 1
@@ -181,6 +182,6 @@ class _Running:
             smallest(self._attempts, self._evaluation.tolerance).proposal.patch,
             CATALOGUE,
             {attempt.proposal.program: attempt.trial.skill for attempt in self._attempts},
-            self._evaluation.rules.budget,
+            self.rules.budget,
             self._evaluation.tolerance,
         )

@@ -28,7 +28,7 @@ from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair import print_repair, repair, write_repair
 from netmend.agents.report import print_summary
-from netmend.agents.runner import open_trainer
+from netmend.agents.runner import open_suite, open_trainer
 from netmend.env.bugs import load_bug, load_suite
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
@@ -48,9 +48,9 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     """The verb ``evaluate``: compare methods, write results into the run's folder, print the table."""
     config = typed(composed, EvaluateConfig)
     _check_evaluate(config)
-    suite = load_suite(config.bugs.suite)
-    bugs = _bugs(suite, config)
     console = Console()
+    suite = open_suite(config.bugs.suite, console, config.data_dir)
+    bugs = _bugs(suite, config)
     policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
     actions = _actions(config.actions, policy, console)
     with open_trainer(config.training, config.data_dir) as trainer:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-PATH_KEYS = frozenset({"bug", "policy", "resume", "data_dir", "bugs.suite", "training.store", "order"})
+PATH_KEYS = frozenset(
+    {"bug", "policy", "resume", "data_dir", "bugs.suite", "suite", "training.store", "order"}
+)
 """Keys whose value is a path or a bug's id, taken literally: ``=`` or a blank in it needs no quotes."""
 
 VALUE_FLAGS = frozenset(
@@ -20,6 +22,8 @@ _PLAIN = re.compile(r"[\w./:@*?|%$+-]*")
 
 def prepare(words: Sequence[str]) -> list[str]:
     """Words for Hydra: ``bugs=path/to/folder`` selects the group's ``suite`` option, odd paths are quoted.
+
+    So does ``bugs=a+b``, several suites together.
 
     A suite's name stays a choice of the group ``bugs``; a value that looks like a path, or is one, becomes
     ``bugs=suite bugs.suite=PATH``. Flags come first, whatever the order was: argparse refuses overrides on
@@ -69,7 +73,9 @@ def _sweep(value: str) -> str:
 
 def _is_path(value: str) -> bool:
     looks = (
-        "/" in value or os.sep in value or value.startswith((".", "~")) or value.endswith((".yaml", ".yml"))
+        any(mark in value for mark in ("/", os.sep, "+"))
+        or value.startswith((".", "~"))
+        or value.endswith((".yaml", ".yml"))
     )
     return looks or Path(value).is_dir()
 

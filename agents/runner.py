@@ -1,15 +1,36 @@
-"""The trainer that a configuration asks for."""
+"""The bugs and the trainer that a configuration asks for."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+from rich.console import Console
+
 from netmend.agents.config import RunnerConfig
+from netmend.env.bugs.bug import Suite
+from netmend.env.bugs.loading import load_suite
+from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.data.loading import FOLDER_VARIABLE
 from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.trial import Trainer
+
+
+def open_suite(name: str, console: Console, data_dir: str | None = None) -> Suite:
+    """The suite without the bugs whose data pack is not here, which the console is told of.
+
+    Raises:
+        NetmendError: there is no such suite, it is damaged, or it has no bug with data.
+    """
+    _set_data_dir(data_dir)
+    suite = load_suite(name)
+    bugs, note = without_missing_packs(suite.bugs)
+    if note:
+        console.print(note, highlight=False, soft_wrap=True)
+    return replace(suite, bugs=bugs)
 
 
 def make_trainer(config: RunnerConfig, data_dir: str | None = None) -> Trainer:
@@ -18,8 +39,7 @@ def make_trainer(config: RunnerConfig, data_dir: str | None = None) -> Trainer:
     Raises:
         NetmendError: no such device here, or a store that cannot be opened.
     """
-    if data_dir:
-        os.environ["NETMEND_DATA"] = data_dir  # workers inherit it
+    _set_data_dir(data_dir)
     workers = _cores() if config.workers is None else config.workers
     return build_trainer(
         workers,
@@ -41,6 +61,11 @@ def open_trainer(config: RunnerConfig, data_dir: str | None = None) -> Iterator[
         raise KeyboardInterrupt(f"interrupted{kept if config.store else ''}") from interrupt
     finally:
         trainer.close()
+
+
+def _set_data_dir(data_dir: str | None) -> None:
+    if data_dir:
+        os.environ[FOLDER_VARIABLE] = data_dir  # workers inherit it
 
 
 def _cores() -> int:

@@ -28,11 +28,10 @@ from netmend.agents.folders import shown
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
 from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.runner import make_trainer
+from netmend.agents.runner import make_trainer, open_suite
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
-from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
@@ -155,7 +154,7 @@ class _Run:
 
     def _build(self, trainer: CountedTrainer) -> _Parts:
         config = self._config
-        suite = load_suite(config.bugs.suite)
+        suite = open_suite(config.bugs.suite, self._console, config.data_dir)
         rules = make_rules(config.budget, suite.budget)
         repairs = RepairVectorEnv(
             config.agent.n_envs,

@@ -50,7 +50,8 @@ class Episode:
     one that differs from it only in what the budget cuts off (epochs beyond its cap).
 
     Attributes:
-        bug, task, actions, rules, seed: what the episode was made with.
+        bug, task, actions, seed: what the episode was made with.
+        rules: those of the bug: with its own budget, if it has one.
         program, trial: the program that stands and its trial.
         best_program, best_trial: the best by validation skill, the faulty program included.
         best_patch: names of the actions that lead from the faulty program to the best one.
@@ -64,7 +65,7 @@ class Episode:
         self.bug = bug
         self.task = task
         self.actions = actions
-        self.rules = rules
+        self.rules = rules.of(bug)
         self.seed = seed
         self.program = self.best_program = bug.program
         self.trial = self.best_trial = Trial(status=Status.INVALID, message="not tried yet")

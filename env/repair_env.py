@@ -40,7 +40,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         bugs: name of a suite, path of a folder of bug files, or the bugs themselves.
         split: which split of the suite.
         actions: names or patterns (``"activation/*"``) of the repair actions.
-        trials: most trials of a repair, by default five at the suite's own budget.
+        trials: most trials of a repair, by default five at the budget of the bug or else of its suite.
         rules: all the rules instead: trials, their budget and price.
         seeds: number of different trial seeds; each episode draws one.
         trainer: who trains; by default plainly in this process.

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Split, Suite
+from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data import load_dataset
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
-from netmend.env.reward import Rules
+from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import RepairAction, select
 
@@ -24,7 +26,7 @@ class Setting:
     Attributes:
         bugs: drawn from uniformly.
         actions: the repair actions, in the order of their numbers.
-        rules: of every repair.
+        rules: of every repair; see ``Rules.of`` for bugs with a budget of their own.
         seeds: each episode draws its trials' seed from ``range(seeds)``.
     """
 
@@ -63,7 +65,8 @@ def make_setting(
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
     if rules is None:
         budget = suite.budget if isinstance(suite, Suite) else Budget()
-        rules = Rules(budget=budget) if trials is None else Rules(trials=trials, budget=budget)
+        rules = Rules(budget=budget, open_limits=LIMITS)
+        rules = rules if trials is None else replace(rules, trials=trials)
     elif trials is not None:
         raise NetmendError(
             "trials and rules are both given; rules hold the number of trials: Rules(trials=...)"
@@ -83,4 +86,7 @@ def _chosen(suite: Suite | Sequence[Bug], split: Split) -> tuple[Bug, ...]:
             f"suite {suite.name!r} has no bugs in split {split!r}; "
             f"a bug file says with `split: {split}` that it belongs there"
         )
-    return chosen
+    kept, note = without_missing_packs(chosen)
+    if note:
+        warnings.warn(note, stacklevel=4)
+    return kept

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from netmend.env.program import (
+    Activation,
+    ActivationName,
     Conv1d,
     Conv2d,
     Dense,
@@ -36,7 +38,7 @@ class RepairAction:
         site: where, one of ``SITES``.
         description: what it does, one sentence without a full stop.
         apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
-        reads: the fields of a program on which the edit and its legality depend, all where it does not say.
+        reads: the fields of a program that the edit reads or changes, all where it does not say.
     """
 
     pattern: str
@@ -83,3 +85,18 @@ def with_width(layer: Layer, units: int) -> Layer:
     if isinstance(layer, Conv1d | Conv2d):
         return variant(layer, filters=units)
     return variant(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer
+
+
+def with_activation(program: Program, index: int, function: ActivationName) -> Program:
+    """The program with this activation of a layer.
+
+    An activation layer behind the layer is the one to change; the layer itself is then linear.
+    """
+    layers: list[Layer] = list(program.layers)
+    own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
+    layer = layers[index]
+    if isinstance(layer, Dense | Conv1d | Conv2d):
+        layers[index] = variant(layer, activation="linear" if own else function)
+    if own:
+        layers[own[-1]] = Activation(function=function)
+    return changed(program, layers=tuple(layers))

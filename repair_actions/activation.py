@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import Activation, ActivationName, Conv1d, Conv2d, Dense, Layer, Program, Task
-from netmend.env.program.part import changed, variant
+from netmend.env.program import ActivationName, Program, Task
 from netmend.env.program.sites import output_layer, width
-from netmend.repair_actions.action import LAYER_SITES, RepairAction, followers, site_layers
+from netmend.repair_actions.action import LAYER_SITES, RepairAction, site_layers, with_activation
 
-_HIDDEN: tuple[ActivationName, ...] = ("relu", "leaky_relu", "elu", "selu", "tanh")
+_HIDDEN: tuple[ActivationName, ...] = ("relu", "leaky_relu", "elu", "selu", "tanh", "sigmoid")
 _OUTPUT: dict[ActivationName, str] = {
     "linear": "no activation on the output: real targets and losses on logits",
-    "sigmoid": "sigmoid on the output, for two classes",
+    "sigmoid": "sigmoid on the output, for two classes or labels",
     "softmax": "softmax on an output of several units, for classes",
 }
 
 
-def _with_activation(program: Program, index: int, function: ActivationName) -> Program:
-    """An activation layer behind the layer is the one to change; the layer itself is then linear."""
-    layers: list[Layer] = list(program.layers)
-    own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
-    layer = layers[index]
-    if isinstance(layer, Dense | Conv1d | Conv2d):
-        layers[index] = variant(layer, activation="linear" if own else function)
-    if own:
-        layers[own[-1]] = Activation(function=function)
-    return changed(program, layers=tuple(layers))
-
-
 def _set_activation(program: Program, _task: Task, *, function: ActivationName, site: str) -> Program:
     for index in site_layers(program, site):
-        program = _with_activation(program, index, function)
+        program = with_activation(program, index, function)
     return program
 
 
@@ -39,11 +26,11 @@ def _set_output(program: Program, task: Task, *, function: ActivationName) -> Pr
     output = output_layer(program)
     if output is None or (function != "linear" and task.kind == "regression"):
         return program
-    if function == "softmax" and width(program.layers[output]) < 2:
+    if function == "softmax" and (task.kind == "multilabel" or width(program.layers[output]) < 2):
         return program
-    if function == "sigmoid" and task.outputs != 2:
+    if function == "sigmoid" and task.kind == "classification" and task.outputs != 2:
         return program
-    return _with_activation(program, output, function)
+    return with_activation(program, output, function)
 
 
 def _action(function: ActivationName, site: str, where: str) -> RepairAction:

@@ -1,24 +1,44 @@
-"""Add layer: normalisation, dropout, one more hidden layer, a missing flatten."""
+"""Add layer: normalisation, dropout, one more layer, a missing flatten, pooling or reshape."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import isqrt, prod
 
-from netmend.env.program import BatchNorm, Dense, Dropout, Flatten, Layer, LayerNorm, Program, Task
-from netmend.env.program.part import changed
-from netmend.env.program.shapes import ShapeError, infer_shapes
+from netmend.env.program import (
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
+    Dropout,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Pool,
+    Program,
+    Recurrent,
+    Reshape,
+    Task,
+)
+from netmend.env.program.shapes import Shape
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction, followers
+from netmend.repair_actions.network import (
+    SHAPE_READS,
+    inserted,
+    layer_inputs,
+    spliced,
+    taking_any_input,
+    with_layers,
+)
 
 _COMMON_RATE = 0.25
 _COMMON_WIDTH = 64
+_COMMON_FILTERS = 32
 
 Kinds = tuple[type[Layer], ...]
-
-
-def _insert(program: Program, position: int, layer: Layer) -> Program:
-    return changed(program, layers=(*program.layers[:position], layer, *program.layers[position:]))
 
 
 def _insert_in_blocks(
@@ -28,7 +48,7 @@ def _insert_in_blocks(
     # From the output back, so that the positions still to come stay as they are.
     for index in reversed(hidden_layers(program)):
         if not any(isinstance(program.layers[i], kinds) for i in followers(program, index)):
-            program = _insert(program, place(program, index), layer)
+            program = inserted(program, place(program, index), layer)
     return program
 
 
@@ -44,26 +64,80 @@ def _deepen(program: Program, _task: Task) -> Program:
     output = output_layer(program)
     if output is None:
         return program
-    return _insert(program, output, Dense(units=_COMMON_WIDTH, activation="relu"))
+    hidden = Dense(units=_COMMON_WIDTH, activation="relu")
+    return inserted(with_layers(program, taking_any_input(program.layers, output)), output, hidden)
+
+
+def _place_of_flatten(program: Program, task: Task) -> int | None:
+    """Where a flatten or pooling is missing: in front of the first dense layer, or at the end of a network
+    that has none. None where the network returns a vector."""
+    inputs = layer_inputs(program, task)
+    if not inputs or (len(inputs) > len(program.layers) and len(inputs[-1]) == 1):
+        return None
+    for index, (layer, shape) in enumerate(zip(program.layers, inputs, strict=False)):
+        if isinstance(layer, Dense) and len(shape) > 1:
+            return index
+    return len(program.layers) if len(inputs) > len(program.layers) else None
 
 
 def _flatten(program: Program, task: Task) -> Program:
-    """Flatten what reaches the first dense layer of a network whose output is not a vector."""
-    try:
-        shapes = (task.input_shape, *infer_shapes(program.layers, task))
-    except ShapeError:
-        return program
-    unflattened = [
-        i for i, layer in enumerate(program.layers) if isinstance(layer, Dense) and len(shapes[i]) > 1
-    ]
-    if len(shapes[-1]) == 1 or not unflattened:
-        return program
-    return _insert(program, unflattened[0], Flatten())
+    place = _place_of_flatten(program, task)
+    return program if place is None else inserted(program, place, Flatten())
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+def _pool_globally(program: Program, task: Task) -> Program:
+    """A mean in the place of the flatten in front of the head, or where one is missing."""
+    shapes = layer_inputs(program, task)
+    for index, layer in reversed(list(enumerate(program.layers[: len(shapes)]))):
+        if isinstance(layer, Flatten) and len(shapes[index]) > 1:
+            layers = spliced(program.layers, index, index + 1, GlobalPool())
+            return with_layers(program, taking_any_input(layers, index))
+    place = _place_of_flatten(program, task)
+    return program if place is None else inserted(program, place, GlobalPool())
+
+
+def _convolve(program: Program, task: Task) -> Program:
+    """A block in front of the first layer that makes features of the steps or pixels that are left."""
+    for index, (layer, shape) in enumerate(zip(program.layers, layer_inputs(program, task), strict=False)):
+        if isinstance(layer, Flatten | GlobalPool | Dense | Recurrent):
+            if len(shape) not in _CONVOLUTIONS:
+                return program
+            kind = _CONVOLUTIONS[len(shape)]
+            convolution = kind(filters=_COMMON_FILTERS, padding="same", activation="relu")
+            layers = taking_any_input(program.layers, index)
+            return inserted(with_layers(program, layers), index, convolution, Pool())
+    return program
+
+
+_CONVOLUTIONS: dict[int, type[Conv1d | Conv2d]] = {2: Conv1d, 3: Conv2d}
+_AXES: tuple[tuple[Kinds, int], ...] = (((Recurrent, Conv1d), 2), ((Conv2d,), 3))
+
+
+def _reshape(program: Program, task: Task) -> Program:
+    """In front of the first convolution or recurrent layer that gets another number of axes."""
+    for index, (layer, shape) in enumerate(zip(program.layers, layer_inputs(program, task), strict=False)):
+        for kinds, axes in _AXES:
+            if isinstance(layer, kinds) and len(shape) != axes:
+                form = _form(shape, axes)
+                return program if form is None else inserted(program, index, Reshape(shape=form))
+    return program
+
+
+def _form(shape: Shape, axes: int) -> Shape | None:
+    """The same values with so many axes: one feature a step, square images, rows of an image as steps."""
+    if axes == 2:
+        return (1, *shape) if len(shape) == 1 else (prod(shape[:-1]), shape[-1])
+    if len(shape) == 2:
+        return (1, *shape)
+    side = isqrt(prod(shape))
+    return (1, side, side) if side * side == prod(shape) else None
+
+
+def _action(
+    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = ("layers",)
+) -> RepairAction:
     return RepairAction(
-        pattern="add_layer", edit=edit, site=site, description=description, apply=apply, reads=("layers",)
+        pattern="add_layer", edit=edit, site=site, description=description, apply=apply, reads=reads
     )
 
 
@@ -95,7 +169,29 @@ ACTIONS: tuple[RepairAction, ...] = (
     _action(
         "flatten",
         "program",
-        "the missing flatten in front of the first dense layer",
+        "the missing flatten in front of the first dense layer, or at the end of a network without one",
         _flatten,
+        SHAPE_READS,
+    ),
+    _action(
+        "global_pool",
+        "program",
+        "the mean over steps or pixels in front of the head, for a flatten or where one is missing",
+        _pool_globally,
+        SHAPE_READS,
+    ),
+    _action(
+        f"conv_pool_{_COMMON_FILTERS}",
+        "hidden",
+        f"a convolution of {_COMMON_FILTERS} filters and a pooling behind those that are there",
+        _convolve,
+        SHAPE_READS,
+    ),
+    _action(
+        "reshape",
+        "program",
+        "the missing reshape to steps or pixels in front of the first convolution or recurrent layer",
+        _reshape,
+        SHAPE_READS,
     ),
 )

@@ -7,15 +7,21 @@ from fnmatch import fnmatchcase
 
 from netmend.env.errors import UnknownNameError
 from netmend.repair_actions import (
+    accuracy_metric,
     activation,
     add_layer,
+    api_contract,
     change_neural_architecture,
+    data_dimension,
+    data_type,
     data_wrangling,
     iterations,
     layer_dimension,
     loss_function,
+    monitor,
     neural_connection,
     optimizer,
+    versioning,
 )
 from netmend.repair_actions.action import RepairAction
 
@@ -29,6 +35,12 @@ _MODULES = (
     data_wrangling,
     neural_connection,
     change_neural_architecture,
+    data_dimension,
+    data_type,
+    api_contract,
+    versioning,
+    accuracy_metric,
+    monitor,
 )
 
 

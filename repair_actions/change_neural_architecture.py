@@ -1,9 +1,8 @@
-"""Change neural architecture: a standard head, one layer fewer, the other recurrent cell."""
+"""Change neural architecture: a standard network or head, one layer fewer, other recurrent cells."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal
 
 from netmend.env.program import (
     Activation,
@@ -11,17 +10,34 @@ from netmend.env.program import (
     Conv1d,
     Conv2d,
     Dense,
+    Detach,
     Dropout,
+    Embedding,
+    Flatten,
+    Layer,
     LayerNorm,
+    Pool,
     Program,
     Recurrent,
+    Shared,
+    Skip,
     Task,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.network import (
+    SHAPE_READS,
+    layer_inputs,
+    spliced,
+    taking_any_input,
+    with_layers,
+)
 
 _HEAD = (Dense(units=64, activation="relu"), Dense(units=64, activation="relu"))
+_OF_HEADS = Dense | Activation | BatchNorm | LayerNorm | Dropout | Skip | Shared | Detach
+_FILTERS = (16, 32)
+_CELLS = 32
 
 
 def _standard_head(program: Program, _task: Task) -> Program:
@@ -32,10 +48,10 @@ def _standard_head(program: Program, _task: Task) -> Program:
     start = output
     for index in range(output - 1, -1, -1):
         layer = program.layers[index]
-        if not isinstance(layer, Dense | Activation | BatchNorm | LayerNorm | Dropout):
+        if not isinstance(layer, _OF_HEADS):
             break
         start = index if isinstance(layer, Dense) else start
-    return changed(program, layers=(*program.layers[:start], *_HEAD, *program.layers[output:]))
+    return _rebuilt(program, start, output, _HEAD)
 
 
 def _remove_last_hidden(program: Program, _task: Task) -> Program:
@@ -43,22 +59,55 @@ def _remove_last_hidden(program: Program, _task: Task) -> Program:
     if not hidden or not isinstance(program.layers[hidden[-1]], Dense | Conv1d | Conv2d):
         return program
     end = block_end(program, hidden[-1])
-    return changed(program, layers=(*program.layers[: hidden[-1]], *program.layers[end:]))
+    while isinstance(program.layers[end], Skip | Shared):
+        end += 1
+    return _rebuilt(program, hidden[-1], end, ())
 
 
-def _set_cell(program: Program, _task: Task, *, cell: Literal["gru", "lstm"]) -> Program:
-    layers = tuple(variant(x, cell=cell) if isinstance(x, Recurrent) else x for x in program.layers)
-    return changed(program, layers=layers)
+def _convolutional(program: Program, task: Task) -> Program:
+    """For rows that are sequences or images."""
+    output, shapes = output_layer(program), layer_inputs(program, task)
+    if output is None or not shapes or len(shapes[0]) not in (2, 3):
+        return program
+    kind = Conv1d if len(shapes[0]) == 2 else Conv2d
+    network: list[Layer] = []
+    for filters in _FILTERS:
+        network += [kind(filters=filters, padding="same", activation="relu"), Pool()]
+    return _rebuilt(program, 0, output, (*network, Flatten(), _HEAD[0]))
 
 
-def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+def _recurrent(program: Program, task: Task) -> Program:
+    """For rows that are sequences or texts."""
+    output, shapes = output_layer(program), layer_inputs(program, task)
+    if output is None or not shapes:
+        return program
+    cells = Recurrent(cell="gru", units=_CELLS)
+    if len(shapes[0]) == 2:
+        return _rebuilt(program, 0, output, (cells,))
+    if task.vocabulary > 0 and len(shapes[0]) == 1:
+        return _rebuilt(program, 0, output, (Embedding(units=_CELLS), cells))
+    return program
+
+
+def _rebuilt(program: Program, start: int, stop: int, new: tuple[Layer, ...]) -> Program:
+    """With other layers from ``start`` to ``stop``; the next one takes what comes."""
+    layers = spliced(program.layers, start, stop, *new)
+    return with_layers(program, taking_any_input(layers, start + len(new)))
+
+
+def _set_cells(program: Program, _task: Task, **values: str | bool) -> Program:
+    layers = [variant(x, **values) if isinstance(x, Recurrent) else x for x in program.layers]
+    return with_layers(program, layers)
+
+
+def _action(edit: str, description: str, apply: Edit, reads: tuple[str, ...] = ("layers",)) -> RepairAction:
     return RepairAction(
         pattern="change_neural_architecture",
         edit=edit,
         site="hidden",
         description=description,
         apply=apply,
-        reads=("layers",),
+        reads=reads,
     )
 
 
@@ -69,6 +118,23 @@ ACTIONS: tuple[RepairAction, ...] = (
         _standard_head,
     ),
     _action("remove_last", "without the last hidden layer, dense or convolution", _remove_last_hidden),
-    _action("gru", "GRU cells in every recurrent layer", partial(_set_cell, cell="gru")),
-    _action("lstm", "LSTM cells in every recurrent layer", partial(_set_cell, cell="lstm")),
+    _action("gru", "GRU cells in every recurrent layer", partial(_set_cells, cell="gru")),
+    _action("lstm", "LSTM cells in every recurrent layer", partial(_set_cells, cell="lstm")),
+    _action(
+        "bidirectional",
+        "every recurrent layer forwards and backwards",
+        partial(_set_cells, bidirectional=True),
+    ),
+    _action(
+        "cnn_16_32",
+        "convolutions of 16 and 32 filters, each pooled, and 64 relu units in front of the output",
+        _convolutional,
+        SHAPE_READS,
+    ),
+    _action(
+        f"gru_{_CELLS}",
+        f"{_CELLS} GRU cells in front of the output, an embedding before them where the rows are texts",
+        _recurrent,
+        SHAPE_READS,
+    ),
 )

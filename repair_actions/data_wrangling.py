@@ -1,4 +1,7 @@
-"""Data wrangling: scale the inputs and the targets, shuffle the rows."""
+"""Data wrangling: scale inputs and targets, clean values, balance, shuffle and split the rows.
+
+Steps that change the shape of a row belong to the data dimension and stay.
+"""
 
 from __future__ import annotations
 
@@ -8,24 +11,50 @@ from netmend.env.program import Prep, PrepName, Program, Task
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
+_OF_INPUTS: frozenset[PrepName] = frozenset(
+    {"standardize", "min_max", "scale", "shift", "fill_missing", "clip_outliers"}
+)
+_OF_TARGETS: frozenset[PrepName] = frozenset(
+    {"standardize_target", "min_max_target", "scale_target", "shift_target"}
+)
+_MISSING_MARK = -999.0
+"""A number that data sets use for what is missing, beside NaN."""
 
-def _is_target(step: Prep) -> bool:
-    return step.kind.endswith("_target")
 
-
-def _scale(program: Program, task: Task, *, kind: PrepName) -> Program:
+def _scale(program: Program, task: Task, *, step: Prep) -> Program:
     """A fitted scaling undoes whatever scales before it, so it goes to the end and the rest can stay."""
-    step = Prep(kind=kind)
-    same_side = [old for old in program.data.prep if _is_target(old) == _is_target(step)]
-    if same_side and same_side[-1].kind == kind:
+    targets = step.kind in _OF_TARGETS
+    if targets and task.kind != "regression":
         return program
-    if _is_target(step) and task.kind != "regression":
+    side = _OF_TARGETS if targets else _OF_INPUTS
+    before = [old for old in program.data.prep if old.kind in side]
+    if before and (before[-1].kind, before[-1].factor) == (step.kind, step.factor):
         return program
     return _with_prep(program, (*program.data.prep, step))
 
 
-def _remove_prep(program: Program, _task: Task, *, targets: bool) -> Program:
-    return _with_prep(program, tuple(step for step in program.data.prep if _is_target(step) != targets))
+def _clean(program: Program, _task: Task, *, step: Prep, behind: frozenset[PrepName]) -> Program:
+    """What is wrong with single values goes before everything else is made of them."""
+    prep = program.data.prep
+    if any(old.kind == step.kind for old in prep):
+        return program
+    place = max((i + 1 for i, old in enumerate(prep) if old.kind in behind), default=0)
+    return _with_prep(program, (*prep[:place], step, *prep[place:]))
+
+
+def _balance(program: Program, task: Task) -> Program:
+    known = any(step.kind == "balance" for step in program.data.prep)
+    if known or task.kind != "classification":
+        return program
+    return _with_prep(program, (*program.data.prep, Prep(kind="balance")))
+
+
+def _remove_prep(program: Program, _task: Task, *, kinds: frozenset[PrepName]) -> Program:
+    return _with_prep(program, tuple(step for step in program.data.prep if step.kind not in kinds))
+
+
+def _prepare_all_rows(program: Program, _task: Task) -> Program:
+    return _with_prep(program, tuple(variant(step, rows="all") for step in program.data.prep))
 
 
 def _with_prep(program: Program, prep: tuple[Prep, ...]) -> Program:
@@ -34,6 +63,10 @@ def _with_prep(program: Program, prep: tuple[Prep, ...]) -> Program:
 
 def _shuffle(program: Program, _task: Task) -> Program:
     return changed(program, data=variant(program.data, shuffle=True))
+
+
+def _split_at_random(program: Program, _task: Task) -> Program:
+    return changed(program, data=variant(program.data, split="random"))
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
@@ -52,21 +85,65 @@ ACTIONS: tuple[RepairAction, ...] = (
         "standardize",
         "inputs",
         "mean 0 and deviation 1 for every input feature, as the last step",
-        partial(_scale, kind="standardize"),
+        partial(_scale, step=Prep(kind="standardize")),
     ),
     _action(
         "min_max",
         "inputs",
         "range 0 to 1 for every input feature, as the last step",
-        partial(_scale, kind="min_max"),
+        partial(_scale, step=Prep(kind="min_max")),
     ),
-    _action("remove_prep", "inputs", "no preparation of the inputs", partial(_remove_prep, targets=False)),
+    _action(
+        "remove_prep",
+        "inputs",
+        "no scaling or cleaning of the inputs",
+        partial(_remove_prep, kinds=_OF_INPUTS),
+    ),
     _action(
         "standardize_target",
         "targets",
         "mean 0 and deviation 1 for every real target, as the last step",
-        partial(_scale, kind="standardize_target"),
+        partial(_scale, step=Prep(kind="standardize_target")),
     ),
-    _action("remove_prep", "targets", "no preparation of the targets", partial(_remove_prep, targets=True)),
+    _action(
+        "remove_prep",
+        "targets",
+        "no scaling or shift of the targets, class ids included",
+        partial(_remove_prep, kinds=_OF_TARGETS),
+    ),
     _action("shuffle", "program", "rows shuffled before every epoch", _shuffle),
+    _action(
+        "scale_div255",
+        "inputs",
+        "inputs divided by 255, as the last step",
+        partial(_scale, step=Prep(kind="scale", factor=1 / 255)),
+    ),
+    _action(
+        "fill_missing",
+        "inputs",
+        f"the feature's mean for what is missing: NaN, infinity and {_MISSING_MARK:g}",
+        partial(
+            _clean,
+            step=Prep(kind="fill_missing", factor=_MISSING_MARK),
+            behind=frozenset(),
+        ),
+    ),
+    _action(
+        "clip_outliers",
+        "inputs",
+        "inputs cut off at 3 deviations from their mean, before they are scaled",
+        partial(
+            _clean,
+            step=Prep(kind="clip_outliers"),
+            behind=frozenset({"fill_missing"}),
+        ),
+    ),
+    _action(
+        "all_rows",
+        "inputs",
+        "the same preparation for all rows, not the training rows only",
+        _prepare_all_rows,
+    ),
+    _action("balance", "program", "rows of rare classes repeated until all are as frequent", _balance),
+    _action("random_split", "program", "training rows split off at random", _split_at_random),
 )

@@ -1,54 +1,191 @@
-"""What a training depends on: programs that differ in nothing else have the same trial."""
+"""What a training depends on: programs that train and differ in nothing else have the same trial."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import pairwise
 
 from netmend.env.program import (
     Activation,
+    BatchNorm,
     Conv1d,
     Conv2d,
     Data,
     Dense,
     Dropout,
+    Embedding,
     Layer,
+    LayerNorm,
+    Loop,
+    LossName,
+    MetricName,
     Optimizer,
+    Prep,
+    PrepName,
     Program,
+    Schedule,
+    Shared,
+    Skip,
     Task,
     Weighted,
+    resolved,
 )
-from netmend.env.program.part import variant
+from netmend.env.program.api import SPARSE
+from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.part import changed, variant
+from netmend.repair_actions.network import spliced
 
 _RELU = Activation(function="relu")
+
+DEPENDS: dict[str, frozenset[str]] = {
+    "data": frozenset({"loss", "layers"}),
+    "loss": frozenset({"data"}),
+    "metric": frozenset({"stop_on", "patience", "epochs", "data", "loop", "layers"}),
+    "stop_on": frozenset({"patience", "epochs", "data", "loop", "layers"}),
+    "patience": frozenset({"epochs", "data", "loop", "layers"}),
+    "reduction": frozenset({"batch_size"}),
+    "schedule": frozenset({"epochs"}),
+    "loop": frozenset({"layers"}),
+    "layers": frozenset({"api"}),
+    "optimizer": frozenset({"api"}),
+    "api": frozenset({"layers", "optimizer", "loss", "data"}),
+}
+"""By field: the others that decide what in it a training reads, and ``may_stop`` for the data."""
 
 
 def effective(name: str, program: Program, task: Task) -> object:
     """One field of a program, with everything in it that the training does not read set to one fixed value.
 
-    Only what is certain to leave every update as it is, for any data and budget.
+    Only what is certain to leave every update as it is, for any data and budget. What a program declares
+    about shapes and types is read only to crash, so it does not count here.
     """
+    program = _today(program)
     return _READ[name](program, task) if name in _READ else getattr(program, name)
 
 
-def _patience(program: Program, _task: Task) -> int | None:
-    patient = program.patience is not None and max(program.patience, 1) >= program.epochs - 1
-    return None if patient else program.patience
+def noticed(program: Program, result: Program, names: Iterable[str], task: Task) -> bool:
+    """Whether the trainings of two programs that differ in these fields only may differ."""
+    if program.api != "current" or result.api != "current":
+        names = _FIELDS
+    elif "loss" in names or program.loss == SPARSE:
+        names = {*names, "loss", "data"}
+    return any(effective(name, program, task) != effective(name, result, task) for name in names)
+
+
+def may_stop(program: Program, task: Task) -> bool:
+    """Whether early stopping can matter to a training."""
+    return _patience(program, task) is not None
+
+
+_FIELDS: tuple[str, ...] = tuple(Program.__dataclass_fields__)
+
+
+def _today(program: Program) -> Program:
+    """The program of the current release that does the same."""
+    return program if program.api == "current" and program.loss != SPARSE else _resolved(program)
+
+
+@lru_cache(maxsize=4096)
+def _resolved(program: Program) -> Program:
+    data = program.data
+    if program.loss == SPARSE and data.labels == "index" and data.label_type == "int64":
+        program = changed(program, data=variant(data, label_type="auto"))
+    return resolved(program)
+
+
+def _patience(program: Program, task: Task) -> int | None:
+    """A patience that never ends is none, unless rows of its own are scored for it, which may draw noise."""
+    if program.patience is None or max(program.patience, 1) < program.epochs - 1:
+        return program.patience
+    scores_own = program.data.split == "leaky" and not _loop(program, task).evaluation_mode
+    return program.patience if scores_own else None
+
+
+def _stop_on(program: Program, task: Task) -> str:
+    return "loss" if _patience(program, task) is None else program.stop_on
+
+
+def _metric(program: Program, task: Task) -> MetricName:
+    """The program looks at its metric only to stop."""
+    return program.metric if _stop_on(program, task) == "metric" else "accuracy"
+
+
+def _reduction(program: Program, _task: Task) -> str:
+    return "mean" if program.batch_size == 1 else program.reduction
+
+
+def _schedule(program: Program, _task: Task) -> Schedule | None:
+    schedule = program.schedule
+    if schedule is None or schedule.gamma == 1 or (schedule.every == "epoch" and program.epochs <= 1):
+        return None
+    return schedule
+
+
+def _loop(program: Program, task: Task) -> Loop:
+    """Modes are for layers that know them; who learns is one question where one layer can."""
+    loop = program.loop
+    if loop == _PLAIN_LOOP:
+        return loop
+    layers = _layers(program.layers, task.vocabulary)
+    if not any(isinstance(layer, Dropout | BatchNorm) for layer in layers):
+        loop = variant(loop, training_mode=True, evaluation_mode=True)
+    learning = [x for x in layers if isinstance(x, Weighted | Embedding | BatchNorm | LayerNorm)]
+    if loop.optimized == "output" and len(learning) == 1:
+        loop = variant(loop, optimized="all")
+    return loop
+
+
+_PLAIN_LOOP = Loop()
 
 
 def _data(program: Program, task: Task) -> Data:
-    """Real targets and losses on one output take class ids and values alike."""
     data = program.data
-    either = task.kind == "regression" or program.loss != "cross_entropy"
-    return variant(data, labels="value") if either and data.labels == "index" else data
+    if data.split == "leaky" and not may_stop(program, task):
+        data = variant(data, split="random")
+    return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
 
 
 @lru_cache(maxsize=8192)
-def _layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    if not any(isinstance(layer, Dropout) and layer.rate != 0 for layer in layers):
-        layers = tuple(layer for layer in layers if not isinstance(layer, Dropout))
-    single = list(map(_layer, layers))
+def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
+    """Real targets and losses on rows take class ids and values alike; a type that is right is no choice."""
+    label_type = "int64" if loss in ID_LOSSES and data.labels == "index" else "float32"
+    either = task.kind == "regression" or loss not in ID_LOSSES
+    return variant(
+        data,
+        prep=tuple(_step(step) for step in data.prep if step.kind not in _CHECKED_ONLY),
+        labels="value" if either and data.labels == "index" else data.labels,
+        label_type="auto" if data.label_type == label_type else data.label_type,
+        input_type="auto" if data.input_type == ("int64" if tokens else "float32") else data.input_type,
+    )
+
+
+def _step(step: Prep) -> Prep:
+    """A step with what its kind reads."""
+    return variant(
+        step,
+        factor=step.factor if step.kind in _READS_FACTOR else 1.0,
+        size=step.size if step.kind == "resize" else 32,
+        rows="all" if step.kind in _FOR_ALL_ROWS else step.rows,
+    )
+
+
+_READS_FACTOR: frozenset[PrepName] = frozenset(
+    {"scale", "shift", "scale_target", "shift_target", "fill_missing"}
+)
+_FOR_ALL_ROWS: frozenset[PrepName] = frozenset(
+    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
+)
+"""Kinds that do the same whatever ``rows`` says: those of shapes, and one that is for training only."""
+_CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_target"})
+"""Kinds that a loss only compares shapes with."""
+
+
+@lru_cache(maxsize=8192)
+def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
+    single = [_layer(layer, vocabulary) for layer in _without_idle_dropout(layers)]
+    if any(isinstance(layer, Skip | Shared) for layer in single):
+        return tuple(single)
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
         if second == _RELU and isinstance(first, Dense | Conv1d | Conv2d) and first.activation == "relu":
@@ -56,13 +193,28 @@ def _layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(single)
 
 
-def _layer(layer: Layer) -> Layer:
-    """A bias that is not there has no start, and weights that stay have no penalty."""
+def _without_idle_dropout(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    idle = [index for index, layer in enumerate(layers) if isinstance(layer, Dropout)]
+    if not idle or any(isinstance(layer, Dropout) and layer.rate != 0 for layer in layers):
+        return layers
+    if any(isinstance(layer, Shared) and index - layer.back in idle for index, layer in enumerate(layers)):
+        return layers
+    for index in reversed(idle):
+        layers = spliced(layers, index, index + 1)
+    return layers
+
+
+def _layer(layer: Layer, vocabulary: int) -> Layer:
+    """A bias that is not there has no start, weights that stay no penalty; what is declared is right."""
     if isinstance(layer, Weighted):
+        if layer.inputs is not None:
+            layer = variant(layer, inputs=None)
         if not layer.bias:
             layer = variant(layer, bias_init="zeros")
         if not layer.trainable:
             layer = variant(layer, l1=0.0, l2=0.0)
+    elif isinstance(layer, Embedding) and layer.inputs is not None and layer.inputs == vocabulary:
+        layer = variant(layer, inputs=None)
     return layer
 
 
@@ -85,7 +237,13 @@ def _optimizer(optimizer: Optimizer) -> Optimizer:
 
 _READ: dict[str, Callable[[Program, Task], object]] = {
     "data": _data,
-    "layers": lambda program, _task: _layers(program.layers),
+    "layers": lambda program, task: _layers(program.layers, task.vocabulary),
     "optimizer": lambda program, _task: _optimizer(program.optimizer),
     "patience": _patience,
+    "stop_on": _stop_on,
+    "metric": _metric,
+    "reduction": _reduction,
+    "schedule": _schedule,
+    "loop": _loop,
+    "input": lambda _program, _task: None,
 }

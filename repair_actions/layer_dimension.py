@@ -1,70 +1,190 @@
-"""Layer dimension: units of dense and recurrent layers, filters of convolutions, width of the output."""
+"""Layer dimension: units and filters, declared inputs, kernels, strides and pools."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias
 
-from netmend.env.program import Layer, LossName, Program, Task
+from netmend.env.program import (
+    Conv1d,
+    Conv2d,
+    Crop,
+    Embedding,
+    Layer,
+    LossName,
+    MisfitError,
+    Pool,
+    Program,
+    Shared,
+    Task,
+    Weighted,
+)
+from netmend.env.program.crashes import ID_LOSSES, label_range
+from netmend.env.program.part import changed, variant
+from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import width
-from netmend.repair_actions.action import LAYER_SITES, RepairAction, change_layers, with_width
+from netmend.repair_actions.action import (
+    LAYER_SITES,
+    Edit,
+    RepairAction,
+    change_layers,
+    site_layers,
+    with_width,
+)
+from netmend.repair_actions.network import SHAPE_READS, layer_inputs, with_layers
+
+Change: TypeAlias = Callable[[Conv1d | Conv2d], Layer]
 
 _COMMON_WIDTH = 64
 # Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
 _MOST_WIDTH = 256
 # Losses that compare whole rows of classes: two classes need two outputs.
 _ROW_LOSSES: frozenset[LossName] = frozenset(
-    {"categorical_crossentropy", "cross_entropy", "kl_divergence", "categorical_hinge"}
+    {"categorical_crossentropy", "kl_divergence", "categorical_hinge"}
 )
+_COMMON_KERNEL = 3
 
 
 def task_width(program: Program, task: Task) -> int:
-    """Output units that the task and the loss ask for: one for two classes under a binary loss."""
-    binary = task.kind == "classification" and task.outputs == 2
-    if binary and program.data.labels != "one_hot" and program.loss not in _ROW_LOSSES:
-        return 1
-    return task.outputs
+    """Output units that the task, the loss and the labels ask for, shifted class ids included.
+
+    A column of class ids stands for one unit where there are two classes and the loss is not one on rows. No
+    number of units suits a column of more ids; there are then as many as there are classes, which fit as soon
+    as the labels are one-hot.
+    """
+    if task.kind != "classification":
+        return task.outputs
+    classes = max(task.outputs, label_range(program, task)[1] + 1)
+    column = program.data.labels != "one_hot" and program.loss not in _ROW_LOSSES | ID_LOSSES
+    return 1 if column and task.outputs == 2 else classes
 
 
-def _scale(program: Program, _task: Task, *, factor: int) -> Program:
+def _scale(program: Program, task: Task, *, factor: int) -> Program:
     def scaled(layer: Layer) -> Layer:
         units = width(layer)
         return with_width(layer, max(units, min(units * factor, _MOST_WIDTH)))
 
-    return change_layers(program, "hidden", scaled)
+    return _with_right_inputs(change_layers(program, "hidden", scaled), program, task)
 
 
-def _widen(program: Program, _task: Task, *, site: str) -> Program:
+def _widen(program: Program, task: Task, *, site: str) -> Program:
     def widened(layer: Layer) -> Layer:
         return with_width(layer, max(width(layer), _COMMON_WIDTH))
 
-    return change_layers(program, site, widened)
+    return _with_right_inputs(change_layers(program, site, widened), program, task)
 
 
 def _set_output(program: Program, task: Task) -> Program:
     units = task_width(program, task)
-    return change_layers(program, "output", lambda layer: with_width(layer, units))
+    wide = change_layers(program, "output", lambda layer: with_width(layer, units))
+    return _with_right_inputs(wide, program, task)
+
+
+def _with_right_inputs(program: Program, before: Program, task: Task) -> Program:
+    """The program where layers that declared the features which they got do so still."""
+    if all(getattr(layer, "inputs", None) is None for layer in program.layers):
+        return program
+    got, gets = layer_inputs(before, task), layer_inputs(program, task)
+    layers = list(program.layers)
+    for index, (layer, old, new) in enumerate(zip(program.layers, got, gets, strict=False)):
+        if isinstance(layer, Weighted) and layer.inputs == old[0]:
+            layers[index] = variant(layer, inputs=new[0])
+    return with_layers(program, layers)
+
+
+def _fit_input(program: Program, task: Task) -> Program:
+    if program.input is None:
+        return program
+    try:
+        return changed(program, input=row_shape(program.data, task))
+    except MisfitError:
+        return program
+
+
+def _fit_inputs(program: Program, task: Task, *, site: str) -> Program:
+    layers = list(program.layers)
+    gets = layer_inputs(program, task)
+    for index in site_layers(program, site):
+        layer = layers[index]
+        if isinstance(layer, Weighted) and layer.inputs is not None and index < len(gets):
+            layers[index] = variant(layer, inputs=gets[index][0])
+    return with_layers(program, layers)
+
+
+def _fit_vocabulary(program: Program, task: Task) -> Program:
+    def fitted(layer: Layer) -> Layer:
+        declares = isinstance(layer, Embedding) and layer.inputs is not None and task.vocabulary > 0
+        return variant(layer, inputs=task.vocabulary) if declares else layer
+
+    return with_layers(program, list(map(fitted, program.layers)))
+
+
+def _fit_windows(program: Program, task: Task) -> Program:
+    """Layer by layer, the largest kernel, pool or crop that the steps or pixels in front of it leave."""
+    for _ in program.layers:
+        gets = layer_inputs(program, task)
+        index = len(gets) - 1
+        if not 0 <= index < len(program.layers):
+            return program
+        layer = program.layers[index]
+        own = index - layer.back if isinstance(layer, Shared) and layer.back <= index else index
+        layers = list(program.layers)
+        layers[own] = _fitted_window(layers[own], gets[index])
+        program = with_layers(program, layers)
+    return program
+
+
+def _fitted_window(layer: Layer, shape: Shape) -> Layer:
+    if len(shape) < 2:
+        return layer
+    most = min(shape[1:])
+    if isinstance(layer, Conv1d | Conv2d):
+        return variant(layer, kernel=min(layer.kernel, most))
+    if isinstance(layer, Pool):
+        return variant(layer, size=min(layer.size, most))
+    return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
+
+
+def _set_convolutions(program: Program, task: Task, *, site: str, change: Change) -> Program:
+    def convolution(layer: Layer) -> Layer:
+        return change(layer) if isinstance(layer, Conv1d | Conv2d) else layer
+
+    return _with_right_inputs(change_layers(program, site, convolution), program, task)
+
+
+def _same_padding(layer: Conv1d | Conv2d) -> Layer:
+    return variant(layer, padding="same")
+
+
+def _stride_1(layer: Conv1d | Conv2d) -> Layer:
+    return variant(layer, stride=1)
+
+
+def _common_kernel(layer: Conv1d | Conv2d) -> Layer:
+    return variant(layer, kernel=min(layer.kernel, _COMMON_KERNEL))
+
+
+def _action(
+    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = SHAPE_READS
+) -> RepairAction:
+    return RepairAction(
+        pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply, reads=reads
+    )
 
 
 def _scaling(factor: int) -> RepairAction:
-    return RepairAction(
-        pattern="layer_dimension",
-        edit=f"units_x{factor}",
-        site="hidden",
-        description=f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}",
-        apply=partial(_scale, factor=factor),
-        reads=("layers",),
-    )
+    description = f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}"
+    return _action(f"units_x{factor}", "hidden", description, partial(_scale, factor=factor))
 
 
 def _widening(site: str, where: str) -> RepairAction:
-    return RepairAction(
-        pattern="layer_dimension",
-        edit=f"units_{_COMMON_WIDTH}",
-        site=site,
-        description=f"at least {_COMMON_WIDTH} units or filters in {where}",
-        apply=partial(_widen, site=site),
-        reads=("layers",),
-    )
+    description = f"at least {_COMMON_WIDTH} units or filters in {where}"
+    return _action(f"units_{_COMMON_WIDTH}", site, description, partial(_widen, site=site))
+
+
+def _convolving(edit: str, site: str, description: str, change: Change) -> RepairAction:
+    return _action(edit, site, description, partial(_set_convolutions, site=site, change=change))
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -72,12 +192,45 @@ ACTIONS: tuple[RepairAction, ...] = (
     _scaling(4),
     _widening("hidden", "every hidden layer"),
     *(_widening(site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
-    RepairAction(
-        pattern="layer_dimension",
-        edit="task_units",
-        site="output",
-        description="as many output units as the task and the loss need",
-        apply=_set_output,
-        reads=("layers", "loss", "data"),
+    _action(
+        "task_units",
+        "output",
+        "as many output units as the task, the loss and the labels need",
+        _set_output,
+        (*SHAPE_READS, "loss"),
+    ),
+    _action(
+        "input_from_data",
+        "program",
+        "the shape of the prepared rows as the declared one",
+        _fit_input,
+        ("data", "input"),
+    ),
+    *(
+        _action(
+            "fit_inputs",
+            site,
+            f"the features that {where} gets as the declared ones",
+            partial(_fit_inputs, site=site),
+        )
+        for site, where in (("all", "every layer"), ("output", "the output layer"))
+    ),
+    _action(
+        "vocabulary",
+        "inputs",
+        "a row for every token id in the table of the embedding",
+        _fit_vocabulary,
+        ("layers",),
+    ),
+    _action("fit_windows", "all", "kernels and pools no larger than what is in front of them", _fit_windows),
+    _convolving(
+        "padding_same", "all", "padding in every convolution, so that it keeps the size", _same_padding
+    ),
+    _convolving("stride_1", "all", "stride 1 in every convolution", _stride_1),
+    _convolving(
+        f"kernel_{_COMMON_KERNEL}",
+        "hidden",
+        f"kernels of at most {_COMMON_KERNEL} in every hidden convolution",
+        _common_kernel,
     ),
 )

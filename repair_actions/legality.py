@@ -6,25 +6,32 @@ reads, and two programs that agree in those have the same edits; programs are bu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from math import prod
 from typing import TypeAlias, cast
 
-from netmend.env.program import Data, Dense, Embedding, Layer, Optimizer, Program, ShapeError, Task
-from netmend.env.program.checks import check, check_field
-from netmend.env.program.limits import COUNTS, MAX_ACTIVATIONS, MAX_PARAMETERS
-from netmend.env.program.part import changed, variant
-from netmend.env.program.shapes import Shape, infer_shapes, layer_parameters
+from netmend.env.program import PHASES, Crash, Program, Task
+from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
-from netmend.repair_actions.effective import effective
+from netmend.repair_actions.effective import DEPENDS, may_stop, noticed
+from netmend.repair_actions.soundness import (
+    CRASH_FIELDS,
+    FIELDS,
+    Frame,
+    Standing,
+    crash_of,
+    fails,
+    fit,
+    frame_of,
+    standing,
+)
 
 Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
 
-_FIELDS = tuple(field.name for field in fields(Program))
 _EPOCHS = {"epochs"}
+_EARLY = ("data", "build", "forward")
 
 
 class Successors:
@@ -75,11 +82,21 @@ class Successors:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Group:
-    """Actions that read the same fields, and their numbers."""
+    """Actions that read the same fields.
 
-    reads: tuple[str, ...]
+    Attributes:
+        numbers: of the actions.
+        actions: in their order.
+        reads: the fields, with those that decide what in them a training reads.
+        crashing: these and the fields that decide whether a program crashes.
+        changes: what of the latter the actions can change.
+    """
+
     numbers: tuple[int, ...]
     actions: tuple[RepairAction, ...]
+    reads: tuple[str, ...]
+    crashing: tuple[str, ...]
+    changes: frozenset[str]
 
 
 class _Edits:
@@ -100,19 +117,20 @@ def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) 
 def edited(action: RepairAction, program: Program, task: Task) -> Program | None:
     """The program after the action, None where the action is not legal.
 
-    Not legal is an edit that changes nothing, or nothing that the training of a sound program reads; one
-    whose result fails ``check`` where the program passed; and one after which the layers do not fit each
-    other where they did before.
+    A program that trains must be trained another way after an edit, and the edit may bring no fault that
+    ``check`` finds and no crash of data, building or the forward pass. An edit of one that crashes before its
+    training must make it crash another way or not at all, and not at an earlier phase. Any change of a
+    program that fails ``check`` is legal.
     """
     return _successors((action,), program, task)[0]
 
 
 class _View:
-    """A program of which some fields count: equal to any other that agrees in them."""
+    """A program of which some fields count: equal to any other that agrees in them and in ``beside``."""
 
-    def __init__(self, program: Program, names: tuple[str, ...]) -> None:
+    def __init__(self, program: Program, names: tuple[str, ...], beside: Hashable = None) -> None:
         self.program = program
-        self._values = tuple([getattr(program, name) for name in names])
+        self._values = (*[getattr(program, name) for name in names], beside)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _View) and self._values == other._values
@@ -123,9 +141,20 @@ class _View:
 
 @lru_cache(maxsize=4096)
 def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
-    faults = _faults(program, task)
-    groups = [_edits(group, _View(program, group.reads), task, faults) for group in _groups(actions)]
+    stands = standing(program, task)
+    frame = frame_of(program, task) if stands == Standing() else None
+    stops = may_stop(program, task)
+    groups = [_edits(group, _view(group, program, frame, stops), task, stands) for group in _groups(actions)]
     return Successors(program, len(actions), groups)
+
+
+def _view(group: _Group, program: Program, frame: Frame | None, stops: bool) -> _View:
+    """What legality in a group depends on; a frame stands for the other fields where the program is sound."""
+    if frame is not None and not group.changes:
+        return _View(program, group.reads)
+    if frame is not None and group.changes == {"layers"}:
+        return _View(program, group.reads, frame)
+    return _View(program, group.crashing, stops)
 
 
 @lru_cache(maxsize=1024)
@@ -133,38 +162,56 @@ def _groups(actions: tuple[RepairAction, ...]) -> tuple[_Group, ...]:
     numbers: dict[tuple[str, ...], list[int]] = {}
     for number, action in enumerate(actions):
         numbers.setdefault(action.reads, []).append(number)
-    return tuple(
-        _Group(reads=reads, numbers=tuple(group), actions=tuple(actions[i] for i in group))
-        for reads, group in numbers.items()
+    return tuple(_group(reads, group, actions) for reads, group in numbers.items())
+
+
+def _group(reads: tuple[str, ...], numbers: list[int], actions: tuple[RepairAction, ...]) -> _Group:
+    # An action that depends on what a field holds may change it, and no other field.
+    closed = frozenset(reads).union(*(DEPENDS.get(name, frozenset()) for name in reads))
+    return _Group(
+        numbers=tuple(numbers),
+        actions=tuple(actions[number] for number in numbers),
+        reads=tuple(sorted(closed)),
+        crashing=tuple(sorted(closed | CRASH_FIELDS)),
+        changes=CRASH_FIELDS.intersection(reads),
     )
 
 
 @lru_cache(maxsize=8192)
-def _edits(group: _Group, view: _View, task: Task, faults: tuple[bool, bool]) -> _Edits:
-    changes = [_change(action, view.program, task, faults) for action in group.actions]
+def _edits(group: _Group, view: _View, task: Task, stands: Standing) -> _Edits:
+    changes = [_change(action, view.program, task, stands) for action in group.actions]
     legal = zip(group.numbers, changes, strict=True)
     return _Edits([(number, change) for number, change in legal if change is not None])
 
 
-def _change(action: RepairAction, program: Program, task: Task, faults: tuple[bool, bool]) -> Change | None:
+def _change(action: RepairAction, program: Program, task: Task, stands: Standing) -> Change | None:
     """What a legal edit changes, None where it is not legal."""
     result = action.apply(program, task)
     change = _difference(program, result)
-    if not change:
+    if not change or stands.invalid:
+        return change or None
+    if stands.trains and not noticed(program, result, change, task):
         return None
-    # What is read together with another field depends on the loss or the epochs, which are read as they are.
-    if not any(faults) and all(effective(n, program, task) == effective(n, result, task) for n in change):
+    if fails(result, task, change) or not _advances(result, task, change, stands):
         return None
-    return None if _worse(result, task, change, faults) else change
+    return change
 
 
-def _worse(result: Program, task: Task, change: Change, faults: tuple[bool, bool]) -> bool:
-    """Whether an edit brings a fault; what it leaves alone can't."""
-    failed, misfitted = faults
-    too_large, misfit = _layer_faults(result.layers, task) if "layers" in change else (failed, misfitted)
-    if misfit and not misfitted:
-        return True
-    return not failed and (too_large or _fails(result, task, change))
+def _advances(result: Program, task: Task, change: Change, stands: Standing) -> bool:
+    """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
+    if stands.crash is None and change.keys() == {"layers"}:
+        return fit(result.layers, frame_of(result, task))
+    crash = stands.crash if CRASH_FIELDS.isdisjoint(change) else crash_of(result, task)
+    if not stands.trains and crash is not None and crash.looks_like(stands.crash):
+        return False
+    return crash is None or not _comes_before(crash, stands.crash)
+
+
+def _comes_before(crash: Crash, old: Crash | None) -> bool:
+    """Whether a crash is worse than the old one: of an earlier phase, or early where there was none."""
+    if old is None:
+        return crash.phase in _EARLY
+    return PHASES.index(crash.phase) < PHASES.index(old.phase)
 
 
 def _makes(change: Change, missing: Change) -> bool:
@@ -175,63 +222,4 @@ def _difference(program: Program, result: Program) -> dict[str, object]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__
-    return {name: new[name] for name in _FIELDS if new[name] is not old[name] and new[name] != old[name]}
-
-
-def _faults(program: Program, task: Task) -> tuple[bool, bool]:
-    """Whether the program fails ``check``, and whether its layers do not fit each other."""
-    too_large, misfit = _layer_faults(program.layers, task)
-    return too_large or _fails(program, task, _FIELDS), misfit
-
-
-def _fails(program: Program, task: Task, names: Iterable[str]) -> bool:
-    """Whether ``check`` finds a fault in these fields, the layers' own faults and their size apart."""
-    if any(_part_fails(name, getattr(program, name)) for name in names if name != "layers"):
-        return True
-    if not program.data.prep:
-        return False
-    tokens = task.vocabulary > 0 and isinstance(program.layers[0], Embedding)
-    return _prep_fails(program.data, tokens, task)
-
-
-@lru_cache(maxsize=16_384)
-def _part_fails(name: str, value: object) -> bool:
-    """Whether ``check`` finds a fault in one field of a program."""
-    return bool(check_field(name, value))
-
-
-@lru_cache(maxsize=1024)
-def _prep_fails(data: Data, tokens: bool, task: Task) -> bool:
-    """Whether ``check`` finds that the preparation does not suit the task."""
-    layer = Embedding(units=1) if tokens else Dense(units=1)
-    program = Program(data=data, layers=(layer,), loss="mse", optimizer=Optimizer())
-    return bool(check(program, task))
-
-
-@lru_cache(maxsize=16_384)
-def _layer_faults(layers: tuple[Layer, ...], task: Task) -> tuple[bool, bool]:
-    """Whether ``check`` finds a fault in the layers or their size, and whether they do not fit each other."""
-    fails, misfit = not COUNTS["layers"].holds(len(layers)), False
-    shape, parameters, activations = task.input_shape, 0, 0
-    for index, layer in enumerate(layers):
-        step = _step(layer, shape, task)
-        if step is None:
-            misfit = True
-            fails = fails or any(_part_fails("layers", (x,)) for x in layers[index:])
-            break
-        shape, weights, outputs, faulty = step
-        parameters += weights
-        activations += outputs
-        fails = fails or faulty
-    return fails or parameters > MAX_PARAMETERS or activations > MAX_ACTIVATIONS, misfit
-
-
-@lru_cache(maxsize=16_384)
-def _step(layer: Layer, shape: Shape, task: Task) -> tuple[Shape, int, int, bool] | None:
-    """Output shape, parameters, activations, whether ``check`` finds a fault; None where it does not fit."""
-    try:
-        (output,) = infer_shapes((layer,), variant(task, input_shape=shape))
-    except ShapeError:
-        return None
-    weights = layer_parameters(layer, shape, task)
-    return output, weights, prod(output), _part_fails("layers", (layer,))
+    return {name: new[name] for name in FIELDS if new[name] is not old[name] and new[name] != old[name]}

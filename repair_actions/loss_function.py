@@ -1,4 +1,6 @@
-"""Loss function: replace the loss, with the label encoding that it needs. The output activation stays."""
+"""Loss function: replace the loss, with the labels that it needs, or how a batch is reduced.
+
+The output activation stays."""
 
 from __future__ import annotations
 
@@ -9,18 +11,23 @@ from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import RepairAction
 
-_CLASSES: tuple[LossName, ...] = ("categorical_crossentropy", "cross_entropy")
+_CLASSES: tuple[LossName, ...] = (
+    "categorical_crossentropy",
+    "cross_entropy",
+    "sparse_categorical_crossentropy",
+)
 _TWO_CLASSES: tuple[LossName, ...] = ("binary_crossentropy", "bce_with_logits")
 _VALUES: tuple[LossName, ...] = ("mse", "mae", "huber")
 
 _DESCRIPTIONS: dict[LossName, str] = {
     "categorical_crossentropy": "cross-entropy on the probabilities of a softmax, one-hot labels",
     "cross_entropy": "cross-entropy on logits, as in PyTorch, class ids as labels",
-    "binary_crossentropy": "binary cross-entropy on the probability of a sigmoid, for two classes",
-    "bce_with_logits": "binary cross-entropy on logits, as in PyTorch, for two classes",
-    "mse": "mean squared error, for real targets",
+    "binary_crossentropy": "binary cross-entropy on the probability of a sigmoid, for two classes or labels",
+    "bce_with_logits": "binary cross-entropy on logits, as in PyTorch, for two classes or labels",
+    "mse": "mean squared error, for real targets or labels",
     "mae": "mean absolute error, for real targets",
     "huber": "Huber loss, for real targets",
+    "sparse_categorical_crossentropy": "cross-entropy on the probabilities of a softmax, class ids as labels",
 }
 
 
@@ -28,6 +35,8 @@ def suits(loss: LossName, program: Program, task: Task) -> bool:
     """Whether an engineer would train this task with this loss on as many outputs as the program has."""
     if task.kind == "regression":
         return loss in _VALUES
+    if task.kind == "multilabel":
+        return loss in (*_TWO_CLASSES, "mse")
     if loss in _CLASSES:
         return _outputs(program) > 1
     return loss in _TWO_CLASSES and task.outputs == 2
@@ -49,20 +58,39 @@ def _outputs(program: Program) -> int:
 def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     if not suits(loss, program, task):
         return program
-    # Real targets are what they are under any encoding but one-hot, which they can't have.
-    keeps = task.kind == "regression" and program.data.labels != "one_hot"
-    labels = program.data.labels if keeps else labels_for(loss, program)
-    return changed(program, loss=loss, data=variant(program.data, labels=labels))
+    labels = program.data.labels
+    if task.kind == "classification":
+        labels = labels_for(loss, program)
+    elif labels == "one_hot":  # real targets and yes or no are what they are under any other encoding
+        labels = "value"
+    label_type = program.data.label_type
+    if loss != program.loss and label_type != "list":
+        label_type = "auto"
+    return changed(program, loss=loss, data=variant(program.data, labels=labels, label_type=label_type))
 
 
-ACTIONS: tuple[RepairAction, ...] = tuple(
+def _set_mean_reduction(program: Program, _task: Task) -> Program:
+    return changed(program, reduction="mean")
+
+
+ACTIONS: tuple[RepairAction, ...] = (
+    *(
+        RepairAction(
+            pattern="loss_function",
+            edit=loss,
+            site="program",
+            description=description,
+            apply=partial(_set_loss, loss=loss),
+            reads=("layers", "loss", "data"),
+        )
+        for loss, description in _DESCRIPTIONS.items()
+    ),
     RepairAction(
         pattern="loss_function",
-        edit=loss,
+        edit="mean_reduction",
         site="program",
-        description=description,
-        apply=partial(_set_loss, loss=loss),
-        reads=("layers", "loss", "data"),
-    )
-    for loss, description in _DESCRIPTIONS.items()
+        description="the mean of the loss over the rows of a batch, not the sum",
+        apply=_set_mean_reduction,
+        reads=("reduction",),
+    ),
 )

@@ -1,15 +1,45 @@
-"""Neural connection: initial weights, biases, regularisation, dropout and frozen layers."""
+"""Neural connection: initial weights, regularisation, what learns, and what is joined to what."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import Dropout, Embedding, InitialiserName, Layer, Program, Task, Weighted
+from netmend.env.program import (
+    ActivationName,
+    Conv1d,
+    Dense,
+    Detach,
+    Dropout,
+    Embedding,
+    GlobalPool,
+    InitialiserName,
+    Layer,
+    LossName,
+    Pool,
+    Program,
+    Recurrent,
+    Skip,
+    Task,
+    Weighted,
+)
 from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers
+from netmend.env.program.shapes import computes
+from netmend.env.program.sites import block_end, hidden_layers, output_layer
+from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
+from netmend.repair_actions.layer_dimension import task_width
+from netmend.repair_actions.network import SHAPE_READS, inserted, layer_inputs, with_layers, without
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
+_LAYERS = ("layers",)
+_OF_STEPS = (Recurrent, Conv1d, Pool, GlobalPool)
+_OUTPUT_OF: dict[LossName, ActivationName] = {
+    "categorical_crossentropy": "softmax",
+    "sparse_categorical_crossentropy": "softmax",
+    "kl_divergence": "softmax",
+    "binary_crossentropy": "sigmoid",
+}
+"""Activation of the output that a loss is made for, linear where it is not listed."""
 
 
 def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserName, site: str) -> Program:
@@ -40,10 +70,6 @@ def _set_dropout(program: Program, _task: Task) -> Program:
     return changed(program, layers=layers)
 
 
-def _remove_dropout(program: Program, _task: Task) -> Program:
-    return changed(program, layers=tuple(x for x in program.layers if not isinstance(x, Dropout)))
-
-
 def _unfreeze(program: Program, _task: Task) -> Program:
     layers = tuple(
         variant(x, trainable=True) if isinstance(x, Weighted | Embedding) else x for x in program.layers
@@ -51,14 +77,66 @@ def _unfreeze(program: Program, _task: Task) -> Program:
     return changed(program, layers=layers)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+def _remove(program: Program, _task: Task, *, kind: type[Layer]) -> Program:
+    return without(program, kind)
+
+
+def _unshare(program: Program, _task: Task) -> Program:
+    """Every layer that shares weights becomes one like the layer it shares with, with weights of its own."""
+    return with_layers(program, [computes(program.layers, i) for i in range(len(program.layers))])
+
+
+def _return_last_step(program: Program, _task: Task) -> Program:
+    """Of the last recurrent layer, where nothing behind it works on steps."""
+    cells = [i for i, layer in enumerate(program.layers) if isinstance(layer, Recurrent)]
+    if not cells or any(isinstance(x, _OF_STEPS) for x in program.layers[cells[-1] + 1 :]):
+        return program
+    return _with_layer(program, cells[-1], variant(program.layers[cells[-1]], return_sequences=False))
+
+
+def _return_all_steps(program: Program, _task: Task) -> Program:
+    """Of every recurrent layer in front of one that works on steps."""
+    for index, layer in enumerate(program.layers):
+        behind = program.layers[index + 1 :]
+        if isinstance(layer, Recurrent) and any(isinstance(x, _OF_STEPS) for x in behind):
+            program = _with_layer(program, index, variant(layer, return_sequences=True))
+    return program
+
+
+def _with_layer(program: Program, index: int, layer: Layer) -> Program:
+    return with_layers(program, (*program.layers[:index], layer, *program.layers[index + 1 :]))
+
+
+def _add_skips(program: Program, task: Task) -> Program:
+    """Around every hidden layer, with what belongs to it, that keeps the shape of what it gets."""
+    shapes = layer_inputs(program, task)
+    for index in reversed(hidden_layers(program)):
+        end = block_end(program, index)
+        skipped = any(isinstance(program.layers[i], Skip) for i in followers(program, index))
+        if end < len(shapes) and shapes[index] == shapes[end] and not skipped:
+            program = inserted(program, end, Skip(back=end - index))
+    return program
+
+
+def _replace_head(program: Program, task: Task) -> Program:
+    output = output_layer(program)
+    if output is None or not isinstance(program.layers[output], Dense):
+        return program
+    activation = _OUTPUT_OF.get(program.loss, "linear")
+    head = Dense(units=task_width(program, task), activation=activation)
+    return with_layers(program, (*program.layers[:output], head))
+
+
+def _action(
+    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = _LAYERS
+) -> RepairAction:
     return RepairAction(
         pattern="neural_connection",
         edit=edit,
         site=site,
         description=description,
         apply=apply,
-        reads=("layers",),
+        reads=reads,
     )
 
 
@@ -71,9 +149,10 @@ def _initialising(initialiser: InitialiserName, site: str, where: str) -> Repair
     )
 
 
-ACTIONS: tuple[RepairAction, ...] = (
+_WEIGHTS: tuple[RepairAction, ...] = (
     _initialising("glorot_uniform", "all", "every layer"),
     _initialising("he_uniform", "all", "every layer"),
+    _initialising("lecun_uniform", "all", "every layer"),
     *(_initialising("glorot_uniform", site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
     _initialising("glorot_uniform", "output", "the output layer"),
     _action("add_bias", "all", "a bias in every layer", _add_bias),
@@ -95,6 +174,35 @@ ACTIONS: tuple[RepairAction, ...] = (
         f"rate {_COMMON_RATE:g} in every dropout layer there is",
         _set_dropout,
     ),
-    _action("remove_dropout", "all", "no dropout layers", _remove_dropout),
+    _action("remove_dropout", "all", "no dropout layers", partial(_remove, kind=Dropout)),
     _action("unfreeze", "all", "every layer trainable", _unfreeze),
 )
+
+_JOINTS: tuple[RepairAction, ...] = (
+    _action("remove_detach", "all", "gradients pass everywhere", partial(_remove, kind=Detach)),
+    _action("last_step", "hidden", "only the last state of the last recurrent layer", _return_last_step),
+    _action(
+        "all_steps",
+        "hidden",
+        "all states of every recurrent layer in front of one that works on steps",
+        _return_all_steps,
+    ),
+    _action(
+        "skip",
+        "hidden",
+        "a skip connection around every hidden layer that keeps the shape of its input",
+        _add_skips,
+        SHAPE_READS,
+    ),
+    _action("remove_skips", "hidden", "no skip connections", partial(_remove, kind=Skip)),
+    _action("own_weights", "hidden", "weights of its own for every layer that shares another's", _unshare),
+    _action(
+        "replace_head",
+        "output",
+        "a new dense output layer with the units of the task and the activation of the loss",
+        _replace_head,
+        ("layers", "loss", "data"),
+    ),
+)
+
+ACTIONS: tuple[RepairAction, ...] = _WEIGHTS + _JOINTS

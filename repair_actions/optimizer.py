@@ -1,19 +1,24 @@
-"""Optimizer: another one, its learning rate, momentum and weight decay, and gradient clipping."""
+"""Optimizer: another one, its learning rate and schedule, momentum, weight decay, and gradient clipping."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import DEFAULT_LR, Clip, Optimizer, OptimizerName, Program, Task
+from netmend.env.program import DEFAULT_LR, Clip, Optimizer, OptimizerName, Program, Schedule, Task
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
 _KINDS: tuple[OptimizerName, ...] = ("adam", "nadam", "rmsprop", "sgd", "adagrad", "adadelta")
-_RATES = ("0.001", "0.01", "0.1")
+_RATES = ("0.0001", "0.001", "0.01", "0.1")
+_NESTEROV = Optimizer(kind="sgd", lr=0.01, momentum=0.9, nesterov=True)
 
 
 def _set_kind(program: Program, _task: Task, *, kind: OptimizerName) -> Program:
     return changed(program, optimizer=Optimizer(kind=kind, lr=DEFAULT_LR[kind]))
+
+
+def _set_nesterov(program: Program, _task: Task) -> Program:
+    return changed(program, optimizer=_NESTEROV)
 
 
 def _set_rate(program: Program, _task: Task, *, lr: float) -> Program:
@@ -46,6 +51,10 @@ def _set_clip(program: Program, _task: Task, *, clip: Clip | None) -> Program:
     return changed(program, clip=clip)
 
 
+def _set_schedule(program: Program, _task: Task, *, schedule: Schedule | None) -> Program:
+    return changed(program, schedule=schedule)
+
+
 def _action(edit: str, description: str, apply: Edit, reads: str = "optimizer") -> RepairAction:
     return RepairAction(
         pattern="optimizer", edit=edit, site="program", description=description, apply=apply, reads=(reads,)
@@ -74,4 +83,17 @@ ACTIONS: tuple[RepairAction, ...] = (
         "clip",
     ),
     _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None), "clip"),
+    _action("sgd_nesterov", "sgd with Nesterov momentum 0.9, learning rate 0.01", _set_nesterov),
+    _action(
+        "decay_0.95",
+        "learning rate times 0.95 after every epoch",
+        partial(_set_schedule, schedule=Schedule(gamma=0.95, every="epoch")),
+        "schedule",
+    ),
+    _action(
+        "remove_schedule",
+        "the same learning rate all along",
+        partial(_set_schedule, schedule=None),
+        "schedule",
+    ),
 )

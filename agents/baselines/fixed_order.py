@@ -61,7 +61,7 @@ def find_order(
     Args:
         bugs: training bugs; taken in a random order for as long as ``trials`` last.
         actions: that may be in the order.
-        rules: budget of a trial.
+        rules: budget of a trial, which a bug may bring itself.
         trainer: answers from its store where it has one.
         task_of: task of a bug.
         trials: most trials that the search may ask for.
@@ -97,7 +97,8 @@ def _one_action_requests(
         if chosen and len(requests) + len(programs) > trials:
             break
         chosen.append((bug, legal))
-        requests += [TrialRequest(program=program, budget=rules.budget, seed=seed) for program in programs]
+        budget = rules.of(bug).budget
+        requests += [TrialRequest(program=program, budget=budget, seed=seed) for program in programs]
     return chosen, requests
 
 

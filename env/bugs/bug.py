@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import Program
+from netmend.env.program.crashes import Phase
 from netmend.env.training.trial import Budget
 
 Split = Literal["train", "validation", "held-out"]
+BugKind = Literal["performance", "crash", "demo"]
 Part = Literal["validation", "holdout"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "held-out")
+SPLITS: tuple[Split, ...] = get_args(Split)
+BUG_KINDS: tuple[BugKind, ...] = get_args(BugKind)
 
 LEAST_SPREAD = 0.02
 """A fix whose skill hardly varies over seeds still counts as reached within this much skill."""
@@ -40,7 +43,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Bug:
-    """A faulty program.
+    """A faulty program. Only ``program`` and ``budget`` ever reach a policy.
 
     Attributes:
         id: unique in its suite.
@@ -48,9 +51,18 @@ class Bug:
         split: the split it belongs to.
         fixed: the published fix (of a mutant: the good program it was made from), where known.
         base: name of the good program behind it, empty where there is none.
-        operators: mutation operators that made it, or fault codes of a real bug. Never shown to a policy.
-        provenance: where it came from.
-        faulty_score, fixed_score: measured skill of both programs at the suite's budget.
+        operators: mutation operators that made it, or fault codes of a real bug.
+        provenance: where it came from, and what differs from there.
+        kind: it trains badly, it crashes, or it demonstrates a tool.
+        quality: of a real bug: A reproduced by a source study, B not run again there, C doubtful.
+        symptom: of a real bug: what its author saw, in words.
+        fix_helps: empty where the published fix helps; else how it does not (``false``, ``loss only``).
+        fix_patterns: fix patterns of the published fix, as the study names them.
+        crash_phase: where it must crash, empty where it need not.
+        not_reproduced: why what was recorded cannot show here, where that is known.
+        verdict: what ``netmend bugs verify`` found, empty where it was not asked.
+        budget: of each trial of this bug, where it needs another than the suite's.
+        faulty_score, fixed_score: measured skill of both programs at the bug's budget.
     """
 
     id: str
@@ -60,6 +72,15 @@ class Bug:
     base: str = ""
     operators: tuple[str, ...] = ()
     provenance: str = ""
+    kind: BugKind = "performance"
+    quality: str = ""
+    symptom: str = ""
+    fix_helps: str = ""
+    fix_patterns: tuple[str, ...] = ()
+    crash_phase: Phase | Literal[""] = ""
+    not_reproduced: str = ""
+    verdict: str = ""
+    budget: Budget | None = None
     faulty_score: Score | None = None
     fixed_score: Score | None = None
 

@@ -9,28 +9,50 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Spread, Suite
+from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
+from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
 from netmend.env.errors import NetmendError, ProgramError, UnknownNameError
-from netmend.env.program import SCHEMA_VERSION, Program, decode_program, read_yaml, to_plain, write_yaml
+from netmend.env.program import (
+    PHASES,
+    SCHEMA_VERSION,
+    Program,
+    decode_program,
+    read_yaml,
+    to_plain,
+    write_yaml,
+)
+from netmend.env.program.crashes import Phase
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.training.trial import Budget
 
 Plain = Mapping[str, object]
 Fixes = Mapping[str, tuple[Program, Score | None]]
+Name = TypeVar("Name", bound=str)
 
+TEXTS = ("quality", "symptom", "fix_helps", "not_reproduced")
+"""Keys of a bug that are words for a reader."""
 BUG_KEYS = (
     "id",
     "split",
+    "kind",
     "base",
     "operators",
+    "fix_patterns",
+    "crash_phase",
     "provenance",
+    *TEXTS,
+    "budget",
     "program",
     "fixed",
     "faulty_score",
     "fixed_score",
 )
 SUITE_KEYS = ("name", "description", "made", "budget", "bases", "bugs")
+NO_BUG = ("suite", Path(MEASURED).stem)
+"""Names of files in a folder of bug files that hold none."""
+NO_PHASE: Literal[""] = ""
 
 
 def read_bug(path: Path) -> Bug:
@@ -70,7 +92,7 @@ def read_suite(path: Path) -> Suite:
         problems.append("bugs: not a list of bugs")
         entries = []
     bugs = [_bug(entry, f"bugs[{i}]", fixes, problems) for i, entry in enumerate(entries)]
-    budget = _budget(plain.get("budget", {}), problems)
+    budget = _budget(plain.get("budget", {}), "budget", problems)
     whole = tuple(bug for bug in bugs if bug is not None)
     problems += duplicates(whole)
     if problems:
@@ -80,12 +102,14 @@ def read_suite(path: Path) -> Suite:
 
 
 def read_folder(folder: Path) -> Suite:
-    """Read every bug file of a folder as one suite; ``suite.yaml`` there may give description and budget.
+    """Read every bug file of a folder as one suite.
+
+    ``suite.yaml`` there may give description and budget, ``measured.yaml`` what was measured of the bugs.
 
     Raises:
         ProgramError: there is no bug file, an id comes twice, or files are wrong; lists all their problems.
     """
-    paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.stem != "suite")
+    paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.stem not in NO_BUG)
     problems: list[str] = [] if paths else ["holds no bug file (*.yaml)"]
     bugs = []
     for path in paths:
@@ -97,11 +121,23 @@ def read_folder(folder: Path) -> Suite:
     about: Plain = {}
     if (folder / "suite.yaml").exists():
         about = _mapping(_read(folder / "suite.yaml"), "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
-    budget = _budget(about.get("budget", {}), problems)
+    budget = _budget(about.get("budget", {}), "budget", problems)
     if problems:
         raise ProgramError(str(folder), problems)
     name, description = str(about.get("name", folder.name)), str(about.get("description", ""))
-    return Suite(name=name, description=description, budget=budget, bugs=tuple(bugs))
+    measured = with_measured(bugs, read_measured(folder))
+    return Suite(name=name, description=description, budget=budget, bugs=measured)
+
+
+def write_bug(bug: Bug, path: Path) -> None:
+    """Write the file of one bug. Raises NetmendError where it cannot be written."""
+    plain = {VERSION_KEY: SCHEMA_VERSION, **_plain_bug(bug)}
+    if bug.fixed is not None:
+        plain["fixed"] = to_plain(bug.fixed)
+    for key in ("base", "operators", "faulty_score"):
+        if not plain[key]:
+            del plain[key]
+    _write(path, plain)
 
 
 def write_suite(suite: Suite, path: Path, made: Plain) -> None:
@@ -120,10 +156,14 @@ def write_suite(suite: Suite, path: Path, made: Plain) -> None:
         "name": suite.name,
         "description": suite.description,
         "made": dict(made),
-        "budget": {key: getattr(suite.budget, key) for key in Budget.__dataclass_fields__},
+        "budget": _plain_budget(suite.budget),
         "bases": {bug.base: _plain_fix(bug) for bug in suite.bugs},
         "bugs": [_plain_bug(bug) for bug in suite.bugs],
     }
+    _write(path, plain)
+
+
+def _write(path: Path, plain: Plain) -> None:
     part = path.with_suffix(".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,8 +218,13 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
     program = decode_program(plain["program"], _join(path, "program"), problems)
     faulty_score = plain.get("faulty_score")
     faulty = None if faulty_score is None else _score(faulty_score, _join(path, "faulty_score"), problems)
-    split = _split(plain.get("split", "held-out"), _join(path, "split"), problems)
+    kind = _one_of(BUG_KINDS, plain.get("kind", "performance"), _join(path, "kind"), problems)
+    split = _one_of(SPLITS, plain.get("split", "held-out"), _join(path, "split"), problems)
+    phases: tuple[Phase | Literal[""], ...] = (*PHASES, NO_PHASE)
+    phase = _one_of(phases, plain.get("crash_phase", NO_PHASE), _join(path, "crash_phase"), problems)
     operators = _names(plain.get("operators", []), _join(path, "operators"), problems)
+    patterns = _names(plain.get("fix_patterns", []), _join(path, "fix_patterns"), problems)
+    budget = _budget(plain["budget"], _join(path, "budget"), problems) if "budget" in plain else None
     if program is None or len(problems) > before:
         return None
     return Bug(
@@ -190,8 +235,13 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
         base=base,
         operators=operators,
         provenance=str(plain.get("provenance", "")),
+        kind=kind,
+        fix_patterns=patterns,
+        crash_phase=phase,
+        budget=budget,
         faulty_score=faulty,
         fixed_score=fixed_score,
+        **{key: str(plain.get(key, "")) for key in TEXTS},
     )
 
 
@@ -210,12 +260,12 @@ def _fixes(plain: object, problems: list[str]) -> Fixes:
     return fixes
 
 
-def _split(value: object, path: str, problems: list[str]) -> Split:
-    for split in SPLITS:
-        if value == split:
-            return split
-    problems.append(f"{path}: {value!r} is none of {', '.join(SPLITS)}")
-    return "held-out"
+def _one_of(names: Sequence[Name], value: object, path: str, problems: list[str]) -> Name:
+    for name in names:
+        if value == name:
+            return name
+    problems.append(f"{path}: {value!r} is none of {', '.join(filter(None, names))}")
+    return names[-1]
 
 
 def _names(value: object, path: str, problems: list[str]) -> tuple[str, ...]:
@@ -244,12 +294,16 @@ def _number(value: object, path: str, problems: list[str]) -> float:
     return 0.0
 
 
-def _budget(plain: object, problems: list[str]) -> Budget:
-    values = _mapping(plain, "budget", tuple(Budget.__dataclass_fields__), problems)
-    numbers = {key: _number(value, f"budget.{key}", problems) for key, value in values.items()}
-    problems += [f"budget.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
+def _budget(plain: object, path: str, problems: list[str]) -> Budget:
+    values = _mapping(plain, path, tuple(Budget.__dataclass_fields__), problems)
+    numbers = {key: _number(value, f"{path}.{key}", problems) for key, value in values.items()}
+    problems += [f"{path}.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
     seconds = numbers.pop("seconds", Budget().seconds)
     return replace(Budget(seconds=seconds), **{key: int(value) for key, value in numbers.items()})
+
+
+def _plain_budget(budget: Budget) -> Plain:
+    return {key: getattr(budget, key) for key in Budget.__dataclass_fields__}
 
 
 def _beside(program: Program, folder: Path) -> Program:
@@ -259,16 +313,27 @@ def _beside(program: Program, folder: Path) -> Program:
     return replace(program, data=replace(program.data, dataset=str((folder / name).resolve())))
 
 
-def _plain_bug(bug: Bug) -> Plain:
-    return {
+def _plain_bug(bug: Bug) -> dict[str, object]:
+    """What a file says of a bug; keys that few bugs have are left out where they hold nothing."""
+    plain: dict[str, object] = {
         "id": bug.id,
         "split": bug.split,
+        "kind": bug.kind,
         "base": bug.base,
         "operators": list(bug.operators),
+        "fix_patterns": list(bug.fix_patterns),
+        "crash_phase": bug.crash_phase,
         "provenance": bug.provenance,
+        **{key: getattr(bug, key) for key in TEXTS},
+        "budget": None if bug.budget is None else _plain_budget(bug.budget),
         "program": to_plain(bug.program),
         "faulty_score": _plain_score(bug.faulty_score),
     }
+    rare = ("fix_patterns", "crash_phase", *TEXTS, "budget")
+    plain = {key: value for key, value in plain.items() if value or key not in rare}
+    if bug.kind == "performance":
+        del plain["kind"]
+    return plain
 
 
 def _plain_fix(bug: Bug) -> Plain:

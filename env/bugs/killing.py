@@ -41,11 +41,12 @@ def measure(
         for seed in seeds
     ]
     trials = trainer.run(requests)
-    rows = [trials[i : i + len(seeds)] for i in range(0, len(trials), len(seeds))]
-    return [
-        Skills(validation=tuple(t.skill for t in row), holdout=tuple(_holdout(t) for t in row))
-        for row in rows
-    ]
+    return [skills_of(trials[i : i + len(seeds)]) for i in range(0, len(trials), len(seeds))]
+
+
+def skills_of(trials: Sequence[Trial]) -> Skills:
+    """Skills of the trials of one program, one per seed."""
+    return Skills(validation=tuple(t.skill for t in trials), holdout=tuple(_holdout(t) for t in trials))
 
 
 def score(skills: Skills) -> Score:

@@ -11,89 +11,38 @@ import numpy as np
 from numpy.random import Generator
 
 from netmend.env.bugs.bases import BASES, Base
-from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Suite
+from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
 from netmend.env.bugs.operators import OPERATORS
+from netmend.env.bugs.plans import Plan
 from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.data import load_dataset
 from netmend.env.program import Program, Task, check
-from netmend.env.training.trial import Budget, Trainer
+from netmend.env.program.crashes import find_crash
+from netmend.env.training.trial import Trainer
 
 Report = Callable[[str], None]
-FAULTS_OF_TWENTY = (1,) * 10 + (2,) * 7 + (3,) * 3
-"""How many faults at a time, in every twenty bugs."""
 LEAST_SKILL: Mapping[str, float] = {"classification": 0.6, "regression": 0.4}
 RATES = ("hlr", "hlx")
 LARGEST_SPREAD = 0.08
 """A base must be good and steady, on both parts, or its mutants say little."""
-DENSE_SHARE = 0.6
-"""Share of a split's bugs that are on dense programs, whose trials are cheap, where it has both kinds."""
+DRAWS_PER_MUTANT = 50
+"""Tries to find a new mutant for a place before the place is left for the next round."""
 DRAWS_PER_VARIANT = 2
 """Variants drawn for each that is wanted: not all of them are good programs."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """How a suite is made.
-
-    Attributes:
-        name, description: of the suite.
-        bugs: number of bugs by split.
-        bases: names of the base programs.
-        seed: of everything that is drawn.
-        budget: of every trial.
-        variants: of each training base, good programs too, whose mutants go to the training split.
-        screening_seeds, seeds: of the first look at a candidate, and of the kill test and all good programs.
-        train_seeds: how many of ``seeds`` test a mutant of the training split; the others take all.
-        rounds: candidates for one bug; one for which none is killed stays missing.
-        strict_rounds: first rounds, which pass over candidates with several faults if one of them does all.
-    """
-
-    name: str
-    description: str
-    bugs: Mapping[Split, int]
-    bases: tuple[str, ...]
-    seed: int = 1
-    budget: Budget = field(default_factory=Budget)
-    screening_seeds: tuple[int, ...] = (0, 1, 2)
-    seeds: tuple[int, ...] = tuple(range(100, 108))
-    train_seeds: int = 8
-    variants: int = 0
-    rounds: int = 24
-    strict_rounds: int = 8
-
-
-PLANS: dict[str, Plan] = {
-    plan.name: plan
-    for plan in (
-        Plan(
-            name="mutants-v1",
-            description="Mutants of good programs, one to three faults each, all killed; the default suite. "
-            "Training bugs: also on variants of their bases (base~n), killed with 5 seeds; others with 8.",
-            bugs={"train": 600, "validation": 60, "held-out": 80},
-            bases=tuple(BASES),
-            train_seeds=5,
-            variants=3,
-        ),
-        Plan(
-            name="tiny",
-            description="A dozen mutants of small dense programs with short trials, to try things out.",
-            bugs={"train": 6, "validation": 3, "held-out": 3},
-            bases=("circles_logit", "friedman2_sgd", "wine_single", "faults_keras"),
-            budget=Budget(samples=200, epochs=12, updates=120),
-        ),
-    )
-}
-"""Every suite that ``netmend bugs make`` can make, by name."""
-
-
 @dataclass
 class _Slot:
-    """A place for one bug: its base, its number of faults, and the bug once it is found."""
+    """A place for one bug: its base, its number of faults, and the bug once it is found.
+
+    ``crashes`` says whether the bug has to crash; None leaves it to chance.
+    """
 
     base: str
     faults: int
+    crashes: bool | None = None
     bug: Bug | None = None
 
 
@@ -188,20 +137,26 @@ def _slots(making: _Making) -> list[_Slot]:
         names = [name for name, base in making.good.items() if base.split == split]
         wanted = making.plan.bugs[split] if names else 0
         twenties = itertools.chain.from_iterable(
-            making.rng.permutation(FAULTS_OF_TWENTY) for _ in range(-(-wanted // 20))
+            making.rng.permutation(making.plan.faults) for _ in range(-(-wanted // len(making.plan.faults)))
         )
-        slots += [
-            _Slot(base, int(faults))
-            for base, faults in zip(_spread_over(making, names, wanted), twenties, strict=False)
-        ]
+        places = zip(_spread_over(making, names, wanted), twenties, _crashes(making, wanted), strict=False)
+        slots += [_Slot(base, int(faults), crashes) for base, faults, crashes in places]
     return slots
+
+
+def _crashes(making: _Making, wanted: int) -> list[bool | None]:
+    """Which of the bugs of a split have to crash."""
+    share = making.plan.crash_share
+    if share is None:
+        return [None] * wanted
+    return [bool(number < share * wanted) for number in making.rng.permutation(wanted)]
 
 
 def _spread_over(making: _Making, names: Sequence[str], wanted: int) -> list[str]:
     """As many names of bases as wanted, in random order: each kind of network has its share of them."""
     dense = [name for name in names if is_dense(making.good[name].program)]
     others = [name for name in names if name not in dense]
-    share = DENSE_SHARE if dense and others else float(bool(dense))
+    share = making.plan.dense_share if dense and others else float(bool(dense))
     parts = ((dense, round(share * wanted)), (others, wanted - round(share * wanted)))
     spread = [name for some, count in parts for name in itertools.islice(itertools.cycle(some), count)]
     return [spread[i] for i in making.rng.permutation(len(spread))]
@@ -238,24 +193,50 @@ def _measure(making: _Making, programs: Sequence[Program], seeds: Sequence[int])
 
 
 def _draw(making: _Making, slot: _Slot) -> Mutant | None:
-    """A new mutant. An operator is the likelier the fewer bugs it has made, so that none dominates."""
+    """A new mutant of the wanted kind."""
     base = making.good[slot.base].program
     task = _task(base)
-    names = list(OPERATORS)
-    weights = np.array([_weight(making, name) for name in names])
-    for _ in range(50):
-        chosen = making.rng.choice(len(names), slot.faults, replace=False, p=weights / weights.sum())
-        mutant = mutate(base, task, [OPERATORS[names[i]] for i in chosen], making.rng)
-        if mutant is not None and mutant.program not in making.seen and not check(mutant.program, task):
+    for _ in range(DRAWS_PER_MUTANT):
+        operators = [OPERATORS[name] for name in _names(making, slot)]
+        mutant = mutate(base, task, operators, making.rng)
+        if mutant is None or mutant.program in making.seen or check(mutant.program, task):
+            continue
+        if slot.crashes is None or _crashing_faults(base, mutant, task) == slot.crashes:
             making.seen.add(mutant.program)
             return mutant
     return None
 
 
+def _names(making: _Making, slot: _Slot) -> list[str]:
+    """Operators for one mutant, drawn the likelier the fewer bugs they have made, so that none dominates."""
+    if slot.crashes is None:
+        return _drawn(making, making.plan.operators, slot.faults)
+    crashing = [name for name in making.plan.operators if OPERATORS[name].crash]
+    others = [name for name in making.plan.operators if not OPERATORS[name].crash]
+    count = int(slot.crashes)
+    return [*_drawn(making, crashing, count), *_drawn(making, others, slot.faults - count)]
+
+
+def _drawn(making: _Making, names: Sequence[str], count: int) -> list[str]:
+    if not count:
+        return []
+    weights = np.array([_weight(making, name) for name in names])
+    chosen = making.rng.choice(len(names), count, replace=False, p=weights / weights.sum())
+    return [names[i] for i in chosen]
+
+
+def _crashing_faults(base: Program, mutant: Mutant, task: Task) -> int | None:
+    """How many faults make a mutant crash, each of them for itself: 0, 1, or None for more."""
+    if find_crash(mutant.program, task) is None:
+        return 0
+    mended = [rest for rest in remainders(base, mutant) if find_crash(rest, task) is None]
+    return 1 if len(mended) == 1 else None
+
+
 def _weight(making: _Making, name: str) -> float:
     # two operators set the learning rate: they share one part
     family = RATES if name in RATES else (name,)
-    even = sum(making.plan.bugs.values()) / len(OPERATORS)
+    even = sum(making.plan.bugs.values()) / len(making.plan.operators)
     return 1.0 / len(family) / (1 + sum(making.uses[member] for member in family) / even) ** 2
 
 

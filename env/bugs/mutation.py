@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from numpy.random import Generator
 
+from netmend.env.program.crashes import Phase
 from netmend.env.program.schema import Layer, Program
 from netmend.env.program.task import Task
 
@@ -21,6 +22,10 @@ Group = Literal[
     "regularisation",
     "data",
     "layers",
+    "shapes",
+    "types and labels",
+    "loop",
+    "release",
 ]
 
 
@@ -67,6 +72,8 @@ class Operator:
         description: the fault in a few words.
         propose: draws a mutation.
         source: ``deepcrime``, or ``field`` for a fault that bug studies report beside DeepCrime's.
+        crash: phases in one of which each of its mutations alone makes the program crash; empty where that is
+            not what it is for.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Operator:
     description: str
     propose: Propose
     source: Literal["deepcrime", "field"] = "deepcrime"
+    crash: frozenset[Phase] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)

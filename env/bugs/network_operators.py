@@ -27,6 +27,8 @@ from netmend.env.program.schema import (
 )
 from netmend.env.program.sites import hidden_layers, output_layer, weighted_layers
 
+FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")
+"""Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
 BIAS_INITIALISERS: tuple[InitialiserName, ...] = ("ones", "random_normal", "constant")
 Change = Callable[[Layer], Layer]
 
@@ -108,7 +110,7 @@ def _weight_sites(draw: Draw) -> tuple[int, ...]:
 
 def _initialiser(draw: Draw) -> Mutation | None:
     sites = _weight_sites(draw)
-    new = draw.pick(INITIALISERS)
+    new = draw.pick(FIRST_INITIALISERS)
     if not sites or new is None:
         return None
     return _edit(

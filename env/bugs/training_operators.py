@@ -18,6 +18,8 @@ from netmend.env.program.schema import (
 )
 from netmend.env.program.task import Task
 
+FIRST_LOSSES = tuple(name for name in LOSSES if name != "sparse_categorical_crossentropy")
+"""Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
 FULL_BATCH = 4096
 """More rows than any trial has."""
 KERAS_LR: dict[OptimizerName, float] = dict.fromkeys(OPTIMIZERS, 0.001) | {"sgd": 0.01}
@@ -81,7 +83,7 @@ def _patience(draw: Draw) -> Mutation | None:
 
 def _loss(draw: Draw) -> Mutation | None:
     # a class id is no target of the many-class losses on probabilities: those get one-hot rows, as in Keras
-    loss = draw.pick([name for name in LOSSES if name != draw.program.loss])
+    loss = draw.pick([name for name in FIRST_LOSSES if name != draw.program.loss])
     if loss is None:
         return None
     labels = _labels_for(loss, draw.program.data.labels, draw.task)

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.random import Generator
 
 from netmend.env.data import signals, tables
-from netmend.env.data.dataset import SPLIT_SEED, Dataset, Kind, Rows, make_task, split_rows
-
-Build = Callable[[Generator], tuple[Rows, Rows]]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a built-in dataset comes from.
-
-    Attributes:
-        build: gives (x, y) before the split; all randomness comes from its argument.
-        kind: classification or regression.
-        vocabulary: number of token ids of texts, else 0.
-    """
-
-    build: Build
-    kind: Kind
-    vocabulary: int = 0
+from netmend.env.data.arrays import array_sources
+from netmend.env.data.dataset import (
+    SPLIT_SEED,
+    Dataset,
+    Part,
+    Rows,
+    make_dataset,
+    make_task,
+    split_rows,
+)
+from netmend.env.data.formulas import FORMULAS
+from netmend.env.data.scenes import SCENES
+from netmend.env.data.source import Build, Source
+from netmend.env.data.substitutes import SUBSTITUTES
 
 
 def _scikit_learn(loader: str) -> Build:
@@ -95,10 +88,14 @@ _TARGETS: dict[str, Build] = {
     "tank": signals.tank,
 }
 
+OF_BUGS: dict[str, Source] = array_sources() | FORMULAS | SCENES | SUBSTITUTES
+"""Datasets of real bugs: generated as their reports say, or standing for what cannot be shipped."""
+
 BUILT_IN: dict[str, Source] = (
     {name: Source(build, "classification") for name, build in _CLASSES.items()}
     | {name: Source(build, "classification", words) for name, (build, words) in _TEXTS.items()}
     | {name: Source(build, "regression") for name, build in _TARGETS.items()}
+    | OF_BUGS
 )
 """Every built-in dataset by name."""
 
@@ -107,5 +104,9 @@ def build_dataset(name: str) -> Dataset:
     """Make the built-in dataset ``name``: always the same rows in the same split."""
     source = BUILT_IN[name]
     x, y = source.build(np.random.default_rng([SPLIT_SEED, zlib.crc32(name.encode())]))
-    outputs = int(y.max()) + 1 if source.kind == "classification" else cast(int, y.shape[1])
-    return split_rows(make_task(name, source.kind, x, outputs, source.vocabulary), x, y)
+    outputs = int(y.max()) + 1 if source.kind == "classification" else int(y.shape[1])
+    task = make_task(name, source.kind, x, outputs, source.vocabulary)
+    if source.own_rows:
+        whole = Part(x, y)
+        return make_dataset(task, whole, whole, whole)
+    return split_rows(task, x, y)

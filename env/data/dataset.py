@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netmend.env.program.task import Task
+from netmend.env.program.task import Task, TaskKind
 
-Kind: TypeAlias = Literal["classification", "regression"]
+Kind: TypeAlias = TaskKind
 Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
 
 SPLIT_SEED = 2020
@@ -25,8 +25,10 @@ class Part:
     """Rows of one part. Cached and shared: not to be written to.
 
     Attributes:
-        x: float32 values on their raw scale, or int64 token ids; shape (n, \\*Task.input_shape).
-        y: int64 class ids (n,), or float32 targets (n, targets) in their own units.
+        x: float32 values on their raw scale, NaN where they are missing, or int64 token ids; shape
+            (n, \\*Task.input_shape).
+        y: int64 class ids (n,); float32 labels (n, labels) of 0 and 1; or float32 targets (n, targets) in
+            their own units. All finite.
     """
 
     x: Rows

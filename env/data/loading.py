@@ -9,6 +9,7 @@ from pathlib import Path
 from netmend.env.data.built_in import BUILT_IN, build_dataset
 from netmend.env.data.dataset import Dataset
 from netmend.env.data.files import read_csv, read_npz
+from netmend.env.data.jpeg import SUFFIX
 from netmend.env.errors import DataError, UnknownNameError
 
 PACKS = (
@@ -33,8 +34,8 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
     """Load a dataset; the second call for it is a look-up.
 
     Args:
-        name: a built-in dataset, a data pack (``NAME.npz`` in the data folder), or the path of an ``npz`` or
-            ``csv`` file.
+        name: a built-in dataset, a data pack (``NAME.npz``, or ``NAME_jpeg.npz`` as it is handed out, in the
+            data folder), or the path of an ``npz`` or ``csv`` file.
         folder: the data folder; by default that of the environment variable ``NETMEND_DATA``.
 
     Raises:
@@ -54,7 +55,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
 def dataset_names(folder: Path | None = None) -> tuple[str, ...]:
     """Built-in datasets and the packs in the data folder, sorted."""
     place = _folder(folder)
-    packs = {path.stem for path in place.glob("*.npz")} if place is not None else set()
+    packs = {path.stem.removesuffix(SUFFIX) for path in place.glob("*.npz")} if place is not None else set()
     return tuple(sorted(BUILT_IN.keys() | packs))
 
 
@@ -69,8 +70,9 @@ def _path(name: str, folder: Path | None) -> Path:
     if name.endswith((".npz", ".csv")):
         return Path(name)
     place = _folder(folder)
-    if place is not None and (place / f"{name}.npz").exists():
-        return place / f"{name}.npz"
+    for file in (f"{name}.npz", f"{name}{SUFFIX}.npz"):
+        if place is not None and (place / file).exists():
+            return place / file
     if name not in PACKS:
         raise UnknownNameError("dataset", name, {*dataset_names(folder), *PACKS})
     where = (

@@ -11,7 +11,8 @@ Levels:
         the share of the new value and not of the old one.
     tensorflow_1: ``random_normal`` and ``truncated_normal`` were the functions whose default deviation is 1.
     torch_0: ``loss.data[0]`` and ``Variable``: names that are gone. Crashes at the first loss.
-    torch_1: softmax without an axis, which on sequences and images runs over the batch.
+    torch_1: softmax without an axis, which on sequences runs over the batch (on vectors and images over the
+        features, as it should).
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.schema import Embedding, LossName, Program, Weighted
+from netmend.env.program.schema import BatchNorm, Embedding, LayerNorm, LossName, Program, Weighted
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,
@@ -19,7 +19,7 @@ from netmend.env.program.shapes import (
     prepared_task,
     shown_shape,
 )
-from netmend.env.program.sites import hidden_layers, weighted_layers
+from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
 Phase = Literal["data", "build", "forward", "loss", "backward", "predict"]
@@ -100,7 +100,7 @@ def target_shape(program: Program, task: Task) -> Shape:
             shape = (1, *shape)
         elif step.kind == "drop_axis_target":
             if 1 not in shape:
-                raise MisfitError(f"no axis of size 1 in targets of shape (n, {shape})", (1, 0), shape)
+                raise MisfitError(f"no axis of size 1 in the targets, of shape {shape} per row", (1, 0), shape)
             axis = shape.index(1)
             shape = (*shape[:axis], *shape[axis + 1 :])
     return shape
@@ -210,15 +210,15 @@ def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Cra
         message = f"{loss} takes {expected} here, but the labels are {program.data.label_type}"
         found = program.data.label_type
         return Crash(phase="loss", kind="type", message=message, expected_type=expected, found_type=found)
-    if wanted == ():
+    if wanted == () and of_ids:
         low, high = label_range(program, task)
         if low < 0 or high >= units:
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
         return None
-    if wanted != (units,):
+    if wanted != (units,) or (of_ids and labels == "index"):
         reason = (
-            f"{loss}: outputs of shape (n, {units}) do not match targets of {shown_shape(wanted)} per row,"
+            f"{loss}: outputs of shape (n, {units}) do not match targets of shape {wanted} per row,"
             f" which is what {labels} labels give"
         )
         return _misfit("loss", MisfitError(reason, wanted, (units,)))
@@ -259,12 +259,12 @@ def _declared(program: Program, task: Task) -> Task:
 
 def _optimized(program: Program) -> bool:
     """Whether the optimizer is handed any parameter."""
-    which = program.loop.optimized
-    if which == "none":
-        return False
-    if which == "hidden":
-        return bool(hidden_layers(program))
-    return bool(weighted_layers(program)) or which == "all"
+    which, last = program.loop.optimized, output_layer(program)
+    if which in ("all", "none"):
+        return which == "all"
+    if last is None:
+        return which == "hidden" and any(isinstance(layer, _LEARNING) for layer in program.layers)
+    return which == "output" or any(isinstance(layer, _LEARNING) for layer in program.layers[:last])
 
 
 def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:
@@ -285,6 +285,8 @@ def _misfit(phase: Phase, error: MisfitError | ShapeError, layer: int | None = N
         phase=phase, kind=kind, message=reason, layer=layer, expected=error.expected, found=error.found
     )
 
+
+_LEARNING = Weighted | Embedding | BatchNorm | LayerNorm
 
 _LOOKS: tuple[Callable[[Program, Task], Crash | None], ...] = (
     _data,

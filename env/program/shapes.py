@@ -88,9 +88,8 @@ def _reshaped(step: Prep, shape: Shape) -> Shape:
         return (1, *shape)
     if step.kind == "drop_axis":
         if len(shape) < 2 or 1 not in shape:
-            raise MisfitError(
-                f"drop_axis needs an axis of size 1, but a row is {shown_shape(shape)}", (1, 0), shape
-            )
+            reason = f"drop_axis needs an axis of size 1, but a row is {shown_shape(shape)}"
+            raise MisfitError(reason, (1, *(0,) * max(1, len(shape) - 1)), shape)
         axis = shape.index(1)
         return (*shape[:axis], *shape[axis + 1 :])
     if step.kind == "channels_first":

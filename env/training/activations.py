@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import ActivationName
+from netmend.env.program import ActivationName, ApiLevel
+
+ActivationFunctions: TypeAlias = Mapping[ActivationName, Callable[[Tensor], Tensor]]
 
 LEAKY_SLOPE = 0.2
 """Slope of leaky_relu below zero."""
@@ -28,7 +31,17 @@ def _softmax(x: Tensor) -> Tensor:
     return torch.softmax(x, 1)
 
 
-ACTIVATION_FUNCTIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
+def _softmax_without_axis(x: Tensor) -> Tensor:
+    """What PyTorch takes where no axis is given (``torch.nn.functional._get_softmax_dim``)."""
+    return torch.softmax(x, 0 if x.dim() == 3 else 1)
+
+
+def activation_functions(api: ApiLevel) -> ActivationFunctions:
+    """The functions by name as the current release runs a program of an API level."""
+    return _OF_OLD_TORCH if api == "torch_1" else ACTIVATION_FUNCTIONS
+
+
+ACTIVATION_FUNCTIONS: ActivationFunctions = {
     "linear": _identity,
     "relu": torch.relu,
     "leaky_relu": _leaky_relu,
@@ -43,6 +56,7 @@ ACTIVATION_FUNCTIONS: dict[ActivationName, Callable[[Tensor], Tensor]] = {
     "softsign": F.softsign,
     "exponential": torch.exp,
 }
+_OF_OLD_TORCH: ActivationFunctions = {**ACTIVATION_FUNCTIONS, "softmax": _softmax_without_axis}
 
 BOUNDS: dict[ActivationName, tuple[float, float]] = {
     "sigmoid": (0.0, 1.0),

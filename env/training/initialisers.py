@@ -52,8 +52,11 @@ def _constant(value: float) -> Initialiser:
     return lambda shape, _fans, _generator: torch.full(shape, value, dtype=torch.float32)
 
 
-def _random_normal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> Tensor:
-    return torch.randn(shape, generator=generator, dtype=torch.float32).mul_(SPREAD)
+def _normal(deviation: float) -> Initialiser:
+    def make(shape: Shape, _fans: tuple[int, int], generator: Generator) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float32).mul_(deviation)
+
+    return make
 
 
 def _orthogonal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> Tensor:
@@ -91,7 +94,8 @@ _INITIALISERS: dict[InitialiserName, Initialiser] = {
     "zeros": _constant(0.0),
     "ones": _constant(1.0),
     "constant": _constant(CONSTANT),
-    "random_normal": _random_normal,
+    "random_normal": _normal(SPREAD),
+    "standard_normal": _normal(1.0),
     "random_uniform": lambda shape, _fans, generator: uniform(shape, SPREAD, generator),
     "truncated_normal": lambda shape, _fans, generator: truncated_normal(shape, SPREAD, generator),
     "orthogonal": _orthogonal,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from math import prod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -16,7 +17,9 @@ from netmend.env.program import (
     BatchNorm,
     Conv1d,
     Conv2d,
+    Crop,
     Dense,
+    Detach,
     Dropout,
     Embedding,
     Flatten,
@@ -25,9 +28,12 @@ from netmend.env.program import (
     LayerNorm,
     Pool,
     Recurrent,
+    Rescale,
+    Reshape,
+    ZeroPad,
 )
-from netmend.env.training.activations import ACTIVATION_FUNCTIONS
-from netmend.env.training.gru import gru
+from netmend.env.training.activations import ACTIVATION_FUNCTIONS, ActivationFunctions
+from netmend.env.training.recurrent import recurrent
 
 Operation = Callable[[Tensor], Tensor]
 Weights = dict[str, Tensor]
@@ -70,42 +76,70 @@ class Noise:
         return torch.mul(bits <= kept - 2**15 - 1, 2**16 / kept, out=out)
 
 
-def operations(layer: Layer, weights: Weights, noise: Noise) -> tuple[Operation, Operation]:
-    """What a layer does while training and otherwise; the two share weights and state.
+class Modes(NamedTuple):
+    """What a layer does in its modes, which share weights and state.
+
+    Attributes:
+        training: with dropout, and with the batch's own statistics, which it takes note of.
+        evaluation: without dropout, and with the statistics noted while training.
+        rehearsal: as while training, but takes no note of anything.
+    """
+
+    training: Operation
+    evaluation: Operation
+    rehearsal: Operation
+
+
+def operations(
+    layer: Layer, weights: Weights, noise: Noise, functions: ActivationFunctions = ACTIVATION_FUNCTIONS
+) -> Modes:
+    """What a layer that is neither ``Skip`` nor ``Shared`` does.
 
     Args:
         layer: the layer.
         weights: its tensors by name.
         noise: source of the dropout.
+        functions: activation functions by name.
     """
     if isinstance(layer, Dropout):
-        return _dropout(layer.rate, noise), _same
+        dropout = _dropout(layer.rate, noise)
+        return Modes(dropout, _same, dropout)
     if isinstance(layer, BatchNorm):
         return _batch_norm(layer, weights)
-    operation = _operation(layer, weights)
-    return operation, operation
+    operation = _operation(layer, weights, functions)
+    return Modes(operation, operation, operation)
 
 
-def _operation(layer: Layer, weights: Weights) -> Operation:
+def _operation(layer: Layer, weights: Weights, functions: ActivationFunctions) -> Operation:
     if isinstance(layer, Dense):
-        return _activated(_dense(weights), layer.activation)
+        return _activated(_dense(weights), layer.activation, functions)
     if isinstance(layer, Conv1d | Conv2d):
-        return _activated(_convolution(layer, weights), layer.activation)
+        return _activated(_convolution(layer, weights), layer.activation, functions)
     if isinstance(layer, Recurrent):
-        return _recurrent(layer, weights)
+        return recurrent(layer, weights)
     if isinstance(layer, Embedding):
         return _embedding(weights["kernel"])
     if isinstance(layer, LayerNorm):
         return _layer_norm(layer, weights)
+    return functions[layer.function] if isinstance(layer, Activation) else _without_weights(layer)
+
+
+def _without_weights(layer: Layer) -> Operation:
     if isinstance(layer, Pool):
         return _pool(layer)
     if isinstance(layer, GlobalPool):
         return _global_pool(layer)
-    return _flatten if isinstance(layer, Flatten) else _shapeless(layer)
-
-
-def _shapeless(layer: Layer) -> Operation:
-    return ACTIVATION_FUNCTIONS[layer.function] if isinstance(layer, Activation) else _same
+    if isinstance(layer, Reshape):
+        return lambda x: x.reshape(len(x), *layer.shape)
+    if isinstance(layer, Rescale):
+        return lambda x: x * layer.factor + layer.offset
+    if isinstance(layer, ZeroPad):
+        return lambda x: F.pad(x, (layer.size, layer.size) * (x.dim() - 2))
+    if isinstance(layer, Crop):
+        return lambda x: x[:, :, layer.top : x.shape[2] - layer.bottom]
+    if isinstance(layer, Detach):
+        return torch.detach
+    return _flatten if isinstance(layer, Flatten) else _same
 
 
 def _same(x: Tensor) -> Tensor:
@@ -116,10 +150,10 @@ def _flatten(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
-def _activated(linear: Operation, name: ActivationName) -> Operation:
+def _activated(linear: Operation, name: ActivationName, functions: ActivationFunctions) -> Operation:
     if name == "linear":
         return linear
-    function = ACTIVATION_FUNCTIONS[name]
+    function = functions[name]
     return lambda x: function(linear(x))
 
 
@@ -153,24 +187,6 @@ def _convolution(layer: Conv1d | Conv2d, weights: Weights) -> Operation:
     return padded
 
 
-def _recurrent(layer: Recurrent, weights: Weights) -> Operation:
-    kernel, state_kernel = weights["kernel"], weights["state_kernel"]
-    none = kernel.new_zeros(len(kernel))
-    bias, state_bias = weights.get("bias", none), weights.get("state_bias", none)
-
-    def states(x: Tensor) -> Tensor:
-        steps = x.transpose(1, 2)
-        if layer.cell == "gru":
-            return gru(steps, kernel, state_kernel, bias, state_bias).transpose(0, 1)
-        start = steps.new_zeros(1, len(steps), layer.units)
-        flat = [kernel, state_kernel, bias, state_bias]
-        return torch.lstm(steps, (start, start), flat, True, 1, 0.0, False, False, True)[0]
-
-    if layer.return_sequences:
-        return lambda x: states(x).transpose(1, 2)
-    return lambda x: states(x)[:, -1]
-
-
 def _embedding(table: Tensor) -> Operation:
     return lambda x: F.embedding(x, table).transpose(1, 2)
 
@@ -190,7 +206,7 @@ def _dropout(rate: float, noise: Noise) -> Operation:
     return dropout
 
 
-def _batch_norm(layer: BatchNorm, weights: Weights) -> tuple[Operation, Operation]:
+def _batch_norm(layer: BatchNorm, weights: Weights) -> Modes:
     scale, shift = weights["scale"], weights["shift"]
     mean, variance = torch.zeros_like(shift), torch.ones_like(scale)
 
@@ -200,7 +216,10 @@ def _batch_norm(layer: BatchNorm, weights: Weights) -> tuple[Operation, Operatio
     def evaluation(x: Tensor) -> Tensor:
         return F.batch_norm(x, mean, variance, scale, shift, False, layer.momentum, layer.epsilon)
 
-    return training, evaluation
+    def rehearsal(x: Tensor) -> Tensor:
+        return F.batch_norm(x, None, None, scale, shift, True, layer.momentum, layer.epsilon)
+
+    return Modes(training, evaluation, rehearsal)
 
 
 def _layer_norm(layer: LayerNorm, weights: Weights) -> Operation:

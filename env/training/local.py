@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from netmend.env.data import Dataset, load_dataset
+from netmend.env.program import resolved
 from netmend.env.training.loop import train
 from netmend.env.training.prepare import Prepared, PreparedCache
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
@@ -35,7 +36,8 @@ class LocalTrainer:
     def prepare(self, request: TrialRequest) -> tuple[Dataset, Prepared]:
         """The data of a request, raw and prepared; raises as ``prepare.prepare`` does."""
         dataset = self.datasets(request.program.data.dataset)
-        return dataset, self._cache.prepare(request.program, dataset, request.budget.samples, self.device)
+        program = resolved(request.program)
+        return dataset, self._cache.prepare(program, dataset, request.budget.samples, self.device)
 
     def close(self) -> None:
         """Nothing to release but the prepared data."""

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import Program, Task, check
+from netmend.env.program import Crash, Program, Task, check, find_crash, resolved
+from netmend.env.training.epochs import Score
 from netmend.env.training.failures import TrialFailure
+from netmend.env.training.model import layer_name
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence, find_symptoms
-from netmend.env.training.session import Score, Session
+from netmend.env.training.session import Session
 from netmend.env.training.trial import Budget, Curves, Status, Trial
 
 FAILURES = (TrialFailure, RuntimeError, ValueError, IndexError, ArithmeticError, MemoryError)
@@ -52,18 +55,27 @@ def train(
     if problems:
         seconds = time.perf_counter() - started
         return Trial(status=Status.INVALID, message="; ".join(problems), seconds=seconds)
+    crash = find_crash(program, dataset.task)
+    if crash is not None and crash.phase != "predict":
+        return _crashed(program, dataset.task, crash, time.perf_counter() - started)
     session: Session | None = None
     status, message = Status.OK, ""
+    score = Score()
     with plain_torch():
         try:
             deadline = started + budget.seconds
-            session = Session(program, dataset, budget, seed, device, cache or PreparedCache(1))
+            runs = resolved(program)
+            session = Session(runs, dataset, budget, seed, device, cache or PreparedCache(1))
             session.fit(deadline)
-            score = session.score(holdout)
+            if crash is None:
+                score = session.score(holdout)
+            else:
+                status, message = Status.CRASHED, described(program, crash, crash.phase)
         except FAILURES as error:
-            status, message = _status(error), _message(error, session)
-            score = Score()
-        evidence = _evidence(program, dataset.task, session, finite=status is not Status.DIVERGED)
+            status = _status(error)
+            crash = _found(error, session) if status is Status.CRASHED else None
+            message = _message(error, program, session, crash)
+        evidence = _evidence(resolved(program), dataset.task, session, finite=status is not Status.DIVERGED)
         return Trial(
             status=status,
             message=message,
@@ -71,10 +83,16 @@ def train(
             holdout=score.holdout,
             metric=score.metric,
             curves=evidence.curves,
-            symptoms=find_symptoms(evidence),
+            symptoms=replace(find_symptoms(evidence), crash=crash),
             work=0.0 if session is None else session.work,
             seconds=time.perf_counter() - started,
         )
+
+
+def described(program: Program, crash: Crash, when: str) -> str:
+    """When it happened, layer where there is one, and reason: ``build: layers[2] (Dense): ...``."""
+    layer = "" if crash.layer is None else f"{layer_name(program.layers, crash.layer)}: "
+    return f"{when}: {layer}{crash.message}"
 
 
 @contextmanager
@@ -101,16 +119,32 @@ def _status(error: Exception) -> Status:
     return Status.CRASHED
 
 
-def _message(error: Exception, session: Session | None) -> str:
-    """Phase, layer where there is one, and the first line of the reason."""
+def _crashed(program: Program, task: Task, crash: Crash, seconds: float) -> Trial:
+    """The trial of a program that crashes before it trains."""
+    evidence = Evidence(program=resolved(program), task=task, curves=Curves())
+    return Trial(
+        status=Status.CRASHED,
+        message=described(program, crash, crash.phase),
+        symptoms=replace(find_symptoms(evidence), crash=crash),
+        seconds=seconds,
+    )
+
+
+def _found(error: Exception, session: Session | None) -> Crash:
+    """The crash that only the running program shows."""
+    layer = None if session is None or isinstance(error, TrialFailure) else session.failing_layer()
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return Crash(phase="build" if session is None else "forward", kind="other", message=reason, layer=layer)
+
+
+def _message(error: Exception, program: Program, session: Session | None, crash: Crash | None) -> str:
+    """When it happened, layer where there is one, and the first line of the reason."""
     phase = "build" if session is None else session.phase
+    if crash is not None:
+        return described(program, crash, phase)
     if isinstance(error, TrialFailure):
         return f"{phase}: {error}"
-    if _status(error) is Status.OUT_OF_MEMORY:
-        return f"{phase}: out of memory"
-    layer = None if session is None else session.failing_layer()
-    reason = (str(error) or type(error).__name__).splitlines()[0]
-    return f"{phase}: {reason}" if layer is None else f"{phase}: {layer}: {reason}"
+    return f"{phase}: out of memory"
 
 
 def _evidence(program: Program, task: Task, session: Session | None, finite: bool) -> Evidence:

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import LabelEncoding, LossName, Task
-from netmend.env.training.failures import CrashError
+from netmend.env.program import LabelEncoding, LossName
+from netmend.env.program.crashes import ID_LOSSES
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -110,69 +110,29 @@ LOSS_FUNCTIONS: dict[LossName, Loss] = {
     "bce_with_logits": _bce_with_logits,
     "cross_entropy": _cross_entropy,
 }
+"""By name; ``sparse_categorical_crossentropy`` is resolved to the categorical one before (see ``api.py``)."""
 
 MARGIN_LOSSES: frozenset[LossName] = frozenset({"hinge", "squared_hinge"})
 """Losses that want -1 and 1 for the two classes; like Keras, 0 and 1 are turned into these."""
 
 
-def encode(y: Tensor, labels: LabelEncoding, loss: LossName, task: Task) -> Tensor:
-    """Targets as the loss sees them.
+def encode(y: Tensor, labels: LabelEncoding, loss: LossName, columns: int) -> Tensor:
+    """Targets as the loss sees them; of a program that ``find_crash`` lets pass.
 
     Args:
-        y: class ids ``(n,)`` int64, or real targets ``(n, outputs)`` float32.
-        labels: encoding that the program asks for.
+        y: class ids ``(n,)`` int64, or the float32 targets or labels ``(n, outputs)`` of other tasks.
+        labels: encoding of class ids that the program asks for.
         loss: the loss, which may want class ids as they are or as real numbers.
-        task: of the data.
-
-    Raises:
-        CrashError: the encoding does not exist for these targets, or the loss cannot take it.
+        columns: of one-hot rows.
     """
-    if task.kind == "regression":
-        targets = _real_targets(y, labels, loss)
+    if y.is_floating_point():
+        targets = y
     elif labels == "one_hot":
-        targets = F.one_hot(y, task.outputs).float()
-    elif loss == "cross_entropy":
-        if labels == "value":
-            raise CrashError("cross_entropy wants class ids, but the labels are real values")
+        targets = F.one_hot(y, columns).float()
+    elif loss in ID_LOSSES:
         targets = y
     else:
         targets = y[:, None].float()
     if loss in MARGIN_LOSSES and bool(((targets == 0) | (targets == 1)).all()):
         targets = 2 * targets - 1
     return targets
-
-
-def _real_targets(y: Tensor, labels: LabelEncoding, loss: LossName) -> Tensor:
-    if labels == "one_hot":
-        raise CrashError("labels cannot be one-hot: the targets are real values, not classes")
-    if loss == "cross_entropy":
-        raise CrashError("cross_entropy wants class ids, but the targets are real values")
-    return y
-
-
-def check_pair(units: tuple[int, ...], labels: LabelEncoding, loss: LossName, task: Task) -> None:
-    """Check that outputs and targets fit each other, as Keras (probabilities, values) or PyTorch (logits) do.
-
-    Args:
-        units: shape of one output row.
-        labels: encoding of the targets.
-        loss: the loss.
-        task: of the data.
-
-    Raises:
-        CrashError: they do not; the message names both shapes and what would fit.
-    """
-    if len(units) != 1:
-        raise CrashError(
-            f"the network returns {units} per row where a vector is needed; a flatten or pooling is missing"
-        )
-    if task.kind == "classification" and labels == "index" and loss == "cross_entropy":
-        if units[0] < task.outputs:
-            raise CrashError(f"target {task.outputs - 1} is out of bounds for {units[0]} outputs")
-        return
-    width = task.outputs if task.kind == "regression" or labels == "one_hot" else 1
-    if units[0] != width:
-        raise CrashError(
-            f"{loss}: outputs of shape (n, {units[0]}) do not match targets of shape (n, {width}), "
-            f"which is what {labels} labels give"
-        )

@@ -16,6 +16,7 @@ from netmend.env.program.sites import block_activation, block_end, layer_activat
 from netmend.env.training.activations import saturated_share
 from netmend.env.training.losses import Loss
 from netmend.env.training.model import Network
+from netmend.env.training.prepare import Labelled
 from netmend.env.training.symptoms import LayerSymptoms
 
 CHECKS = 4
@@ -63,21 +64,25 @@ class Measurements:
         layers: positions of these layers.
     """
 
-    def __init__(self, network: Network, program: Program, loss: Loss, x: Tensor, targets: Tensor) -> None:
+    def __init__(
+        self, network: Network, program: Program, loss: Loss, rows: Labelled, factor: float = 1.0
+    ) -> None:
+        """Measure on the first of the training rows; the mean loss of a row is multiplied by ``factor``."""
         self.layers = measured_layers(program)
         self._network = network
-        self._loss = loss
-        self._x, self._targets = x[:CHECK_ROWS], targets[:CHECK_ROWS]
+        self._loss, self._factor = loss, factor
+        self._x, self._targets = rows.x[:CHECK_ROWS], rows.targets[:CHECK_ROWS]
         self._points = [reading_point(program, index) for index in self.layers]
         self._start = network.parameters.values.clone()
         self._checks: list[Tensor] = []
 
     def check(self) -> None:
-        """Measure now. Overwrites the gradient."""
+        """Measure now. The gradient stays as it is: a program may let it add up."""
         parameters = self._network.parameters
+        gathered = parameters.gradient.clone()
         outputs = self._network.outputs(self._x)
         parameters.gradient.zero_()
-        loss = self._loss(outputs[-1], self._targets).mean()
+        loss = self._loss(outputs[-1], self._targets).mean() * self._factor
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():
@@ -86,6 +91,7 @@ class Measurements:
                 for i, (at, name) in zip(self.layers, self._points, strict=True)
             ]
             self._checks.append(torch.stack(rows) if rows else torch.zeros(0))
+        parameters.gradient.copy_(gathered)
 
     def _measure(self, index: int, output: Tensor, name: ActivationName) -> Tensor:
         """The numbers of one ``LayerCheck``."""

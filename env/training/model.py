@@ -8,18 +8,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from netmend.env.program import Dense, Embedding, Layer, Recurrent, Task, Weighted
+from netmend.env.program import (
+    ApiLevel,
+    Dense,
+    Dropout,
+    Embedding,
+    Layer,
+    Recurrent,
+    Shared,
+    Skip,
+    Task,
+    Weighted,
+)
 from netmend.env.program.schema import BatchNorm, Conv1d, Conv2d, LayerNorm
 from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes
+from netmend.env.training.activations import activation_functions
 from netmend.env.training.failures import CrashError
 from netmend.env.training.initialisers import initial_value
-from netmend.env.training.layers import Noise, Operation, Weights, operations
+from netmend.env.training.layers import Modes, Noise, Operation, Weights, operations
+from netmend.env.training.recurrent import REVERSE
 
 Start = Callable[[Generator], Tensor]
 
@@ -30,7 +43,8 @@ class ParameterSpec:
 
     Attributes:
         layer: position of its layer.
-        name: kernel, bias, state_kernel, state_bias, scale or shift.
+        name: kernel, bias, state_kernel, state_bias (behind ``REVERSE`` where they read backwards), scale or
+            shift.
         shape: in PyTorch's order, outputs first.
         start: gives its initial value.
         trainable: whether training changes it.
@@ -103,21 +117,27 @@ class Network:
     Attributes:
         parameters: the weights.
         shapes: output shape of each layer.
-        training: what each layer does while training, in order.
-        evaluation: what it does otherwise.
+        training, evaluation, rehearsal: what each layer does in these modes (see ``Modes``), in order.
     """
 
     def __init__(
-        self, layers: tuple[Layer, ...], task: Task, weights: Generator, noise: Noise, device: str
+        self,
+        layers: tuple[Layer, ...],
+        task: Task,
+        weights: Generator,
+        noise: Noise,
+        device: str,
+        api: ApiLevel = "current",
     ) -> None:
         """Build the layers.
 
         Args:
             layers: of the program.
-            task: of the data.
+            task: of the prepared data (see ``prepared_task``).
             weights: source of the initial weights, on the CPU.
             noise: source of the dropout.
             device: where to put everything.
+            api: level whose activation functions are meant.
 
         Raises:
             CrashError: layers do not fit each other.
@@ -128,12 +148,18 @@ class Network:
             name = layer_name(layers, error.layer)
             raise CrashError(f"build: {name}: {error.reason}") from None
         self.parameters = Parameters(parameter_specs(layers, task), weights, device)
-        made = [
-            operations(layer, self.parameters.weights.get(index, {}), noise)
-            for index, layer in enumerate(layers)
-        ]
-        self.training: tuple[Operation, ...] = tuple(pair[0] for pair in made)
-        self.evaluation: tuple[Operation, ...] = tuple(pair[1] for pair in made)
+        made: list[Modes] = []
+        functions = activation_functions(api)
+        for index, layer in enumerate(layers):
+            source = index - layer.back if isinstance(layer, Shared) else index
+            if source < index and not isinstance(layers[source], Dropout):
+                made.append(made[source])
+            else:
+                own = self.parameters.weights.get(source, {})
+                made.append(operations(layers[source], own, noise, functions))
+        self.training = _wired(layers, [modes.training for modes in made])
+        self.evaluation = _wired(layers, [modes.evaluation for modes in made])
+        self.rehearsal = _wired(layers, [modes.rehearsal for modes in made])
 
     def train(self, x: Tensor) -> Tensor:
         """Outputs of a batch while training: with dropout, and with the batch's own statistics."""
@@ -147,6 +173,12 @@ class Network:
             x = operation(x)
         return x
 
+    def rehearse(self, x: Tensor) -> Tensor:
+        """Outputs of rows as while training, of which nothing stays but what was drawn from the noise."""
+        for operation in self.rehearsal:
+            x = operation(x)
+        return x
+
     def outputs(self, x: Tensor) -> list[Tensor]:
         """As ``evaluate``, the outputs of every layer."""
         outputs: list[Tensor] = []
@@ -154,6 +186,32 @@ class Network:
             x = operation(x)
             outputs.append(x)
         return outputs
+
+
+class _Tap:
+    """A layer's operation that keeps what it takes, for the skip connections behind it."""
+
+    def __init__(self, operation: Operation) -> None:
+        self._operation = operation
+        self._input = torch.empty(0)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self._input = x
+        return self._operation(x)
+
+    def added_to(self, x: Tensor) -> Tensor:
+        """What the layer took, added to what comes later."""
+        return x + self._input
+
+
+def _wired(layers: tuple[Layer, ...], operations: list[Operation]) -> tuple[Operation, ...]:
+    """The operations in order, with the skip connections among them."""
+    wired = list(operations)
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Skip):
+            tap = _Tap(wired[index - layer.back])
+            wired[index - layer.back], wired[index] = tap, tap.added_to
+    return tuple(wired)
 
 
 def layer_name(layers: tuple[Layer, ...], index: int) -> str:
@@ -173,7 +231,9 @@ def parameter_specs(layers: tuple[Layer, ...], task: Task) -> list[ParameterSpec
 
 def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[ParameterSpec]:
     if isinstance(layer, Recurrent):
-        return _recurrent_specs(index, layer, shape[0])
+        ahead = _recurrent_specs(index, layer, shape[0])
+        back = [replace(spec, name=REVERSE + spec.name) for spec in ahead if layer.bidirectional]
+        return [*ahead, *back]
     if isinstance(layer, Dense):
         return _weighted_specs(index, layer, (layer.units, shape[0]), (shape[0], layer.units))
     if isinstance(layer, Conv1d | Conv2d):
@@ -182,7 +242,7 @@ def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[Par
         fans = (shape[0] * taps, layer.filters * taps)
         return _weighted_specs(index, layer, (layer.filters, shape[0], *window), fans)
     if isinstance(layer, Embedding):
-        table = (task.vocabulary, layer.units)
+        table = (layer.inputs or task.vocabulary, layer.units)
         start = partial(initial_value, "random_uniform", table, table)
         return [ParameterSpec(index, "kernel", table, start, layer.trainable)]
     if isinstance(layer, BatchNorm | LayerNorm):

@@ -17,7 +17,6 @@ from torch import Tensor
 from netmend.env.program import Clip, Optimizer, OptimizerName
 
 Step = Callable[[], object]
-Make = Callable[[Optimizer, Tensor, Tensor], Step]
 
 EPSILON = 1e-7
 RMSPROP_RHO = 0.9
@@ -27,20 +26,32 @@ NADAM_DECAY = 0.004
 """How fast Nadam's momentum schedule rises (``momentum_decay`` in PyTorch)."""
 
 
-def make_optimizer(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+@dataclass
+class Rate:
+    """A learning rate that may change from step to step."""
+
+    value: float
+
+
+Make = Callable[[Optimizer, Rate, Tensor, Tensor], Step]
+
+
+def make_optimizer(spec: Optimizer, parameters: Tensor, gradient: Tensor, rate: Rate | None = None) -> Step:
     """A function that takes one step: changes ``parameters`` in place from what stands in ``gradient``.
 
-    Both are flat float32 tensors of one size. The gradient may be overwritten.
+    Both are flat float32 tensors of one size. The gradient may be overwritten. Each step looks at ``rate``
+    anew; without one it is that of ``spec``.
     """
+    rate = Rate(spec.lr) if rate is None else rate
     if parameters.device.type == "cpu" and spec.kind in _FUSED:
-        return _FUSED[spec.kind](spec, parameters, gradient)
-    step = _OPTIMIZERS[spec.kind](spec, parameters, gradient)
+        return _FUSED[spec.kind](spec, rate, parameters, gradient)
+    step = _OPTIMIZERS[spec.kind](spec, rate, parameters, gradient)
     if spec.weight_decay == 0:
         return step
 
     def decayed() -> None:
         if spec.kind == "adamw":
-            parameters.mul_(1 - spec.lr * spec.weight_decay)
+            parameters.mul_(1 - rate.value * spec.weight_decay)
         else:
             gradient.add_(parameters, alpha=spec.weight_decay)
         step()
@@ -61,11 +72,11 @@ def make_clip(clip: Clip, gradient: Tensor) -> Step:
     return by_norm if clip.kind == "norm" else by_value
 
 
-def _sgd(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _sgd(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     velocity = torch.zeros_like(parameters)
 
     def plain() -> None:
-        parameters.add_(gradient, alpha=-spec.lr)
+        parameters.add_(gradient, alpha=-rate.value)
 
     if spec.momentum == 0:
         return plain
@@ -73,14 +84,14 @@ def _sgd(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
     def step() -> None:
         velocity.mul_(spec.momentum).add_(gradient)
         if spec.nesterov:
-            parameters.add_(gradient, alpha=-spec.lr).add_(velocity, alpha=-spec.lr * spec.momentum)
+            parameters.add_(gradient, alpha=-rate.value).add_(velocity, alpha=-rate.value * spec.momentum)
         else:
-            parameters.add_(velocity, alpha=-spec.lr)
+            parameters.add_(velocity, alpha=-rate.value)
 
     return step
 
 
-def _rmsprop(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _rmsprop(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     square, root = torch.zeros_like(parameters), torch.empty_like(parameters)
     velocity = torch.zeros_like(parameters)
 
@@ -88,26 +99,26 @@ def _rmsprop(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
         square.mul_(RMSPROP_RHO).addcmul_(gradient, gradient, value=1 - RMSPROP_RHO)
         torch.sqrt(square, out=root).add_(EPSILON)
         if spec.momentum == 0:
-            parameters.addcdiv_(gradient, root, value=-spec.lr)
+            parameters.addcdiv_(gradient, root, value=-rate.value)
         else:
             velocity.mul_(spec.momentum).addcdiv_(gradient, root)
-            parameters.add_(velocity, alpha=-spec.lr)
+            parameters.add_(velocity, alpha=-rate.value)
 
     return step
 
 
-def _adagrad(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _adagrad(_spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     square, root = torch.full_like(parameters, ADAGRAD_START), torch.empty_like(parameters)
 
     def step() -> None:
         square.addcmul_(gradient, gradient)
         torch.sqrt(square, out=root).add_(EPSILON)
-        parameters.addcdiv_(gradient, root, value=-spec.lr)
+        parameters.addcdiv_(gradient, root, value=-rate.value)
 
     return step
 
 
-def _adadelta(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _adadelta(_spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     """Both averages hold EPSILON from the start and gain it with each value, so that it need not be added."""
     square, change = torch.full_like(parameters, EPSILON), torch.full_like(parameters, EPSILON)
     delta, epsilon = torch.empty_like(parameters), parameters.new_tensor(EPSILON)
@@ -115,13 +126,13 @@ def _adadelta(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
     def step() -> None:
         square.lerp_(torch.addcmul(epsilon, gradient, gradient, out=delta), 1 - ADADELTA_RHO)
         torch.div(change, square, out=delta).sqrt_().mul_(gradient)
-        parameters.add_(delta, alpha=-spec.lr)
+        parameters.add_(delta, alpha=-rate.value)
         change.lerp_(torch.addcmul(epsilon, delta, delta, out=delta), 1 - ADADELTA_RHO)
 
     return step
 
 
-def _adam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _adam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
     root = torch.empty_like(parameters)
     steps = 0
@@ -133,12 +144,12 @@ def _adam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
         mean.lerp_(gradient, 1 - spec.beta1)
         square.mul_(spec.beta2).addcmul_(gradient, gradient, value=1 - spec.beta2)
         torch.sqrt(square, out=root).add_(EPSILON * correction)
-        parameters.addcdiv_(mean, root, value=-spec.lr * correction / (1 - spec.beta1**steps))
+        parameters.addcdiv_(mean, root, value=-rate.value * correction / (1 - spec.beta1**steps))
 
     return step
 
 
-def _adamax(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _adamax(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     mean, largest = torch.zeros_like(parameters), torch.zeros_like(parameters)
     size = torch.empty_like(parameters)
     steps = 0
@@ -149,7 +160,7 @@ def _adamax(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
         mean.lerp_(gradient, 1 - spec.beta1)
         torch.abs(gradient, out=size).add_(EPSILON)
         torch.maximum(largest.mul_(spec.beta2), size, out=largest)
-        parameters.addcdiv_(mean, largest, value=-spec.lr / (1 - spec.beta1**steps))
+        parameters.addcdiv_(mean, largest, value=-rate.value / (1 - spec.beta1**steps))
 
     return step
 
@@ -158,7 +169,7 @@ def _nadam_momentum(spec: Optimizer, at: int) -> float:
     return spec.beta1 * (1 - 0.5 * math.pow(0.96, at * NADAM_DECAY))
 
 
-def _nadam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _nadam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
     root = torch.empty_like(parameters)
     steps, product = 0, 1.0
@@ -172,45 +183,45 @@ def _nadam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
         mean.lerp_(gradient, 1 - spec.beta1)
         square.mul_(spec.beta2).addcmul_(gradient, gradient, value=1 - spec.beta2)
         torch.sqrt(square, out=root).add_(EPSILON * correction)
-        rate = -spec.lr * correction
-        parameters.addcdiv_(gradient, root, value=rate * (1 - now) / (1 - product))
-        parameters.addcdiv_(mean, root, value=rate * following / (1 - product * following))
+        move = -rate.value * correction
+        parameters.addcdiv_(gradient, root, value=move * (1 - now) / (1 - product))
+        parameters.addcdiv_(mean, root, value=move * following / (1 - product * following))
 
     return step
 
 
-def _fused_sgd(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _fused_sgd(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     if spec.momentum == 0 and spec.weight_decay == 0:
-        return _sgd(spec, parameters, gradient)
+        return _sgd(spec, rate, parameters, gradient)
     velocities = [torch.zeros_like(parameters)] if spec.momentum else []
-    return partial(
+    kernel = partial(
         torch._fused_sgd_,
         [parameters],
         [gradient],
         velocities,
         weight_decay=spec.weight_decay,
         momentum=spec.momentum,
-        lr=spec.lr,
         dampening=0.0,
         nesterov=spec.nesterov,
         maximize=False,
         is_first_step=False,
     )
+    return lambda: kernel(lr=rate.value)
 
 
-def _fused_adagrad(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
-    return partial(
+def _fused_adagrad(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
+    kernel = partial(
         torch._fused_adagrad_,
         [parameters],
         [gradient],
         [torch.full_like(parameters, ADAGRAD_START)],
         [torch.ones(())],
-        lr=spec.lr,
         lr_decay=0.0,
         weight_decay=spec.weight_decay,
         eps=EPSILON,
         maximize=False,
     )
+    return lambda: kernel(lr=rate.value)
 
 
 @dataclass(frozen=True)
@@ -244,7 +255,7 @@ class _FusedAdam:
         )
 
 
-def _fused_adam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _fused_adam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     count, one = torch.zeros(()), torch.ones(())
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
     adam = _FusedAdam(gradient, mean, square, count)
@@ -252,18 +263,18 @@ def _fused_adam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
 
     def step() -> None:
         count.add_(one)
-        adam(parameters, spec.lr, betas, spec.weight_decay, decoupled)
+        adam(parameters, rate.value, betas, spec.weight_decay, decoupled)
 
     return step
 
 
-def _fused_rmsprop(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _fused_rmsprop(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     """Adam without a mean of the gradient, after so many steps that nothing is left to correct."""
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
     adam = _FusedAdam(gradient, mean, square, torch.tensor(1e9))
     betas = (0.0, RMSPROP_RHO)
     if spec.momentum == 0:
-        return partial(adam, parameters, spec.lr, betas, spec.weight_decay)
+        return lambda: adam(parameters, rate.value, betas, spec.weight_decay)
     velocity = torch.zeros_like(parameters)
 
     def step() -> None:
@@ -271,12 +282,12 @@ def _fused_rmsprop(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Ste
             gradient.add_(parameters, alpha=spec.weight_decay)
         velocity.mul_(spec.momentum)
         adam(velocity, -1.0, betas, 0.0)
-        parameters.add_(velocity, alpha=-spec.lr)
+        parameters.add_(velocity, alpha=-rate.value)
 
     return step
 
 
-def _fused_nadam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
+def _fused_nadam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     """Nadam moves by ``a * gradient + c * mean``, its mean with the new gradient in it.
 
     That is ``a + c`` times another mean: of the gradient and the mean as it was, which Adam's kernel takes.
@@ -297,7 +308,7 @@ def _fused_nadam(spec: Optimizer, parameters: Tensor, gradient: Tensor) -> Step:
         share = c * spec.beta1 / (a + c)
         count.add_(one)
         mixed.copy_(mean)
-        adam(parameters, spec.lr * (a + c) * (1 - share**steps), (share, spec.beta2), 0.0)
+        adam(parameters, rate.value * (a + c) * (1 - share**steps), (share, spec.beta2), 0.0)
         mean.lerp_(gradient, 1 - spec.beta1)
 
     return step

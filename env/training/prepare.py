@@ -1,10 +1,15 @@
-"""Data as the training sees them: the first rows of the training part, prepared, encoded, on the device."""
+"""Data as the training sees them: the program's training rows, prepared, encoded, on the device.
+
+The rows go this way: the first ``samples`` rows of the training part, the program's own split of them,
+balance, the steps in the order in which they stand, types. Whatever a program does to its rows and labels,
+the truth of every part stays what the dataset says.
+"""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,30 +17,34 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from netmend.env.data.dataset import Dataset, Part, Rows
-from netmend.env.program import Data, Embedding, LossName, Prep, Program, Task
+from netmend.env.program import (
+    Data,
+    Embedding,
+    LossName,
+    Prep,
+    PrepName,
+    Program,
+    Task,
+    infer_shapes,
+    prepared_task,
+)
 from netmend.env.training.losses import encode
+from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
+from netmend.env.training.scales import Values, moments, spread, unscaled
 
-Values = NDArray[np.float64]
 CACHED = 256
 """Prepared datasets that are kept; a repair trains on the same few again and again."""
-FLAT = 1e-12
-"""A feature that varies less than this is constant: it is shifted, but not scaled."""
+ORDERED_SHARE = 0.8
+"""Share of the training rows that an ordered split keeps."""
+LEAKED_SHARE = 0.2
+"""Share of the training rows that a leaky split puts into the program's own validation part as well."""
+LARGEST_ID = 2**53
+"""A label fault stops here, where floating-point numbers no longer count every class id."""
 
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """``x * factor + offset``, with arrays that broadcast over rows; every preparation step is one."""
-
-    factor: Values
-    offset: Values
-
-    def __call__(self, x: Values) -> Values:
-        """Apply it."""
-        return x * self.factor + self.offset
-
-    def then(self, other: Affine) -> Affine:
-        """This one first, the other one after it."""
-        return Affine(self.factor * other.factor, self.offset * other.factor + other.offset)
+_OF_SHAPE: frozenset[PrepName] = frozenset(
+    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize"}
+)
+_OF_REAL_TARGETS: frozenset[PrepName] = frozenset({"standardize_target", "min_max_target", "scale_target"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +54,7 @@ class Labelled:
     Attributes:
         x: prepared inputs, float32, or int64 token ids.
         targets: what the loss sees.
-        truth: class ids (n,) int64, or targets (n, targets) float32 in their own units.
+        truth: class ids (n,) or labels (n, labels) int64, or targets (n, targets) float32 in their own units.
     """
 
     x: Tensor
@@ -55,35 +64,53 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Preparation:
-    """What is done to the rows of any part, with statistics from the training rows.
+    """What is done to rows, with statistics from the training rows.
 
     Attributes:
-        inputs: preparation of the inputs; None leaves token ids as they are.
+        inputs: preparation of the inputs.
         targets: preparation of the targets of a regression.
+        ids: by class, the class id that the loss sees; None where none is changed.
+        columns: of one-hot labels.
+        tokens: whether rows stay token ids.
         data, loss, task: what decides the encoding.
         device: where the tensors go.
     """
 
-    inputs: Affine | None
+    inputs: Chain
     targets: Affine
+    ids: NDArray[np.int64] | None
+    columns: int
+    tokens: bool
     data: Data
     loss: LossName
     task: Task
     device: str
 
     def apply(self, part: Part) -> Labelled:
-        """Rows ready for training or for scoring.
-
-        Raises:
-            CrashError: the label encoding does not fit the data.
-        """
-        truth = _tensor(part.y, self.device)
+        """Rows ready for training or for scoring."""
+        ready = self.real_inputs(part.x)
+        with np.errstate(over="ignore"):
+            x = ready.astype(np.int64 if self.tokens else np.float32)
+        kind = self.task.kind
+        truth = _tensor(part.y.astype(np.int64) if kind == "multilabel" else part.y, self.device)
         seen = truth
-        if self.task.kind == "regression":
-            seen = _tensor(self.targets(_real(part.y)).astype(np.float32), self.device)
-        ready = part.x if self.inputs is None else self.inputs(_real(part.x)).astype(np.float32)
-        targets = encode(seen, self.data.labels, self.loss, self.task)
-        return Labelled(_tensor(ready, self.device), targets, truth)
+        if kind == "regression":
+            seen = _tensor(self.real_targets(part.y).astype(np.float32), self.device)
+        elif kind == "multilabel":
+            seen = truth.float()
+        elif self.ids is not None:
+            seen = _tensor(self.ids[part.y], self.device)
+        return Labelled(
+            _tensor(x, self.device), encode(seen, self.data.labels, self.loss, self.columns), truth
+        )
+
+    def real_inputs(self, x: Rows) -> Values:
+        """Prepared inputs in the precision in which they are prepared."""
+        return self.inputs(x.astype(np.float64))
+
+    def real_targets(self, y: Rows) -> Values:
+        """Prepared targets of a regression in the precision in which they are prepared."""
+        return self.targets(y.astype(np.float64))
 
     def in_own_units(self, outputs: Tensor) -> Tensor:
         """Predictions of a regression in the units of the raw targets."""
@@ -97,20 +124,24 @@ class Prepared:
     """The data of one training.
 
     Attributes:
-        preparation: for further parts.
+        preparation: for further parts, and for predictions.
         train, validation: the rows.
+        own_validation: the rows that a program with a leaky split takes for its validation part, else None.
         by_target: order of the training rows by target, for a program that does not shuffle.
         unscaled_inputs, input_spread, unscaled_targets: see ``Symptoms``.
+        missing_values: share of the inputs of the raw training rows that are NaN or infinite.
         target_range: smallest and largest target of the training rows as the loss sees them.
     """
 
     preparation: Preparation
     train: Labelled
     validation: Labelled
+    own_validation: Labelled | None
     by_target: Tensor
     unscaled_inputs: float
     input_spread: float
     unscaled_targets: float
+    missing_values: float
     target_range: tuple[float, float]
 
 
@@ -123,7 +154,9 @@ class PreparedCache:
 
     def prepare(self, program: Program, dataset: Dataset, samples: int, device: str) -> Prepared:
         """As the function ``prepare``."""
-        key = (dataset.fingerprint, program.data, program.loss, samples, _takes_tokens(program), device)
+        tokens = _takes_tokens(program, dataset.task)
+        columns = _one_hot_columns(program, dataset.task)
+        key = (dataset.fingerprint, program.data, program.loss, samples, tokens, columns, device)
         if key not in self._known:
             self._known[key] = prepare(program, dataset, samples, device)
         self._known.move_to_end(key)
@@ -133,89 +166,127 @@ class PreparedCache:
 
 
 def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Prepared:
-    """Data of one training: all statistics come from the first ``samples`` training rows only.
+    """Data of one training: all statistics come from the program's training rows only.
 
-    Raises:
-        CrashError: the label encoding does not fit the data.
+    Args:
+        program: one that ``resolved`` gave and that ``find_crash`` lets pass as far as its loss.
+        dataset: its data.
+        samples: training rows that it may use, the first ones.
+        device: where the tensors go.
     """
-    rows = Part(dataset.train.x[:samples], dataset.train.y[:samples])
-    preparation = _fit_all(program, dataset.task, rows, device)
-    train = preparation.apply(rows)
-    inputs = None if preparation.inputs is None else preparation.inputs(_real(rows.x))
-    targets = preparation.targets(_real(rows.y)) if dataset.task.kind == "regression" else None
-    first_target = rows.y if rows.y.ndim == 1 else rows.y[:, 0]
+    raw = training_rows(program.data, dataset, samples)
+    rows = balanced(raw) if any(step.kind == "balance" for step in program.data.prep) else raw
+    for_training, preparation = _fit_both(program, dataset.task, rows, device)
+    train = for_training.apply(rows)
+    leaked = Part(raw.x[: _leaked(raw)], raw.y[: _leaked(raw)])
+    of_inputs = None if preparation.tokens else moments(for_training.real_inputs(rows.x))
+    of_targets = moments(for_training.real_targets(rows.y)) if dataset.task.kind == "regression" else None
     return Prepared(
         preparation=preparation,
         train=train,
         validation=preparation.apply(dataset.validation),
-        by_target=_tensor(np.argsort(first_target, kind="stable"), device),
-        unscaled_inputs=0.0 if inputs is None else unscaled(inputs),
-        input_spread=0.0 if inputs is None else spread(inputs),
-        unscaled_targets=0.0 if targets is None else unscaled(targets),
+        own_validation=preparation.apply(leaked) if program.data.split == "leaky" else None,
+        by_target=_tensor(np.argsort(_first_target(rows), kind="stable"), device),
+        unscaled_inputs=0.0 if of_inputs is None else unscaled(*of_inputs),
+        input_spread=0.0 if of_inputs is None else spread(of_inputs[1]),
+        unscaled_targets=0.0 if of_targets is None else unscaled(*of_targets),
+        missing_values=1 - float(np.isfinite(raw.x).mean()),
         target_range=(float(train.targets.min()), float(train.targets.max())),
     )
 
 
-def unscaled(x: Values) -> float:
-    """How far rows are from unit scale; see ``Symptoms.unscaled_inputs``."""
-    columns = _columns(x)
-    largest = float(np.maximum(np.abs(columns.mean(0)), columns.std(0)).max())
-    if 0.1 <= largest <= 3:
-        return 0.0
-    return float(np.clip(np.log10(max(largest, FLAT)), -6, 6))
+def training_rows(data: Data, dataset: Dataset, samples: int) -> Part:
+    """The raw rows that a program trains on: the first ones, or the part of them that its split leaves."""
+    rows = Part(dataset.train.x[:samples], dataset.train.y[:samples])
+    if data.split != "ordered":
+        return rows
+    kept = np.argsort(_first_target(rows), kind="stable")[: max(1, int(ORDERED_SHARE * len(rows)))]
+    return Part(rows.x[kept], rows.y[kept])
 
 
-def spread(x: Values) -> float:
-    """Log10 ratio of the largest to the smallest non-zero deviation of a feature, within [0, 6]."""
-    deviations = _columns(x).std(0)
-    deviations = deviations[deviations > FLAT]
-    if len(deviations) == 0:
-        return 0.0
-    return float(np.clip(np.log10(deviations.max() / deviations.min()), 0, 6))
+def balanced(rows: Part) -> Part:
+    """Rows of classes, followed by repetitions until every class is as frequent as the commonest."""
+    members = [np.flatnonzero(rows.y == label) for label in np.unique(rows.y)]
+    most = max(map(len, members))
+    order = np.concatenate([np.arange(len(rows)), *(np.resize(own, most)[len(own) :] for own in members)])
+    return Part(rows.x[order], rows.y[order])
 
 
-def _fit_all(program: Program, task: Task, rows: Part, device: str) -> Preparation:
-    on_targets = [step for step in program.data.prep if step.kind.endswith("_target")]
-    on_inputs = [step for step in program.data.prep if not step.kind.endswith("_target")]
-    inputs = None if _takes_tokens(program) and not on_inputs else _fit(on_inputs, _real(rows.x))
-    targets = _fit(on_targets, _real(rows.y))
-    return Preparation(inputs, targets, program.data, program.loss, task, device)
+def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Preparation, Preparation]:
+    """What is done to the training rows, and what to all others and to predictions."""
+    prep = program.data.prep
+    on_inputs = [step for step in prep if not step.kind.endswith("_target") and step.kind != "balance"]
+    on_targets = [step for step in prep if step.kind in _OF_REAL_TARGETS and task.kind == "regression"]
+    inputs = fit(on_inputs, rows.x.astype(np.float64))
+    targets = fit(on_targets, rows.y.astype(np.float64))
+    rounding: list[Transform] = [through_half] if program.data.input_type == "float16" else []
+    for_training = Preparation(
+        inputs=chain([*inputs, *rounding]),
+        targets=_affine(targets),
+        ids=_seen_ids(prep, task),
+        columns=_one_hot_columns(program, task),
+        tokens=_takes_tokens(program, task),
+        data=program.data,
+        loss=program.loss,
+        task=task,
+        device=device,
+    )
+    if all(_for_all_rows(step) for step in prep):
+        return for_training, for_training
+    others = replace(
+        for_training,
+        inputs=chain([*_of_all_rows(on_inputs, inputs), *rounding]),
+        targets=_affine(_of_all_rows(on_targets, targets)),
+        ids=_seen_ids([step for step in prep if _for_all_rows(step)], task),
+    )
+    return for_training, others
 
 
-def _fit(steps: Sequence[Prep], x: Values) -> Affine:
-    total = Affine(np.ones(()), np.zeros(()))
-    for step in steps:
-        total = total.then(_fit_step(step, total(x)))
-    return total
+def _for_all_rows(step: Prep) -> bool:
+    """Whether validation and prediction get a step too; the shape of a row is the same for all."""
+    return step.rows == "all" or step.kind in _OF_SHAPE
 
 
-def _fit_step(step: Prep, x: Values) -> Affine:
-    if step.kind in ("scale", "scale_target"):
-        return Affine(np.asarray(step.factor), np.zeros(()))
-    if step.kind == "shift":
-        return Affine(np.ones(()), np.asarray(step.factor))
-    columns = _columns(x)
-    if step.kind.startswith("standardize"):
-        start, width = columns.mean(0), columns.std(0)
-    else:
-        start, width = columns.min(0), np.ptp(columns, axis=0)
-    width = np.where(width < FLAT, 1.0, width)
-    shape = (-1,) + (1,) * (x.ndim - 2)
-    return Affine((1 / width).reshape(shape), (-start / width).reshape(shape))
+def _of_all_rows(steps: Sequence[Prep], transforms: Sequence[Transform]) -> list[Transform]:
+    return [made for step, made in zip(steps, transforms, strict=True) if _for_all_rows(step)]
 
 
-def _takes_tokens(program: Program) -> bool:
-    return bool(program.layers) and isinstance(program.layers[0], Embedding)
+def _affine(transforms: Sequence[Transform]) -> Affine:
+    """Steps of targets as one."""
+    (whole,) = chain(transforms).parts
+    assert isinstance(whole, Affine)
+    return whole
 
 
-def _real(rows: Rows) -> Values:
-    return rows.astype(np.float64)
+def _seen_ids(prep: Sequence[Prep], task: Task) -> NDArray[np.int64] | None:
+    """By class, the id that the loss sees after the label faults; None where there are none."""
+    faults = [step for step in prep if step.kind in ("scale_target", "shift_target")]
+    if task.kind != "classification" or not faults:
+        return None
+    ids = list(range(task.outputs))
+    for step in faults:
+        changed = (id_ * step.factor if step.kind == "scale_target" else id_ + step.factor for id_ in ids)
+        ids = [max(-LARGEST_ID, min(LARGEST_ID, int(id_))) for id_ in changed]
+    return np.array(ids, np.int64)
 
 
-def _columns(x: Values) -> Values:
-    """Features as columns; rows, steps and pixels as rows."""
-    wide = x[:, None] if x.ndim == 1 else x
-    return np.moveaxis(wide, 1, -1).reshape(-1, wide.shape[1])
+def _one_hot_columns(program: Program, task: Task) -> int:
+    """As many as the network has outputs; a sparse loss that was resolved takes more of them than classes."""
+    if program.data.labels != "one_hot":
+        return 0
+    return infer_shapes(program.layers, prepared_task(program, task))[-1][0]
+
+
+def _leaked(rows: Part) -> int:
+    return max(1, int(LEAKED_SHARE * len(rows)))
+
+
+def _first_target(rows: Part) -> Rows:
+    return rows.y if rows.y.ndim == 1 else rows.y[:, 0]
+
+
+def _takes_tokens(program: Program, task: Task) -> bool:
+    return bool(program.layers) and isinstance(program.layers[0], Embedding) and task.vocabulary > 0
 
 
 def _tensor(rows: NDArray[np.generic], device: str) -> Tensor:

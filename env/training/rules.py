@@ -8,8 +8,8 @@ converged" are not gated: the score stands beside them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from netmend.env.program import ActivationName, LossName, Program, Task
@@ -61,6 +61,7 @@ class Evidence:
         collapsed: see ``Symptoms.collapsed_predictions``.
         target_range: smallest and largest target as the loss sees them.
         unscaled_inputs, input_spread, unscaled_targets: of the prepared data.
+        monitored: symptoms that the program measured itself, by name.
     """
 
     program: Program
@@ -75,12 +76,14 @@ class Evidence:
     unscaled_inputs: float = 0.0
     input_spread: float = 0.0
     unscaled_targets: float = 0.0
+    monitored: Mapping[str, float] = field(default_factory=dict)
 
 
 def find_symptoms(evidence: Evidence) -> Symptoms:
     """All symptoms of one training; every value is finite."""
     curves = evidence.curves
     layers = layer_symptoms(evidence.layers, evidence.checks, evidence.weights)
+    monitored = evidence.monitored.get
     return Symptoms(
         vanishing_gradient=vanishing_gradient(evidence),
         exploding_gradient=exploding_gradient(evidence),
@@ -105,6 +108,13 @@ def find_symptoms(evidence: Evidence) -> Symptoms:
         output_mismatch=float(output_mismatch(evidence.program, evidence.task, evidence.target_range)),
         loss_mismatch=float(loss_mismatch(evidence.program, evidence.task)),
         loss_drop=loss_drop(curves.train_loss),
+        worst_class=monitored("worst_class", 0.0),
+        unpredicted=monitored("unpredicted", 0.0),
+        missing_values=monitored("missing_values", 0.0),
+        outliers=monitored("outliers", 0.0),
+        imbalance=monitored("imbalance", 0.0),
+        absent_targets=monitored("absent_targets", 0.0),
+        rate_gain=monitored("rate_gain", 0.0),
         layers=layers,
     )
 
@@ -117,11 +127,11 @@ def vanishing_gradient(evidence: Evidence) -> float:
 def exploding_gradient(evidence: Evidence) -> float:
     """AT: the first kernel's gradient norm is over 70 times the last one's, or not finite, or the loss 1000.
 
-    The loss counts for classifications only: in a regression it is as large as the targets are.
+    The loss of a row counts, and not in regressions, where it is as large as the targets are.
     """
-    large = (
-        evidence.task.kind == "classification" and max(evidence.curves.train_loss, default=0) >= LARGEST_LOSS
-    )
+    rows = evidence.program.batch_size if evidence.program.reduction == "sum" else 1
+    largest = max(evidence.curves.train_loss, default=0.0)
+    large = evidence.task.kind != "regression" and largest >= LARGEST_LOSS * rows
     if not evidence.finite or large:
         return 1.0
     return _mean([float(not math.isfinite(a + b) or a > EXPLODING_RATIO * b > 0) for a, b in _ends(evidence)])
@@ -222,6 +232,8 @@ def loss_mismatch(program: Program, task: Task) -> bool:
     loss = program.loss
     if task.kind == "regression":
         return loss not in VALUE_LOSSES
+    if task.kind == "multilabel":
+        return loss not in BINARY_LOSSES
     if loss in VALUE_LOSSES or (loss in BINARY_LOSSES and task.outputs > 2):
         return True
     return loss not in BINARY_LOSSES and _output_units(program, task) == 1

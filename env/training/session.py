@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from math import prod
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import BatchNorm, Dropout, Program
+from netmend.env.program import BatchNorm, Program, prepared_task
 from netmend.env.program.shapes import multiply_accumulates
-from netmend.env.training.failures import DivergedError, TimeoutReachedError
+from netmend.env.training.data_symptoms import data_symptoms
+from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
+from netmend.env.training.failures import TimeoutReachedError
 from netmend.env.training.layers import Noise
-from netmend.env.training.losses import LOSS_FUNCTIONS, check_pair
+from netmend.env.training.losses import LOSS_FUNCTIONS
 from netmend.env.training.measure import Measurements, check_epochs
-from netmend.env.training.model import Network, Parameters, layer_name
-from netmend.env.training.optimizers import Step, make_clip, make_optimizer
-from netmend.env.training.prepare import PreparedCache
+from netmend.env.training.model import Network
+from netmend.env.training.monitors import class_symptoms, rate_symptoms
+from netmend.env.training.penalty import Penalty
+from netmend.env.training.prepare import Labelled, Prepared, PreparedCache
 from netmend.env.training.rules import Evidence
 from netmend.env.training.scores import collapsed, metric, predictions, skill
-from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves
+from netmend.env.training.trial import Budget
+from netmend.env.training.update import Update
+from netmend.env.training.watching import out_of_patience, watched_metric
 
 STREAMS = ("weights", "order", "noise")
 """Random streams of a training: each consumer has its own, so that adding a dropout changes no weight."""
@@ -36,54 +40,6 @@ def random_stream(seed: int, name: str, device: str = "cpu") -> Generator:
     """The generator of one consumer of randomness in a training with a seed."""
     child = np.random.SeedSequence([seed, STREAMS.index(name)])
     return Generator(device).manual_seed(int(child.generate_state(1, np.uint64)[0]))
-
-
-def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
-    """Whether an epoch that changes no weight is like the one before: no noise, no statistics, equal batches.
-
-    A left-over batch counts as much in the mean loss as a full one, and updates can end in the last epoch.
-    """
-    if any(isinstance(layer, BatchNorm | Dropout) for layer in program.layers):
-        return False
-    size = min(program.batch_size, rows)
-    even = rows % size == 0 or not program.data.shuffle
-    return even and planned * math.ceil(rows / size) <= budget.updates
-
-
-def out_of_patience(program: Program, curves: Sequence[Sequence[float]]) -> bool:
-    """Whether the validation loss has not become better for as long as the program waits."""
-    if program.patience is None:
-        return False
-    losses = [row[2] for row in curves]
-    return len(losses) - 1 - losses.index(min(losses)) >= max(program.patience, 1)
-
-
-def refuse_non_finite(numbers: Sequence[float]) -> None:
-    """Raise ``DivergedError`` where a number of an epoch that must be finite is not.
-
-    Args:
-        numbers: the curves' four numbers and the sum of the weights.
-    """
-    names = ("training loss", "", "validation loss", "", "sum of the weights")
-    for name, number in zip(names, numbers, strict=True):
-        if name and not math.isfinite(number):
-            raise DivergedError(f"the {name} is {number}")
-
-
-def as_curves(rows: Sequence[Sequence[float]]) -> Curves:
-    """Curves from one row of four numbers per epoch."""
-    columns = [tuple(column) for column in zip(*rows, strict=True)] or [()] * 4
-    names = ("train_loss", "train_score", "validation_loss", "validation_score")
-    return Curves(**dict(zip(names, columns, strict=True)))
-
-
-@dataclass(frozen=True)
-class Score:
-    """Validation skill and metric, and the hold-out skill where it was asked for; see ``Trial``."""
-
-    skill: float = SKILL_FLOOR
-    metric: float | None = None
-    holdout: float | None = None
 
 
 class Session:
@@ -98,30 +54,37 @@ class Session:
     def __init__(
         self, program: Program, dataset: Dataset, budget: Budget, seed: int, device: str, cache: PreparedCache
     ) -> None:
-        """Prepare data and build the network.
+        """Prepare data and build the network of a resolved program without a crash (see ``find_crash``).
 
         Raises:
-            CrashError: layers, loss and labels do not fit each other.
+            CrashError: an initialiser cannot make a tensor.
         """
         self.phase = "build"
         self.program, self.dataset, self.task, self.budget = program, dataset, dataset.task, budget
         self.noise = Noise(random_stream(seed, "noise", device))
-        self.network = Network(program.layers, self.task, random_stream(seed, "weights"), self.noise, device)
-        check_pair(self.network.shapes[-1], program.data.labels, program.loss, self.task)
-        self.data = cache.prepare(program, dataset, budget.samples, device)
+        shaped, weights = prepared_task(program, self.task), random_stream(seed, "weights")
+        self.network = Network(program.layers, shaped, weights, self.noise, device, program.api)
+        loop, network = program.loop, self.network
+        self._forward = network.train if loop.training_mode else network.evaluate
+        self._predict = network.evaluate if loop.evaluation_mode else network.rehearse
+        prepared = cache.prepare(program, dataset, budget.samples, device)
+        self.data = _widened(prepared, network.shapes[-1][0])
         self.loss = LOSS_FUNCTIONS[program.loss]
         train = self.data.train
-        self.measurements = Measurements(self.network, program, self.loss, train.x, train.targets)
-        self.penalty = _Penalty(self.network.parameters)
-        self.steps = _steps(program, self.network.parameters, self.penalty)
+        self._factor = min(program.batch_size, len(train.x)) if program.reduction == "sum" else 1
+        self.measurements = Measurements(network, program, self.loss, train, self._factor)
+        self.penalty = Penalty(network.parameters)
+        self.update = Update(program, network.parameters, self.penalty)
         self.order = random_stream(seed, "order")
         self.planned = budget.epochs_of(program, len(train.x))
         self.curves: list[list[float]] = []
+        self.watched: list[float] = []
         self.updates = self.rows = 0
-        self.piece = max(1, LARGEST_PASS // sum(map(prod, self.network.shapes)))
+        self.piece = max(1, LARGEST_PASS // sum(map(prod, network.shapes)))
         self._batch = train.x[: program.batch_size]
-        self._before = self.network.parameters.values
+        self._before = network.parameters.values
         self._repeats = repeats(program, len(train.x), budget, self.planned)
+        self._rates: dict[str, float] = {}
 
     def fit(self, deadline: float) -> None:
         """Train until the epochs, the updates or the patience are used up.
@@ -134,6 +97,8 @@ class Session:
             TimeoutReachedError: the deadline has passed.
         """
         self.phase = "training"
+        if self.program.monitor.rates:
+            self._rates = self._try_rates()
         self.measurements.check()
         check_after = check_epochs(self.planned)
         hopeless = False
@@ -145,9 +110,10 @@ class Session:
                 hopeless = self._hopeless()
             else:
                 self.curves.append(self.curves[-1])
+                self.watched.append(self.watched[-1])
             if epoch in check_after:
                 self.measurements.check()
-            if out_of_patience(self.program, self.curves):
+            if out_of_patience(self.program, self.watched):
                 break
 
     def score(self, holdout: bool) -> Score:
@@ -171,7 +137,8 @@ class Session:
             checks=self.measurements.checks(),
             weights=self.measurements.weights(),
             finite=finite,
-            collapsed=self._collapsed() if self.curves else 0.0,
+            collapsed=collapsed(self._predicted, self.data.validation.truth) if self.curves else 0.0,
+            monitored=self._monitored(),
             target_range=self.data.target_range,
             unscaled_inputs=self.data.unscaled_inputs,
             input_spread=self.data.input_spread,
@@ -180,18 +147,29 @@ class Session:
 
     @property
     def work(self) -> float:
-        """Millions of multiply-accumulates so far; a backward pass counts as two forward passes."""
-        return 3 * multiply_accumulates(self.program, self.task) * self.rows / 1e6
+        """Millions of multiply-accumulates so far; a backward pass counts as two forward passes.
 
-    def failing_layer(self) -> str | None:
-        """Name of the layer that cannot take what it gets while training, if that is what fails."""
+        Monitoring the classes is a forward pass of the validation rows, the rates are three updates with four
+        forward passes beside them, and the data one operation per value.
+        """
+        monitor, train = self.program.monitor, self.data.train.x
+        rows = 3.0 * self.rows
+        if monitor.classes and self.curves:
+            rows += len(self.data.validation.x)
+        if self._rates:
+            rows += (3 * 3 + 4) * min(self.program.batch_size, len(train))
+        values = train.numel() if monitor.data else 0
+        return (rows * multiply_accumulates(self.program, self.task) + values) / 1e6
+
+    def failing_layer(self) -> int | None:
+        """Position of the layer that cannot take what it gets while training, if that is what fails."""
         x = self._batch
         self.noise.begin_epoch(len(x))
         for index, operation in enumerate(self.network.training):
             try:
                 x = operation(x)
             except (RuntimeError, ValueError, IndexError):
-                return layer_name(self.program.layers, index)
+                return index
         return None
 
     def _epoch(self, deadline: float) -> tuple[Tensor, Tensor]:
@@ -210,17 +188,14 @@ class Session:
                 raise TimeoutReachedError(
                     f"stopped after {self.budget.seconds:g} s and {self.updates} updates"
                 )
-            output = self.network.train(self._batch)
-            loss = self.loss(output, batch_targets).mean()
-            self.network.parameters.gradient.zero_()
-            if loss.requires_grad:
-                loss.backward()  # type: ignore[no-untyped-call]
-            for step in self.steps:
-                step()
+            output = self._forward(self._batch)
+            loss = self._reduced(self.loss(output, batch_targets))
+            self.update(loss)
             self.updates += 1
             self.noise.start += len(output)
             losses.append(loss.detach())
             outputs.append(output.detach())
+        self.update.end_epoch()
         seen = torch.cat(outputs)
         self.rows += len(seen)
         predicted = predictions(seen, self.data.preparation)
@@ -229,7 +204,7 @@ class Session:
     def _record(self, loss: Tensor, score: Tensor) -> None:
         held = self.data.validation
         outputs = self._outputs(held.x)
-        held_loss = self.loss(outputs, held.targets).mean()
+        held_loss = self.loss(outputs, held.targets).mean() * self._factor
         self._predicted = predictions(outputs, self.data.preparation)
         penalty = self.penalty.value()
         weights = self.network.parameters.values.sum()
@@ -238,12 +213,53 @@ class Session:
         ).tolist()
         refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
+        self.watched.append(self._watch(numbers[2]))
+
+    def _watch(self, held_loss: float) -> float:
+        """What the patience looks at: the validation loss, or the program's metric, on its own rows."""
+        own, by_metric = self.data.own_validation, self.program.stop_on == "metric"
+        if self.program.patience is None or (own is None and not by_metric):
+            return held_loss
+        rows, predicted = self.data.validation, self._predicted
+        if own is not None:
+            outputs = self._outputs(own.x)
+            rows, predicted = own, predictions(outputs, self.data.preparation)
+            if not by_metric:
+                return float(self.loss(outputs, own.targets).mean() * self._factor + self.penalty.value())
+        return watched_metric(self.program.metric, predicted, rows.truth)
 
     def _outputs(self, x: Tensor) -> Tensor:
+        self.noise.begin_epoch(0)
         with torch.no_grad():
             if len(x) <= self.piece:
-                return self.network.evaluate(x)
-            return torch.cat([self.network.evaluate(piece) for piece in torch.split(x, self.piece)])
+                return self._predict(x)
+            return torch.cat([self._predict(piece) for piece in torch.split(x, self.piece)])
+
+    def _reduced(self, losses: Tensor) -> Tensor:
+        return losses.sum() if self.program.reduction == "sum" else losses.mean()
+
+    def _try_rates(self) -> dict[str, float]:
+        """The rates' symptom, on the batch with which the training will begin."""
+        begins = self.order.get_state()
+        rows = self._row_order()[: self.program.batch_size]
+        self.order.set_state(begins)
+        x, targets = self.data.train.x[rows], self.data.train.targets[rows]
+        forward = self.network.rehearse if self.program.loop.training_mode else self.network.evaluate
+        return rate_symptoms(
+            self.program,
+            self.network.parameters,
+            self.noise,
+            lambda: self._reduced(self.loss(forward(x), targets)),
+        )
+
+    def _monitored(self) -> dict[str, float]:
+        """The symptoms that only a program that monitors them has."""
+        found = dict(self._rates)
+        if self.program.monitor.data:
+            found |= data_symptoms(self.data, self.dataset)
+        if self.program.monitor.classes and self.curves:
+            found |= class_symptoms(self._predicted, self.data.validation.truth, self.task)
+        return found
 
     def _row_order(self) -> Tensor:
         if not self.program.data.shuffle:
@@ -265,46 +281,21 @@ class Session:
         parameters = self.network.parameters
         return torch.equal(parameters.values, self._before) and not bool(parameters.gradient.any())
 
-    def _collapsed(self) -> float:
-        return collapsed(self._predicted, self.data.validation.truth)
 
+def _widened(data: Prepared, units: int) -> Prepared:
+    """One-hot rows with a column for each output: ids of a sparse loss may leave the last ones unused."""
+    targets = data.train.targets
+    missing = units - targets.shape[-1] if targets.dim() == 2 else 0
+    if missing <= 0:
+        return data
 
-class _Penalty:
-    """The l1 and l2 penalties of the kernels, added to the gradient by hand and not through autograd."""
+    def wider(part: Labelled) -> Labelled:
+        return replace(part, targets=F.pad(part.targets, (0, missing)))
 
-    def __init__(self, parameters: Parameters) -> None:
-        self.parameters = parameters
-        self.l1 = self._factors([spec.l1 for spec in parameters.specs])
-        self.l2 = self._factors([spec.l2 for spec in parameters.specs])
-
-    def _factors(self, numbers: list[float]) -> Tensor | None:
-        return self.parameters.per_value(numbers) if any(numbers) else None
-
-    def add_gradient(self) -> None:
-        """Add the gradient of the penalties."""
-        values, gradient = self.parameters.trainable, self.parameters.gradient
-        if self.l1 is not None:
-            gradient.addcmul_(values.sign(), self.l1)
-        if self.l2 is not None:
-            gradient.addcmul_(values, self.l2, value=2)
-
-    def value(self) -> Tensor:
-        """What the penalties add to the loss, a scalar."""
-        values = self.parameters.trainable
-        total = values.new_zeros(())
-        if self.l1 is not None:
-            total = total + (values.abs() * self.l1).sum()
-        if self.l2 is not None:
-            total = total + (values.square() * self.l2).sum()
-        return total
-
-
-def _steps(program: Program, parameters: Parameters, penalty: _Penalty) -> tuple[Step, ...]:
-    """What follows a backward pass, in order."""
-    steps: list[Step] = []
-    if penalty.l1 is not None or penalty.l2 is not None:
-        steps.append(penalty.add_gradient)
-    if program.clip is not None:
-        steps.append(make_clip(program.clip, parameters.gradient))
-    steps.append(make_optimizer(program.optimizer, parameters.trainable, parameters.gradient))
-    return tuple(steps)
+    own = data.own_validation
+    return replace(
+        data,
+        train=wider(data.train),
+        validation=wider(data.validation),
+        own_validation=None if own is None else wider(own),
+    )

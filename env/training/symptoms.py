@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netmend.env.program import Crash
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSymptoms:
@@ -44,6 +46,8 @@ class LayerSymptoms:
 class Symptoms:
     """Symptoms of one trial; every value is finite, every share within [0, 1].
 
+    Those from ``worst_class`` to ``rate_gain`` are 0 where a program does not monitor them (``Monitor``).
+
     Attributes:
         vanishing_gradient, exploding_gradient, dying_relu: AutoTrainer's rules (share of the checks at which
             they held).
@@ -74,6 +78,17 @@ class Symptoms:
         loss_mismatch: the loss does not suit the task (binary loss for many classes, regression loss for
             classes, categorical loss for one output; 0 or 1).
         loss_drop: (first - last training loss) / (|first| + 1e-8), within [-1, 1].
+        worst_class: 1 - recall of the class (or label) that is recognised worst, or, in a regression, 1 - R²
+            of the worst target, within [0, 1]; on the validation rows.
+        unpredicted: share of the classes (or labels) that are never predicted there.
+        missing_values: share of the raw training inputs that are NaN or infinite.
+        outliers: share of the prepared training inputs further than 5 deviations from their feature's mean.
+        imbalance: log10 ratio of the commonest to the rarest class among the training rows, within [0, 3].
+        absent_targets: share of the classes without a training row, or of the targets' range that the
+            training rows leave out.
+        rate_gain: how much more ten times the learning rate lowers the loss in the first update than a tenth
+            of it, within [-1, 1]; negative where the smaller rate is better.
+        crash: the error of a crashed program, None where there is none.
         layers: measurements by layer, from input to output.
     """
 
@@ -100,6 +115,14 @@ class Symptoms:
     output_mismatch: float = 0.0
     loss_mismatch: float = 0.0
     loss_drop: float = 0.0
+    worst_class: float = 0.0
+    unpredicted: float = 0.0
+    missing_values: float = 0.0
+    outliers: float = 0.0
+    imbalance: float = 0.0
+    absent_targets: float = 0.0
+    rate_gain: float = 0.0
+    crash: Crash | None = None
     layers: tuple[LayerSymptoms, ...] = ()
 
 
@@ -108,6 +131,10 @@ FINDINGS: dict[str, tuple[float, str]] = {
     "output_mismatch": (1.0, "the output activation does not suit the loss and the targets"),
     "loss_mismatch": (1.0, "the loss does not suit the task"),
     "unscaled_inputs": (0.5, "the inputs are far from unit scale"),
+    "missing_values": (1e-6, "inputs are missing or infinite"),
+    "outliers": (0.01, "many inputs are far from the others"),
+    "imbalance": (1.0, "some class is ten times as frequent as another"),
+    "absent_targets": (0.1, "the training rows lack some of the targets"),
     "input_spread": (2.0, "the inputs' features differ in scale by a factor of 100 or more"),
     "unscaled_targets": (0.5, "the targets are far from unit scale"),
     "abnormal_activations": (1.0, "a hidden layer's outputs are very large"),
@@ -117,8 +144,11 @@ FINDINGS: dict[str, tuple[float, str]] = {
     "dead_units": (0.4, "many units are zero on every row"),
     "saturation": (0.3, "many outputs are in the flat part of their activation"),
     "unchanged_weights": (0.3, "weights do not change"),
+    "rate_gain": (0.8, "the learning rate is far off: too low where this is positive, else too high"),
     "large_weights": (0.3, "weights are very large"),
     "collapsed_predictions": (0.9, "the predictions hardly differ from row to row"),
+    "worst_class": (0.9, "one of the targets is hardly learnt"),
+    "unpredicted": (0.1, "some class is never predicted"),
     "slow_convergence": (1.0, "the score hardly rises"),
     "oscillation": (0.2, "the training score swings"),
     "increasing_loss": (0.4, "the training loss keeps rising"),

@@ -7,6 +7,7 @@ from dataclasses import Field, fields
 from functools import cache
 from typing import Any, ClassVar, Protocol
 
+from netmend.env.program import Crash
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
 
@@ -22,7 +23,9 @@ def encode(trial: Trial) -> str:
     """The trial without its hold-out skill, which the store keeps apart."""
     plain = _changed(trial, leave_out=("holdout", "curves", "symptoms"))
     plain["curves"] = _changed(trial.curves)
-    symptoms = _changed(trial.symptoms, leave_out=("layers",))
+    symptoms = _changed(trial.symptoms, leave_out=("layers", "crash"))
+    if trial.symptoms.crash is not None:
+        symptoms["crash"] = _changed(trial.symptoms.crash)
     symptoms["layers"] = [_changed(layer) for layer in trial.symptoms.layers]
     plain["symptoms"] = symptoms
     return _WRITE(plain)
@@ -37,10 +40,17 @@ def decode(text: str, holdout: float | None = None) -> Trial:
     plain = json.loads(text)
     symptoms = plain["symptoms"]
     symptoms["layers"] = tuple(LayerSymptoms(**layer) for layer in symptoms["layers"])
+    if "crash" in symptoms:
+        symptoms["crash"] = _crash(symptoms["crash"])
     plain["symptoms"] = Symptoms(**symptoms)
     plain["curves"] = Curves(**{name: tuple(values) for name, values in plain["curves"].items()})
     plain["status"] = Status(plain["status"])
     return Trial(holdout=holdout, **plain)
+
+
+def _crash(plain: dict[str, Any]) -> Crash:
+    """JSON has lists where shapes are tuples."""
+    return Crash(expected=tuple(plain.pop("expected", ())), found=tuple(plain.pop("found", ())), **plain)
 
 
 def _changed(data: _Dataclass, leave_out: tuple[str, ...] = ()) -> dict[str, object]:

@@ -15,7 +15,7 @@ from netmend.agents.jobs import evaluate_job
 from netmend.agents.policy import Policy, save_policy
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.observation import slot_names
-from netmend.env.program import Data
+from netmend.env.program import Data, Dense
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import select
 
@@ -25,12 +25,13 @@ ACTIONS = select(["optimizer/*", "activation/*"])
 @pytest.fixture
 def suite(two_fault_bug: Bug, scripted_trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> Suite:
     """One bug per split; the jobs see this suite and train nothing."""
-    iris = replace(two_fault_bug.program, data=Data(dataset="iris"))
+    layers = (*two_fault_bug.program.layers[:-1], Dense(units=3, activation="softmax"))
+    iris = replace(two_fault_bug.program, data=Data(dataset="iris", labels="one_hot"), layers=layers)
     bugs = (
         replace(two_fault_bug, id="train", split="train", program=iris),
         replace(two_fault_bug, id="validation", split="validation"),
         replace(two_fault_bug, id="seen"),
-        replace(two_fault_bug, id="unseen", program=replace(iris, data=Data(dataset="wine"))),
+        replace(two_fault_bug, id="unseen", program=replace(iris, data=replace(iris.data, dataset="wine"))),
     )
     suite = Suite(name="mine", description="", budget=Budget(), bugs=bugs)
 

@@ -6,14 +6,15 @@ import pytest
 
 from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError
-from netmend.env.reward import Rules
+from netmend.env.reward import LIMITS, Rules
 from netmend.env.setting import make_setting
 
 
 def test_trials_or_rules() -> None:
     suite = load_suite("tiny")
-    assert make_setting("tiny").rules == Rules(budget=suite.budget)
-    assert make_setting("tiny", trials=3).rules == Rules(trials=3, budget=suite.budget)
+    assert make_setting("tiny").rules == Rules(budget=suite.budget, open_limits=LIMITS)
+    three = make_setting("tiny", trials=3).rules
+    assert three == Rules(trials=3, budget=suite.budget, open_limits=LIMITS)
     assert make_setting("tiny", rules=Rules(trials=7)).rules == Rules(trials=7)
     with pytest.raises(NetmendError, match="both given"):
         make_setting("tiny", trials=3, rules=Rules())

@@ -9,20 +9,26 @@ import pytest
 
 from netmend.env.program import (
     Activation,
+    BatchNorm,
     Clip,
     Conv1d,
     Conv2d,
     Data,
     Dense,
+    Detach,
     Dropout,
     Embedding,
     Flatten,
     GlobalPool,
+    Loop,
     Optimizer,
     Pool,
     Prep,
     Program,
     Recurrent,
+    Schedule,
+    Shared,
+    Skip,
     Task,
 )
 
@@ -58,10 +64,10 @@ DEEP = replace(
         Activation(function="sigmoid"),
         Dense(units=8, trainable=False, bias_init="ones"),
         Dense(units=8, activation="exponential", kernel_init="random_normal"),
-        Dense(units=7, kernel_init="ones"),
+        Dense(units=10, kernel_init="ones"),
         Activation(function="sigmoid"),
     ),
-    data=Data(dataset="digits", prep=(Prep(kind="scale", factor=1e4),), shuffle=False),
+    data=Data(dataset="digits", prep=(Prep(kind="scale", factor=1e4),), labels="one_hot", shuffle=False),
     loss="mse",
     optimizer=Optimizer(kind="sgd", lr=1e-5, momentum=0.5, nesterov=True, weight_decay=0.5),
     batch_size=4096,
@@ -96,6 +102,7 @@ IMAGE = Program(
     loss="cross_entropy",
     optimizer=Optimizer(kind="adam"),
 )
+NARROW = replace(MLP, layers=(*MLP.layers[:2], Dense(units=7, activation="softmax")))
 UNFLATTENED = replace(IMAGE, layers=tuple(x for x in IMAGE.layers if not isinstance(x, Flatten)))
 WAVES = Program(
     data=Data(dataset="series"),
@@ -110,6 +117,99 @@ LSTM = Program(
     loss="cross_entropy",
     optimizer=Optimizer(kind="adam"),
 )
+WATCHED = replace(REGRESSION, metric="accuracy", stop_on="metric")
+WIRED = replace(
+    MLP,
+    data=Data(
+        dataset="digits", prep=(Prep(kind="standardize", rows="train"),), labels="one_hot", split="leaky"
+    ),
+    layers=(
+        Dense(units=64, activation="relu"),
+        Skip(back=1),
+        Dense(units=64, activation="relu"),
+        Shared(back=1),
+        Detach(),
+        Dense(units=10, activation="softmax"),
+    ),
+    patience=1,
+    metric="mse",
+    stop_on="metric",
+    reduction="sum",
+    schedule=Schedule(gamma=0.5, every="update"),
+)
+STEPS = replace(WAVES, layers=(Recurrent(cell="gru", units=16, return_sequences=True), Dense(units=4)))
+STACKED = replace(
+    WAVES, layers=(Recurrent(cell="gru", units=16), Recurrent(cell="rnn", units=16), Dense(units=4))
+)
+FLAT = replace(MLP, layers=(Conv2d(filters=8), Flatten(), Dense(units=10, activation="softmax")))
+
+MULTILABEL = Task(dataset="labels", kind="multilabel", input_shape=(12,), outputs=3)
+ROWS = Task(dataset="rows", kind="classification", input_shape=(8, 8), outputs=10)
+
+KERAS_1 = replace(
+    MLP,
+    layers=(Dense(units=16, kernel_init="random_normal"), BatchNorm(momentum=0.99), Dense(units=10)),
+    optimizer=Optimizer(kind="adagrad", lr=0.01),
+    api="keras_1",
+)
+HAND_WRITTEN = replace(
+    MLP,
+    layers=(Dense(units=32, activation="relu", inputs=64), Dropout(rate=0.5), Dense(units=10, inputs=32)),
+    schedule=Schedule(gamma=0.5, every="update"),
+    loop=Loop(
+        zero_grad=False,
+        order="step_backward",
+        training_mode=False,
+        evaluation_mode=False,
+        optimized="hidden",
+        predict="row",
+    ),
+)
+DETACHED = replace(WAVES, loop=Loop(loss_graph=False))
+LISTS = replace(MLP, data=Data(dataset="digits", labels="one_hot", input_type="list", label_type="list"))
+DOUBLES = replace(MLP, data=replace(MLP.data, input_type="float64"))
+REAL_IDS = replace(WAVES, data=replace(WAVES.data, labels="value", label_type="float32"))
+COLUMN = replace(MLP, data=replace(MLP.data, labels="index"))
+ONE_HOT_IDS = replace(MLP, loss="sparse_categorical_crossentropy")
+NO_CHANNEL = replace(IMAGE, data=Data(dataset="rows"))
+LAST_CHANNEL = replace(IMAGE, data=Data(dataset="images", prep=(Prep(kind="channels_last"),)))
+FIRST_ROW = replace(IMAGE, data=Data(dataset="images", prep=(Prep(kind="channels_first"),)))
+PICTURE_OF_STEPS = replace(GRU, data=Data(dataset="images"), layers=(*GRU.layers[:1], Dense(units=10)))
+BOXED_TARGETS = replace(
+    MLP, data=replace(MLP.data, prep=(Prep(kind="standardize"), Prep(kind="add_axis_target")))
+)
+BARE_TARGETS = replace(REGRESSION, data=replace(REGRESSION.data, prep=(Prep(kind="drop_axis_target"),)))
+DECLARED = replace(IMAGE, input=(1, 32, 32))
+TORCH = replace(
+    IMAGE,
+    layers=(
+        Conv2d(filters=8, kernel=5, stride=2, inputs=3),
+        Flatten(),
+        Dense(units=32, inputs=99),
+        Dense(units=10, inputs=7),
+    ),
+    api="torch_0",
+)
+TORCH_OUTPUT = replace(MLP, layers=(Dense(units=32, inputs=64), Dense(units=10, inputs=16)))
+WINDOWS = replace(
+    IMAGE,
+    layers=(
+        Conv2d(filters=4, kernel=7, stride=3),
+        Conv2d(filters=4, kernel=5),
+        Pool(size=9),
+        *IMAGE.layers[2:],
+    ),
+)
+SMALL_TABLE = replace(LSTM, layers=(Embedding(units=8, inputs=20), *LSTM.layers[1:]))
+LABELS = Program(
+    data=Data(dataset="labels", split="leaky"),
+    layers=(Dense(units=16, activation="tanh"), Dense(units=3, activation="sigmoid")),
+    loss="binary_crossentropy",
+    optimizer=Optimizer(kind="sgd", lr=0.1),
+    reduction="sum",
+    patience=2,
+    stop_on="metric",
+)
 
 CORPUS: dict[str, Case] = {
     "mlp": Case(MLP, CLASSES),
@@ -121,6 +221,33 @@ CORPUS: dict[str, Case] = {
     "waves": Case(WAVES, SERIES),
     "gru": Case(GRU, SERIES),
     "lstm": Case(LSTM, TEXTS),
+    "narrow": Case(NARROW, CLASSES),
+    "watched": Case(WATCHED, VALUES),
+    "wired": Case(WIRED, CLASSES),
+    "steps": Case(STEPS, SERIES),
+    "stacked": Case(STACKED, SERIES),
+    "flat": Case(FLAT, CLASSES),
+    "labels": Case(LABELS, MULTILABEL),
+    "keras_1": Case(KERAS_1, CLASSES),
+    "keras_2": Case(replace(KERAS_1, api="keras_2"), CLASSES),
+    "hand_written": Case(HAND_WRITTEN, CLASSES),
+    "detached": Case(DETACHED, SERIES),
+    "lists": Case(LISTS, CLASSES),
+    "doubles": Case(DOUBLES, CLASSES),
+    "real_ids": Case(REAL_IDS, SERIES),
+    "column": Case(COLUMN, CLASSES),
+    "one_hot_ids": Case(ONE_HOT_IDS, CLASSES),
+    "no_channel": Case(NO_CHANNEL, ROWS),
+    "last_channel": Case(LAST_CHANNEL, IMAGES),
+    "first_row": Case(FIRST_ROW, IMAGES),
+    "picture_of_steps": Case(PICTURE_OF_STEPS, IMAGES),
+    "boxed_targets": Case(BOXED_TARGETS, CLASSES),
+    "bare_targets": Case(BARE_TARGETS, VALUES),
+    "declared": Case(DECLARED, IMAGES),
+    "torch": Case(TORCH, IMAGES),
+    "torch_output": Case(TORCH_OUTPUT, CLASSES),
+    "windows": Case(WINDOWS, IMAGES),
+    "small_table": Case(SMALL_TABLE, TEXTS),
 }
 
 

@@ -10,9 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netmend.env.program import Program, Task
-from netmend.env.program.checks import check
-from netmend.env.program.shapes import ShapeError, infer_shapes
+from netmend.env.program import PHASES, Program, Task, check, find_crash
 from netmend.env.program.yaml import digest, from_plain, to_plain
 from netmend.repair_actions import CATALOGUE, RepairAction, edited, select, successors
 from netmend.repair_actions.action import SITES
@@ -21,12 +19,13 @@ Corpus = dict[str, tuple[Program, Task]]
 ALL = select(["*"])
 
 
-def fits(program: Program, task: Task) -> bool:
-    try:
-        infer_shapes(program.layers, task)
-    except ShapeError:
-        return False
-    return True
+def phase(program: Program, task: Task) -> int:
+    """Where a program crashes; beyond the last phase where it does not."""
+    crash = find_crash(program, task)
+    return len(PHASES) if crash is None else PHASES.index(crash.phase)
+
+
+LOSS = PHASES.index("loss")
 
 
 @pytest.mark.parametrize("action", ALL, ids=lambda action: action.name)
@@ -56,18 +55,16 @@ class TestContract:
                 continue
             assert digest(result) != digest(program)
             assert check(result, task) == []
-            assert fits(result, task) or not fits(program, task)
+            assert phase(result, task) >= min(phase(program, task), LOSS)
 
     def test_cannot_touch_the_task(self, action: RepairAction, corpus: Corpus) -> None:
         for program, task in corpus.values():
             result = action.apply(program, task)
             assert result.data.dataset == program.data.dataset
-            assert result.metric == program.metric
 
 
-def test_the_corpus_is_sound(corpus: Corpus) -> None:
+def test_the_corpus_is_one_of_programs(corpus: Corpus) -> None:
     assert {name for name, case in corpus.items() if check(*case)} == set()
-    assert all(fits(*case) for case in corpus.values())
 
 
 def test_no_two_actions_always_do_the_same(corpus: Corpus) -> None:
@@ -75,15 +72,21 @@ def test_no_two_actions_always_do_the_same(corpus: Corpus) -> None:
     assert [pair for pair in combinations(effects, 2) if effects[pair[0]] == effects[pair[1]]] == []
 
 
-@settings(max_examples=60, deadline=None)
-@given(start=st.integers(0, 100), steps=st.lists(st.integers(0, 1000), max_size=8))
-def test_a_walk_of_legal_actions_stays_among_sound_programs(
+@settings(max_examples=100, deadline=None)
+@given(start=st.integers(0, 100), steps=st.lists(st.integers(0, 1000), max_size=10))
+def test_a_walk_of_legal_actions_stays_among_programs_and_never_stands_still(
     corpus: Corpus, start: int, steps: list[int]
 ) -> None:
     program, task = list(corpus.values())[start % len(corpus)]
     for step in steps:
+        before, kept = digest(program), deepcopy(program)
         legal = [result for result in successors(ALL, program, task) if result is not None]
-        program = legal[step % len(legal)]
-        assert check(program, task) == []
-        assert fits(program, task)
-        assert from_plain(to_plain(program), "walk") == program
+        assert program == kept
+        if not legal:
+            return
+        after = legal[step % len(legal)]
+        assert digest(after) != before
+        assert check(after, task) == []
+        assert phase(after, task) >= min(phase(program, task), LOSS)
+        assert from_plain(to_plain(after), "walk") == after
+        program = after

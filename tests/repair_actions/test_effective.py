@@ -7,7 +7,18 @@ from dataclasses import replace
 import pytest
 
 from netmend.env.data import load_dataset
-from netmend.env.program import Activation, Data, Dense, Dropout, Optimizer, Prep, Program
+from netmend.env.program import (
+    Activation,
+    Data,
+    Dense,
+    Dropout,
+    Loop,
+    Optimizer,
+    Prep,
+    Program,
+    Schedule,
+    Skip,
+)
 from netmend.env.training.loop import train
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import CATALOGUE, edited
@@ -32,6 +43,21 @@ def first(program: Program, layer: Dense) -> Program:
     return replace(program, layers=(layer, *program.layers[1:]))
 
 
+def data(program: Program, **changes: object) -> Program:
+    return replace(program, data=replace(program.data, **changes))  # type: ignore[arg-type]
+
+
+def stopping(program: Program, **changes: object) -> Program:
+    return replace(program, **changes)  # type: ignore[arg-type]
+
+
+SPARSE = replace(
+    CLASSES,
+    layers=(CLASSES.layers[0], Dense(units=2, activation="softmax")),
+    loss="sparse_categorical_crossentropy",
+)
+ALL_ROWS = "data_wrangling/all_rows@inputs"
+NOISY = replace(CLASSES, layers=(CLASSES.layers[0], Dropout(rate=0.5), CLASSES.layers[1]))
 IDLE = [
     (VALUES, "loss_function/mse@program"),
     (
@@ -53,6 +79,35 @@ IDLE = [
     (
         replace(CLASSES, layers=(CLASSES.layers[0], Activation(function="relu"), CLASSES.layers[1])),
         "activation/relu@layer1",
+    ),
+    (stopping(CLASSES, patience=1, metric="mse"), "accuracy_metric/task_metric@program"),
+    (stopping(CLASSES, stop_on="metric"), "accuracy_metric/stop_on_loss@program"),
+    (stopping(CLASSES, patience=3, stop_on="metric", metric="mse"), "accuracy_metric/task_metric@program"),
+    (data(CLASSES, split="leaky"), "data_wrangling/random_split@program"),
+    (data(CLASSES, label_type="float32"), "data_type/auto@targets"),
+    (data(SPARSE, label_type="int64"), "data_type/auto@targets"),
+    (data(CLASSES, input_type="float32"), "data_type/auto@inputs"),
+    (data(CLASSES, prep=(Prep(kind="balance", rows="train"),)), "data_wrangling/all_rows@inputs"),
+    (data(CLASSES, prep=(Prep(kind="add_axis", rows="train"), Prep(kind="drop_axis"))), ALL_ROWS),
+    (SPARSE, "loss_function/categorical_crossentropy@program"),
+    (replace(CLASSES, batch_size=1, reduction="sum"), "loss_function/mean_reduction@program"),
+    (replace(CLASSES, schedule=Schedule(gamma=1.0)), "optimizer/remove_schedule@program"),
+    (replace(CLASSES, schedule=Schedule(gamma=0.1), epochs=1), "optimizer/remove_schedule@program"),
+    (replace(CLASSES, loop=Loop(training_mode=False)), "api_contract/training_mode@program"),
+    (replace(CLASSES, loop=Loop(evaluation_mode=False)), "api_contract/evaluation_mode@program"),
+    (
+        replace(CLASSES, layers=CLASSES.layers[1:], loop=Loop(optimized="output")),
+        "api_contract/optimize_all@program",
+    ),
+    (replace(CLASSES, api="keras_2"), "versioning/explicit_defaults@program"),
+    (replace(CLASSES, api="torch_1"), "versioning/explicit_defaults@program"),
+    (replace(CLASSES, api="tensorflow_1"), "versioning/explicit_defaults@program"),
+    (
+        replace(
+            data(CLASSES, prep=(Prep(kind="standardize"),)),
+            layers=(*CLASSES.layers[:1] * 2, Dropout(rate=0.0), Skip(back=2), CLASSES.layers[1]),
+        ),
+        "neural_connection/remove_dropout@all",
     ),
 ]
 
@@ -77,6 +132,23 @@ def test_an_edit_that_no_training_notices_is_not_legal(program: Program, name: s
         (replace(CLASSES, patience=2), "iterations/remove_early_stopping@program"),
         (replace(CLASSES, optimizer=Optimizer(kind="adamw", weight_decay=0.1)), "optimizer/adam@program"),
         (first(CLASSES, Dense(units=8, bias_init="ones")), "neural_connection/glorot_uniform@layer1"),
+        (
+            stopping(CLASSES, patience=1, stop_on="metric", metric="mse"),
+            "accuracy_metric/task_metric@program",
+        ),
+        (data(replace(CLASSES, patience=1), split="leaky"), "data_wrangling/random_split@program"),
+        (data(CLASSES, input_type="float16"), "data_type/auto@inputs"),
+        (data(CLASSES, prep=(Prep(kind="standardize", rows="train"),)), ALL_ROWS),
+        (replace(CLASSES, reduction="sum"), "loss_function/mean_reduction@program"),
+        (replace(CLASSES, schedule=Schedule(gamma=0.1)), "optimizer/remove_schedule@program"),
+        (replace(CLASSES, loop=Loop(optimized="output")), "api_contract/optimize_all@program"),
+        (replace(NOISY, loop=Loop(training_mode=False)), "api_contract/training_mode@program"),
+        (replace(NOISY, loop=Loop(evaluation_mode=False)), "api_contract/evaluation_mode@program"),
+        (
+            replace(CLASSES, api="keras_2", optimizer=Optimizer(kind="adagrad", lr=0.01)),
+            "versioning/explicit_defaults@program",
+        ),
+        (replace(SPARSE, api="torch_1"), "versioning/explicit_defaults@program"),
     ],
 )
 def test_its_neighbours_are_legal(program: Program, name: str) -> None:

@@ -9,26 +9,54 @@ from itertools import pairwise
 from math import prod
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.errors import ProgramError
 from netmend.env.program import (
+    Activation,
     BatchNorm,
+    Conv1d,
+    Conv2d,
+    Dense,
     Dropout,
     Embedding,
     Flatten,
+    GlobalPool,
     Layer,
+    LayerNorm,
+    Loop,
+    Monitor,
+    Pool,
+    PrepName,
     Program,
+    Recurrent,
     Weighted,
     check,
+    find_crash,
     infer_shapes,
     multiply_accumulates,
     parameter_count,
+    prepared_task,
+    resolved,
 )
 from netmend.env.training.batched.outline import Outline, outline, structure
-from netmend.env.training.failures import CrashError
 from netmend.env.training.layers import LARGEST_NOISE
-from netmend.env.training.losses import check_pair
 from netmend.env.training.measure import measured_layers
 from netmend.env.training.trial import TrialRequest
+
+PREPS: frozenset[PrepName] = frozenset(
+    {
+        "standardize",
+        "min_max",
+        "scale",
+        "shift",
+        "fill_missing",
+        "clip_outliers",
+        "standardize_target",
+        "min_max_target",
+        "scale_target",
+    }
+)
+"""Preparation that changes values only, row by row."""
+KINDS = (Dense, Conv1d, Conv2d, Pool, GlobalPool, Flatten, Dropout, BatchNorm, LayerNorm, Activation)
+"""Layers that a group has, beside the recurrent ones and the embedding."""
 
 
 @dataclass(frozen=True)
@@ -121,17 +149,45 @@ class Candidate:
 
 def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candidate | None:
     """What the plan needs to know of a request; None where only the plain loop can train it, or fail it."""
-    program, task = request.program, dataset.task
-    try:
-        if check(program, task):
-            return None
-        made = outline(program, task)
-        check_pair(made.levels[-1].outputs, program.data.labels, program.loss, task)
-    except (ProgramError, CrashError):
+    program, task = resolved(request.program), dataset.task
+    if not _is_plain(program) or check(request.program, task) or find_crash(request.program, task):
+        return None
+    if task.kind == "multilabel" or prepared_task(program, task) is not task:
+        return None
+    if task.kind == "classification" and any(step.kind.endswith("_target") for step in program.data.prep):
+        return None
+    made = outline(program, task)
+    if program.data.labels == "one_hot" and made.levels[-1].width != task.outputs:
+        # Sparse labels leave some outputs unused.
         return None
     rows = min(request.budget.samples, len(dataset.train))
     found = Candidate(position, request, made, rows, len(dataset.validation))
     return found if _can_be_grouped(found) else None
+
+
+def _is_plain(program: Program) -> bool:
+    """Whether a resolved program keeps to what a group can do."""
+    data = program.data
+    return (
+        program.loop == Loop()
+        and program.monitor == Monitor()
+        and program.schedule is None
+        and program.reduction == "mean"
+        and program.stop_on == "loss"
+        and program.api == "current"
+        and data.split == "random"
+        and data.input_type != "float16"
+        and all(step.kind in PREPS and step.rows == "all" for step in data.prep)
+        and all(_is_known(layer) for layer in program.layers)
+    )
+
+
+def _is_known(layer: Layer) -> bool:
+    if isinstance(layer, Recurrent):
+        return layer.cell != "rnn" and not layer.bidirectional
+    if isinstance(layer, Embedding):
+        return layer.inputs is None
+    return isinstance(layer, KINDS)
 
 
 def _can_be_grouped(found: Candidate) -> bool:

@@ -19,11 +19,11 @@ from netmend.env.training.batched.outputs import GroupOutputs
 from netmend.env.training.batched.randomness import Noise, Orders
 from netmend.env.training.batched.updates import joined, penalties, row_steps, update_steps
 from netmend.env.training.batched.weights import GroupWeights
+from netmend.env.training.epochs import Score
 from netmend.env.training.failures import TimeoutReachedError, TrialFailure
 from netmend.env.training.measure import CHECK_ROWS
 from netmend.env.training.prepare import Labelled
 from netmend.env.training.scores import collapsed, metric, predictions, skill
-from netmend.env.training.session import Score
 from netmend.env.training.trial import Status, Trial
 
 EVALUATED = 2**18

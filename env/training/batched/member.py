@@ -12,12 +12,13 @@ from netmend.env.data.dataset import Dataset
 from netmend.env.program import BatchNorm, multiply_accumulates
 from netmend.env.training.batched.measurements import Checks
 from netmend.env.training.batched.outline import Outline
+from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
 from netmend.env.training.failures import DivergedError
 from netmend.env.training.measure import WeightCheck, check_epochs, measured_layers
 from netmend.env.training.prepare import Prepared
 from netmend.env.training.rules import Evidence, find_symptoms
-from netmend.env.training.session import Score, as_curves, out_of_patience, refuse_non_finite, repeats
 from netmend.env.training.trial import Status, Trial, TrialRequest
+from netmend.env.training.watching import out_of_patience
 
 
 @dataclass(eq=False)
@@ -92,7 +93,7 @@ class Member:
     def is_over(self) -> bool:
         """Whether its epochs are done, or its patience with the validation loss is at an end."""
         done = len(self.curves) == self.planned
-        return done or out_of_patience(self.outline.program, self.curves)
+        return done or out_of_patience(self.outline.program, [row[2] for row in self.curves])
 
     def trial(self, checks: Checks, weights: tuple[WeightCheck, ...], seconds: float) -> Trial:
         """What the training showed."""

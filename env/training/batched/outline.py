@@ -163,7 +163,9 @@ def _shifts(layer: Layer) -> bool:
 def structure(layer: Layer) -> Layer:
     """The layer without what may differ inside a group."""
     if isinstance(layer, Weighted):
-        same = replace(layer, kernel_init="zeros", bias_init="zeros", l1=0.0, l2=0.0, trainable=True)
+        same = replace(
+            layer, kernel_init="zeros", bias_init="zeros", l1=0.0, l2=0.0, trainable=True, inputs=None
+        )
         return replace(same, activation="linear") if isinstance(same, Dense | Conv1d | Conv2d) else same
     if isinstance(layer, Dropout):
         return Dropout(rate=0.5)

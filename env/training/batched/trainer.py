@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 import torch
 
 from netmend.env.data import Dataset, load_dataset
+from netmend.env.program import resolved
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
@@ -73,7 +74,7 @@ class GroupTrainer:
 
     def _member(self, request: TrialRequest) -> Member:
         dataset, data = self._local.prepare(request)
-        return Member(request, outline(request.program, dataset.task), dataset, data)
+        return Member(request, outline(resolved(request.program), dataset.task), dataset, data)
 
 
 class BatchedTrainer:

@@ -10,7 +10,7 @@ import pytest
 
 from netmend.env.bugs.killing import Skills, cohens_d, is_harmful, is_killed, measure, score
 from netmend.env.program import Program
-from netmend.env.training.trial import Budget, Trainer
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Trainer
 
 
 def _skills(mean: float, sd: float, n: int = 10, holdout: float | None = None) -> Skills:
@@ -38,6 +38,14 @@ GOOD = _skills(0.9, 0.02)
 )
 def test_killed(faulty: Skills, killed: bool) -> None:
     assert is_killed(faulty, GOOD) is killed
+
+
+def test_a_crash_is_killed_by_a_fix_that_never_varies() -> None:
+    crash = Skills(validation=(SKILL_FLOOR,) * 5, holdout=(SKILL_FLOOR,) * 5)
+    perfect = Skills(validation=(1.0,) * 8, holdout=(1.0,) * 8)
+    assert is_killed(crash, perfect)
+    assert not is_killed(crash, crash)
+    assert not is_killed(perfect, perfect)
 
 
 def test_a_kill_needs_seeds() -> None:

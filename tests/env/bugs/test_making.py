@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,27 @@ from pathlib import Path
 import pytest
 
 from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.command import make, statistics
 from netmend.env.bugs.loading import load_suite
-from netmend.env.bugs.making import PLANS, make_suite
+from netmend.env.bugs.making import make_suite
+from netmend.env.bugs.operators import CRASHING, FIRST_OPERATORS, SILENT
+from netmend.env.bugs.plans import PLANS
 from netmend.env.bugs.variants import draw_variants
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError, UnknownNameError
-from netmend.env.program import Program
+from netmend.env.program import Program, dump
+from netmend.env.program.crashes import Crash, find_crash
 from netmend.env.training.trial import Trainer
 
 TINY = PLANS["tiny"]
+CRASHES = replace(
+    TINY,
+    bugs={"train": 24, "validation": 8, "held-out": 8},
+    operators=FIRST_OPERATORS + SILENT + CRASHING,
+    crash_share=0.5,
+)
+RECIPE = 63926166
 GOOD = {BASES[name].program for name in TINY.bases}
 
 
@@ -28,6 +40,10 @@ def _skill(program: Program) -> float:
     if program in GOOD:
         return 0.9
     return 0.2 if hash((program.batch_size, program.optimizer.lr, len(program.layers))) % 4 else 0.89
+
+
+def _any_harm(program: Program) -> float:
+    return 0.9 if program in GOOD else 0.2 if zlib.crc32(dump(program).encode()) % 4 else 0.89
 
 
 def _quiet(line: str) -> None:
@@ -49,6 +65,32 @@ def test_the_same_seed_gives_the_same_suite(trainer_of: Callable[..., Trainer]) 
     first, second = (make_suite(TINY, trainer_of(_skill), _quiet) for _ in range(2))
     assert first == second
     assert make_suite(replace(TINY, seed=7), trainer_of(_skill), _quiet) != first
+
+
+def test_the_recipe_of_the_first_suites_is_what_it_was(trainer_of: Callable[..., Trainer]) -> None:
+    """What came after ``mutants-v1`` changes none of its draws: the digest is that of its time."""
+    suite = make_suite(TINY, trainer_of(_skill), _quiet)
+    drawn = "".join(bug.id + bug.provenance + dump(bug.program) for bug in suite.bugs)
+    assert zlib.crc32(drawn.encode()) == RECIPE
+
+
+def test_the_wanted_share_of_bugs_crashes_by_one_fault_alone(trainer_of: Callable[..., Trainer]) -> None:
+    suite = make_suite(CRASHES, trainer_of(_any_harm), _quiet)
+    assert {split: len(suite.split(split)) for split in CRASHES.bugs} == CRASHES.bugs
+    for split in CRASHES.bugs:
+        crashing = [bug for bug in suite.split(split) if _crash(bug) is not None]
+        assert len(crashing) == round(0.5 * CRASHES.bugs[split])
+        assert {bug.id for bug in crashing} == {bug.id for bug in suite.split(split) if _crash_faults(bug)}
+        assert all(len(_crash_faults(bug)) == 1 for bug in crashing)
+    assert {len(bug.operators) for bug in suite.bugs if _crash(bug) is not None} == {1, 2, 3}
+
+
+def _crash(bug: Bug) -> Crash | None:
+    return find_crash(bug.program, load_dataset(bug.program.data.dataset).task)
+
+
+def _crash_faults(bug: Bug) -> list[str]:
+    return [name for name in bug.operators if name in CRASHING]
 
 
 def test_a_bad_base_is_left_out(trainer_of: Callable[..., Trainer]) -> None:

@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.mutation import Draw, apply_all, mutate, remainders
-from netmend.env.bugs.operators import OPERATORS, _registry
+from netmend.env.bugs.mutation import Draw, Mutation, apply_all, mutate, remainders
+from netmend.env.bugs.operators import CRASHING, FIRST_OPERATORS, OPERATORS, SILENT, _registry
 from netmend.env.data import load_dataset
-from netmend.env.program import Task, check, digest
+from netmend.env.program import Optimizer, Program, Task, check, digest
+from netmend.env.program.api import resolved
+from netmend.env.program.crashes import Crash, find_crash
 
 DEEPCRIME = (
     "hbs hlr hne hdb ach arm aal wci wab wrb lch och ocg raw rcw rrw rcd rcp".split()  # noqa: SIM905
 )
+FIRST = [
+    *("hbs", "hdb", "hlr", "hlx", "hne", "lch", "och", "ocg", "omo", "owd", "rcp"),
+    *("dis", "diw", "dts", "dtw", "dns", "dle", "ach", "arm", "aal", "wci", "wbi", "wab", "wrb", "wfr"),
+    *("raw", "rcw", "rrw", "rcd", "rad", "lbn", "lou", "lrn", "lrh"),
+]
+
+
+def _drawn(name: str, base: str, seed: int = 3) -> list[Mutation]:
+    """Some mutations that an operator draws for a base."""
+    draw = Draw(BASES[base].program, _task(base), np.random.default_rng([seed, len(base)]))
+    return [mutation for _ in range(6) if (mutation := OPERATORS[name].propose(draw)) is not None]
+
+
+def _crashes(name: str, base: str) -> list[Crash]:
+    task = _task(base)
+    found = [find_crash(mutation.apply(BASES[base].program), task) for mutation in _drawn(name, base)]
+    assert None not in found
+    return [crash for crash in found if crash is not None]
 
 
 def _task(name: str) -> Task:
@@ -79,3 +101,84 @@ def test_two_faults_of_one_part_are_no_mutant() -> None:
 def test_a_duplicate_operator_is_refused() -> None:
     with pytest.raises(ValueError, match="hbs"):
         _registry((OPERATORS["hbs"], OPERATORS["hbs"]))
+
+
+def test_the_operators_of_the_first_suite_stay_as_they_are() -> None:
+    """Or its recipe would draw other mutants: their order, and what they choose from."""
+    assert list(FIRST_OPERATORS) == FIRST
+    for name in ("lch", "wci"):
+        texts = {m.description for base in BASES for seed in range(9) for m in _drawn(name, base, seed)}
+        assert len(texts) > 10
+        assert not [text for text in texts if "sparse" in text or "standard_normal" in text]
+
+
+def test_every_operator_is_of_one_kind() -> None:
+    assert set(OPERATORS) == {*FIRST_OPERATORS, *SILENT, *CRASHING}
+    assert len(OPERATORS) == len(FIRST_OPERATORS) + len(SILENT) + len(CRASHING)
+    assert len(CRASHING) >= 20
+    assert len(SILENT) >= 12
+
+
+@pytest.mark.parametrize("name", CRASHING)
+def test_a_crash_operator_gives_the_crash_that_it_promises(name: str) -> None:
+    found = {crash.phase for base in BASES for crash in _crashes(name, base)}
+    assert found == OPERATORS[name].crash, "no other phase, and every promised one"
+
+
+@pytest.mark.parametrize("name", SILENT)
+def test_a_silent_operator_changes_what_a_program_does_without_a_crash(name: str) -> None:
+    for base, entry in BASES.items():
+        for mutation in _drawn(name, base):
+            faulty = mutation.apply(entry.program)
+            assert find_crash(faulty, _task(base)) is None
+            assert resolved(faulty) != resolved(entry.program)
+
+
+@pytest.mark.parametrize("name", [*SILENT, *CRASHING])
+def test_every_new_operator_has_bugs_for_training(name: str) -> None:
+    bases = [base for base, entry in BASES.items() if entry.split == "train" and _drawn(name, base)]
+    assert bases
+
+
+def test_an_operator_draws_among_all_its_mutations() -> None:
+    assert {m.description for m in _drawn("xpr", "digits_keras")} == {
+        "single row without batch axis to predict",
+        "rows along the last axis to predict",
+    }
+    assert len({m.description for m in _drawn("xin", "gestures_conv")}) > 3
+
+
+def test_crashes_say_what_is_wrong() -> None:
+    for crash in _crashes("xin", "cancer_sigmoid"):
+        assert crash.kind == "size"
+        assert crash.expected != crash.found == {0: (30,), 1: (16,)}[crash.layer or 0]
+    assert {crash.kind for crash in _crashes("xti", "reviews_mean")} == {"type"}
+    assert {crash.kind for crash in _crashes("xfl", "digits_lenet")} == {"rank"}
+    assert {crash.kind for crash in _crashes("xap", "digits_keras")} == {"name"}
+    assert {crash.kind for crash in _crashes("xop", "moons_elu")} == {"graph"}
+
+
+def _faulty(name: str, base: str) -> Program:
+    return _drawn(name, base)[0].apply(BASES[base].program)
+
+
+def test_some_silent_faults_in_detail() -> None:
+    assert not _faulty("tzg", "digits_keras").loop.zero_grad
+    assert _faulty("tsu", "digits_keras").reduction == "sum"
+    watched = _faulty("tmw", "friedman1_relu")
+    assert (watched.metric, watched.stop_on) == ("accuracy", "metric")
+    assert watched.patience in (1, 2, 3)
+    half = _faulty("dhp", "spot_conv").data
+    assert half.input_type == "float16"
+    assert [step.kind for step in half.prep] == ["scale", "standardize_target"]
+    rows = {step.kind: step.rows for step in _faulty("dtr", "spot_conv").data.prep}
+    assert rows == {"scale": "train", "standardize_target": "all"}
+
+
+def test_an_old_level_is_a_fault_only_with_old_defaults() -> None:
+    program = replace(BASES["digits_keras"].program, optimizer=Optimizer(kind="adam", lr=0.003))
+    assert resolved(replace(program, api="keras_2")) == resolved(program)
+    for mutation in _drawn("tad", "digits_keras"):
+        faulty = mutation.apply(program)
+        assert faulty.api in ("keras_2", "tensorflow_1")
+        assert resolved(faulty) != resolved(replace(faulty, api="current"))

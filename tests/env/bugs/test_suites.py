@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.bug import SPLITS, fixed_threshold
+from netmend.env.bugs.bug import SPLITS, Bug, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import read_suite
 from netmend.env.bugs.loading import SUITES
+from netmend.env.bugs.operators import CRASHING, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Recurrent, check
+from netmend.env.program.crashes import PHASES, find_crash
 from netmend.env.training.trial import Budget
 
 BUG = """
@@ -159,3 +162,39 @@ def test_listing_and_showing() -> None:
     assert "the published fix" in show("tiny", bug.id)
     with pytest.raises(UnknownNameError, match=bug.base):
         show("tiny", bug.id + "x")
+
+
+def _crashes(bug: Bug) -> bool:
+    return find_crash(bug.program, load_dataset(bug.program.data.dataset).task) is not None
+
+
+def test_three_in_five_bugs_of_the_crash_suite_crash() -> None:
+    suite = load_suite("crashes-v1")
+    sizes = [len(suite.split(name)) for name in SPLITS]
+    assert sizes[0] >= 315
+    assert sizes[1] >= 36
+    assert sizes[2] >= 54
+    for split in SPLITS:
+        crashing = [bug for bug in suite.split(split) if _crashes(bug)]
+        assert 0.5 <= len(crashing) / len(suite.split(split)) <= 0.7
+        faults = Counter(len(bug.operators) for bug in crashing)
+        assert faults[2] + faults[3] >= 0.5 * len(crashing), "a crash, and bad training behind it"
+        for bug in suite.split(split):
+            assert sum(name in CRASHING for name in bug.operators) == _crashes(bug)
+    assert not any(bug.fixed is not None and _crashes(replace(bug, program=bug.fixed)) for bug in suite.bugs)
+
+
+def test_the_crash_suite_holds_all_new_faults_and_shares_the_bases_of_the_default_suite() -> None:
+    suite, first = load_suite("crashes-v1"), load_suite("mutants-v1")
+    uses = Counter(name for bug in suite.bugs for name in set(bug.operators))
+    assert len([name for name in CRASHING if uses[name]]) >= 0.9 * len(CRASHING)
+    assert len([name for name in SILENT if uses[name]]) >= 0.75 * len(SILENT)
+    assert max(uses.values()) <= 0.1 * len(suite.bugs)
+    splits = {bug.base.split("~")[0]: bug.split for bug in first.bugs}
+    assert {bug.base.split("~")[0]: bug.split for bug in suite.bugs}.items() <= splits.items()
+    phases = {
+        crash.phase
+        for bug in suite.bugs
+        if (crash := find_crash(bug.program, load_dataset(bug.program.data.dataset).task)) is not None
+    }
+    assert phases == set(PHASES)

@@ -19,6 +19,15 @@ def _pack(path: Path, x: np.ndarray, y: np.ndarray, modality: str) -> None:
     np.savez(path, x_train=x[:cut], y_train=y[:cut], x_test=x[cut:], y_test=y[cut:], meta=np.array(meta))
 
 
+def _parts(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
+    return {
+        "x_train": np.zeros((len(train), 2)),
+        "y_train": train,
+        "x_test": np.zeros((len(test), 2)),
+        "y_test": test,
+    }
+
+
 def test_a_pack_of_pictures_has_its_channels_first(tmp_path: Path) -> None:
     y = np.arange(80) % 4
     _pack(tmp_path / "colour.npz", np.zeros((80, 6, 5, 3), np.uint8), y, "image")
@@ -58,6 +67,35 @@ def test_a_csv_table(tmp_path: Path) -> None:
     assert np.array_equal(dataset.train.y, dataset.train.x[:, 0].astype(int) % 2)
 
 
+def test_an_empty_cell_of_a_feature_is_a_missing_value(tmp_path: Path) -> None:
+    path = tmp_path / "holes.csv"
+    path.write_text("a,b,target\n" + "1,,5\n , nan,5\n3,4,5\n3,inf,5\n" * 5)
+    dataset = load_dataset(str(path))
+    rows = np.concatenate([part.x for part in (dataset.train, dataset.validation, dataset.holdout)])
+    assert np.isnan(rows).sum(0).tolist() == [5, 10]
+    assert np.isinf(rows).sum(0).tolist() == [0, 5]
+
+
+def test_several_columns_of_0_and_1_are_labels(tmp_path: Path) -> None:
+    x = np.arange(80, dtype=np.float32)[:, None]
+    y = np.stack([np.arange(80) % 2, np.arange(80) % 3 == 0, np.zeros(80)], 1).astype(np.uint8)
+    np.savez(tmp_path / "one.npz", x=x, y=y)
+    np.savez(tmp_path / "two.npz", x_train=x, y_train=y, x_test=x + 100, y_test=np.zeros_like(y))
+    np.savez(tmp_path / "real.npz", x=x, y=y.astype(np.float64))
+    for name in ("one", "two"):
+        dataset = load_dataset(name, tmp_path)
+        assert (dataset.task.kind, dataset.task.outputs) == ("multilabel", 3)
+        assert dataset.train.y.dtype == np.float32
+        assert np.array_equal(dataset.train.y[:, 0], dataset.train.x[:, 0] % 2)
+    assert load_dataset("real", tmp_path).task.kind == "regression"
+
+
+def test_an_npz_may_miss_inputs(tmp_path: Path) -> None:
+    x = np.where(np.arange(80) % 8 == 0, np.nan, 1.0)[:, None]
+    _pack(tmp_path / "holes.npz", x, np.arange(80) % 2, "tabular")
+    assert np.isnan(load_dataset("holes", tmp_path).train.x).any()
+
+
 def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,target\n" + "1,2\n" * 20)
@@ -73,6 +111,7 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
         ("a,b\n1,2\n", "needs one column 'class'"),
         ("a,target\n" + "1,2\n" * 9 + "x,2\n", "row 11"),
         ("a,target\n" + "1,nan\n" * 9, "not finite"),
+        ("a,target\n" + "1,2\n" * 9 + "1,\n", "row 11"),
         ("a,target\n1,2\n", "at least 8"),
         ("", "header"),
     ],
@@ -109,7 +148,10 @@ def test_class_ids_in_a_column_are_flattened(tmp_path: Path) -> None:
     ("arrays", "message"),
     [
         ({"x": np.zeros(20), "y": np.zeros(20)}, "no feature axis"),
-        ({"x": np.zeros((20, 2)), "y": np.zeros((20, 3), np.int64)}, "class ids of shape"),
+        ({"x": np.zeros((20, 2)), "y": np.full((20, 3), 2)}, "class ids of shape"),
+        ({"x": np.zeros((20, 2)), "y": np.full((20, 1), np.nan)}, "targets that are not finite"),
+        (_parts(np.zeros(20, np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
+        (_parts(np.zeros((20, 3), np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
         ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("{not json")}, "meta is no JSON"),
         ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("[1]")}, "meta is no JSON"),
     ],

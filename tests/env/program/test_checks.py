@@ -90,7 +90,7 @@ def test_every_problem_is_found_with_its_path(mlp_program: Program) -> None:
         "optimizer.lr: 0.0 is not in 0..1000000 without 0",
         "optimizer.beta1: 1.0 is not in 0..1 without 1",
         "batch_size: 65537 is not in 1..65536",
-        "epochs: 2.0 is not a whole number in 1..1000",
+        "epochs: 2.0 is not a whole number in 1..100000",
         "clip.limit: inf is not in 0..1000000 without 0",
         "patience: 0 is not in 1..1000",
     ]
@@ -134,7 +134,7 @@ def test_layers_that_do_not_fit_are_a_crash_and_not_counted(mlp_program: Program
     assert check(replace(mlp_program, layers=misfit), mlp_task) == []
 
 
-@pytest.mark.parametrize("kind", ["standardize_target", "min_max_target", "scale_target"])
+@pytest.mark.parametrize("kind", ["standardize_target", "min_max_target"])
 def test_targets_that_are_classes_are_not_prepared(
     mlp_program: Program, mlp_task: Task, kind: PrepName
 ) -> None:
@@ -154,10 +154,67 @@ def test_token_ids_are_prepared_only_where_no_embedding_looks_them_up(
     assert check(replace(scaled, layers=(Dense(units=1),)), token_task) == []
 
 
-def test_data_are_not_wiped_out(regression_program: Program) -> None:
-    prep = (Prep(kind="shift", factor=0.0), Prep(kind="scale_target", factor=0.0))
-    program = replace(regression_program, data=replace(regression_program.data, prep=prep))
-    assert check(program) == ["data.prep[1].factor: 0 would wipe out the data, expected another number"]
+def prepared(program: Program, *steps: Prep) -> Program:
+    return replace(program, data=replace(program.data, prep=steps))
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        ("standardize_target", "standardize_target is for regressions, but the targets are labels"),
+        ("shift_target", "shift_target is for classes, but the targets are labels"),
+        ("balance", "balance is for classes, but the targets are labels"),
+        ("scale_target", "scale_target would change the yes and no of the targets"),
+    ],
+)
+def test_labels_are_not_prepared_as_classes_or_values(
+    mlp_program: Program, kind: PrepName, problem: str
+) -> None:
+    task = Task(dataset="many", kind="multilabel", input_shape=(4,), outputs=3)
+    assert check(prepared(mlp_program, Prep(kind=kind)), task) == [f"data.prep[0]: {problem}"]
+
+
+def test_class_ids_may_be_scaled_and_shifted_which_is_a_fault_of_the_program(
+    mlp_program: Program, mlp_task: Task
+) -> None:
+    steps = (
+        Prep(kind="scale_target", factor=0.0),
+        Prep(kind="shift_target", factor=-1),
+        Prep(kind="balance"),
+    )
+    assert check(prepared(mlp_program, *steps), mlp_task) == []
+
+
+def test_data_are_not_wiped_out(regression_program: Program, regression_task: Task) -> None:
+    scaled = prepared(regression_program, Prep(kind="shift", factor=0.0), Prep(kind="scale", factor=0.0))
+    assert check(scaled) == ["data.prep[1].factor: 0 would wipe out the data, expected another number"]
+    scaled = prepared(regression_program, Prep(kind="scale_target", factor=0.0))
+    assert check(scaled, regression_task) == [
+        "data.prep[0].factor: 0 would wipe out the targets, expected another number"
+    ]
+
+
+def test_size_is_that_of_the_prepared_rows(conv_program: Program, image_task: Task) -> None:
+    wide = replace(conv_program, layers=(Flatten(), Dense(units=100)))
+    assert check(wide, image_task) == []
+    large = prepared(wide, Prep(kind="resize", size=256))
+    assert check(large, image_task) == [
+        f"layers: {256 * 256 * 100 + 100:,} parameters, at most {MAX_PARAMETERS:,} are allowed"
+    ]
+    assert check(prepared(wide, *large.data.prep, Prep(kind="drop_axis")), image_task) == check(
+        large, image_task
+    )
+    assert (
+        check(prepared(wide, Prep(kind="flatten"), Prep(kind="drop_axis"), large.data.prep[0]), image_task)
+        == []
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (1,) * 6, (0,), (4, 1.0), (True,), [4], (1_000_001,)])
+def test_a_declared_shape_is_a_few_whole_numbers(mlp_program: Program, shape: tuple[int, ...]) -> None:
+    (problem,) = check(replace(mlp_program, input=shape))
+    assert problem.startswith("input: ")
+    assert problem.endswith("is not a list of 1..5 whole numbers in 1..1000000")
 
 
 def test_ranges_know_their_ends() -> None:

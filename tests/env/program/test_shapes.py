@@ -10,21 +10,32 @@ from netmend.env.program import (
     BatchNorm,
     Conv1d,
     Conv2d,
+    Crop,
+    Data,
     Dense,
+    Detach,
     Dropout,
     Embedding,
     Flatten,
     GlobalPool,
     Layer,
     LayerNorm,
+    MisfitError,
     Pool,
+    Prep,
     Program,
     Recurrent,
+    Rescale,
+    Reshape,
     ShapeError,
+    Shared,
+    Skip,
     Task,
+    ZeroPad,
     infer_shapes,
     multiply_accumulates,
     parameter_count,
+    prepared_task,
 )
 from netmend.env.program.shapes import Shape
 
@@ -56,10 +67,90 @@ def task(*shape: int, vocabulary: int = 0) -> Task:
         ((2, 9), BatchNorm(), (2, 9)),
         ((2, 9), LayerNorm(), (2, 9)),
         ((2, 9), Activation(function="relu"), (2, 9)),
+        ((3, 20), Recurrent(cell="rnn", units=6, bidirectional=True), (12,)),
+        ((3, 20), Recurrent(cell="gru", units=6, bidirectional=True, return_sequences=True), (12, 20)),
+        ((2, 9, 4), Reshape(shape=(3, 24)), (3, 24)),
+        ((2, 9), Rescale(factor=0.5), (2, 9)),
+        ((2, 9, 4), ZeroPad(size=2), (2, 13, 8)),
+        ((2, 9), Crop(top=1, bottom=3), (2, 5)),
+        ((2, 9, 4), Crop(top=8), (2, 1, 4)),
+        ((2, 9), Detach(), (2, 9)),
     ],
 )
 def test_output_shape_of_each_layer(shape: Shape, layer: Layer, output: Shape) -> None:
     assert infer_shapes((layer,), task(*shape)) == (output,)
+
+
+def test_a_skip_adds_what_an_earlier_layer_took() -> None:
+    layers = (Dense(units=4), Dense(units=4), Skip(back=2), Dense(units=3))
+    assert infer_shapes(layers, task(4)) == ((4,), (4,), (4,), (3,))
+
+
+def test_a_shared_layer_does_what_an_earlier_one_does_on_another_input() -> None:
+    layers = (Conv1d(filters=2), Shared(back=1), Shared(back=2))
+    assert infer_shapes(layers, task(2, 10)) == ((2, 8), (2, 6), (2, 4))
+    assert infer_shapes((Dense(units=4), Shared()), task(4)) == ((4,), (4,))
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason", "expected", "found"),
+    [
+        ((Dense(units=5), Skip(back=1)), "skip cannot add a vector of 4 to a vector of 5", (4,), (5,)),
+        ((Dense(units=5), Skip(back=2)), "there is no layer 2 positions before it", (5,), ()),
+        ((Flatten(), Shared(back=2)), "there is no layer 2 positions before it", (4,), ()),
+        ((Dense(units=5), Shared()), "weights for 4 features cannot take a vector of 5", (4,), (5,)),
+        ((Skip(back=0), Shared()), "shared needs a layer with weights of its own", (4,), ()),
+    ],
+)
+def test_a_skip_or_a_shared_layer_that_does_not_fit(
+    layers: tuple[Layer, ...], reason: str, expected: Shape, found: Shape
+) -> None:
+    with pytest.raises(ShapeError) as caught:
+        infer_shapes(layers, task(4))
+    assert (caught.value.layer, caught.value.reason) == (1, reason)
+    assert (caught.value.expected, caught.value.found) == (expected, found)
+
+
+@pytest.mark.parametrize(
+    ("shape", "step", "after"),
+    [
+        ((8, 8), Prep(kind="add_axis"), (1, 8, 8)),
+        ((4, 1, 8), Prep(kind="drop_axis"), (4, 8)),
+        ((28, 20, 3), Prep(kind="channels_first"), (3, 28, 20)),
+        ((3, 28, 20), Prep(kind="channels_last"), (28, 20, 3)),
+        ((3, 28, 20), Prep(kind="flatten"), (1680,)),
+        ((3, 28, 20), Prep(kind="resize", size=16), (3, 16, 16)),
+        ((3, 28), Prep(kind="resize", size=16), (3, 16)),
+        ((28,), Prep(kind="resize", size=16), (16,)),
+        ((28,), Prep(kind="standardize"), (28,)),
+        ((28,), Prep(kind="add_axis_target"), (28,)),
+    ],
+)
+def test_shape_of_a_row_after_its_preparation(
+    mlp_program: Program, shape: Shape, step: Prep, after: Shape
+) -> None:
+    program = replace(mlp_program, data=Data(dataset="data", prep=(step,)))
+    assert prepared_task(program, task(*shape)) == task(*after)
+
+
+def test_shapes_of_preparation_steps_follow_their_order(mlp_program: Program) -> None:
+    steps = (Prep(kind="add_axis"), Prep(kind="channels_last"), Prep(kind="drop_axis"))
+    program = replace(mlp_program, data=Data(dataset="data", prep=steps))
+    assert prepared_task(program, task(8, 6)).input_shape == (8, 6)
+    with pytest.raises(MisfitError, match="drop_axis needs an axis of size 1, but a row is 8 x 6") as caught:
+        prepared_task(replace(program, data=Data(dataset="data", prep=steps[2:])), task(8, 6))
+    assert (caught.value.expected, caught.value.found) == ((1, 0), (8, 6))
+
+
+def test_parameters_and_work_are_those_of_the_prepared_rows(mlp_program: Program) -> None:
+    data = Data(dataset="data", prep=(Prep(kind="resize", size=9),))
+    program = replace(mlp_program, data=data, layers=(Dense(units=7),))
+    assert (parameter_count(program, task(4)), multiply_accumulates(program, task(4))) == (70, 63)
+
+
+def test_a_shared_layer_works_again_without_parameters_of_its_own(mlp_program: Program) -> None:
+    program = replace(mlp_program, layers=(Dense(units=4), Shared()))
+    assert (parameter_count(program, task(4)), multiply_accumulates(program, task(4))) == (20, 32)
 
 
 def test_embedding_takes_token_ids() -> None:
@@ -91,6 +182,10 @@ def test_embedding_takes_token_ids() -> None:
         ),
         (task(4), Pool(), "pool needs steps or pixels, but its input is a vector of 4"),
         (task(2, 9, 3), Pool(size=4), "a window of 4 does not fit an input of 2 x 9 x 3"),
+        (task(2, 9), Reshape(shape=(5, 4)), "18 values cannot be reshaped to 5 x 4"),
+        (task(4), ZeroPad(), "zero_pad needs steps or pixels, but its input is a vector of 4"),
+        (task(4), Crop(top=1), "crop needs steps or pixels, but its input is a vector of 4"),
+        (task(2, 3), Crop(top=1, bottom=2), "crop leaves nothing of 2 x 3"),
         (task(4), GlobalPool(), "global_pool needs steps or pixels, but its input is a vector of 4"),
         (task(4), Embedding(units=2), "embedding needs token ids, but the data are numbers"),
         (
@@ -119,6 +214,9 @@ def test_a_misfit_is_named_with_its_layer(data: Task, layer: Layer, reason: str)
         (task(3, 20), Recurrent(cell="gru", units=6), 3 * 6 * (3 + 6 + 2), 20 * 3 * 6 * 9),
         (task(3, 20), Recurrent(cell="lstm", units=6, bias=False), 4 * 6 * (3 + 6), 20 * 4 * 6 * 9),
         (task(12, vocabulary=50), Embedding(units=8), 400, 0),
+        (task(12, vocabulary=50), Embedding(units=8, inputs=60), 480, 0),
+        (task(3, 20), Recurrent(cell="rnn", units=6), 6 * (3 + 6 + 2), 20 * 6 * 9),
+        (task(3, 20), Recurrent(cell="rnn", units=6, bidirectional=True), 12 * (3 + 6 + 2), 20 * 12 * 9),
         (task(4, 9), BatchNorm(), 8, 0),
         (task(4, 9), LayerNorm(), 8, 0),
         (task(4, 9), Pool(), 0, 0),

@@ -55,6 +55,12 @@ def datasets() -> dict[str, Dataset]:
 
 
 @pytest.fixture
+def sequence() -> Task:
+    """Sequences of 3 features and 10 steps."""
+    return Task(dataset="x", kind="classification", input_shape=(3, 10), outputs=2)
+
+
+@pytest.fixture
 def good() -> Program:
     """A program that learns ``table``."""
     return Program(

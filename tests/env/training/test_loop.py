@@ -18,6 +18,7 @@ from netmend.env.program import (
     Clip,
     Conv1d,
     Conv2d,
+    Crash,
     Data,
     Dense,
     Dropout,
@@ -26,15 +27,18 @@ from netmend.env.program import (
     GlobalPool,
     Layer,
     LayerNorm,
+    Loop,
     Optimizer,
     Pool,
     Prep,
     Program,
     Recurrent,
 )
+from netmend.env.program.crashes import ID_LOSSES
 from netmend.env.training import loop, session
 from netmend.env.training.local import LocalTrainer
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial, TrialRequest
+from netmend.env.training.trial_json import decode, encode
 
 OUT = Dense(units=3)
 
@@ -158,7 +162,7 @@ def test_every_layer_kind_trains_the_same_twice(run, good, name):
 def test_every_loss_trains(run, good, regression, loss):
     program = replace(regression, loss=loss)
     if loss not in ("mse", "mae", "mape", "msle", "logcosh", "huber", "poisson"):
-        labels = "index" if loss == "cross_entropy" else "one_hot"
+        labels = "index" if loss in ID_LOSSES else "one_hot"
         output = "linear" if "logits" in loss or loss in ("cross_entropy", "categorical_hinge") else "softmax"
         layers = (*good.layers[:-1], Dense(units=3, activation=output))
         program = replace(good, data=Data(dataset="table", labels=labels), layers=layers, loss=loss)
@@ -249,11 +253,11 @@ BROKEN: dict[str, tuple[dict[str, object], Status, str]] = {
         Status.CRASHED,
         "flatten",
     ),
-    "too few outputs": ({"layers": (Dense(units=2),)}, Status.CRASHED, "target 2 is out of bounds for 2"),
+    "too few outputs": ({"layers": (Dense(units=2),)}, Status.CRASHED, "class id 2 is out of range for 2"),
     "one-hot, one unit": (
         {"data": Data(dataset="table", labels="one_hot"), "layers": (Dense(units=1),), "loss": "mse"},
         Status.CRASHED,
-        "(n, 1) do not match targets of shape (n, 3)",
+        "(n, 1) do not match targets of shape (3,)",
     ),
     "index, categorical": ({"loss": "categorical_crossentropy"}, Status.CRASHED, "index labels"),
     "class ids of values": (
@@ -353,3 +357,96 @@ def test_statistics_come_from_the_rows_that_train(datasets: dict[str, Dataset], 
     program = replace(good, data=Data(dataset="table", prep=(Prep(kind="standardize"),)))
     budget = Budget(samples=50)
     assert same(loop.train(program, data, budget, 0), loop.train(program, other, budget, 0))
+
+
+VECTOR, CLASSES = (6,), Data(dataset="table")
+CRASHES: dict[str, tuple[dict[str, object], Crash, str]] = {
+    "data": (
+        {"data": replace(CLASSES, prep=(Prep(kind="drop_axis"),))},
+        Crash(phase="data", kind="rank", message="", expected=(1, 0), found=VECTOR),
+        "data: drop_axis needs",
+    ),
+    "data, type": (
+        {"data": replace(CLASSES, input_type="list")},
+        Crash(phase="data", kind="type", message="", expected_type="array", found_type="list"),
+        "data: the inputs are nested lists",
+    ),
+    "build": (
+        {"layers": (Dense(units=4), Conv1d(filters=2), OUT)},
+        Crash(phase="build", kind="rank", message="", layer=1, expected=(0, 0), found=(4,)),
+        "build: layers[1] (Conv1d): conv1d needs a sequence",
+    ),
+    "build, name": ({"api": "keras_1"}, Crash(phase="build", kind="name", message=""), "build: fit() got"),
+    "forward": (
+        {"layers": (Dense(units=4), Dense(units=3, inputs=5))},
+        Crash(phase="forward", kind="size", message="", layer=1, expected=(5,), found=(4,)),
+        "forward: layers[1] (Dense): the layer takes 5",
+    ),
+    "forward, type": (
+        {"data": replace(CLASSES, input_type="float64")},
+        Crash(
+            phase="forward", kind="type", message="", layer=0, expected_type="float32", found_type="float64"
+        ),
+        "forward: layers[0] (Dense): the first layer takes float32",
+    ),
+    "loss": (
+        {"loss": "mse"},
+        Crash(phase="loss", kind="size", message="", expected=(1,), found=(3,)),
+        "loss: mse: outputs of shape",
+    ),
+    "backward": (
+        {"loop": Loop(loss_graph=False)},
+        Crash(phase="backward", kind="graph", message=""),
+        "backward: the loss has no gradient graph",
+    ),
+    "predict": (
+        {"loop": Loop(predict="row")},
+        Crash(phase="predict", kind="rank", message="", expected=(0, 6), found=VECTOR),
+        "predict: predict gets a single row",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CRASHES)
+def test_a_crash_shows_where_it_happens_and_what_does_not_fit(run, good, name):
+    changes, expected, message = CRASHES[name]
+    trial = run(replace(good, **changes), holdout=True)
+    assert (trial.status, trial.skill) == (Status.CRASHED, SKILL_FLOOR)
+    assert trial.metric is trial.holdout is None
+    assert trial.message.startswith(message)
+    crash = trial.symptoms.crash
+    assert replace(crash, message="") == expected
+    assert trial.message.endswith(crash.message)
+    assert decode(encode(trial)) == trial
+
+
+@pytest.mark.parametrize("name", [name for name in CRASHES if name != "predict"])
+def test_a_crash_before_training_costs_no_work(run, good, name):
+    trial = run(replace(good, **CRASHES[name][0]))
+    assert trial.work == 0
+    assert trial.curves.train_loss == ()
+    assert trial.symptoms.layers == ()
+
+
+def test_a_crash_in_the_prediction_comes_after_the_training(run, good):
+    trained, crashed = run(good), run(replace(good, loop=Loop(predict="transposed")))
+    assert crashed.curves == trained.curves
+    assert crashed.work == trained.work
+    assert replace(crashed.symptoms, crash=None) == trained.symptoms
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "layer"), [("bias", "build", None), ("batch norm on one row", "forward", 0)]
+)
+def test_what_only_the_numbers_decide_is_a_crash_of_another_kind(run, good, name, phase, layer):
+    crash = run(replace(good, **BROKEN[name][0])).symptoms.crash
+    assert (crash.phase, crash.kind, crash.layer) == (phase, "other", layer)
+    assert crash.message
+
+
+def test_what_is_no_crash_has_none(run, good):
+    changes, _, _ = BROKEN["diverged"]
+    diverged = replace(good, **changes, loop=Loop(predict="row"))
+    for program in (good, diverged, replace(good, batch_size=0)):
+        assert run(program).symptoms.crash is None
+    assert run(diverged).status is Status.DIVERGED

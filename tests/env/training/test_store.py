@@ -16,7 +16,7 @@ from types import ModuleType
 import pytest
 
 from netmend.env.errors import NetmendError, StoreError
-from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.program import Crash, Data, Dense, Optimizer, Program
 from netmend.env.training import store as store_module
 from netmend.env.training import stored_trainer
 from netmend.env.training.store import TrialStore
@@ -74,6 +74,7 @@ def recorder(fake_trainers: ModuleType) -> object:
 
 def test_json_keeps_every_bit() -> None:
     layers = (LayerSymptoms(index=1, gradient=-3.0000000000000004), LayerSymptoms(index=2, dead=1 / 3))
+    crash = Crash(phase="loss", kind="size", message="m", layer=1, expected=(0, 3), found_type="float32")
     trial = Trial(
         status=Status.TIMEOUT,
         message="über 20 s\n",
@@ -81,7 +82,7 @@ def test_json_keeps_every_bit() -> None:
         metric=None,
         spread=0.1 / 3,
         curves=Curves(train_loss=(1e-300, 1.7e308), validation_score=(1 / 3,)),
-        symptoms=Symptoms(vanishing_gradient=2 / 3, layers=layers),
+        symptoms=Symptoms(vanishing_gradient=2 / 3, rate_gain=-1 / 3, crash=crash, layers=layers),
         work=1e-9,
         seconds=12.5,
     )

@@ -34,7 +34,7 @@ def strided(programs: int, *shape: int) -> Tensor:
 def plain(layer: Conv1d | Conv2d, leaves: dict[str, Tensor]) -> Callable[[Tensor], Tensor]:
     """The layer of the plain loop on inputs with features last."""
     first = {**leaves, "kernel": leaves["kernel"].movedim(-1, 1)}
-    train, _ = operations(layer, first, torch.Generator())
+    train = operations(layer, first, torch.Generator()).training
     return lambda x: train(x.movedim(-1, 1)).movedim(1, -1)
 
 

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from netmend.env.program import LOSSES
 from netmend.env.training.batched.loss_gradients import LOSS_GRADIENTS
 from netmend.env.training.losses import EPSILON, LOSS_FUNCTIONS
 
@@ -40,7 +39,7 @@ def pair(name: str, kind: str, leading: tuple[int, ...], units: int) -> tuple[Te
     return outputs, torch.nn.functional.one_hot(ids, units).float()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_GRADIENTS)
 @pytest.mark.parametrize("kind", ["probabilities", "logits", "values"])
 @pytest.mark.parametrize("units", [1, 4])
 @pytest.mark.parametrize("programs", [1, 3])
@@ -48,7 +47,7 @@ def test_gradients_are_those_of_autograd(name, kind, units, programs):
     check(name, *pair(name, kind, (programs, 7), units))
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_GRADIENTS)
 def test_special_points(name):
     outputs = SPECIAL.repeat(4).view(-1, 4)
     ids = torch.arange(len(outputs)) % 4
@@ -57,7 +56,7 @@ def test_special_points(name):
         check(name, outputs, targets)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_GRADIENTS)
 @pytest.mark.parametrize("broken", BROKEN.tolist())
 def test_outputs_that_are_not_finite_stay_as_with_autograd(name, broken):
     outputs, targets = pair(name, "probabilities", (2, 5), 3)
@@ -65,7 +64,7 @@ def test_outputs_that_are_not_finite_stay_as_with_autograd(name, broken):
     check(name, outputs, targets)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", LOSS_GRADIENTS)
 def test_inputs_are_left_alone(name):
     outputs, targets = pair(name, "probabilities", (2, 5), 3)
     before = outputs.clone(), targets.clone()

@@ -40,7 +40,7 @@ def check(layer: Layer, shape: tuple[int, ...], programs: int, bind: Callable[..
 
 def plain(layer: Layer, x: Tensor) -> Tensor:
     """The layer of the plain loop on inputs with features last."""
-    train, _ = operations(layer, {}, torch.Generator())
+    train = operations(layer, {}, torch.Generator()).training
     outputs = train(x.movedim(-1, 1))
     return outputs.movedim(1, -1) if isinstance(layer, Pool) else outputs
 

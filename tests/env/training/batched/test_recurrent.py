@@ -54,7 +54,7 @@ def test_same_as_the_plain_layer(programs, cell, sequences, bias, steps):
 def same_as_plain(layer, leaves, buffers, gradients):
     x, y, dx, dy = buffers
     x = x.clone().requires_grad_()
-    train, _ = operations(layer, leaves, torch.Generator())
+    train = operations(layer, leaves, torch.Generator()).training
     states = train(x.transpose(1, 2))
     states = states.transpose(1, 2) if layer.return_sequences else states
     states.backward(dy)

@@ -18,7 +18,14 @@ from netmend.env.program import (
     Dropout,
     Embedding,
     Flatten,
+    Loop,
+    Monitor,
     Optimizer,
+    Prep,
+    Recurrent,
+    Rescale,
+    Schedule,
+    Skip,
 )
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
@@ -65,6 +72,91 @@ def test_a_mixed_group_trains_as_each_of_its_programs(
         assert group_sizes == [len(bucket)]
         for trial, request in zip(trials, bucket, strict=True):
             assert_as_plain(trial, request)
+
+
+OLD: dict[str, dict[str, object]] = {
+    "sparse labels": {
+        "loss": "sparse_categorical_crossentropy",
+        "layers": (Dense(units=4, activation="relu"), Dense(units=3, activation="softmax")),
+    },
+    "old defaults": {
+        "api": "keras_2",
+        "optimizer": Optimizer(kind="adagrad", lr=0.01),
+        "layers": (Dense(units=4), BatchNorm(momentum=0.9), Dense(units=3)),
+    },
+    "old initialiser": {
+        "api": "tensorflow_1",
+        "layers": (Dense(units=4, kernel_init="truncated_normal"), Dense(units=3)),
+    },
+    "declared inputs": {"layers": (Dense(units=4, inputs=6), Dense(units=3, inputs=4))},
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_program_is_trained_as_it_is_read_today(
+    datasets, small, good, assert_as_plain, group_sizes, name
+):
+    programs = [replace(good, **OLD[name]), good]
+    requests = [TrialRequest(program=program, budget=small, seed=1, holdout=True) for program in programs]
+    trials = BatchedTrainer(datasets.__getitem__).run(requests)
+    assert group_sizes == [2]
+    for trial, request in zip(trials, requests, strict=True):
+        assert_as_plain(trial, request)
+
+
+PLAIN_ONLY: dict[str, dict[str, object]] = {
+    "crash": {"layers": (Dense(units=2),)},
+    "loop": {"loop": Loop(zero_grad=False)},
+    "crash in the prediction": {"loop": Loop(predict="row")},
+    "monitor": {"monitor": Monitor(classes=True)},
+    "schedule": {"schedule": Schedule()},
+    "sum": {"reduction": "sum"},
+    "metric": {"stop_on": "metric", "patience": 3},
+    "softmax of old": {"api": "torch_1", "layers": (Dense(units=4, activation="softmax"), Dense(units=3))},
+    "split": {"data": Data(dataset="table", split="leaky")},
+    "half": {"data": Data(dataset="table", input_type="float16")},
+    "training rows only": {"data": Data(dataset="table", prep=(Prep(kind="standardize", rows="train"),))},
+    "more rows": {"data": Data(dataset="table", prep=(Prep(kind="balance"),))},
+    "other labels": {
+        "data": Data(dataset="table", prep=(Prep(kind="shift_target", factor=1.0),)),
+        "layers": (Dense(units=4),),
+    },
+    "reshaped rows": {"data": Data(dataset="series", prep=(Prep(kind="flatten"),))},
+    "unused outputs": {
+        "loss": "sparse_categorical_crossentropy",
+        "layers": (Dense(units=5, activation="softmax"),),
+    },
+    "skip": {"layers": (Dense(units=6), Skip(back=1), Dense(units=3))},
+    "rescale": {"layers": (Rescale(factor=0.1), Dense(units=3))},
+    "rnn": {"data": Data(dataset="series"), "layers": (Recurrent(cell="rnn", units=4), Dense(units=3))},
+    "both ways": {
+        "data": Data(dataset="series"),
+        "layers": (Recurrent(cell="gru", units=4, bidirectional=True), Dense(units=3)),
+    },
+    "declared table": {
+        "data": Data(dataset="tokens"),
+        "layers": (Embedding(units=2, inputs=30), Flatten(), Dense(units=3)),
+    },
+}
+
+
+@pytest.mark.parametrize("name", PLAIN_ONLY)
+def test_what_a_group_does_not_know_is_left_to_the_plain_loop(datasets, small, good, group_sizes, name):
+    program = replace(good, **PLAIN_ONLY[name])
+    requests = [TrialRequest(program=program, budget=small, seed=seed, holdout=True) for seed in (0, 1)]
+    trials = BatchedTrainer(datasets.__getitem__).run(requests)
+    assert group_sizes == []
+    assert timeless(trials) == timeless(LocalTrainer(datasets.__getitem__).run(requests))
+    assert trials[0].status is (Status.CRASHED if "crash" in name else Status.OK)
+
+
+def test_values_are_filled_and_clipped_in_a_group(datasets, small, good, assert_as_plain, group_sizes):
+    prep = (Prep(kind="fill_missing"), Prep(kind="clip_outliers"))
+    program = replace(good, data=Data(dataset="table", prep=prep))
+    request = TrialRequest(program=program, budget=small, seed=1, holdout=True)
+    (trial,) = BatchedTrainer(datasets.__getitem__).run([request])
+    assert group_sizes == [1]
+    assert_as_plain(trial, request)
 
 
 @pytest.fixture

@@ -1,0 +1,181 @@
+"""What ``netmend bugs verify``, ``reachable`` and ``coverage`` do, and the tables that they print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
+from netmend.env.bugs.coverage import cover, fix_patterns
+from netmend.env.bugs.killing import measure, score
+from netmend.env.bugs.loading import suite_folder
+from netmend.env.bugs.measured import Measured, read_measured, write_measured
+from netmend.env.bugs.reach import MOST_ACTIONS, Reached, goal_of, reach, replay_patch
+from netmend.env.bugs.verify import HOLDS, Verified, verify
+from netmend.env.data import load_dataset
+from netmend.env.training.trial import Trainer
+from netmend.repair_actions import CATALOGUE
+
+Seeds = Sequence[int]
+
+
+def verify_suite(
+    suite: Suite, trainer: Trainer, seeds: Seeds, console: Console, folder: Path | None = None
+) -> list[Verified]:
+    """Verify every bug of a suite, print the table, and keep what was measured in a folder of bug files.
+
+    Args:
+        suite: whose bugs.
+        trainer: who trains.
+        seeds: of the trials.
+        console: where the table goes.
+        folder: whose ``measured.yaml`` is written; None writes nothing.
+
+    Raises:
+        NetmendError: the file cannot be written.
+    """
+    results = verify(suite.bugs, trainer, suite.budget, seeds, _progress(len(suite.bugs), console))
+    console.print(verified_table(results))
+    console.print(verified_summary(results))
+    if folder is not None:
+        entries = read_measured(folder)
+        for result in results:
+            before = entries.get(result.bug.id, Measured())
+            entries[result.bug.id] = replace(
+                before,
+                verdict=result.verdict,
+                reason=result.reason,
+                faulty=result.faulty,
+                fixed=result.fixed,
+            )
+        console.print(f"written to {write_measured(folder, entries, _made(suite, seeds))}")
+    return results
+
+
+def reach_suite(
+    suite: Suite,
+    trainer: Trainer,
+    seeds: Seeds,
+    console: Console,
+    *,
+    folder: Path | None = None,
+    search: bool = False,
+    most: int = MOST_ACTIONS,
+) -> dict[str, Reached]:
+    """Check, or with ``search`` find, the sequences of actions that reach the published fixes of a suite.
+
+    A sequence that is on file and holds is kept; with ``search`` others are sought.
+
+    Raises:
+        NetmendError: the file cannot be written.
+    """
+    entries = {} if folder is None else read_measured(folder)
+    targets = [bug for bug in suite.bugs if bug.fixed_score is not None]
+    results: dict[str, Reached] = {}
+    for number, bug in enumerate(targets, start=1):
+        known = entries.get(bug.id, Measured()).patch
+        found = _checked(bug, suite, trainer, seeds, known or ())
+        if search and not found.holds:
+            task, budget = load_dataset(bug.program.data.dataset).task, bug.budget or suite.budget
+            found = reach(bug, task, tuple(CATALOGUE.values()), trainer, budget, seeds, most)
+        results[bug.id] = found
+        if folder is not None and search:
+            before = entries.get(bug.id, Measured())
+            entries[bug.id] = replace(before, patch=found.patch, patch_skill=round(found.skill, 4))
+            write_measured(folder, entries, _made(suite, seeds))
+        console.print(f"{number} of {len(targets)}  {_reached_line(bug, found)}", highlight=False)
+    held = sum(found.holds for found in results.values())
+    console.print(f"{held} of {len(results)} reproduced bugs are reached in at most {most} actions")
+    return results
+
+
+def print_coverage(suites: Sequence[Suite], real: Suite, console: Console) -> None:
+    """Print how many sub-actions each pattern has, and how many real bugs are loaded, reproduced, reached."""
+    rows = cover([bug for suite in suites for bug in suite.bugs])
+    table = Table("pattern", "SO %", "GH %", "actions", "sub-actions", "working", "real bugs")
+    of_real = Counter(pattern for bug in real.bugs for pattern in fix_patterns(bug))
+    for row in rows:
+        numbers = (row.actions, row.edits, row.working, of_real[row.pattern])
+        table.add_row(row.pattern, f"{row.stack_overflow}", f"{row.github}", *map(str, numbers))
+    console.print(table)
+    enough = sum(row.working >= 3 for row in rows)
+    console.print(f"{len(rows)} of 15 patterns, {enough} with at least 3 working sub-actions")
+    folder = suite_folder(real.name)
+    entries = {} if folder is None else read_measured(folder)
+    mine = [entries.get(bug.id, Measured()) for bug in real.bugs]
+    loaded = sum(entry.verdict not in ("", "not loaded") for entry in mine)
+    held = [entry for entry in mine if entry.verdict in HOLDS]
+    targets = [entry for entry in mine if entry.verdict == "reproduced"]
+    reached = sum(bool(entry.patch) for entry in targets)
+    console.print(
+        f"{real.name}: {len(real.bugs)} bugs, {loaded} loaded, {len(held)} reproduced "
+        f"({len(held) - len(targets)} of them fixes without gain, as recorded), "
+        f"{reached} of {len(targets)} reachable in {MOST_ACTIONS} actions"
+    )
+
+
+def verified_table(results: Sequence[Verified]) -> Table:
+    """One row per bug."""
+    table = Table("bug", "kind", "quality", "faulty", "fixed", "p", "verdict")
+    for result in results:
+        bug = result.bug
+        how = f"{result.status} ({result.crash_phase})" if result.crash_phase else _skill(result.faulty)
+        verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
+        p = "" if result.p is None or result.crash_phase else f"{result.p:.2g}"
+        table.add_row(bug.id, bug.kind, bug.quality, how, _skill(result.fixed), p, verdict)
+    return table
+
+
+def verified_summary(results: Sequence[Verified]) -> str:
+    """How many bugs are as recorded, by kind and by split."""
+    held = [result for result in results if result.verdict in HOLDS]
+    counts = Counter(result.verdict for result in results)
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    kinds = Counter(result.bug.kind for result in held)
+    splits = ", ".join(f"{sum(r.bug.split == name for r in held)} {name}" for name in SPLITS)
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    return f"{len(held)} of {len(results)} bugs are as recorded ({by_kind}; {splits}): {verdicts}"
+
+
+def _checked(bug: Bug, suite: Suite, trainer: Trainer, seeds: Seeds, patch: tuple[str, ...]) -> Reached:
+    goal = goal_of(bug)
+    task = load_dataset(bug.program.data.dataset).task
+    program = replay_patch(bug, task, tuple(CATALOGUE.values()), patch) if patch else None
+    if program is None:
+        return Reached(patch=(), skill=-1.0, goal=goal)
+    (skills,) = measure(trainer, [program], bug.budget or suite.budget, seeds)
+    return Reached(patch=patch, skill=score(skills).validation.mean, goal=goal)
+
+
+def _reached_line(bug: Bug, found: Reached) -> str:
+    patch = " + ".join(found.patch) if found.holds else "no sequence found"
+    return f"{bug.id}: skill {found.skill:.3f}, the fix counts from {found.goal:.3f}: {patch}"
+
+
+def _skill(score: Score | None) -> str:
+    return "" if score is None else f"{score.validation.mean:.2f} ± {score.validation.sd:.2f}"
+
+
+def _progress(bugs: int, console: Console) -> Callable[[Verified], None]:
+    done = 0
+
+    def report(result: Verified) -> None:
+        nonlocal done
+        done += 1
+        console.print(f"{done} of {bugs}  {result.bug.id}: {result.verdict}", highlight=False)
+
+    return report
+
+
+def _made(suite: Suite, seeds: Seeds) -> dict[str, object]:
+    return {
+        "command": f"netmend bugs verify {suite.name} write=true, then netmend bugs reachable",
+        "seeds": len(seeds),
+        "torch": version("torch"),
+    }

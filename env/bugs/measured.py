@@ -1,0 +1,125 @@
+"""What was measured of the bugs of a folder: ``measured.yaml`` beside the bug files.
+
+``netmend bugs verify`` writes verdicts and scores there, ``netmend bugs reachable`` the sequences of actions
+that reach the published fix. Bug files stay what their authors wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from netmend.env.bugs.bug import Bug, Score, Spread
+from netmend.env.errors import NetmendError, ProgramError
+from netmend.env.program import SCHEMA_VERSION, read_yaml, write_yaml
+from netmend.env.program.yaml import VERSION_KEY
+
+MEASURED = "measured.yaml"
+"""Name of the file in a folder of bug files."""
+
+Plain = dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What was measured of one bug.
+
+    Attributes:
+        verdict, reason: see ``verify.Verified``.
+        faulty, fixed: scores of the faulty program and of the published fix, None where there are none.
+        patch: actions that reach the fix's skill; empty where none were found, None where none were sought.
+        patch_skill: mean validation skill of the program after them, or of the best that was found.
+    """
+
+    verdict: str = ""
+    reason: str = ""
+    faulty: Score | None = None
+    fixed: Score | None = None
+    patch: tuple[str, ...] | None = None
+    patch_skill: float | None = None
+
+    def of(self, bug: Bug) -> Bug:
+        """The bug with what was measured; the fix has a score only where it is known to repair the bug."""
+        target = self.verdict == "reproduced"
+        fixed = self.fixed if target else None
+        return replace(bug, verdict=self.verdict, faulty_score=self.faulty, fixed_score=fixed)
+
+
+def read_measured(folder: Path) -> dict[str, Measured]:
+    """What was measured of the bugs of a folder, by id; empty where nothing was.
+
+    Raises:
+        ProgramError: the file is damaged.
+    """
+    path = folder / MEASURED
+    if not path.exists():
+        return {}
+    plain = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    bugs = plain.get("bugs") if isinstance(plain, Mapping) else None
+    if not isinstance(bugs, Mapping):
+        raise ProgramError(str(path), ["bugs: not a mapping of ids to what was measured"])
+    try:
+        return {str(name): _decode(entry) for name, entry in bugs.items()}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problem = f"not as netmend writes it ({error}); `netmend bugs verify` with write=true makes it anew"
+        raise ProgramError(str(path), [problem]) from error
+
+
+def write_measured(folder: Path, entries: Mapping[str, Measured], made: Mapping[str, object]) -> Path:
+    """Write what was measured, whole or not at all. Raises NetmendError where the file cannot be written."""
+    path = folder / MEASURED
+    part = path.with_suffix(".part")
+    plain = {
+        VERSION_KEY: SCHEMA_VERSION,
+        "made": dict(made),
+        "bugs": {name: _encode(entries[name]) for name in sorted(entries)},
+    }
+    try:
+        part.write_text(write_yaml(plain), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise NetmendError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def with_measured(bugs: Sequence[Bug], entries: Mapping[str, Measured]) -> tuple[Bug, ...]:
+    """The bugs with what was measured of them."""
+    return tuple(entries[bug.id].of(bug) if bug.id in entries else bug for bug in bugs)
+
+
+def _encode(entry: Measured) -> Plain:
+    plain: Plain = {"verdict": entry.verdict}
+    if entry.reason:
+        plain["reason"] = entry.reason
+    for key, score in (("faulty", entry.faulty), ("fixed", entry.fixed)):
+        if score is not None:
+            parts = {"validation": score.validation, "holdout": score.holdout}
+            plain[key] = {name: [part.mean, part.sd, part.seeds] for name, part in parts.items()}
+    if entry.patch is not None:
+        plain |= {"patch": list(entry.patch), "patch_skill": entry.patch_skill}
+    return plain
+
+
+def _decode(plain: Mapping[str, object]) -> Measured:
+    patch = plain.get("patch")
+    skill = plain.get("patch_skill")
+    return Measured(
+        verdict=str(plain.get("verdict", "")),
+        reason=str(plain.get("reason", "")),
+        faulty=_score(plain.get("faulty")),
+        fixed=_score(plain.get("fixed")),
+        patch=tuple(map(str, patch)) if isinstance(patch, list) else None,
+        patch_skill=float(skill) if isinstance(skill, int | float) else None,
+    )
+
+
+def _score(plain: object) -> Score | None:
+    if not isinstance(plain, Mapping):
+        return None
+    spreads = {}
+    for part in ("validation", "holdout"):
+        mean, sd, seeds = plain[part]
+        spreads[part] = Spread(mean=float(mean), sd=float(sd), seeds=int(seeds))
+    return Score(**spreads)

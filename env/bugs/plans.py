@@ -1,0 +1,92 @@
+"""Plans of suites: what ``netmend bugs make`` can make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bug import Split
+from netmend.env.bugs.operators import CRASHING, FIRST_OPERATORS, SILENT
+from netmend.env.training.trial import Budget
+
+FAULTS_OF_TWENTY = (1,) * 10 + (2,) * 7 + (3,) * 3
+"""How many faults at a time, in every twenty bugs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How a suite is made.
+
+    Attributes:
+        name, description: of the suite.
+        bugs: number of bugs by split.
+        bases: names of the base programs.
+        seed: of everything that is drawn.
+        budget: of every trial.
+        variants: of each training base, good programs too, whose mutants go to the training split.
+        screening_seeds, seeds: of the first look at a candidate, and of the kill test and all good programs.
+        train_seeds: how many of ``seeds`` test a mutant of the training split; the others take all.
+        rounds: candidates for one bug; one for which none is killed stays missing.
+        strict_rounds: first rounds, which pass over candidates with several faults if one of them does all.
+        faults: how many faults at a time, in every so many bugs.
+        operators: names of those that the faults are drawn from.
+        dense_share: share of a split's bugs on dense programs, whose trials are cheap, if it has both kinds.
+        crash_share: share of the bugs of which one fault makes the program crash; the other bugs run. None
+            leaves crashes to chance.
+    """
+
+    name: str
+    description: str
+    bugs: Mapping[Split, int]
+    bases: tuple[str, ...]
+    seed: int = 1
+    budget: Budget = field(default_factory=Budget)
+    screening_seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = tuple(range(100, 108))
+    train_seeds: int = 8
+    variants: int = 0
+    rounds: int = 24
+    strict_rounds: int = 8
+    faults: tuple[int, ...] = FAULTS_OF_TWENTY
+    operators: tuple[str, ...] = FIRST_OPERATORS
+    dense_share: float = 0.6
+    crash_share: float | None = None
+
+
+PLANS: dict[str, Plan] = {
+    plan.name: plan
+    for plan in (
+        Plan(
+            name="mutants-v1",
+            description="Mutants of good programs, one to three faults each, all killed; the default suite. "
+            "Training bugs: also on variants of their bases (base~n), killed with 5 seeds; others with 8.",
+            bugs={"train": 600, "validation": 60, "held-out": 80},
+            bases=tuple(BASES),
+            train_seeds=5,
+            variants=3,
+        ),
+        Plan(
+            name="tiny",
+            description="A dozen mutants of small dense programs with short trials, to try things out.",
+            bugs={"train": 6, "validation": 3, "held-out": 3},
+            bases=("circles_logit", "friedman2_sgd", "wine_single", "faults_keras"),
+            budget=Budget(samples=200, epochs=12, updates=120),
+        ),
+        Plan(
+            name="crashes-v1",
+            description="Mutants of the good programs of mutants-v1, one to three faults each, all killed. "
+            "Three in five crash; faults of data, loop and release are among the others.",
+            bugs={"train": 350, "validation": 40, "held-out": 60},
+            bases=tuple(BASES),
+            train_seeds=5,
+            variants=3,
+            strict_rounds=24,
+            faults=(1,) * 7 + (2,) * 10 + (3,) * 3,
+            operators=FIRST_OPERATORS + SILENT + CRASHING,
+            dense_share=0.4,
+            crash_share=0.6,
+        ),
+    )
+}
+"""Every suite that ``netmend bugs make`` can make, by name."""

@@ -1,0 +1,1 @@
+"""Real bugs: facts about them, and what makes bug files of the facts."""

@@ -1,0 +1,148 @@
+"""The slots that say what a program's network is, as a whole and layer by layer."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+from netmend.env.program import (
+    ACTIVATIONS,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    Crop,
+    Data,
+    Dense,
+    Detach,
+    Dropout,
+    Embedding,
+    Flatten,
+    GlobalPool,
+    InitialiserName,
+    Layer,
+    LayerNorm,
+    Optimizer,
+    Pool,
+    Program,
+    Recurrent,
+    Rescale,
+    Reshape,
+    ShapeError,
+    Shared,
+    Skip,
+    Task,
+    Weighted,
+    ZeroPad,
+    hidden_layers,
+    layer_activation,
+    weighted_layers,
+)
+from netmend.env.program.part import changed, variant
+from netmend.env.program.shapes import Shape, walk_shapes
+from netmend.env.program.sites import width
+from netmend.env.slots import Slots, log10, one_hot
+
+EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
+"""A program to change one field of."""
+
+INITIALISER_FAMILY: dict[InitialiserName, str] = {
+    "zeros": "constant",
+    "ones": "constant",
+    "constant": "constant",
+    "random_normal": "unscaled",
+    "random_uniform": "unscaled",
+    "truncated_normal": "unscaled",
+    "standard_normal": "wide",
+    "orthogonal": "scaled",
+    "lecun_normal": "scaled",
+    "lecun_uniform": "scaled",
+    "glorot_normal": "scaled",
+    "glorot_uniform": "scaled",
+    "he_normal": "scaled",
+    "he_uniform": "scaled",
+}
+FAMILIES = ("constant", "unscaled", "wide", "scaled")
+
+GROUPS: dict[str, tuple[type, ...]] = {
+    "dense": (Dense,),
+    "conv": (Conv1d, Conv2d),
+    "recurrent": (Recurrent,),
+    "embedding": (Embedding,),
+    "pool": (Pool, GlobalPool),
+    "flatten": (Flatten,),
+    "batch_norm": (BatchNorm,),
+    "layer_norm": (LayerNorm,),
+    "reshape": (Reshape,),
+    "rescale": (Rescale,),
+    "pad_or_crop": (ZeroPad, Crop),
+    "skip": (Skip,),
+    "shared": (Shared,),
+    "detach": (Detach,),
+}
+"""Layers that are counted together."""
+
+
+def network_slots(layers: tuple[Layer, ...]) -> Slots:
+    """What the layers are."""
+    program = changed(EMPTY, layers=layers)
+    hidden = hidden_layers(program)
+    widths = [width(layers[i]) for i in hidden] or [1]
+    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+    recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
+    yield "depth", len(hidden) / 4
+    yield "width/least", math.log2(min(widths)) / 6
+    yield "width/most", math.log2(max(widths)) / 6
+    yield "dropout/layers", len(rates) / 4
+    yield "dropout/rate", max(rates, default=0.0)
+    for name, kind in GROUPS.items():
+        yield f"layers/{name}", sum(isinstance(layer, kind) for layer in layers) / 4
+    yield "recurrent/returns_sequences", float(bool(recurrent) and recurrent[-1].return_sequences)
+    yield "recurrent/bidirectional", float(any(layer.bidirectional for layer in recurrent))
+    yield "detached", _detached(program)
+    functions = [layer_activation(program, i) for i in hidden]
+    for activation in ACTIVATIONS:
+        yield f"hidden_activation/{activation}", functions.count(activation) / max(1, len(hidden))
+
+
+def _detached(program: Program) -> float:
+    """Share of the layers with a kernel that no gradient reaches."""
+    cuts = [i for i, layer in enumerate(program.layers) if isinstance(layer, Detach)]
+    weighted = weighted_layers(program)
+    return sum(i < max(cuts, default=0) for i in weighted) / max(1, len(weighted))
+
+
+def shape_slots(layers: tuple[Layer, ...], row: Shape, task: Task) -> Slots:
+    """Whether the layers fit each other and what they declare, on rows of a shape (empty: of none)."""
+    shapes = [row] if row else []
+    with suppress(ShapeError):
+        shapes.extend(walk_shapes(layers, variant(task, input_shape=row)) if row else ())
+    builds = len(shapes) == len(layers) + 1
+    declared = [
+        (layer.inputs, taken[0])
+        for layer, taken in zip(layers, shapes, strict=False)
+        if isinstance(layer, Weighted) and layer.inputs is not None
+    ]
+    yield "network/builds", float(builds)
+    yield "network/output_rank", len(shapes[-1]) / 3 if builds else 0.0
+    yield "network/declares", len(declared) / 4
+    yield "network/declares_other", sum(one != other for one, other in declared) / 4
+
+
+def layer_slots(site: str, layer: Layer | None, activation: str) -> Slots:
+    """What the layer at a site is."""
+    weighted = layer if isinstance(layer, Weighted) else _ABSENT
+    families = one_hot("kernel_init", INITIALISER_FAMILY[weighted.kernel_init], FAMILIES)
+    yield f"{site}/present", float(layer is not None)
+    yield f"{site}/units", 0.0 if layer is None else math.log2(width(layer)) / 6
+    yield f"{site}/rectified", float(activation in {"relu", "leaky_relu", "elu", "selu", "gelu"})
+    yield f"{site}/bounded", float(activation in {"tanh", "sigmoid", "hard_sigmoid", "softsign", "softmax"})
+    yield f"{site}/linear", float(activation == "linear")
+    yield from ((f"{site}/{name}", value) for name, value in families)
+    yield f"{site}/bias_init/zeros", float(weighted.bias_init == "zeros")
+    yield f"{site}/bias", float(weighted.bias)
+    penalty = weighted.l1 + weighted.l2
+    yield f"{site}/regularised", 0.0 if penalty == 0 else 2 + log10(penalty)
+    yield f"{site}/trainable", float(weighted.trainable)
+
+
+_ABSENT = Weighted()

@@ -1,0 +1,33 @@
+"""What a program's patience looks at: numbers of which smaller ones are better."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from netmend.env.program import MetricName, Program
+from netmend.env.training.scores import metric
+
+
+def out_of_patience(program: Program, watched: Sequence[float]) -> bool:
+    """Whether the watched number of an epoch has not become smaller for as long as the program waits."""
+    if program.patience is None:
+        return False
+    numbers = [math.inf if math.isnan(number) else number for number in watched]
+    return len(numbers) - 1 - numbers.index(min(numbers)) >= max(program.patience, 1)
+
+
+def watched_metric(name: MetricName, predicted: Tensor, truth: Tensor) -> float:
+    """A metric of predictions, turned round where larger is better.
+
+    Class ids and labels are taken as the numbers that they are where the metric is for real values; real
+    values are never exactly right, so that their accuracy is 0.
+    """
+    if name == "accuracy":
+        return 0.0 if truth.is_floating_point() else -float(metric(predicted, truth))
+    off = predicted.float() - truth.float()
+    if name == "r2":
+        return -float(metric(predicted.float(), truth.float()))
+    return float((off.square() if name == "mse" else off.abs()).mean())

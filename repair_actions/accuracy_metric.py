@@ -1,0 +1,43 @@
+"""Accuracy metric: what the program itself watches. The task's metric, which decides the skill, stays."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from netmend.env.program import MetricName, Program, Task
+from netmend.env.program.part import changed
+from netmend.repair_actions.action import Edit, RepairAction
+
+# The metric matters where the early stopping looks at it, and that where it can end before the epochs do.
+_READS = ("metric", "stop_on", "patience", "epochs")
+
+
+def _set_task_metric(program: Program, task: Task) -> Program:
+    return changed(program, metric=task.metric)
+
+
+def _set_error(program: Program, task: Task, *, metric: MetricName) -> Program:
+    return changed(program, metric=metric) if task.kind == "regression" else program
+
+
+def _watch_loss(program: Program, _task: Task) -> Program:
+    return changed(program, stop_on="loss")
+
+
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(
+        pattern="accuracy_metric",
+        edit=edit,
+        site="program",
+        description=description,
+        apply=apply,
+        reads=_READS,
+    )
+
+
+ACTIONS: tuple[RepairAction, ...] = (
+    _action("task_metric", "watches the task's own metric", _set_task_metric),
+    _action("mse", "watches the mean squared error, for real targets", partial(_set_error, metric="mse")),
+    _action("mae", "watches the mean absolute error, for real targets", partial(_set_error, metric="mae")),
+    _action("stop_on_loss", "early stopping looks at the loss", _watch_loss),
+)

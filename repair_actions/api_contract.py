@@ -1,0 +1,86 @@
+"""API contract: what a training loop has to call, when, and what a loss has to be given."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from netmend.env.program import ActivationName, LossName, Program, Task
+from netmend.env.program.part import changed, variant
+from netmend.env.program.sites import output_layer, width
+from netmend.repair_actions.action import Edit, RepairAction, with_activation
+
+_DEFAULTS: dict[str, tuple[str, object, str]] = {
+    "zero_grad": ("zero_grad", True, "gradients set to zero before every update"),
+    "step_order": ("order", "backward_step", "the optimizer steps after the backward pass"),
+    "training_mode": ("training_mode", True, "dropout and batch statistics on while training"),
+    "evaluation_mode": ("evaluation_mode", True, "dropout and batch statistics off while predicting"),
+    "loss_graph": ("loss_graph", True, "the loss keeps its gradient graph until the backward pass"),
+    "optimize_all": ("optimized", "all", "the parameters of every layer handed to the optimizer"),
+}
+"""Field of the loop, its value, and what that means, by edit."""
+
+_LOGITS: frozenset[LossName] = frozenset({"cross_entropy", "bce_with_logits"})
+_OF_VALUES: frozenset[LossName] = frozenset({"mse", "mae", "mape", "huber", "logcosh"})
+_PROBABILITIES: frozenset[LossName] = frozenset(
+    {"categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"}
+)
+
+
+def wanted_output(program: Program, task: Task) -> ActivationName | None:
+    """Activation of the output that the loss takes, None where it takes several.
+
+    Losses on logits apply the softmax or sigmoid themselves, so that one in the network comes twice.
+    """
+    if program.loss in _LOGITS or (task.kind == "regression" and program.loss in _OF_VALUES):
+        return "linear"
+    if program.loss == "binary_crossentropy":
+        return "sigmoid"
+    output = output_layer(program)
+    several = output is not None and width(program.layers[output]) > 1
+    return "softmax" if several and program.loss in _PROBABILITIES else None
+
+
+def _match_output(program: Program, task: Task) -> Program:
+    output, wanted = output_layer(program), wanted_output(program, task)
+    if output is None or wanted is None:
+        return program
+    return with_activation(program, output, wanted)
+
+
+def _set_loop(program: Program, _task: Task, *, field: str, value: object) -> Program:
+    return changed(program, loop=variant(program.loop, **{field: value}))
+
+
+def _step_schedule_per_epoch(program: Program, _task: Task) -> Program:
+    if program.schedule is None:
+        return program
+    return changed(program, schedule=variant(program.schedule, every="epoch"))
+
+
+def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
+    return RepairAction(
+        pattern="api_contract", edit=edit, site=site, description=description, apply=apply, reads=reads
+    )
+
+
+ACTIONS: tuple[RepairAction, ...] = (
+    *(
+        _action(edit, "program", description, partial(_set_loop, field=field, value=value), "loop")
+        for edit, (field, value, description) in _DEFAULTS.items()
+    ),
+    _action(
+        "schedule_per_epoch",
+        "program",
+        "the schedule steps after every epoch and not after every update",
+        _step_schedule_per_epoch,
+        "schedule",
+    ),
+    _action(
+        "match_output",
+        "output",
+        "the output activation that the loss takes: logits or probabilities",
+        _match_output,
+        "layers",
+        "loss",
+    ),
+)

@@ -1,0 +1,47 @@
+"""Data type: the types of inputs and labels."""
+
+from __future__ import annotations
+
+from netmend.env.program import Program, Task
+from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.part import changed, variant
+from netmend.repair_actions.action import Edit, RepairAction
+
+
+def _cast_inputs(program: Program, _task: Task) -> Program:
+    """Lists are no arrays yet: there is nothing to cast."""
+    if program.data.input_type == "list":
+        return program
+    return changed(program, data=variant(program.data, input_type="auto"))
+
+
+def _cast_labels(program: Program, task: Task) -> Program:
+    """Real values become class ids where the loss takes these."""
+    data = program.data
+    if data.label_type != "list":
+        data = variant(data, label_type="auto")
+    if data.labels == "value" and task.kind == "classification" and program.loss in ID_LOSSES:
+        data = variant(data, labels="index")
+    return changed(program, data=data)
+
+
+def _use_arrays(program: Program, _task: Task) -> Program:
+    data = program.data
+    if data.input_type == "list":
+        data = variant(data, input_type="auto")
+    if data.label_type == "list":
+        data = variant(data, label_type="auto")
+    return changed(program, data=data)
+
+
+def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
+    return RepairAction(
+        pattern="data_type", edit=edit, site=site, description=description, apply=apply, reads=reads
+    )
+
+
+ACTIONS: tuple[RepairAction, ...] = (
+    _action("auto", "inputs", "inputs cast to the type that the first layer takes", _cast_inputs, "data"),
+    _action("auto", "targets", "labels cast to the type that the loss takes", _cast_labels, "data", "loss"),
+    _action("arrays", "program", "arrays in the place of lists, for inputs and labels", _use_arrays, "data"),
+)

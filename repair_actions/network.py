@@ -1,0 +1,81 @@
+"""The chain of layers: what each layer gets, and layers put in or taken out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
+
+from netmend.env.program import Data, Layer, Program, ShapeError, Shared, Skip, Task, Weighted
+from netmend.env.program.part import changed, variant
+from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_shapes
+
+SHAPE_READS: tuple[str, ...] = ("layers", "data", "input")
+"""Fields of a program on which ``layer_inputs`` depends."""
+
+
+def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
+    """Shape of what each layer gets, then of what the network returns; ends at the first misfit.
+
+    Starts with the row that the program declares, else with the one that its preparation gives.
+    """
+    return _layer_inputs(program.layers, program.data, program.input, task)
+
+
+@lru_cache(maxsize=4096)
+def _layer_inputs(
+    layers: tuple[Layer, ...], data: Data, declared: Shape | None, task: Task
+) -> tuple[Shape, ...]:
+    try:
+        row = declared or row_shape(data, task)
+    except MisfitError:
+        return ()
+    shapes = [row]
+    with suppress(ShapeError):
+        shapes.extend(walk_shapes(layers, variant(task, input_shape=row)))
+    return tuple(shapes)
+
+
+def with_layers(program: Program, layers: Sequence[Layer]) -> Program:
+    """The program with these layers."""
+    return changed(program, layers=tuple(layers))
+
+
+def spliced(layers: Sequence[Layer], start: int, stop: int, *new: Layer) -> tuple[Layer, ...]:
+    """The layers with others in the place of ``layers[start:stop]``; skips and shared weights behind reach
+    as far back as before."""
+    shift = len(new) - (stop - start)
+    behind = (_reaching(layer, index, start, stop, shift) for index, layer in enumerate(layers[stop:], stop))
+    return (*layers[:start], *new, *behind)
+
+
+def _reaching(layer: Layer, index: int, start: int, stop: int, shift: int) -> Layer:
+    if not isinstance(layer, Skip | Shared) or index - layer.back >= stop:
+        return layer
+    source = index - layer.back
+    if source < start:
+        return variant(layer, back=layer.back + shift)
+    # What it reached is gone: the next layer that is left gets what that one got.
+    return variant(layer, back=index - stop)
+
+
+def inserted(program: Program, position: int, *new: Layer) -> Program:
+    """The program with layers put in front of the one at ``position``."""
+    return with_layers(program, spliced(program.layers, position, position, *new))
+
+
+def without(program: Program, *kinds: type[Layer]) -> Program:
+    """The program without its layers of these kinds."""
+    layers = program.layers
+    for index in reversed(range(len(layers))):
+        if isinstance(layers[index], kinds):
+            layers = spliced(layers, index, index + 1)
+    return with_layers(program, layers)
+
+
+def taking_any_input(layers: Sequence[Layer], start: int) -> tuple[Layer, ...]:
+    """The layers where the first with a kernel from ``start`` on declares no number of features."""
+    for index, layer in enumerate(layers[start:], start):
+        if isinstance(layer, Weighted):
+            return (*layers[:index], variant(layer, inputs=None), *layers[index + 1 :])
+    return tuple(layers)

@@ -1,0 +1,57 @@
+"""Versioning: names and defaults of the release that a program was written for (``env/program/api.py``)."""
+
+from __future__ import annotations
+
+from netmend.env.program import Program, Task, resolved
+from netmend.env.program.api import RENAMED
+from netmend.env.program.part import changed
+from netmend.repair_actions.action import Edit, RepairAction
+
+
+def _rename(program: Program, _task: Task) -> Program:
+    return changed(program, api=RENAMED.get(program.api, program.api))
+
+
+def _keep_defaults(program: Program, _task: Task) -> Program:
+    """The fields hold what the author meant, so they only have to be written out."""
+    return changed(program, api="current")
+
+
+def _take_defaults(program: Program, task: Task) -> Program:
+    today = resolved(_rename(program, task))
+    return changed(program, api=today.api, layers=today.layers, optimizer=today.optimizer)
+
+
+def _keep_rate(program: Program, task: Task) -> Program:
+    if program.api == "current":
+        return program
+    today = resolved(_rename(program, task))
+    return changed(program, api=today.api, layers=today.layers)
+
+
+def _action(edit: str, description: str, apply: Edit, *reads: str) -> RepairAction:
+    return RepairAction(
+        pattern="versioning", edit=edit, site="program", description=description, apply=apply, reads=reads
+    )
+
+
+_RESOLVED = ("api", "layers", "optimizer", "loss", "data")
+
+ACTIONS: tuple[RepairAction, ...] = (
+    _action(
+        "rename", "today's names in the place of removed ones, defaults left out as before", _rename, "api"
+    ),
+    _action(
+        "explicit_defaults",
+        "the values that the release which it was written for took by default, written out",
+        _keep_defaults,
+        "api",
+    ),
+    _action("current_defaults", "today's names and today's defaults", _take_defaults, *_RESOLVED),
+    _action(
+        "explicit_rate",
+        "the learning rate written out, today's defaults for everything else",
+        _keep_rate,
+        *_RESOLVED,
+    ),
+)

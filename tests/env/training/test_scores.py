@@ -1,0 +1,49 @@
+"""Metric, skill and collapse of every kind of task."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from netmend.env.training.scores import collapsed, metric, skill
+from netmend.env.training.trial import SKILL_FLOOR
+
+IDS = torch.tensor([0, 0, 0, 1])
+LABELS = torch.tensor([[1, 0], [1, 0], [1, 1], [0, 1]])
+VALUES = torch.tensor([[0.0], [1.0], [2.0]])
+
+
+@pytest.mark.parametrize("truth", [IDS, LABELS, VALUES])
+def test_the_truth_has_skill_1(truth):
+    assert float(metric(truth, truth)) == 1
+    assert skill(1.0, truth) == 1
+
+
+@pytest.mark.parametrize(
+    ("guess", "truth"),
+    [
+        (torch.zeros(4, dtype=torch.int64), IDS),
+        (torch.tensor([[1, 0]] * 4), LABELS),
+        (torch.tensor([[1, 1]] * 4), LABELS),
+        (torch.ones(3, 1), VALUES),
+    ],
+)
+def test_the_best_constant_guess_has_skill_0(guess, truth):
+    assert skill(float(metric(guess, truth)), truth) == pytest.approx(0, abs=1e-6)
+    assert collapsed(guess, truth) == 1
+
+
+def test_labels_count_one_by_one():
+    predicted = LABELS.clone()
+    predicted[0, 0] = 0
+    assert float(metric(predicted, LABELS)) == pytest.approx(7 / 8)
+    assert skill(7 / 8, LABELS) == pytest.approx((7 / 8 - 5 / 8) / (3 / 8))
+    assert collapsed(LABELS, LABELS) == 1 / 2
+    assert collapsed(predicted, LABELS) == 1 / 4
+
+
+def test_skill_has_a_floor_and_labels_that_never_change_no_scale():
+    assert skill(0.0, IDS) == SKILL_FLOOR
+    constant = torch.zeros(5, 2, dtype=torch.int64)
+    assert skill(1.0, constant) == 0
+    assert skill(0.9, constant) == SKILL_FLOOR
