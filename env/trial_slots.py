@@ -60,7 +60,7 @@ def trial_values(trial: Trial, program: Program, task: Task) -> Values:
     They are kept on the trial, which is immutable, because hashing a trial takes longer.
     """
     known: tuple[tuple[Layer, ...], Task, Values] | None = trial.__dict__.get("_values")
-    if known is None or known[0] != program.layers or known[1] != task:
+    if known is None or (known[1] is not task and known[1] != task) or known[0] != program.layers:
         values = bounded(_trial_numbers(trial, program, task))
         known = trial.__dict__["_values"] = program.layers, task, values
     return known[2]

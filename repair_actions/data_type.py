@@ -9,8 +9,14 @@ from netmend.repair_actions.action import Edit, RepairAction
 
 
 def _cast_inputs(program: Program, _task: Task) -> Program:
-    """Lists are no arrays yet: there is nothing to cast."""
-    if program.data.input_type == "list":
+    """Lists are no arrays yet, and half precision is no wrong type."""
+    if program.data.input_type in ("list", "float16"):
+        return program
+    return changed(program, data=variant(program.data, input_type="auto"))
+
+
+def _use_full_precision(program: Program, _task: Task) -> Program:
+    if program.data.input_type != "float16":
         return program
     return changed(program, data=variant(program.data, input_type="auto"))
 
@@ -41,7 +47,16 @@ def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) ->
 
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _action("auto", "inputs", "inputs cast to the type that the first layer takes", _cast_inputs, "data"),
-    _action("auto", "targets", "labels cast to the type that the loss takes", _cast_labels, "data", "loss"),
+    _action(
+        "first_layer_type",
+        "inputs",
+        "whole numbers and doubles cast to the type that the first layer takes",
+        _cast_inputs,
+        "data",
+    ),
+    _action("full_precision", "inputs", "single in the place of half precision", _use_full_precision, "data"),
+    _action(
+        "loss_type", "targets", "labels cast to the type that the loss takes", _cast_labels, "data", "loss"
+    ),
     _action("arrays", "program", "arrays in the place of lists, for inputs and labels", _use_arrays, "data"),
 )

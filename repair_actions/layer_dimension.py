@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import TypeAlias
 
 from netmend.env.program import (
@@ -16,6 +17,7 @@ from netmend.env.program import (
     MisfitError,
     Pool,
     Program,
+    Reshape,
     Shared,
     Task,
     Weighted,
@@ -120,8 +122,8 @@ def _fit_vocabulary(program: Program, task: Task) -> Program:
     return with_layers(program, list(map(fitted, program.layers)))
 
 
-def _fit_windows(program: Program, task: Task) -> Program:
-    """Layer by layer, the largest kernel, pool or crop that the steps or pixels in front of it leave."""
+def _fit_misfits(program: Program, task: Task, *, fit: Callable[[Layer, Shape], Layer]) -> Program:
+    """Each layer that cannot take what it gets, from the input on, changed to one that can."""
     for _ in program.layers:
         gets = layer_inputs(program, task)
         index = len(gets) - 1
@@ -130,12 +132,22 @@ def _fit_windows(program: Program, task: Task) -> Program:
         layer = program.layers[index]
         own = index - layer.back if isinstance(layer, Shared) and layer.back <= index else index
         layers = list(program.layers)
-        layers[own] = _fitted_window(layers[own], gets[index])
+        layers[own] = fit(layers[own], gets[index])
         program = with_layers(program, layers)
     return program
 
 
+def _fitted_reshape(layer: Layer, shape: Shape) -> Layer:
+    """The last axis takes what the others leave; a vector where they do not divide the values."""
+    if not isinstance(layer, Reshape):
+        return layer
+    rest, values = prod(layer.shape[:-1]), prod(shape)
+    fits = values % rest == 0
+    return variant(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
+
+
 def _fitted_window(layer: Layer, shape: Shape) -> Layer:
+    """The largest kernel, pool or crop that the steps or pixels in front of it leave."""
     if len(shape) < 2:
         return layer
     most = min(shape[1:])
@@ -222,7 +234,12 @@ ACTIONS: tuple[RepairAction, ...] = (
         _fit_vocabulary,
         ("layers",),
     ),
-    _action("fit_windows", "all", "kernels and pools no larger than what is in front of them", _fit_windows),
+    _action(
+        "fit_windows",
+        "all",
+        "kernels and pools no larger than what is in front of them",
+        partial(_fit_misfits, fit=_fitted_window),
+    ),
     _convolving(
         "padding_same", "all", "padding in every convolution, so that it keeps the size", _same_padding
     ),
@@ -232,5 +249,11 @@ ACTIONS: tuple[RepairAction, ...] = (
         "hidden",
         f"kernels of at most {_COMMON_KERNEL} in every hidden convolution",
         _common_kernel,
+    ),
+    _action(
+        "fit_reshape",
+        "all",
+        "reshapes to as many values as they get: the flattened size recomputed",
+        partial(_fit_misfits, fit=_fitted_reshape),
     ),
 )

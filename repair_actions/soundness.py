@@ -25,7 +25,7 @@ from netmend.env.program import (
     prepared_task,
 )
 from netmend.env.program.checks import check, check_field
-from netmend.env.program.limits import COUNTS, MAX_ACTIVATIONS, MAX_PARAMETERS
+from netmend.env.program.limits import COUNTS, MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.part import variant
 from netmend.env.program.schema import ApiLevel, InputType, Loop, LossName, PrepName
 from netmend.env.program.shapes import (
@@ -155,7 +155,8 @@ class _Step(NamedTuple):
 
 @lru_cache(maxsize=16_384)
 def _look(layers: tuple[Layer, ...], rows: Task) -> _Look:
-    invalid, fits = not COUNTS["layers"].holds(len(layers)), True
+    invalid = not COUNTS["layers"].holds(len(layers)) or prod(rows.input_shape) > MAX_ROW
+    fits = True
     parameters, activations, steps = 0, 0, 0
     for step in _steps(layers, rows):
         parameters += step.parameters

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from netmend.agents.baselines.uncrash import uncrash_actions
 from netmend.agents.methods import Proposal, Repair
 from netmend.agents.minimise import replay
 from netmend.env.bugs.bug import Bug
@@ -33,11 +34,14 @@ _OUTPUT_FOR: dict[LossName, ActivationName] = {
 def default_loss(program: Program, task: Task) -> LossName:
     """The right loss for the task and for the number of output units that the program has.
 
-    Mean squared error for real targets; a binary cross-entropy for two classes and one unit; else a
-    categorical one. A program that has the right kind already keeps its form, on probabilities or on logits.
+    Mean squared error for real targets; a binary cross-entropy for labels, and for two classes and one unit;
+    else a categorical one. A program that has the right kind already keeps its form, on probabilities or on
+    logits.
     """
     if task.kind == "regression":
         return "mse"
+    if task.kind == "multilabel":
+        return "bce_with_logits" if program.loss == "bce_with_logits" else "binary_crossentropy"
     output = output_layer(program)
     units = 0 if output is None else width(program.layers[output])
     if task.outputs == 2 and units == 1:
@@ -46,21 +50,36 @@ def default_loss(program: Program, task: Task) -> LossName:
 
 
 def default_actions(program: Program, task: Task) -> tuple[str, ...]:
-    """Data, loss and output, activations, optimizer, batch, initial weights, no regularisation."""
+    """A program that runs, sound data, loss and output, activations, training loop, initial weights.
+
+    What still crashes at the end, or crashes now, is looked after once more.
+    """
+    names = (*uncrash_actions(program, task), *_recipe(program, task))
+    return (*names, *uncrash_actions(applied(program, task, names), task))
+
+
+def _recipe(program: Program, task: Task) -> tuple[str, ...]:
     inputs = "remove_prep" if task.vocabulary > 0 else "standardize"
+    targets = "standardize_target" if task.kind == "regression" else "remove_prep"
     loss = default_loss(program, task)
     output = _OUTPUT_FOR[loss]
     return (
+        "versioning/explicit_defaults@program",
+        "data_type/full_precision@inputs",
+        "data_wrangling/random_split@program",
+        "data_wrangling/all_rows@inputs",
         f"data_wrangling/{inputs}@inputs",
-        "data_wrangling/standardize_target@targets",
+        f"data_wrangling/{targets}@targets",
         "data_wrangling/shuffle@program",
         f"loss_function/{loss}@program",
         "layer_dimension/task_units@output",
         f"loss_function/{loss}@program",  # where only the new width of the output has made it legal
+        "loss_function/mean_reduction@program",
         "activation/relu@hidden",
         f"activation/{output}@output",
         *_optimizer_actions(program.optimizer),
         "optimizer/remove_clip@program",
+        "optimizer/remove_schedule@program",
         "iterations/batch_32@program",
         "iterations/remove_early_stopping@program",
         "neural_connection/glorot_uniform@all",
@@ -68,7 +87,20 @@ def default_actions(program: Program, task: Task) -> tuple[str, ...]:
         "neural_connection/remove_regularisation@all",
         "neural_connection/remove_dropout@all",
         "neural_connection/unfreeze@all",
+        "neural_connection/remove_detach@all",
+        "api_contract/zero_grad@program",
+        "api_contract/step_order@program",
+        "api_contract/training_mode@program",
+        "api_contract/evaluation_mode@program",
+        "api_contract/optimize_all@program",
     )
+
+
+def applied(program: Program, task: Task, names: Sequence[str]) -> Program:
+    """The program after actions, whether they are legal or not."""
+    for name in names:
+        program = CATALOGUE[name].apply(program, task)
+    return program
 
 
 def _optimizer_actions(optimizer: Optimizer) -> tuple[str, ...]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from netmend.agents.baselines.defaults import OneRecipe, default_actions
+from netmend.agents.baselines.defaults import OneRecipe, applied, default_actions
+from netmend.agents.baselines.uncrash import uncrash_actions
 from netmend.env.program import Program, Task
 
 
 def rewrite_actions(program: Program, task: Task) -> tuple[str, ...]:
     """First the new network, so that the defaults change only what it has left over."""
-    return (
+    network = (
+        *uncrash_actions(program, task),
         "add_layer/flatten@program",
         "change_neural_architecture/mlp_64_64@hidden",
         "layer_dimension/units_64@hidden",
         "add_layer/batch_norm@hidden",
-        *default_actions(program, task),
+    )
+    return (
+        *network,
+        *default_actions(applied(program, task, network), task),
         "iterations/epochs_x2@program",
     )
 

@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
-from netmend.env.bugs.files import write_suite
 from netmend.env.bugs.loading import SUITES, load_suite, suite_names
 from netmend.env.bugs.making import Report, make_suite
 from netmend.env.bugs.plans import PLANS
+from netmend.env.bugs.writing import write_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.program import dump
 from netmend.env.training.trial import Trainer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,15 +12,12 @@ from typing import Literal, TypeVar
 
 from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
 from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
-from netmend.env.errors import NetmendError, ProgramError, UnknownNameError
+from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import (
     PHASES,
-    SCHEMA_VERSION,
     Program,
     decode_program,
     read_yaml,
-    to_plain,
-    write_yaml,
 )
 from netmend.env.program.crashes import Phase
 from netmend.env.program.yaml import VERSION_KEY, check_version
@@ -127,51 +123,6 @@ def read_folder(folder: Path) -> Suite:
     name, description = str(about.get("name", folder.name)), str(about.get("description", ""))
     measured = with_measured(bugs, read_measured(folder))
     return Suite(name=name, description=description, budget=budget, bugs=measured)
-
-
-def write_bug(bug: Bug, path: Path) -> None:
-    """Write the file of one bug. Raises NetmendError where it cannot be written."""
-    plain = {VERSION_KEY: SCHEMA_VERSION, **_plain_bug(bug)}
-    if bug.fixed is not None:
-        plain["fixed"] = to_plain(bug.fixed)
-    for key in ("base", "operators", "faulty_score"):
-        if not plain[key]:
-            del plain[key]
-    _write(path, plain)
-
-
-def write_suite(suite: Suite, path: Path, made: Plain) -> None:
-    """Write a suite as one file, whole or not at all.
-
-    Args:
-        suite: what to write; the fixes of its bugs are written once for each base.
-        path: the file; it is replaced.
-        made: how it was made, for those who want to repeat it.
-
-    Raises:
-        NetmendError: the file cannot be written.
-    """
-    plain = {
-        VERSION_KEY: SCHEMA_VERSION,
-        "name": suite.name,
-        "description": suite.description,
-        "made": dict(made),
-        "budget": _plain_budget(suite.budget),
-        "bases": {bug.base: _plain_fix(bug) for bug in suite.bugs},
-        "bugs": [_plain_bug(bug) for bug in suite.bugs],
-    }
-    _write(path, plain)
-
-
-def _write(path: Path, plain: Plain) -> None:
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(write_yaml(plain), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise NetmendError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def duplicates(bugs: Sequence[Bug]) -> list[str]:
@@ -295,15 +246,12 @@ def _number(value: object, path: str, problems: list[str]) -> float:
 
 
 def _budget(plain: object, path: str, problems: list[str]) -> Budget:
-    values = _mapping(plain, path, tuple(Budget.__dataclass_fields__), problems)
-    numbers = {key: _number(value, f"{path}.{key}", problems) for key, value in values.items()}
+    known = tuple(Budget.__dataclass_fields__)
+    values = _mapping(plain, path, known, problems)
+    numbers = {key: _number(values[key], f"{path}.{key}", problems) for key in known if key in values}
     problems += [f"{path}.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
     seconds = numbers.pop("seconds", Budget().seconds)
     return replace(Budget(seconds=seconds), **{key: int(value) for key, value in numbers.items()})
-
-
-def _plain_budget(budget: Budget) -> Plain:
-    return {key: getattr(budget, key) for key in Budget.__dataclass_fields__}
 
 
 def _beside(program: Program, folder: Path) -> Program:
@@ -311,41 +259,6 @@ def _beside(program: Program, folder: Path) -> Program:
     if not name.endswith((".npz", ".csv")):
         return program
     return replace(program, data=replace(program.data, dataset=str((folder / name).resolve())))
-
-
-def _plain_bug(bug: Bug) -> dict[str, object]:
-    """What a file says of a bug; keys that few bugs have are left out where they hold nothing."""
-    plain: dict[str, object] = {
-        "id": bug.id,
-        "split": bug.split,
-        "kind": bug.kind,
-        "base": bug.base,
-        "operators": list(bug.operators),
-        "fix_patterns": list(bug.fix_patterns),
-        "crash_phase": bug.crash_phase,
-        "provenance": bug.provenance,
-        **{key: getattr(bug, key) for key in TEXTS},
-        "budget": None if bug.budget is None else _plain_budget(bug.budget),
-        "program": to_plain(bug.program),
-        "faulty_score": _plain_score(bug.faulty_score),
-    }
-    rare = ("fix_patterns", "crash_phase", *TEXTS, "budget")
-    plain = {key: value for key, value in plain.items() if value or key not in rare}
-    if bug.kind == "performance":
-        del plain["kind"]
-    return plain
-
-
-def _plain_fix(bug: Bug) -> Plain:
-    program = {} if bug.fixed is None else {"program": to_plain(bug.fixed)}
-    return program | {"score": _plain_score(bug.fixed_score)}
-
-
-def _plain_score(score: Score | None) -> Plain | None:
-    if score is None:
-        return None
-    parts = {"validation": score.validation, "holdout": score.holdout}
-    return {key: {"mean": part.mean, "sd": part.sd, "seeds": part.seeds} for key, part in parts.items()}
 
 
 def _join(path: str, key: str) -> str:

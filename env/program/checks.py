@@ -6,7 +6,7 @@ import contextlib
 from math import prod
 
 from netmend.env.program.fields import Field, fields_of, shown
-from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS
+from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.schema import Data, Embedding, PrepName, Program
 from netmend.env.program.shapes import (
     MisfitError,
@@ -123,6 +123,10 @@ def _check_size(program: Program, task: Task, problems: list[str]) -> None:
         task = prepared_task(program, task)
     except MisfitError:
         return
+    if prod(task.input_shape) > MAX_ROW:
+        problems.append(
+            f"data.prep: {prod(task.input_shape):,} values a row, at most {MAX_ROW:,} are allowed"
+        )
     shapes: list[Shape] = [task.input_shape]
     with contextlib.suppress(ShapeError):
         shapes.extend(walk_shapes(program.layers, task))

@@ -100,7 +100,9 @@ def target_shape(program: Program, task: Task) -> Shape:
             shape = (1, *shape)
         elif step.kind == "drop_axis_target":
             if 1 not in shape:
-                raise MisfitError(f"no axis of size 1 in the targets, of shape {shape} per row", (1, 0), shape)
+                raise MisfitError(
+                    f"no axis of size 1 in the targets, of shape {shape} per row", (1, 0), shape
+                )
             axis = shape.index(1)
             shape = (*shape[:axis], *shape[axis + 1 :])
     return shape

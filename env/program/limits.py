@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 MAX_PARAMETERS = 5_000_000
 """Weights and biases of a program, 20 MB as 32-bit floats."""
+MAX_ROW = 65_536
+"""Values of one prepared row: a resize could make gigabytes of a small image set."""
 MAX_ACTIVATIONS = 1_000_000
 """Outputs of all layers together for one row, 4 MB as 32-bit floats."""
 

@@ -382,8 +382,8 @@ class Prep:
     ``int(id * factor)`` or ``id + factor``, the score the ids as they are.
 
     ``fill_missing`` puts a feature's mean in the place of NaN, infinity and values equal to ``factor``
-    (0 stands for none); ``clip_outliers`` cuts what is further than 3 deviations from the mean; ``balance``
-    repeats training rows until every class is as frequent as the commonest.
+    (0 and 1 stand for none); ``clip_outliers`` cuts what is further than 3 deviations from the mean;
+    ``balance`` repeats training rows until every class is as frequent as the commonest.
 
     The rest change the shape of a row and follow the order in which they stand: ``add_axis`` puts an axis of
     size 1 in front (channels, features), ``drop_axis`` takes one of size 1 away, ``channels_first`` moves the

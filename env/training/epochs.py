@@ -25,7 +25,10 @@ def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
 
     A left-over batch counts as much in the mean loss as a full one, and updates can end in the last epoch.
     """
-    if any(isinstance(layer, BatchNorm | Dropout) for layer in program.layers):
+    if any(
+        isinstance(layer, BatchNorm) or (isinstance(layer, Dropout) and layer.rate > 0)
+        for layer in program.layers
+    ):
         return False
     size = min(program.batch_size, rows)
     even = rows % size == 0 or not program.data.shuffle

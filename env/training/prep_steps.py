@@ -113,11 +113,15 @@ def _fill_missing(step: Prep, x: Values) -> Transform:
     return lambda rows: np.where(_missing(rows, step.factor), means, rows)
 
 
+NO_MARKERS = (0.0, 1.0)
+"""Factors of ``fill_missing`` that mark nothing; 1 is what stands in a program that says none."""
+
+
 def _missing(x: Values, marker: float) -> NDArray[np.bool_]:
-    """Where a value is NaN, infinite, or the marker of a missing one (0: there is no such marker)."""
+    """Where a value is NaN, infinite, or the marker of a missing one (0 and 1: there is no such marker)."""
     # the values come from float32, in which a marker such as 0.1 is another number
     marked = x.astype(np.float32) == np.float32(marker)
-    missing: NDArray[np.bool_] = ~np.isfinite(x) | (marked & (marker != 0))
+    missing: NDArray[np.bool_] = ~np.isfinite(x) | (marked & (marker not in NO_MARKERS))
     return missing
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import cast
 
 from netmend.env.bugs.bug import SPLITS, Bug, BugKind, Split
-from netmend.env.bugs.files import write_bug
 from netmend.env.bugs.real.programs import Facts, to_programs
+from netmend.env.bugs.writing import write_bug
 from netmend.env.data import BUILT_IN, load_dataset
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task, read_yaml

@@ -143,8 +143,9 @@ def test_a_bug_whose_pack_is_absent_says_which(monkeypatch: pytest.MonkeyPatch) 
 
 def test_layers_in_the_words_of_the_facts() -> None:
     text = (
-        "conv2d 8 k3 s2 pad=same act=relu; masking 0; bilstm 4 seq; timedist dense 2 act=sigmoid init=normal1; "
-        "embedding 9,5 frozen; crop2d 2,1 rows; scale x/255-0.5; reshape 1,48,6"
+        "conv2d 8 k3 s2 pad=same act=relu; masking 0; bilstm 4 seq; "
+        "timedist dense 2 act=sigmoid init=normal1; embedding 9,5 frozen; "
+        "crop2d 2,1 rows; scale x/255-0.5; reshape 1,48,6"
     )
     assert to_layers(text) == (
         Conv2d(filters=8, kernel=3, stride=2, padding="same", activation="relu"),

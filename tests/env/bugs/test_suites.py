@@ -14,7 +14,8 @@ from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import read_suite
-from netmend.env.bugs.loading import SUITES
+from netmend.env.bugs.loading import SUITES, suite_folder
+from netmend.env.bugs.measured import Measured, write_measured
 from netmend.env.bugs.operators import CRASHING, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.data import load_dataset
@@ -38,8 +39,8 @@ program:
 WRONG = "split: test\nfaulty_score: {validation: {mean: x}}\ncolour: red\n"
 
 
-@pytest.mark.parametrize("name", suite_names())
-def test_every_suite_keeps_its_contract(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in suite_names() if suite_folder(name) is None])
+def test_every_suite_of_mutants_keeps_its_contract(name: str) -> None:
     suite = load_suite(name)
     assert suite.name == name
     assert len({bug.id for bug in suite.bugs}) == len(suite.bugs)
@@ -132,6 +133,38 @@ def test_a_wrong_bug_file_lists_every_problem_with_its_path(tmp_path: Path) -> N
         assert path in problems
     with pytest.raises(ProgramError, match=r"bad\.yaml: program\.loss"):
         load_suite(str(tmp_path))
+
+
+def test_what_a_bug_file_may_say_besides(tmp_path: Path) -> None:
+    more = (
+        "kind: crash\nquality: A\nsymptom: it crashes\nfix_helps: 'false'\nfix_patterns: [Data dimension]\n"
+        "crash_phase: build\nnot_reproduced: no data\nbudget: {samples: 9, updates: 7}\n"
+    )
+    (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris") + more)
+    bug = load_bug(tmp_path / "one.yaml")
+    assert (bug.kind, bug.quality, bug.symptom, bug.fix_helps) == ("crash", "A", "it crashes", "false")
+    assert (bug.fix_patterns, bug.crash_phase) == (("Data dimension",), "build")
+    assert (bug.not_reproduced, bug.budget) == ("no data", Budget(samples=9, updates=7))
+    (tmp_path / "two.yaml").write_text(BUG.replace("DATASET", "iris"))
+    plain = load_bug(tmp_path / "two.yaml")
+    assert (plain.kind, plain.crash_phase, plain.budget, plain.fix_patterns) == ("performance", "", None, ())
+
+
+def test_wrong_words_in_a_bug_file_are_listed(tmp_path: Path) -> None:
+    wrong = "kind: odd\ncrash_phase: later\nfix_patterns: one\nbudget: {updates: 0, days: 3}\n"
+    (tmp_path / "bad.yaml").write_text(BUG.replace("DATASET", "iris") + wrong)
+    with pytest.raises(ProgramError) as caught:
+        load_bug(tmp_path / "bad.yaml")
+    problems = "\n".join(caught.value.problems)
+    for path in ("kind: 'odd'", "crash_phase: 'later'", "fix_patterns", "budget.updates", "budget.days"):
+        assert path in problems
+
+
+def test_what_was_measured_of_a_folder_is_read_with_it(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text(BUG.replace("DATASET", "iris"))
+    write_measured(tmp_path, {"one": Measured(verdict="not reproduced", reason="why")}, {})
+    assert [bug.verdict for bug in load_suite(str(tmp_path)).bugs] == ["not reproduced", ""]
 
 
 @pytest.mark.parametrize("text", ["", "- 1\n", "{", "netmend: 2\nprogram: {}\n", "netmend: 1\n"])

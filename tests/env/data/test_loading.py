@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from netmend.env.data import load_dataset
+from netmend.env.data import dataset_names, load_dataset
 from netmend.env.data.files import PACK_HELD, PACK_TRAIN
 from netmend.env.errors import DataError, UnknownNameError
 
@@ -180,3 +182,45 @@ def test_a_missing_pack_or_file_says_where_it_was_looked_for(
 def test_an_unknown_dataset_lists_near_matches() -> None:
     with pytest.raises(UnknownNameError, match="circles"):
         load_dataset("circle")
+
+
+def _jpeg_pack(path: Path, rows: int = 40) -> None:
+    """Pictures of one grey each, stored as in the packs that are handed out: one header for all."""
+    whole = []
+    for row in range(rows):
+        stream = io.BytesIO()
+        Image.new("RGB", (8, 8), (row, 2 * row, 3 * row)).save(stream, "JPEG", quality=90)
+        whole.append(stream.getvalue())
+    shared = next(i for i, places in enumerate(zip(*whole, strict=False)) if len({*places}) > 1)
+    header = whole[0][:shared]
+    rest = [picture[len(header) :] for picture in whole]
+    np.savez(
+        path,
+        header=np.frombuffer(header, np.uint8),
+        data=np.frombuffer(b"".join(rest), np.uint8),
+        offset=np.cumsum([0, *map(len, rest)]),
+        y=np.arange(rows) % 4,
+        is_test=np.arange(rows) % 5 == 0,
+        meta=np.array(json.dumps({"modality": "image"})),
+    )
+
+
+def test_a_pack_of_jpeg_pictures_needs_no_unpacking(tmp_path: Path) -> None:
+    _jpeg_pack(tmp_path / "cifar10_jpeg.npz")
+    dataset = load_dataset("cifar10", tmp_path)
+    assert dataset.task.input_shape == (3, 8, 8)
+    assert [len(part) for part in (dataset.train, dataset.validation, dataset.holdout)] == [24, 8, 8]
+    assert "cifar10" in dataset_names(tmp_path)
+    # the rows of the test part are every fifth picture, and picture k is (k, 2k, 3k)
+    assert np.abs(dataset.holdout.x[2].mean(axis=(1, 2)) - np.array([10, 20, 30])).max() < 4
+    assert dataset.holdout.y[2] == 10 % 4
+
+
+def test_a_damaged_jpeg_pack_is_one_clear_error(tmp_path: Path) -> None:
+    _jpeg_pack(tmp_path / "cifar10_jpeg.npz")
+    with np.load(tmp_path / "cifar10_jpeg.npz") as file:
+        arrays = dict(file)
+    arrays["header"] = arrays["header"][:-9]
+    np.savez(tmp_path / "cifar10_jpeg.npz", **arrays)
+    with pytest.raises(DataError, match="cifar10_jpeg"):
+        load_dataset("cifar10", tmp_path)
