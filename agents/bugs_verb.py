@@ -103,7 +103,7 @@ def reachable_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) 
     place = suite_folder(config.suite)
     with open_trainer(config.training, config.data_dir) as trainer:
         seeds = range(config.seeds)
-        reach_suite(suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.actions)
+        reach_suite(suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest)
 
 
 def _coverage() -> None:
@@ -122,12 +122,12 @@ def _measure_config(composed: DictConfig) -> MeasureBugsConfig:
 def _suite(config: MeasureBugsConfig) -> tuple[Suite, Path | None]:
     """The bugs to measure, and the folder where what is measured is kept, if that is asked for."""
     suite = load_suite(config.suite)
-    if config.bugs is not None:
+    if config.only is not None:
         known = {bug.id: bug for bug in suite.bugs}
-        for name in config.bugs:
+        for name in config.only:
             if name not in known:
                 raise UnknownNameError(f"bug of {suite.name}", name, known)
-        suite = replace(suite, bugs=tuple(known[name] for name in config.bugs))
+        suite = replace(suite, bugs=tuple(known[name] for name in config.only))
     if not config.write:
         return suite, None
     place = suite_folder(config.suite)

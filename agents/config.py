@@ -227,20 +227,20 @@ class MeasureBugsConfig:
 
     Attributes:
         suite: whose bugs: a name, or the path of a folder of bug files.
-        bugs: ids of some of them; null = all.
+        only: ids of some of them; null = all.
         seeds: trainings of each program.
         write: whether ``verify`` keeps what it measured in the folder of the bug files.
         search: whether ``reachable`` looks for sequences where none is on file that holds; it keeps them.
-        actions: longest sequence that it looks for.
+        longest: most actions of a sequence that it looks for.
     """
 
     training: RunnerConfig = field(default_factory=RunnerConfig)
     suite: str = MISSING
-    bugs: list[str] | None = None
+    only: list[str] | None = None
     seeds: int = 8
     write: bool = False
     search: bool = False
-    actions: int = 4
+    longest: int = 4
     data_dir: str | None = None
 
 
@@ -380,7 +380,7 @@ def runner_problems(config: RunnerConfig) -> list[str]:
 def check_measure(config: MeasureBugsConfig) -> None:
     """Refuse numbers that make no sense. Raises ConfigError with every problem."""
     problems = runner_problems(config.training)
-    problems += _at_least("seeds", config.seeds, 5) + _at_least("actions", config.actions, 1)
+    problems += _at_least("seeds", config.seeds, 5) + _at_least("longest", config.longest, 1)
     if problems:
         raise ConfigError(problems)
 

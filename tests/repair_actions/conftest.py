@@ -26,6 +26,7 @@ from netmend.env.program import (
     Prep,
     Program,
     Recurrent,
+    Reshape,
     Schedule,
     Shared,
     Skip,
@@ -168,6 +169,8 @@ HAND_WRITTEN = replace(
 DETACHED = replace(WAVES, loop=Loop(loss_graph=False))
 LISTS = replace(MLP, data=Data(dataset="digits", labels="one_hot", input_type="list", label_type="list"))
 DOUBLES = replace(MLP, data=replace(MLP.data, input_type="float64"))
+HALVES = replace(MLP, data=replace(MLP.data, input_type="float16"))
+MISSHAPEN = replace(IMAGE, layers=(Reshape(shape=(1, 8, 9)), *IMAGE.layers))
 REAL_IDS = replace(WAVES, data=replace(WAVES.data, labels="value", label_type="float32"))
 COLUMN = replace(MLP, data=replace(MLP.data, labels="index"))
 ONE_HOT_IDS = replace(MLP, loss="sparse_categorical_crossentropy")
@@ -234,6 +237,8 @@ CORPUS: dict[str, Case] = {
     "detached": Case(DETACHED, SERIES),
     "lists": Case(LISTS, CLASSES),
     "doubles": Case(DOUBLES, CLASSES),
+    "halves": Case(HALVES, CLASSES),
+    "misshapen": Case(MISSHAPEN, IMAGES),
     "real_ids": Case(REAL_IDS, SERIES),
     "column": Case(COLUMN, CLASSES),
     "one_hot_ids": Case(ONE_HOT_IDS, CLASSES),

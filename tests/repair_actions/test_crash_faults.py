@@ -22,6 +22,7 @@ from netmend.env.program import (
     Prep,
     Program,
     Recurrent,
+    Reshape,
     Schedule,
     Task,
     find_crash,
@@ -97,6 +98,7 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("declares", both(layer(0, inputs=3), layer(2, inputs=12)), "layer_dimension/fit_inputs@all"),
     ("declares_table", layer(0, inputs=20), "layer_dimension/vocabulary@inputs"),
     ("image", layer(1, size=9), "layer_dimension/fit_windows@all"),
+    ("reshaping", layer(0, shape=(2, 40)), "layer_dimension/fit_reshape@all"),
     ("mlp", program(loop=Loop(loss_graph=False)), "api_contract/loss_graph@program"),
     ("mlp", program(loop=Loop(optimized="none")), "api_contract/optimize_all@program"),
     ("mlp", program(api="keras_1"), "versioning/explicit_defaults@program"),
@@ -152,6 +154,7 @@ def good(corpus: Corpus) -> Corpus:
             replace(mlp, loss="sparse_categorical_crossentropy", data=Data(dataset="digits")),
             classes,
         ),
+        "reshaping": (replace(mlp, layers=(Reshape(shape=(2, 32)), Flatten(), *mlp.layers)), classes),
         "declares": (replace(mlp, layers=declaring, input=(64,)), classes),
         "declares_table": (replace(lstm, layers=(table, *lstm.layers[1:])), texts),
         "noisy": (
