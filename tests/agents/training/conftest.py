@@ -105,7 +105,7 @@ def make_config() -> TrainConfig:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     suite = make_suite()
-    monkeypatch.setattr("netmend.agents.train.load_suite", lambda _: suite)
+    monkeypatch.setattr("netmend.agents.runner.load_suite", lambda _: suite)
     return World(suite, InstantTrainer, make_config())
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import prod
 
-from netmend.env.data_slots import last_axis_least, swapped
-from netmend.env.network_slots import EMPTY, GROUPS
+from netmend.env.observation.data_slots import last_axis_least, swapped
+from netmend.env.observation.network_slots import EMPTY, GROUPS
+from netmend.env.observation.slots import SITES, Slots, log2_ratio, one_hot, site_positions
 from netmend.env.program import CRASH_KINDS, PHASES, Crash, Program, Task
 from netmend.env.program.shapes import Shape
-from netmend.env.slots import SITES, Slots, log2_ratio, one_hot, site_positions
 
 EXPECTED_TYPES = ("array", "float32", "int64")
 FOUND_TYPES = ("list", "float16", "float32", "float64", "int64")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
-from netmend.env.network_slots import EMPTY
+from netmend.env.observation.network_slots import EMPTY
+from netmend.env.observation.slots import Slots, log2_ratio, log10
 from netmend.env.program import PREPS, Data, LossName, MisfitError, Task
 from netmend.env.program.crashes import ID_LOSSES, label_range, target_shape
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, row_shape
-from netmend.env.slots import Slots, log2_ratio, log10
 
 
 def task_slots(task: Task) -> Slots:

@@ -12,8 +12,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from netmend.env.data_slots import data_slots, input_slots, row_of, target_slots, task_slots
-from netmend.env.network_slots import EMPTY, layer_slots, network_slots, shape_slots
+from netmend.env.observation.data_slots import data_slots, input_slots, row_of, target_slots, task_slots
+from netmend.env.observation.network_slots import EMPTY, layer_slots, network_slots, shape_slots
+from netmend.env.observation.slots import (
+    SITES,
+    Slots,
+    Values,
+    bounded,
+    log2_ratio,
+    log10,
+    one_hot,
+    site_positions,
+)
 from netmend.env.program import (
     ACTIVATIONS,
     API_LEVELS,
@@ -38,7 +48,6 @@ from netmend.env.program import (
 )
 from netmend.env.program.crashes import ID_LOSSES
 from netmend.env.program.sites import width
-from netmend.env.slots import SITES, Slots, Values, bounded, log2_ratio, log10, one_hot, site_positions
 
 
 def program_slots(program: Program, task: Task) -> Slots:

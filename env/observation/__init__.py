@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from netmend.env.observation.program_slots import program_values, slot_names_of_programs
+from netmend.env.observation.slots import LIMIT, Values, bounded
+from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import Program, Task
-from netmend.env.program_slots import program_values, slot_names_of_programs
-from netmend.env.slots import LIMIT, Values, bounded
 from netmend.env.training.trial import Status, Trial
-from netmend.env.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.repair_actions import PATTERNS
 
 if TYPE_CHECKING:

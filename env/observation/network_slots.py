@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 
+from netmend.env.observation.slots import Slots, log10, one_hot
 from netmend.env.program import (
     ACTIVATIONS,
     BatchNorm,
@@ -40,7 +41,6 @@ from netmend.env.program import (
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import Shape, walk_shapes
 from netmend.env.program.sites import width
-from netmend.env.slots import Slots, log10, one_hot
 
 EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
 """A program to change one field of."""

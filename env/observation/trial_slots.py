@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from operator import attrgetter
 
-from netmend.env.crash_slots import CRASH_SLOTS, crash_slots
+from netmend.env.observation.crash_slots import CRASH_SLOTS, crash_slots
+from netmend.env.observation.slots import SITES, Values, bounded, log10, site_positions
 from netmend.env.program import Layer, Program, Task
-from netmend.env.slots import SITES, Values, bounded, log10, site_positions
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
 

@@ -11,6 +11,8 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.episode import Step
 from netmend.env.observation import LIMIT, History, State, observe, slot_names
+from netmend.env.observation.program_slots import program_slots, program_values
+from netmend.env.observation.trial_slots import trial_values
 from netmend.env.program import (
     Conv2d,
     Data,
@@ -25,10 +27,8 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.program_slots import program_slots, program_values
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import SKILL_FLOOR, Curves, Status, Trial
-from netmend.env.trial_slots import trial_values
 
 EDITS: tuple[dict[str, object], ...] = (
     {"epochs": 3},
