@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -40,7 +41,7 @@ def load_suite(name_or_folder: str) -> Suite:
         name_or_folder: a suite in the package, with or without its version where that leaves no doubt; a
             folder of bug files, a suite file, or one bug file. ``/train``, ``/validation`` or ``/held-out``
             behind it leaves the bugs of one split, ``+`` between several puts them together: each bug then
-            has the budget of its suite.
+            has the budget of its suite, and ids that several have get the suite's name in front.
 
     Raises:
         ProgramError: a file is wrong; the message lists every problem with its path.
@@ -78,7 +79,16 @@ def _full_name(name: str) -> str | None:
 
 def _union(names: str) -> Suite:
     suites = [load_suite(name.strip()) for name in names.split("+")]
-    bugs = tuple(replace(bug, budget=bug.budget or suite.budget) for suite in suites for bug in suite.bugs)
+    counts = Counter(bug.id for suite in suites for bug in suite.bugs)
+    bugs = tuple(
+        replace(
+            bug,
+            id=bug.id if counts[bug.id] == 1 else f"{suite.name}/{bug.id}",
+            budget=bug.budget or suite.budget,
+        )
+        for suite in suites
+        for bug in suite.bugs
+    )
     problems = duplicates(bugs)
     if problems:
         raise ProgramError(names, problems)

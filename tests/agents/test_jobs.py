@@ -39,7 +39,7 @@ def suite(two_fault_bug: Bug, scripted_trainer: Trainer, monkeypatch: pytest.Mon
     def opened(*_: object) -> Iterator[Trainer]:
         yield scripted_trainer
 
-    monkeypatch.setattr("netmend.agents.jobs.load_suite", lambda _: suite)
+    monkeypatch.setattr("netmend.agents.runner.load_suite", lambda _: suite)
     monkeypatch.setattr("netmend.agents.jobs.open_trainer", opened)
     return suite
 
@@ -76,7 +76,7 @@ def test_a_fixed_order_needs_training_bugs(
     suite: Suite, scripted_trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held_out = replace(suite, bugs=suite.split("held-out"))
-    monkeypatch.setattr("netmend.agents.jobs.load_suite", lambda _: held_out)
+    monkeypatch.setattr("netmend.agents.runner.load_suite", lambda _: held_out)
     with pytest.raises(
         ConfigError, match=r"'mine' has no training bugs.*order=FILE, or leave fixed_order out"
     ):

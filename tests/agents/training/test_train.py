@@ -167,6 +167,7 @@ def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
 KILLED = """
 import importlib.util, io, os, signal, sys
 from pathlib import Path
+import netmend.agents.runner as runner
 import netmend.agents.train as module
 from rich.console import Console
 spec = importlib.util.spec_from_file_location("world", {conftest!r})
@@ -174,7 +175,7 @@ world = importlib.util.module_from_spec(spec)
 sys.modules["world"] = world
 spec.loader.exec_module(world)
 suite = world.make_suite()
-module.load_suite = lambda _: suite
+runner.load_suite = lambda _: suite
 config = world.make_config()
 config.training.checkpoint_every = 1
 def kill(trials):

@@ -127,9 +127,17 @@ def test_the_suite_by_its_short_name_its_split_and_with_another() -> None:
     assert "real-v1" in suite_names()
 
 
-def test_two_suites_with_one_id_are_an_error() -> None:
+def test_an_id_that_two_suites_have_gets_the_name_of_the_suite() -> None:
+    both = load_suite("tiny+real-v1/train+real-v1/held-out")
+    assert not any("/" in bug.id for bug in both.bugs)
+    name = load_suite("real-v1/train").bugs[0].id
+    ids = {bug.id for bug in load_suite("real+real-v1/train").bugs}
+    assert {f"real-v1/{name}", f"real-v1/train/{name}"} <= ids
+
+
+def test_a_suite_with_itself_is_an_error() -> None:
     with pytest.raises(NetmendError, match="comes 2 times"):
-        load_suite("real+real-v1/train")
+        load_suite("tiny+tiny")
 
 
 def test_a_bug_whose_pack_is_absent_says_which(monkeypatch: pytest.MonkeyPatch) -> None:
