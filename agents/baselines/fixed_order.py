@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from netmend.agents.files import write_whole
 from netmend.agents.methods import EpisodeRepair, Repair
-from netmend.env.bugs.bug import Bug, fixed_threshold
+from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
@@ -72,7 +72,8 @@ def find_order(
     gains = np.zeros((len(chosen), len(actions)))
     for row, (bug, legal) in enumerate(chosen):
         faulty = next(results).skill
-        goal = 1.0 if bug.fixed_score is None else fixed_threshold(bug.fixed_score.validation)
+        goal = bug.goal("validation")
+        goal = 1.0 if goal is None else goal
         for column in legal:
             gains[row, column] = (next(results).skill - faulty) / max(goal - faulty, 1e-3)
     return tuple(actions[i].name for i in greedy_cover(np.clip(gains, 0.0, 1.0)))

@@ -84,14 +84,25 @@ class Bug:
     faulty_score: Score | None = None
     fixed_score: Score | None = None
 
-    def is_fixed(self, skill: float, part: Part = "holdout") -> bool | None:
-        """Whether a skill is at least that of the published fix within its spread over seeds (2 deviations).
+    def goal(self, part: Part = "holdout") -> float | None:
+        """Least skill that counts as fixed: the published fix's within its spread over seeds (2 deviations).
 
-        None where the fix's skill is not known.
+        It is never below the middle between the faulty program and the fix, so that a fix whose skill varies
+        widely is not reached by the faulty program itself. None where the fix's skill is not known, or is no
+        better on that part.
         """
         if self.fixed_score is None:
             return None
-        return skill >= fixed_threshold(self.fixed_score.of(part))
+        fix = self.fixed_score.of(part)
+        if self.faulty_score is None:
+            return fixed_threshold(fix)
+        faulty = self.faulty_score.of(part).mean
+        return max(fixed_threshold(fix), (faulty + fix.mean) / 2) if fix.mean > faulty else None
+
+    def is_fixed(self, skill: float, part: Part = "holdout") -> bool | None:
+        """Whether a skill reaches the goal; None where there is none."""
+        goal = self.goal(part)
+        return None if goal is None else skill >= goal
 
     def improvement_rate(self, skill: float, part: Part = "holdout") -> float | None:
         """(repaired - faulty) / (fix - faulty), at least 0 (ICST 2023).
@@ -106,7 +117,7 @@ class Bug:
 
 
 def fixed_threshold(fix: Spread) -> float:
-    """Least skill that counts as fixed: two deviations below the published fix's mean."""
+    """The published fix's skill within its spread: two deviations below its mean."""
     return fix.mean - max(2 * fix.sd, LEAST_SPREAD)
 
 

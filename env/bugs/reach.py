@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import cast
 
-from netmend.env.bugs.bug import Bug, fixed_threshold
+from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import measure, score
 from netmend.env.program import Program, Task, find_crash, to_plain
 from netmend.env.training.trial import Budget, Trainer, TrialRequest
@@ -53,9 +53,10 @@ class _Node:
 
 def goal_of(bug: Bug) -> float:
     """Least mean validation skill that counts as the published fix's; it needs the fix's measured score."""
-    if bug.fixed_score is None:
+    goal = bug.goal("validation")
+    if goal is None:
         raise ValueError(f"bug {bug.id}: the published fix has no measured score")
-    return fixed_threshold(bug.fixed_score.validation)
+    return goal
 
 
 def replay_patch(
