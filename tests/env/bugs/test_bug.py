@@ -35,3 +35,13 @@ def test_no_improvement_rate_where_the_fix_gains_nothing(bug: Bug, holdout: floa
 def test_nothing_is_known_without_scores(bug: Bug) -> None:
     assert replace(bug, faulty_score=None).improvement_rate(0.5) is None
     assert replace(bug, fixed_score=None).is_fixed(0.5) is None
+
+
+def test_a_fix_that_varies_widely_is_not_reached_by_the_faulty_program(bug: Bug) -> None:
+    wide = Score(validation=Spread(mean=0.2, sd=0.4, seeds=8), holdout=Spread(mean=0.2, sd=0.4, seeds=8))
+    varying = replace(bug, faulty_score=score(-0.2, 0.3), fixed_score=wide)
+    assert varying.goal("validation") == pytest.approx(0.0)
+    assert varying.is_fixed(-0.2, "validation") is False
+    assert varying.is_fixed(0.01, "validation") is True
+    assert varying.goal("holdout") is None  # the fix is no better there: nothing can be said
+    assert varying.is_fixed(1.0) is None

@@ -13,7 +13,8 @@ from netmend.env.program import Data, Dense, Optimizer, Program
 
 PROGRAM = Program(data=Data(dataset="iris"), layers=(Dense(units=3),), loss="mse", optimizer=Optimizer())
 SCORE = Score(validation=Spread(mean=0.9, sd=0.01, seeds=8), holdout=Spread(mean=0.8312, sd=0.0, seeds=8))
-ENTRY = Measured(verdict="reproduced", faulty=SCORE, fixed=SCORE, patch=("a/b@c",), patch_skill=0.91)
+LOW = Score(validation=Spread(mean=0.1, sd=0.0, seeds=8), holdout=Spread(mean=0.1, sd=0.0, seeds=8))
+ENTRY = Measured(verdict="reproduced", faulty=LOW, fixed=SCORE, patch=("a/b@c",), patch_skill=0.91)
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_only_a_fix_that_repairs_becomes_the_measure_of_a_repair() -> None:
     bugs = [Bug(id=name, program=PROGRAM) for name in ("one", "two", "three")]
     entries = {"one": ENTRY, "two": Measured(verdict="no gain, as recorded", faulty=SCORE, fixed=SCORE)}
     one, two, three = with_measured(bugs, entries)
-    assert one.fixed_score == one.faulty_score == SCORE
+    assert (one.faulty_score, one.fixed_score) == (LOW, SCORE)
     assert one.is_fixed(0.83) is True
     assert two.fixed_score is None
     assert two.is_fixed(0.99) is None
