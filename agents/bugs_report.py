@@ -16,13 +16,21 @@ from netmend.env.bugs.coverage import cover, fix_patterns
 from netmend.env.bugs.killing import measure, score
 from netmend.env.bugs.loading import suite_folder
 from netmend.env.bugs.measured import Measured, read_measured, write_measured
+from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.bugs.reach import MOST_ACTIONS, Reached, goal_of, reach, replay_patch
 from netmend.env.bugs.verify import HOLDS, Verified, verify
 from netmend.env.data import load_dataset
+from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
 from netmend.repair_actions import CATALOGUE
 
 Seeds = Sequence[int]
+
+MADE = {
+    "command": "netmend bugs verify SUITE write=true; netmend bugs reachable SUITE search=true",
+    "torch": version("torch"),
+}
+"""How a ``measured.yaml`` comes about; each score has its number of seeds."""
 
 
 def verify_suite(
@@ -40,13 +48,17 @@ def verify_suite(
     Raises:
         NetmendError: the file cannot be written.
     """
+    entries = {} if folder is None else read_measured(folder)  # before hours of training, not after them
+    if folder is not None:
+        write_measured(folder, entries, MADE)
     results = verify(suite.bugs, trainer, suite.budget, seeds, _progress(len(suite.bugs), console))
     console.print(verified_table(results))
     console.print(verified_summary(results))
     if folder is not None:
-        entries = read_measured(folder)
         for result in results:
             before = entries.get(result.bug.id, Measured())
+            if result.verdict == "not loaded" and before.verdict:
+                continue  # what was measured where the data were stays
             entries[result.bug.id] = replace(
                 before,
                 verdict=result.verdict,
@@ -54,7 +66,7 @@ def verify_suite(
                 faulty=result.faulty,
                 fixed=result.fixed,
             )
-        console.print(f"written to {write_measured(folder, entries, _made(suite, seeds))}")
+        console.print(f"written to {write_measured(folder, entries, MADE)}")
     return results
 
 
@@ -73,10 +85,12 @@ def reach_suite(
     A sequence that is on file and holds is kept; with ``search`` others are sought.
 
     Raises:
-        NetmendError: the file cannot be written.
+        NetmendError: the file cannot be written, or a sequence on file no longer holds.
     """
     entries = {} if folder is None else read_measured(folder)
-    targets = [bug for bug in suite.bugs if bug.fixed_score is not None]
+    targets, note = without_missing_packs([bug for bug in suite.bugs if bug.goal("validation") is not None])
+    if note:
+        console.print(note, highlight=False, soft_wrap=True)
     results: dict[str, Reached] = {}
     for number, bug in enumerate(targets, start=1):
         known = entries.get(bug.id, Measured()).patch
@@ -88,10 +102,15 @@ def reach_suite(
         if folder is not None and search:
             before = entries.get(bug.id, Measured())
             entries[bug.id] = replace(before, patch=found.patch, patch_skill=round(found.skill, 4))
-            write_measured(folder, entries, _made(suite, seeds))
+            write_measured(folder, entries, MADE)
         console.print(f"{number} of {len(targets)}  {_reached_line(bug, found)}", highlight=False)
     held = sum(found.holds for found in results.values())
     console.print(f"{held} of {len(results)} reproduced bugs are reached in at most {most} actions")
+    lost = [
+        name for name, found in results.items() if entries.get(name, Measured()).patch and not found.holds
+    ]
+    if lost:
+        raise NetmendError(f"the actions on file no longer reach the published fix of {', '.join(lost)}")
     return results
 
 
@@ -112,12 +131,19 @@ def print_coverage(suites: Sequence[Suite], real: Suite, console: Console) -> No
     loaded = sum(entry.verdict not in ("", "not loaded") for entry in mine)
     held = [entry for entry in mine if entry.verdict in HOLDS]
     targets = [entry for entry in mine if entry.verdict == "reproduced"]
-    reached = sum(bool(entry.patch) for entry in targets)
+    goals = {bug.id: bug.goal("validation") for bug in real.bugs}
+    reached = sum(_reaches(entries[name], goal) for name, goal in goals.items() if name in entries)
     console.print(
         f"{real.name}: {len(real.bugs)} bugs, {loaded} loaded, {len(held)} reproduced "
         f"({len(held) - len(targets)} of them fixes without gain, as recorded), "
         f"{reached} of {len(targets)} reachable in {MOST_ACTIONS} actions"
     )
+
+
+def _reaches(entry: Measured, goal: float | None) -> bool:
+    if goal is None or not entry.patch or entry.patch_skill is None:
+        return False
+    return entry.patch_skill >= goal
 
 
 def verified_table(results: Sequence[Verified]) -> Table:
@@ -139,7 +165,7 @@ def verified_summary(results: Sequence[Verified]) -> str:
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     kinds = Counter(result.bug.kind for result in held)
     splits = ", ".join(f"{sum(r.bug.split == name for r in held)} {name}" for name in SPLITS)
-    by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+    by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none"
     return f"{len(held)} of {len(results)} bugs are as recorded ({by_kind}; {splits}): {verdicts}"
 
 
@@ -171,11 +197,3 @@ def _progress(bugs: int, console: Console) -> Callable[[Verified], None]:
         console.print(f"{done} of {bugs}  {result.bug.id}: {result.verdict}", highlight=False)
 
     return report
-
-
-def _made(suite: Suite, seeds: Seeds) -> dict[str, object]:
-    return {
-        "command": f"netmend bugs verify {suite.name} write=true, then netmend bugs reachable",
-        "seeds": len(seeds),
-        "torch": version("torch"),
-    }

@@ -61,6 +61,8 @@ def run_bugs(words: Sequence[str]) -> int:
             return _measure(word, rest)
         case ["coverage"]:
             _coverage()
+        case ["coverage", *_]:
+            raise ConfigError([f"bugs coverage takes nothing else\n{USAGE}"])
         case ["show", *_]:
             raise ConfigError([f"bugs show takes a suite and perhaps a bug\n{USAGE}"])
         case [word, *_]:

@@ -103,7 +103,7 @@ class Episode:
             after = self._successors()
             mask = np.array([*after.legal, True], dtype=np.bool_)
             for program in self._tried:
-                mask[after.reaching(program, self.rules.budget.epochs)] = False
+                mask[after.reaching(program, self._most_epochs())] = False
             self._mask = mask
         return self._mask
 
@@ -156,6 +156,12 @@ class Episode:
             edits=len(self.patch),
         )
         return State(self.program, self.task, self.trial, history)
+
+    def _most_epochs(self) -> int:
+        """Epochs beyond which more change nothing: the budget's, or those that its updates lasted."""
+        most, done = self.rules.budget.epochs, len(self.trial.curves.train_loss)
+        ended = self.trial.status is Status.OK and self.program.patience is None
+        return done if ended and done < min(self.program.epochs, most) else most
 
     def _successors(self) -> Successors:
         """What each action makes of the program that stands."""

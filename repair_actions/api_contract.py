@@ -6,6 +6,7 @@ from functools import partial
 
 from netmend.env.program import ActivationName, LossName, Program, Task
 from netmend.env.program.part import changed, variant
+from netmend.env.program.schema import LOGIT_LOSSES
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import Edit, RepairAction, with_activation
 
@@ -19,29 +20,30 @@ _DEFAULTS: dict[str, tuple[str, object, str]] = {
 }
 """Field of the loop, its value, and what that means, by edit."""
 
-_LOGITS: frozenset[LossName] = frozenset({"cross_entropy", "bce_with_logits"})
-_OF_VALUES: frozenset[LossName] = frozenset({"mse", "mae", "mape", "huber", "logcosh"})
+_LINEAR: frozenset[LossName] = LOGIT_LOSSES | frozenset(
+    {"mse", "mae", "mape", "huber", "logcosh", "hinge", "squared_hinge", "categorical_hinge"}
+)
 _PROBABILITIES: frozenset[LossName] = frozenset(
     {"categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"}
 )
 
 
-def wanted_output(program: Program, task: Task) -> ActivationName | None:
-    """Activation of the output that the loss takes, None where it takes several.
+def wanted_output(loss: LossName, units: int) -> ActivationName | None:
+    """Activation of an output of so many units that the loss takes, None where no one activation is right.
 
-    Losses on logits apply the softmax or sigmoid themselves, so that one in the network comes twice.
+    Losses on logits apply the softmax or sigmoid themselves, so that one in the network comes twice. A linear
+    output reaches every value and margin. A softmax of one unit is always 1.
     """
-    if program.loss in _LOGITS or (task.kind == "regression" and program.loss in _OF_VALUES):
+    if loss in _LINEAR:
         return "linear"
-    if program.loss == "binary_crossentropy":
+    if loss == "binary_crossentropy":
         return "sigmoid"
+    return "softmax" if loss in _PROBABILITIES and units > 1 else None
+
+
+def _match_output(program: Program, _task: Task) -> Program:
     output = output_layer(program)
-    several = output is not None and width(program.layers[output]) > 1
-    return "softmax" if several and program.loss in _PROBABILITIES else None
-
-
-def _match_output(program: Program, task: Task) -> Program:
-    output, wanted = output_layer(program), wanted_output(program, task)
+    wanted = None if output is None else wanted_output(program.loss, width(program.layers[output]))
     if output is None or wanted is None:
         return program
     return with_activation(program, output, wanted)
@@ -78,7 +80,7 @@ ACTIONS: tuple[RepairAction, ...] = (
     _action(
         "match_output",
         "output",
-        "the output activation that the loss takes: logits or probabilities",
+        "the output activation that the loss takes: logits, probabilities or values",
         _match_output,
         "layers",
         "loss",

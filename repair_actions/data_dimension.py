@@ -138,7 +138,9 @@ ACTIONS: tuple[RepairAction, ...] = (
         for size in _SIZES
     ),
     _on_rows(
-        "resize_declared", "as many steps or pixels as the declared shape of a row has", _resize_to_declared
+        "resize_declared",
+        "as many steps or pixels as the declared shape of a row has, where all its sizes are equal",
+        _resize_to_declared,
     ),
     _on_rows("leave_shape", "a row in the shape that it has, without steps that change it", _leave_shape),
     _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot"), "data"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import (
-    ActivationName,
     Conv1d,
     Dense,
     Detach,
@@ -14,7 +13,6 @@ from netmend.env.program import (
     GlobalPool,
     InitialiserName,
     Layer,
-    LossName,
     Pool,
     Program,
     Recurrent,
@@ -26,6 +24,7 @@ from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import computes
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
+from netmend.repair_actions.api_contract import wanted_output
 from netmend.repair_actions.layer_dimension import task_width
 from netmend.repair_actions.network import SHAPE_READS, inserted, layer_inputs, with_layers, without
 
@@ -33,13 +32,6 @@ _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
 _LAYERS = ("layers",)
 _OF_STEPS = (Recurrent, Conv1d, Pool, GlobalPool)
-_OUTPUT_OF: dict[LossName, ActivationName] = {
-    "categorical_crossentropy": "softmax",
-    "sparse_categorical_crossentropy": "softmax",
-    "kl_divergence": "softmax",
-    "binary_crossentropy": "sigmoid",
-}
-"""Activation of the output that a loss is made for, linear where it is not listed."""
 
 
 def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserName, site: str) -> Program:
@@ -122,8 +114,8 @@ def _replace_head(program: Program, task: Task) -> Program:
     output = output_layer(program)
     if output is None or not isinstance(program.layers[output], Dense):
         return program
-    activation = _OUTPUT_OF.get(program.loss, "linear")
-    head = Dense(units=task_width(program, task), activation=activation)
+    units = task_width(program, task)
+    head = Dense(units=units, activation=wanted_output(program.loss, units) or "linear")
     return with_layers(program, (*program.layers[:output], head))
 
 

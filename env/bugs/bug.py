@@ -12,9 +12,11 @@ from netmend.env.training.trial import Budget
 
 Split = Literal["train", "validation", "held-out"]
 BugKind = Literal["performance", "crash", "demo"]
+Verdict = Literal["reproduced", "no gain, as recorded", "not reproduced", "not loaded"]
 Part = Literal["validation", "holdout"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 BUG_KINDS: tuple[BugKind, ...] = get_args(BugKind)
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 LEAST_SPREAD = 0.02
 """A fix whose skill hardly varies over seeds still counts as reached within this much skill."""

@@ -116,9 +116,9 @@ def _line(suite: Suite) -> str:
 
 
 def _bug_line(bug: Bug) -> str:
-    return (
-        f"{bug.id}  {bug.split}  {_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}  {bug.provenance}"
-    )
+    scores = f"{_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}"
+    about = "  ".join(filter(None, (bug.verdict, bug.provenance)))
+    return f"{bug.id}  {bug.split}  {scores}  {about}"
 
 
 def _skills(score: Score | None) -> str:
@@ -126,7 +126,7 @@ def _skills(score: Score | None) -> str:
 
 
 def _page(bug: Bug) -> str:
-    parts = [f"# {bug.id} ({bug.split})", f"# {bug.provenance}"]
+    parts = [f"# {bug.id} ({bug.split})", f"# {bug.provenance}", *_recorded(bug)]
     parts.append(
         f"# hold-out skill, faulty -> fixed: {_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}"
     )
@@ -134,3 +134,18 @@ def _page(bug: Bug) -> str:
     if bug.fixed is not None:
         parts += ["# the published fix", dump(bug.fixed)]
     return "\n".join(parts)
+
+
+def _recorded(bug: Bug) -> list[str]:
+    """What is recorded of a real bug, a line for each thing that is."""
+    known = {
+        "kind": bug.kind if bug.verdict or bug.quality else "",
+        "quality": bug.quality,
+        "symptom": bug.symptom,
+        "fix patterns": ", ".join(bug.fix_patterns),
+        "the fix helps": bug.fix_helps,
+        "verdict": bug.verdict,
+        "not reproduced": bug.not_reproduced,
+        "budget": "" if bug.budget is None else str(bug.budget),
+    }
+    return [f"# {name}: {value}" for name, value in known.items() if value]

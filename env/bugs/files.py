@@ -29,6 +29,26 @@ Name = TypeVar("Name", bound=str)
 
 TEXTS = ("quality", "symptom", "fix_helps", "not_reproduced")
 """Keys of a bug that are words for a reader."""
+QUALITIES = ("A", "B", "C", "")
+FIX_HELPS = ("false", "loss only", "")
+FIX_PATTERNS = (
+    "Loss function",
+    "Activation",
+    "Optimizer",
+    "Iterations",
+    "Add layer",
+    "Layer dimension",
+    "Data wrangling",
+    "Neural connection",
+    "Change neural architecture",
+    "Data dimension",
+    "Data type",
+    "API contract",
+    "Versioning",
+    "Accuracy metric",
+    "Monitor",
+)
+"""Fix patterns as the ICSE 2020 study names them."""
 BUG_KEYS = (
     "id",
     "split",
@@ -175,6 +195,11 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
     phase = _one_of(phases, plain.get("crash_phase", NO_PHASE), _join(path, "crash_phase"), problems)
     operators = _names(plain.get("operators", []), _join(path, "operators"), problems)
     patterns = _names(plain.get("fix_patterns", []), _join(path, "fix_patterns"), problems)
+    for name in patterns:
+        _one_of(FIX_PATTERNS, name, _join(path, "fix_patterns"), problems)
+    quality = _one_of(QUALITIES, _word(plain.get("quality")), _join(path, "quality"), problems)
+    helps = _one_of(FIX_HELPS, _word(plain.get("fix_helps")), _join(path, "fix_helps"), problems)
+    texts = {key: str(plain.get(key, "")) for key in TEXTS} | {"quality": quality, "fix_helps": helps}
     budget = _budget(plain["budget"], _join(path, "budget"), problems) if "budget" in plain else None
     if program is None or len(problems) > before:
         return None
@@ -192,7 +217,7 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
         budget=budget,
         faulty_score=faulty,
         fixed_score=fixed_score,
-        **{key: str(plain.get(key, "")) for key in TEXTS},
+        **texts,
     )
 
 
@@ -217,6 +242,11 @@ def _one_of(names: Sequence[Name], value: object, path: str, problems: list[str]
             return name
     problems.append(f"{path}: {value!r} is none of {', '.join(filter(None, names))}")
     return names[-1]
+
+
+def _word(value: object) -> object:
+    """A key's value with what YAML reads as nothing or as a boolean as the word that was written."""
+    return "" if value is None else "false" if value is False else value
 
 
 def _names(value: object, path: str, problems: list[str]) -> tuple[str, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from netmend.env.bugs.bug import Bug, Score, Spread
+from netmend.env.bugs.bug import VERDICTS, Bug, Score, Spread
 from netmend.env.errors import NetmendError, ProgramError
 from netmend.env.program import SCHEMA_VERSION, read_yaml, write_yaml
-from netmend.env.program.yaml import VERSION_KEY
+from netmend.env.program.yaml import VERSION_KEY, check_version
 
 MEASURED = "measured.yaml"
 """Name of the file in a folder of bug files."""
@@ -55,15 +55,20 @@ def read_measured(folder: Path) -> dict[str, Measured]:
     path = folder / MEASURED
     if not path.exists():
         return {}
-    plain = read_yaml(path.read_text(encoding="utf-8"), str(path))
-    bugs = plain.get("bugs") if isinstance(plain, Mapping) else None
-    if not isinstance(bugs, Mapping):
-        raise ProgramError(str(path), ["bugs: not a mapping of ids to what was measured"])
+    problems: list[str] = []
+    entries: dict[str, Measured] = {}
     try:
-        return {str(name): _decode(entry) for name, entry in bugs.items()}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problem = f"not as netmend writes it ({error}); `netmend bugs verify` with write=true makes it anew"
-        raise ProgramError(str(path), [problem]) from error
+        plain = read_yaml(path.read_text(encoding="utf-8"), str(path))
+        bugs = plain.get("bugs") if isinstance(plain, Mapping) else None
+        if not isinstance(plain, Mapping) or not isinstance(bugs, Mapping):
+            raise TypeError("bugs is no mapping of ids to what was measured")
+        check_version(plain, problems)
+        entries = {str(name): _decode(entry) for name, entry in bugs.items()}
+    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        problems.append(f"not as netmend writes it: {error}")
+    if problems:
+        raise ProgramError(str(path), [*problems, "delete it; `netmend bugs verify` makes it anew"])
+    return entries
 
 
 def write_measured(folder: Path, entries: Mapping[str, Measured], made: Mapping[str, object]) -> Path:
@@ -105,8 +110,11 @@ def _encode(entry: Measured) -> Plain:
 def _decode(plain: Mapping[str, object]) -> Measured:
     patch = plain.get("patch")
     skill = plain.get("patch_skill")
+    verdict = str(plain.get("verdict", ""))
+    if verdict and verdict not in VERDICTS:
+        raise ValueError(f"{verdict!r} is none of {', '.join(VERDICTS)}")
     return Measured(
-        verdict=str(plain.get("verdict", "")),
+        verdict=verdict,
         reason=str(plain.get("reason", "")),
         faulty=_score(plain.get("faulty")),
         fixed=_score(plain.get("fixed")),

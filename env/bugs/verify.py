@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from scipy.stats import mannwhitneyu
 
-from netmend.env.bugs.bug import Bug, Score
+from netmend.env.bugs.bug import Bug, Score, Verdict
 from netmend.env.bugs.killing import (
     LEAST_EFFECT,
     LEAST_HARM,
@@ -23,7 +22,6 @@ from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Budget, Status, Trainer, Trial, TrialRequest
 
-Verdict = Literal["reproduced", "no gain, as recorded", "not reproduced", "not loaded"]
 HOLDS: frozenset[Verdict] = frozenset({"reproduced", "no gain, as recorded"})
 """Verdicts on a bug that is as it was recorded."""
 NO_GAIN = frozenset({"false", "loss only"})
@@ -149,7 +147,7 @@ def _verdict(
     gain = sum(good.validation) / len(good.validation) - sum(bad.validation) / len(bad.validation)
     effect = cohens_d(good.validation, bad.validation)
     helps = p < SIGNIFICANCE and effect >= LEAST_EFFECT and gain >= LEAST_HARM
-    if bug.fix_helps in NO_GAIN:
+    if bug.fix_helps in NO_GAIN and not failed:
         clear = f"the fix gains {gain:+.2f}, recorded is no gain"
         return ("not reproduced", clear) if helps else ("no gain, as recorded", "")
     if helps:

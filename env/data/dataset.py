@@ -44,7 +44,7 @@ class Dataset:
 
     Attributes:
         task: what has to be learnt.
-        train, validation, holdout: the parts; they share no row.
+        train, validation, holdout: the parts; they share no row, but for tables of a handful of rows.
         fingerprint: sha256 of the task and of every value, in hex.
     """
 

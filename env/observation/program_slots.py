@@ -35,11 +35,13 @@ from netmend.env.program import (
     ApiLevel,
     Clip,
     Embedding,
+    Layer,
     Loop,
     LossName,
     Monitor,
     Optimizer,
     Program,
+    Recurrent,
     Schedule,
     Task,
     layer_activation,
@@ -77,7 +79,7 @@ def _blocks(program: Program, task: Task) -> Iterator[tuple[Callable[..., Slots]
     """The slots in their order, each block with what it depends on."""
     data, layers = program.data, program.layers
     output = output_layer(program)
-    units = 0 if output is None else width(layers[output])
+    units = 0 if output is None else _output_width(layers[output])
     tokens = bool(layers) and isinstance(layers[0], Embedding)
     yield task_slots, (task,)
     yield data_slots, (data,)
@@ -145,3 +147,8 @@ def _output_slots(units: int, outputs: int) -> Slots:
     yield "output_units/one", float(units == 1)
     yield "output_units/as_outputs", float(units == outputs)
     yield "output_units/ratio", log2_ratio(units, outputs)
+
+
+def _output_width(layer: Layer) -> int:
+    both = isinstance(layer, Recurrent) and layer.bidirectional
+    return width(layer) * (2 if both else 1)

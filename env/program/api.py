@@ -50,7 +50,7 @@ def resolved(program: Program) -> Program:
 
     A level whose names are gone keeps its level (it crashes), and ``torch_1`` keeps it where there is a
     softmax in front of the output. ``sparse_categorical_crossentropy`` on class ids becomes the categorical
-    one on one-hot labels, which is the same number.
+    one on one-hot labels, which is the same number for outputs in 0..1 (Keras clips before it normalises).
     """
     program = _RESOLVERS.get(program.api, _same)(program)
     if program.loss == SPARSE and program.data.labels == "index":

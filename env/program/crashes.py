@@ -5,12 +5,12 @@ Phases come in the order in which a program meets them. A crash when it predicts
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.schema import BatchNorm, Embedding, LayerNorm, LossName, Program, Weighted
+from netmend.env.program.schema import BatchNorm, Embedding, LayerNorm, LossName, Prep, Program, Weighted
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,
@@ -29,6 +29,8 @@ CRASH_KINDS: tuple[CrashKind, ...] = get_args(CrashKind)
 
 ID_LOSSES: frozenset[LossName] = frozenset({"cross_entropy", SPARSE})
 """Losses that take class ids as whole numbers."""
+LARGEST_ID = 2**53
+"""Class ids beyond it are no whole numbers any more once they were multiplied."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,15 +110,26 @@ def target_shape(program: Program, task: Task) -> Shape:
     return shape
 
 
-def label_range(program: Program, task: Task) -> tuple[int, int]:
-    """Smallest and largest class id after the label faults of the preparation."""
-    ends = [0, task.outputs - 1]
-    for step in program.data.prep:
+def seen_ids(prep: Iterable[Prep], classes: int) -> list[int]:
+    """By class, the id that the loss sees after the label faults of the preparation."""
+    ids = list(range(classes))
+    for step in prep:
         if step.kind == "scale_target":
-            ends = [int(end * step.factor) for end in ends]
+            ids = [_as_id(id_ * step.factor) for id_ in ids]
         elif step.kind == "shift_target":
-            ends = [end + int(step.factor) for end in ends]
-    return min(ends), max(ends)
+            ids = [_as_id(id_ + step.factor) for id_ in ids]
+    return ids
+
+
+def _as_id(value: float) -> int:
+    return max(-LARGEST_ID, min(LARGEST_ID, int(value)))
+
+
+def label_range(program: Program, task: Task) -> tuple[int, int]:
+    """Smallest and largest class id that the loss sees, of training and of other rows."""
+    prep = program.data.prep
+    ids = seen_ids(prep, task.outputs) + seen_ids((s for s in prep if s.rows == "all"), task.outputs)
+    return min(ids), max(ids)
 
 
 def _data(program: Program, task: Task) -> Crash | None:

@@ -250,6 +250,10 @@ def _embedded(layer: Embedding, shape: Shape, vocabulary: int) -> Shape:
 
 def _pooled(layer: Pool, shape: Shape) -> Shape:
     _expect_axes(shape, "pool")
+    if len(shape) > len(_FORMS) + 1:
+        raise MisfitError(
+            f"pool needs steps or pixels, but its input is {shown_shape(shape)}", (0, 0, 0), shape
+        )
     if layer.size > min(shape[1:]):
         raise MisfitError(
             f"a window of {layer.size} does not fit an input of {shown_shape(shape)}",

@@ -28,6 +28,7 @@ from netmend.env.program import (
     infer_shapes,
     prepared_task,
 )
+from netmend.env.program.crashes import seen_ids
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
 from netmend.env.training.scales import Values, moments, spread, unscaled
@@ -38,8 +39,8 @@ ORDERED_SHARE = 0.8
 """Share of the training rows that an ordered split keeps."""
 LEAKED_SHARE = 0.2
 """Share of the training rows that a leaky split puts into the program's own validation part as well."""
-LARGEST_ID = 2**53
-"""A label fault stops here, where floating-point numbers no longer count every class id."""
+CACHED_BYTES = 2**29
+"""Bytes of prepared rows that are kept: a resize can make much of a small dataset."""
 
 _OF_SHAPE: frozenset[PrepName] = frozenset(
     {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize"}
@@ -95,7 +96,9 @@ class Preparation:
         truth = _tensor(part.y.astype(np.int64) if kind == "multilabel" else part.y, self.device)
         seen = truth
         if kind == "regression":
-            seen = _tensor(self.real_targets(part.y).astype(np.float32), self.device)
+            with np.errstate(over="ignore"):
+                targets = self.real_targets(part.y).astype(np.float32)
+            seen = _tensor(targets, self.device)
         elif kind == "multilabel":
             seen = truth.float()
         elif self.ids is not None:
@@ -144,13 +147,20 @@ class Prepared:
     missing_values: float
     target_range: tuple[float, float]
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows."""
+        parts = [self.train, self.validation]
+        return sum(part.x.nbytes + part.targets.nbytes for part in parts)
+
 
 class PreparedCache:
-    """Prepares data, and remembers the last ones."""
+    """Prepares data, and remembers the last ones, at most ``CACHED_BYTES`` of them."""
 
     def __init__(self, size: int = CACHED) -> None:
         self._size = size
         self._known: OrderedDict[Hashable, Prepared] = OrderedDict()
+        self._bytes = 0
 
     def prepare(self, program: Program, dataset: Dataset, samples: int, device: str) -> Prepared:
         """As the function ``prepare``."""
@@ -159,9 +169,10 @@ class PreparedCache:
         key = (dataset.fingerprint, program.data, program.loss, samples, tokens, columns, device)
         if key not in self._known:
             self._known[key] = prepare(program, dataset, samples, device)
+            self._bytes += self._known[key].nbytes
         self._known.move_to_end(key)
-        if len(self._known) > self._size:
-            self._known.popitem(last=False)
+        while len(self._known) > 1 and (len(self._known) > self._size or self._bytes > CACHED_BYTES):
+            self._bytes -= self._known.popitem(last=False)[1].nbytes
         return self._known[key]
 
 
@@ -263,11 +274,7 @@ def _seen_ids(prep: Sequence[Prep], task: Task) -> NDArray[np.int64] | None:
     faults = [step for step in prep if step.kind in ("scale_target", "shift_target")]
     if task.kind != "classification" or not faults:
         return None
-    ids = list(range(task.outputs))
-    for step in faults:
-        changed = (id_ * step.factor if step.kind == "scale_target" else id_ + step.factor for id_ in ids)
-        ids = [max(-LARGEST_ID, min(LARGEST_ID, int(id_))) for id_ in changed]
-    return np.array(ids, np.int64)
+    return np.array(seen_ids(faults, task.outputs), np.int64)
 
 
 def _one_hot_columns(program: Program, task: Task) -> int:

@@ -43,7 +43,8 @@ def metric(predicted: Tensor, truth: Tensor) -> Tensor:
         return (predicted == truth).float().mean()
     left = (predicted - truth).square().sum(0)
     total = (truth - truth.mean(0)).square().sum(0).clamp(min=1e-12)
-    return (1 - left / total).mean().clamp(min=LEAST_R2)
+    # a missing value in a row that is scored and not trained on gives no number
+    return (1 - left / total).mean().nan_to_num(LEAST_R2).clamp(min=LEAST_R2)
 
 
 def skill(score: float, truth: Tensor) -> float:

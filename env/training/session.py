@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from math import prod
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
 from netmend.env.data.dataset import Dataset
@@ -23,7 +21,7 @@ from netmend.env.training.measure import Measurements, check_epochs
 from netmend.env.training.model import Network
 from netmend.env.training.monitors import class_symptoms, rate_symptoms
 from netmend.env.training.penalty import Penalty
-from netmend.env.training.prepare import Labelled, Prepared, PreparedCache
+from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence
 from netmend.env.training.scores import collapsed, metric, predictions, skill
 from netmend.env.training.trial import Budget
@@ -67,8 +65,7 @@ class Session:
         loop, network = program.loop, self.network
         self._forward = network.train if loop.training_mode else network.evaluate
         self._predict = network.evaluate if loop.evaluation_mode else network.rehearse
-        prepared = cache.prepare(program, dataset, budget.samples, device)
-        self.data = _widened(prepared, network.shapes[-1][0])
+        self.data = cache.prepare(program, dataset, budget.samples, device)
         self.loss = LOSS_FUNCTIONS[program.loss]
         train = self.data.train
         self._factor = min(program.batch_size, len(train.x)) if program.reduction == "sum" else 1
@@ -280,22 +277,3 @@ class Session:
             return False
         parameters = self.network.parameters
         return torch.equal(parameters.values, self._before) and not bool(parameters.gradient.any())
-
-
-def _widened(data: Prepared, units: int) -> Prepared:
-    """One-hot rows with a column for each output: ids of a sparse loss may leave the last ones unused."""
-    targets = data.train.targets
-    missing = units - targets.shape[-1] if targets.dim() == 2 else 0
-    if missing <= 0:
-        return data
-
-    def wider(part: Labelled) -> Labelled:
-        return replace(part, targets=F.pad(part.targets, (0, missing)))
-
-    own = data.own_validation
-    return replace(
-        data,
-        train=wider(data.train),
-        validation=wider(data.validation),
-        own_validation=None if own is None else wider(own),
-    )

@@ -121,6 +121,7 @@ SILENT: list[tuple[str, Fault, str]] = [
     ("mlp", layer(2, activation="linear"), "api_contract/match_output@output"),
     ("labels", layer(1, activation="softmax"), "api_contract/match_output@output"),
     ("values", layer(1, activation="sigmoid"), "api_contract/match_output@output"),
+    ("distance", layer(2, activation="sigmoid"), "api_contract/match_output@output"),
     ("mlp", data(input_type="float16"), "data_type/full_precision@inputs"),
     ("adagrad", program(api="keras_2"), "versioning/explicit_defaults@program"),
     ("noisy", program(api="keras_2"), "versioning/explicit_defaults@program"),
@@ -150,6 +151,7 @@ def good(corpus: Corpus) -> Corpus:
         "labels": corpus["labels"],
         "regression": (regression, values),
         "values": (replace(regression, layers=(Dense(units=8), Dense(units=1)), loss="mse"), values),
+        "distance": (replace(mlp, layers=(*mlp.layers[:-1], Dense(units=10)), loss="mse"), classes),
         "sparse": (
             replace(mlp, loss="sparse_categorical_crossentropy", data=Data(dataset="digits")),
             classes,

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import cast
 
 from netmend.env.bugs.bug import SPLITS, Bug, BugKind, Split
+from netmend.env.bugs.real.deviations import capped_epochs, generated_rows, left_out_decay
 from netmend.env.bugs.real.programs import Facts, to_programs
 from netmend.env.bugs.writing import write_bug
 from netmend.env.data import BUILT_IN, load_dataset
 from netmend.env.errors import NetmendError
-from netmend.env.program import Task, read_yaml
+from netmend.env.program import Program, Task, read_yaml
 from netmend.env.program.crashes import Phase
 from netmend.env.training.trial import Budget
 
 HERE = Path(__file__).parent
 FACTS, SPLIT_FILE = HERE / "facts.yaml", HERE / "splits.yaml"
 FOLDER = HERE.parent / "suites" / "real-v1"
+SUITE = FOLDER / "suite.yaml"
 
 PACKS: dict[str, Task] = {
     "mnist": Task(dataset="mnist", kind="classification", input_shape=(1, 28, 28), outputs=10),
@@ -71,13 +73,14 @@ def _bug(facts: Facts, split: Split) -> Bug:
         faulty, fixed = to_programs(facts, task_of(facts))
     except NetmendError as error:
         raise NetmendError(f"{facts['id']}: {error}") from error
+    budget = _budget(cast("Mapping[str, int]", port["budget"])) if "budget" in port else None
     return Bug(
         id=str(facts["id"]),
         program=faulty,
         split=split,
         fixed=fixed,
         operators=_names(facts["fault_labels"]),
-        provenance=_provenance(facts, port),
+        provenance=_provenance(facts, {"the faulty program": faulty, "the fix": fixed}, budget),
         kind=cast(BugKind, facts["kind"]),
         quality=str(facts["quality"]),
         symptom=str(facts["symptom"]),
@@ -85,18 +88,32 @@ def _bug(facts: Facts, split: Split) -> Bug:
         fix_patterns=_names(facts["fix_patterns"]),
         crash_phase=cast("Phase", str(port["crash"]).split()[0]) if "crash" in port else "",
         not_reproduced=str(port.get("not_reproduced", "")),
-        budget=_budget(cast("Mapping[str, int]", port["budget"])) if "budget" in port else None,
+        budget=budget,
     )
 
 
-def _provenance(facts: Facts, port: Facts) -> str:
-    """Post or commit, who restated it, and every deviation of the program here."""
+def _provenance(facts: Facts, programs: Mapping[str, Program], budget: Budget | None) -> str:
+    """Post or commit, who restated it, and every deviation of the programs here."""
     parts = [_place(str(facts["id"])), "restated from " + ", ".join(_names(facts["sources"]))]
-    data = cast(Facts, facts["data"])
+    data, port = cast(Facts, facts["data"]), cast(Facts, facts["port"])
     parts.append(f"data: {data['name']} ({data['recipe']})")
-    if "why" in port:
-        parts.append(f"here: {port['why']}")
-    return "; ".join(parts)
+    here = [str(port["why"])] if "why" in port else []
+    here += generated_rows(str(port["dataset"]), data["rows"])
+    here += left_out_decay(_optimizers(facts, tuple(programs)))
+    here += capped_epochs(programs, budget or _suite_budget())
+    return "; ".join([*parts, "here: " + "; ".join(here)] if here else parts)
+
+
+def _optimizers(facts: Facts, whose: tuple[str, ...]) -> dict[str, Facts]:
+    """The recorded optimizers of both programs."""
+    faulty = cast(Facts, facts["faulty"])
+    told = (faulty, {**faulty, **cast(Facts, facts["fixed"])})
+    return {name: cast(Facts, each["optimizer"]) for name, each in zip(whose, told, strict=True)}
+
+
+def _suite_budget() -> Budget:
+    plain = cast(Facts, read_yaml(SUITE.read_text(encoding="utf-8"), str(SUITE)))
+    return _budget(cast("Mapping[str, int]", plain["budget"]))
 
 
 def _place(name: str) -> str:

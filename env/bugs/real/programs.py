@@ -1,6 +1,7 @@
 """The two programs of a bug from its facts.
 
-``decay`` of an optimizer is left out: it lowers the rate by at most a few percent within a trial.
+``decay`` of an optimizer is left out, as the provenance says: it lowers the rate by at most a few percent
+within a trial.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
-from netmend.env.bugs.files import read_suite
+from netmend.env.bugs.files import FIX_PATTERNS, read_suite
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
 from netmend.env.bugs.operators import CRASHING, SILENT
@@ -23,6 +23,7 @@ from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Recurrent, check
 from netmend.env.program.crashes import PHASES, find_crash
 from netmend.env.training.trial import Budget
+from netmend.repair_actions import PATTERNS
 
 BUG = """
 netmend: 1
@@ -148,6 +149,33 @@ def test_what_a_bug_file_may_say_besides(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text(BUG.replace("DATASET", "iris"))
     plain = load_bug(tmp_path / "two.yaml")
     assert (plain.kind, plain.crash_phase, plain.budget, plain.fix_patterns) == ("performance", "", None, ())
+
+
+@pytest.mark.parametrize(("written", "read"), [("false", "false"), ("", ""), ("loss only", "loss only")])
+def test_a_fix_that_is_said_to_gain_nothing(tmp_path: Path, written: str, read: str) -> None:
+    (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris") + f"fix_helps: {written}\n")
+    assert load_bug(tmp_path / "one.yaml").fix_helps == read
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ("fix_helps: true", "fix_helps: True is none of false, loss only"),
+        ("fix_helps: 'no'", "fix_helps: 'no' is none of false, loss only"),
+        ("quality: D", "quality: 'D' is none of A, B, C"),
+        ("fix_patterns: [Data type, Magic]", "fix_patterns: 'Magic' is none of Loss function, Activation, "),
+    ],
+)
+def test_an_unknown_word_of_a_record_is_one_problem(tmp_path: Path, wrong: str, problem: str) -> None:
+    (tmp_path / "bad.yaml").write_text(BUG.replace("DATASET", "iris") + wrong + "\n")
+    with pytest.raises(ProgramError) as caught:
+        load_bug(tmp_path / "bad.yaml")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].startswith(problem)
+
+
+def test_fix_patterns_of_a_record_are_those_of_the_catalogue() -> None:
+    assert {name.lower().replace(" ", "_") for name in FIX_PATTERNS} == set(PATTERNS)
 
 
 def test_wrong_words_in_a_bug_file_are_listed(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.program.crashes import CrashKind, Phase, target_shape
+from netmend.env.program.crashes import CrashKind, Phase, label_range, seen_ids, target_shape
 from netmend.env.program.shapes import MisfitError, Shape
 
 VECTORS = Task(dataset="vectors", kind="classification", input_shape=(4,), outputs=3)
@@ -485,3 +485,19 @@ def test_shape_of_what_the_loss_is_given(program: Program, task: Task, shape: Sh
 def test_targets_without_an_axis_of_size_1_cannot_lose_one() -> None:
     with pytest.raises(MisfitError):
         target_shape(mlp(data=data(Prep(kind="drop_axis_target"))), VECTORS)
+
+
+def test_ids_of_other_rows_than_the_training_rows_count_too() -> None:
+    task = Task(dataset="x", kind="classification", input_shape=(3,), outputs=4)
+    steps = (Prep(kind="scale_target", factor=0.1, rows="train"), Prep(kind="shift_target", factor=1.5))
+    program = Program(
+        data=Data(dataset="x", prep=steps),
+        layers=(Dense(units=2),),
+        loss="cross_entropy",
+        optimizer=Optimizer(),
+    )
+    assert seen_ids(steps, 4) == [1, 1, 1, 1]
+    assert label_range(program, task) == (1, 4)
+    crash = find_crash(program, task)
+    assert crash is not None
+    assert (crash.phase, crash.kind) == ("loss", "label")

@@ -232,3 +232,9 @@ def test_parameters_and_work_of_each_layer(
 def test_parameters_and_work_add_up(mlp_program: Program, mlp_task: Task) -> None:
     assert parameter_count(mlp_program, mlp_task) == 5 * 16 + 17 * 8 + 9 * 3
     assert multiply_accumulates(mlp_program, mlp_task) == 4 * 16 + 16 * 8 + 8 * 3
+
+
+def test_a_pool_takes_steps_or_pixels_and_no_volumes() -> None:
+    volumes = Task(dataset="x", kind="classification", input_shape=(1, 4, 6, 6), outputs=2)
+    with pytest.raises(ShapeError, match="pool needs steps or pixels"):
+        infer_shapes((Pool(size=2),), volumes)

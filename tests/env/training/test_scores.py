@@ -47,3 +47,9 @@ def test_skill_has_a_floor_and_labels_that_never_change_no_scale():
     constant = torch.zeros(5, 2, dtype=torch.int64)
     assert skill(1.0, constant) == 0
     assert skill(0.9, constant) == SKILL_FLOOR
+
+
+def test_a_prediction_that_is_no_number_has_the_least_skill():
+    truth = torch.tensor([[1.0], [2.0], [3.0]])
+    score = float(metric(torch.tensor([[1.0], [float("nan")], [3.0]]), truth))
+    assert skill(score, truth) == SKILL_FLOOR
