@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from netmend.env.program import PHASES, Program, Task, find_crash
+from netmend.env.program import PHASES, Program, Task
+from netmend.env.program.crashes import phases_passed
 from netmend.repair_actions import CATALOGUE, RepairAction, successors
 
 MOST_EDITS = 6
@@ -31,20 +32,15 @@ def uncrash_actions(program: Program, task: Task) -> tuple[str, ...]:
     Each edit is the first that takes the program furthest; none where the program does not crash.
     """
     names: list[str] = []
-    while _progress(program, task) < len(PHASES) and len(names) < MOST_EDITS:
+    passed = phases_passed(program, task)
+    while passed < len(PHASES) and len(names) < MOST_EDITS:
         after = successors(_ACTIONS, program, task)
-        reached = {i: _progress(edited, task) for i, edited in enumerate(after) if edited is not None}
+        reached = {i: phases_passed(edited, task) for i, edited in enumerate(after) if edited is not None}
         best = max(reached, key=lambda i: (reached[i], -i), default=None)
-        if best is None or reached[best] <= _progress(program, task):
+        if best is None or reached[best] <= passed:
             break
         edited = after[best]
         assert edited is not None
-        program = edited
+        program, passed = edited, reached[best]
         names.append(_ACTIONS[best].name)
     return tuple(names)
-
-
-def _progress(program: Program, task: Task) -> int:
-    """How many phases a program gets through."""
-    crash = find_crash(program, task)
-    return len(PHASES) if crash is None else PHASES.index(crash.phase)

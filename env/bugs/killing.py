@@ -67,6 +67,13 @@ def cohens_d(better: Sample, worse: Sample) -> float:
     return gap / pooled if pooled > 0 else float(np.sign(gap)) * float("inf") if gap else 0.0
 
 
+def rank_test(better: Sample, worse: Sample) -> float:
+    """p of the one-sided Mann-Whitney test; 1 where all values are the same."""
+    if len({*better, *worse}) == 1:
+        return 1.0
+    return float(mannwhitneyu(worse, better, alternative="less").pvalue)
+
+
 def is_killed(faulty: Skills, fixed: Skills) -> bool:
     """Whether the faults do harm that shows, on both parts.
 
@@ -98,8 +105,7 @@ def _misses(faulty: Spread, fixed: Spread) -> bool:
 
 
 def _is_worse(faulty: Sample, fixed: Sample) -> bool:
-    significant = mannwhitneyu(faulty, fixed, alternative="less").pvalue < SIGNIFICANCE
-    return bool(significant) and cohens_d(fixed, faulty) >= LEAST_EFFECT
+    return rank_test(fixed, faulty) < SIGNIFICANCE and cohens_d(fixed, faulty) >= LEAST_EFFECT
 
 
 def _holdout(trial: Trial) -> float:

@@ -13,7 +13,8 @@ from typing import cast
 
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import measure, score
-from netmend.env.program import PHASES, Program, Task, find_crash, to_plain
+from netmend.env.program import Program, Task, to_plain
+from netmend.env.program.crashes import phases_passed
 from netmend.env.training.trial import Budget, Trainer, TrialRequest
 from netmend.repair_actions import RepairAction, successors
 
@@ -130,8 +131,7 @@ def _next_beam(bug: Bug, task: Task, tried: Sequence[_Node]) -> list[_Node]:
 
 def _promise(bug: Bug, task: Task, program: Program) -> tuple[float, float]:
     """Sorts programs: those that crash later or not at all, then those closer to the published fix."""
-    crash = find_crash(program, task)
-    progress = len(PHASES) if crash is None else PHASES.index(crash.phase)
+    progress = phases_passed(program, task)
     return (distance(program, cast(Program, bug.fixed)) - 0.25 * progress, -progress)
 
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy.stats import mannwhitneyu
-
 from netmend.env.bugs.bug import Bug, Score, Verdict
 from netmend.env.bugs.killing import (
     LEAST_EFFECT,
     LEAST_HARM,
     SIGNIFICANCE,
-    Sample,
     Skills,
     cohens_d,
+    rank_test,
     score,
     skills_of,
 )
@@ -121,13 +119,6 @@ def judge(bug: Bug, faulty: Sequence[Trial], fixed: Sequence[Trial]) -> Verified
         p=p,
         seconds=max(trial.seconds for trial in (*faulty, *fixed)),
     )
-
-
-def rank_test(better: Sample, worse: Sample) -> float:
-    """p of the one-sided Mann-Whitney test; 1 where all values are the same."""
-    if len({*better, *worse}) == 1:
-        return 1.0
-    return float(mannwhitneyu(worse, better, alternative="less").pvalue)
 
 
 def _verdict(

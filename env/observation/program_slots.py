@@ -150,5 +150,4 @@ def _output_slots(units: int, outputs: int) -> Slots:
 
 
 def _output_width(layer: Layer) -> int:
-    both = isinstance(layer, Recurrent) and layer.bidirectional
-    return width(layer) * (2 if both else 1)
+    return width(layer) * (layer.directions if isinstance(layer, Recurrent) else 1)

@@ -84,6 +84,12 @@ def find_crash(program: Program, task: Task) -> Crash | None:
     return None
 
 
+def phases_passed(program: Program, task: Task) -> int:
+    """How many phases a program gets through, all of PHASES where it does not crash."""
+    crash = find_crash(program, task)
+    return len(PHASES) if crash is None else PHASES.index(crash.phase)
+
+
 def target_shape(program: Program, task: Task) -> Shape:
     """Shape of what the loss is given for a row: ``()`` for a class id that stays one.
 

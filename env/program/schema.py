@@ -194,6 +194,11 @@ class Recurrent(Weighted):
     return_sequences: bool = False
     bidirectional: bool = False
 
+    @property
+    def directions(self) -> int:
+        """In how many directions it goes over the steps; the features are as many times its units."""
+        return 2 if self.bidirectional else 1
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)

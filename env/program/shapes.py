@@ -181,8 +181,7 @@ def layer_parameters(layer: Layer, shape: Shape, task: Task) -> int:
     if isinstance(layer, BatchNorm | LayerNorm):
         return 2 * shape[0]
     if isinstance(layer, Recurrent):
-        directions = 2 if layer.bidirectional else 1
-        return directions * GATES[layer.cell] * layer.units * (shape[0] + layer.units + 2 * layer.bias)
+        return layer.directions * GATES[layer.cell] * layer.units * (shape[0] + layer.units + 2 * layer.bias)
     if isinstance(layer, Dense):
         return layer.units * (shape[0] + layer.bias)
     if isinstance(layer, Conv1d | Conv2d):
@@ -196,8 +195,7 @@ def _work(layer: Layer, shape: Shape, output: Shape) -> int:
     if isinstance(layer, Conv1d | Conv2d):
         return shape[0] * _window(layer) * prod(output)
     if isinstance(layer, Recurrent):
-        directions = 2 if layer.bidirectional else 1
-        return directions * shape[1] * GATES[layer.cell] * layer.units * (shape[0] + layer.units)
+        return layer.directions * shape[1] * GATES[layer.cell] * layer.units * (shape[0] + layer.units)
     return 0
 
 
@@ -210,7 +208,7 @@ def _output_shape(layer: Layer, shape: Shape, vocabulary: int) -> Shape:
         return (layer.filters, *(_convolved(layer, size, shape) for size in shape[1:]))
     if isinstance(layer, Recurrent):
         _expect(shape, 2, layer.cell)
-        units = layer.units * (2 if layer.bidirectional else 1)
+        units = layer.units * layer.directions
         return (units, shape[1]) if layer.return_sequences else (units,)
     if isinstance(layer, Embedding):
         return _embedded(layer, shape, vocabulary)

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.verify import judge, rank_test, verify
+from netmend.env.bugs.killing import rank_test
+from netmend.env.bugs.verify import judge, verify
 from netmend.env.program import Crash, Data, Dense, Optimizer, Program
 from netmend.env.training.symptoms import Symptoms
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial, TrialRequest
