@@ -4,36 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
+from netmend.env.errors import NetmendError
 from netmend.env.program import Program, Task
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trial
 from netmend.repair_actions import RepairAction
 
 
+class MethodError(NetmendError):
+    """A method cannot go on: it is not installed, it crashed, or it hangs. The others go on without it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
-    """A program to be tried and the names of the actions that lead to it from the faulty one."""
+    """A program to be tried and what leads to it from the faulty one.
+
+    Attributes:
+        program: to be tried.
+        patch: names of the repair actions in their order, or, of a method that has no actions, the values it
+            has changed, as ``name=value``.
+        by_actions: whether the patch is made of repair actions, so that it can be replayed and minimised.
+        from_model: whether a model of earlier trials chose it; None where the method has no such model.
+        seconds: wall time that the method took to choose it.
+    """
 
     program: Program
     patch: tuple[str, ...]
+    by_actions: bool = True
+    from_model: bool | None = None
+    seconds: float = 0.0
 
 
 class Repair(Protocol):
     """One repair of one bug."""
 
     def ask(self) -> Proposal | None:
-        """The next program to be tried; None ends the repair."""
+        """The next program to be tried; None ends the repair. Raises MethodError where it cannot go on."""
         ...
 
     def tell(self, trial: Trial) -> None:
         """Take the trial of the program that was asked for last. Its ``holdout`` is None."""
+        ...
+
+
+@runtime_checkable
+class Thinking(Protocol):
+    """A repair whose next proposal takes long: it can begin to think before it is asked."""
+
+    def think(self) -> None:
+        """Begin, in another process, and return at once; ``ask`` waits for the answer."""
         ...
 
 
