@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
-from netmend.env.data.loading import FOLDER_VARIABLE, PACKS
+from netmend.env.data.loading import FOLDER_VARIABLE, needs_pack
+from netmend.env.data.views import pack_of
 from netmend.env.errors import DataError
 
 
@@ -22,11 +23,11 @@ def without_missing_packs(bugs: Sequence[Bug]) -> tuple[tuple[Bug, ...], str]:
     for bug in bugs:
         name = bug.program.data.dataset
         try:
-            if name in PACKS:
+            if needs_pack(name):
                 load_dataset(name)
             kept.append(bug)
         except DataError:
-            missing[name] += 1
+            missing[pack_of(name)] += 1
             if sum(missing.values()) == len(bugs):
                 raise
     if not missing:

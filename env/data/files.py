@@ -13,23 +13,24 @@ from numpy.typing import NDArray
 
 from netmend.env.data.dataset import Dataset, Kind, Part, Rows, make_dataset, make_task, split_rows
 from netmend.env.data.jpeg import decoded, is_jpeg
+from netmend.env.data.views import View
 from netmend.env.errors import DataError
 
-PACK_TRAIN = 2000
-PACK_HELD = 500
-"""Rows of a pack that are used: a trial is short, and every worker holds its own copy."""
 
-
-def read_npz(path: Path, name: str) -> Dataset:
+def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
 
     Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; others are
-    targets. Inputs may be missing (NaN). Raises DataError where the file is damaged.
+    targets. Inputs may be missing (NaN). Of a pack, ``view`` says which rows are used and how they are seen.
+
+    Raises:
+        DataError: the file is damaged.
     """
-    arrays = _arrays(path)
-    modality = _modality(path, arrays)
+    view = view or View(pack=name)
+    arrays = _arrays(path, view)
+    modality = "" if view.bags else _modality(path, arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
-        return _pack(path, name, arrays, modality)
+        return _pack(path, name, arrays, modality, view)
     if {"x", "y"} <= arrays.keys():
         x, (kind, y) = _rows(arrays["x"], modality), _targets(arrays["y"])
         _check(path, x, y)
@@ -64,11 +65,11 @@ def read_csv(path: Path, name: str) -> Dataset:
     return split_rows(make_task(name, kind, x, _outputs(y)), x, y)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+def _arrays(path: Path, view: View) -> dict[str, NDArray[np.generic]]:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-        return decoded(arrays, PACK_TRAIN + PACK_HELD, PACK_HELD) if is_jpeg(arrays) else arrays
+        return decoded(arrays, view.train + view.held, view.held) if is_jpeg(arrays) else arrays
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise DataError(f"{path}: cannot be read as an npz file (damaged or incomplete?): {error}") from error
 
@@ -84,12 +85,15 @@ def _modality(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
         raise DataError(f"{path}: meta is no JSON object: {error}") from error
 
 
-def _pack(path: Path, name: str, arrays: Mapping[str, NDArray[np.generic]], modality: str) -> Dataset:
+def _pack(
+    path: Path, name: str, arrays: Mapping[str, NDArray[np.generic]], modality: str, view: View
+) -> Dataset:
     # packs hold their training rows in mixed order, so the first ones are a fair sample
-    held = min(PACK_HELD, len(arrays["y_train"]) // 4)
+    held = min(view.held, len(arrays["y_train"]) // 4)
     (kind, whole), (test_kind, unseen) = _targets(arrays["y_train"]), _targets(arrays["y_test"])
-    x, y = _rows(arrays["x_train"][: held + PACK_TRAIN], modality), whole[: held + PACK_TRAIN]
-    test = Part(_rows(arrays["x_test"][:PACK_HELD], modality), unseen[:PACK_HELD])
+    rows = held + view.train
+    x, y = _rows(view.transform(arrays["x_train"][:rows]), modality), whole[:rows]
+    test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
     _check(path, x, y)
     _check(path, test.x, test.y)
     if (kind, whole.shape[1:]) != (test_kind, unseen.shape[1:]):

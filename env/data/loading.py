@@ -10,6 +10,7 @@ from netmend.env.data.built_in import BUILT_IN, build_dataset
 from netmend.env.data.dataset import Dataset
 from netmend.env.data.files import read_csv, read_npz
 from netmend.env.data.jpeg import SUFFIX
+from netmend.env.data.views import VIEWS, pack_of
 from netmend.env.errors import DataError, UnknownNameError
 
 PACKS = (
@@ -35,7 +36,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
 
     Args:
         name: a built-in dataset, a data pack (``NAME.npz``, or ``NAME_jpeg.npz`` as it is handed out, in the
-            data folder), or the path of an ``npz`` or ``csv`` file.
+            data folder), a view of one, or the path of an ``npz`` or ``csv`` file.
         folder: the data folder; by default that of the environment variable ``NETMEND_DATA``.
 
     Raises:
@@ -53,10 +54,16 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
 
 
 def dataset_names(folder: Path | None = None) -> tuple[str, ...]:
-    """Built-in datasets and the packs in the data folder, sorted."""
+    """Built-in datasets, the packs in the data folder and the views of these, sorted."""
     place = _folder(folder)
     packs = {path.stem.removesuffix(SUFFIX) for path in place.glob("*.npz")} if place is not None else set()
-    return tuple(sorted(BUILT_IN.keys() | packs))
+    views = {name for name, view in VIEWS.items() if view.pack in packs}
+    return tuple(sorted(BUILT_IN.keys() | packs | views))
+
+
+def needs_pack(name: str) -> bool:
+    """Whether a dataset comes from a known data pack."""
+    return pack_of(name) in PACKS
 
 
 def _folder(folder: Path | None) -> Path | None:
@@ -69,18 +76,18 @@ def _folder(folder: Path | None) -> Path | None:
 def _path(name: str, folder: Path | None) -> Path:
     if name.endswith((".npz", ".csv")):
         return Path(name)
-    place = _folder(folder)
-    for file in (f"{name}.npz", f"{name}{SUFFIX}.npz"):
+    place, pack = _folder(folder), pack_of(name)
+    for file in (f"{pack}.npz", f"{pack}{SUFFIX}.npz"):
         if place is not None and (place / file).exists():
             return place / file
-    if name not in PACKS:
-        raise UnknownNameError("dataset", name, {*dataset_names(folder), *PACKS})
+    if pack not in PACKS:
+        raise UnknownNameError("dataset", name, {*dataset_names(folder), *PACKS, *VIEWS})
     where = (
-        f"{place / f'{name}.npz'} does not exist"
+        f"{place / f'{pack}.npz'} does not exist"
         if place
         else f"set data_dir or {FOLDER_VARIABLE} to their folder"
     )
-    raise DataError(f"data pack {name!r} not found: {where}")
+    raise DataError(f"data pack {pack!r} not found: {where}")
 
 
 @lru_cache(maxsize=64)
@@ -91,4 +98,4 @@ def _built_in(name: str) -> Dataset:
 @lru_cache(maxsize=32)
 def _file(name: str, path: Path, changed: int, size: int) -> Dataset:
     del changed, size  # part of the key: a file that was rewritten is read again
-    return read_csv(path, name) if path.suffix == ".csv" else read_npz(path, name)
+    return read_csv(path, name) if path.suffix == ".csv" else read_npz(path, name, VIEWS.get(name))
