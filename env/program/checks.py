@@ -107,6 +107,9 @@ def _check_prep(program: Program, task: Task, problems: list[str]) -> None:
             problems.append(f"{path}.factor: 0 would wipe out the targets, expected another number")
         elif tokens and prep.kind in _OF_NUMBERS:
             problems.append(f"{path}: {prep.kind} would change the token ids that the embedding looks up")
+    for index, damage in enumerate(program.data.damage):
+        if damage.kind == "noise" and task.vocabulary > 0:
+            problems.append(f"data.damage[{index}]: noise is for numbers, but the inputs are token ids")
 
 
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}

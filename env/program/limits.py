@@ -67,6 +67,7 @@ RANGES: dict[str, Range] = {
     "top": Range(0, 4096),
     "bottom": Range(0, 4096),
     "back": Range(1, 64),
+    "percent": Range(0, 100),
     "batch_size": Range(1, 65536),
     "epochs": Range(1, 100_000),
     "patience": Range(1, 1000),
@@ -76,6 +77,7 @@ RANGES: dict[str, Range] = {
 COUNTS: dict[str, Range] = {
     "layers": Range(1, 64),
     "prep": Range(0, 16),
+    "damage": Range(0, 8),
     "input": Range(1, 5),
     "shape": Range(1, 4),
 }

@@ -94,7 +94,8 @@ PrepName = Literal[
 LabelEncoding = Literal["index", "one_hot", "value"]
 InputType = Literal["auto", "float32", "float64", "float16", "int64", "list"]
 LabelType = Literal["auto", "float32", "int64", "list"]
-SplitKind = Literal["random", "ordered", "leaky"]
+SplitKind = Literal["random", "ordered", "leaky", "none"]
+DamageKind = Literal["change_labels", "delete_rows", "unbalance", "noise", "overlap"]
 MetricName = Literal["accuracy", "r2", "mse", "mae"]
 ApiLevel = Literal["current", "keras_1", "keras_2", "tensorflow_1", "torch_0", "torch_1"]
 
@@ -108,6 +109,7 @@ METRICS: tuple[MetricName, ...] = get_args(MetricName)
 API_LEVELS: tuple[ApiLevel, ...] = get_args(ApiLevel)
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 LABEL_TYPES: tuple[LabelType, ...] = get_args(LabelType)
+DAMAGES: tuple[DamageKind, ...] = get_args(DamageKind)
 DEFAULT_LR: dict[OptimizerName, float] = {
     "sgd": 0.01,
     "rmsprop": 0.001,
@@ -412,6 +414,25 @@ class Prep:
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
+class Damage:
+    """Harm done to the training rows before the program reads them; DeepCrime's (ISSTA 2021) data operators.
+
+    ``change_labels`` gives rows of the commonest class another class, or adds noise to real targets;
+    ``delete_rows`` takes rows of every class away, ``unbalance`` only of those that are rarer than the mean;
+    ``noise`` adds noise to some of the rows; ``overlap`` repeats rows of the commonest class as rows of the
+    second commonest. Validation and hold-out rows stay as they are.
+
+    Attributes:
+        kind: see above; ``netmend.env.training.damage`` has the details.
+        percent: of the rows concerned; of noise, its deviation too, in percent of that of the values.
+    """
+
+    kind: DamageKind
+    percent: float
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
 class Data:
     """Which data, and how they are prepared.
 
@@ -428,7 +449,9 @@ class Data:
         split: how the program cuts its training rows off the data. ``random`` is right. ``ordered`` takes the
             first 80 % in the order of the targets, so that the last classes or values are missing. ``leaky``
             puts rows that it trains on into its own validation part: its early stopping sees no overfitting.
+            ``none`` leaves it without a validation part: its patience has nothing to look at and never ends.
             The validation and hold-out parts that decide the skill are out of reach.
+        damage: what is wrong with the training rows themselves, in order. No program text shows it.
     """
 
     dataset: str
@@ -438,6 +461,7 @@ class Data:
     input_type: InputType = "auto"
     label_type: LabelType = "auto"
     split: SplitKind = "random"
+    damage: tuple[Damage, ...] = ()
 
 
 @keeps_hash

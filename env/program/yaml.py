@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from typing import TypeVar
 
 import yaml
@@ -16,7 +16,17 @@ import yaml
 from netmend.env.errors import ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
-from netmend.env.program.schema import LAYER_KINDS, PREPS, SCHEMA_VERSION, Layer, Optimizer, Prep, Program
+from netmend.env.program.schema import (
+    DAMAGES,
+    LAYER_KINDS,
+    PREPS,
+    SCHEMA_VERSION,
+    Damage,
+    Layer,
+    Optimizer,
+    Prep,
+    Program,
+)
 
 Part = TypeVar("Part")
 Plain = dict[str, object]
@@ -25,6 +35,11 @@ VERSION_KEY = "netmend"
 ALWAYS_WRITTEN = frozenset({"lr", "batch_size", "epochs", (Optimizer, "kind")})
 """Keys that a reader looks for: written even where they hold their default."""
 KIND_OF_LAYER = {cls: kind for kind, cls in LAYER_KINDS.items()}
+KINDS: dict[tuple[type, ...], tuple[str, Collection[str]]] = {
+    (Prep,): ("preparation step", PREPS),
+    (Damage,): ("damage", DAMAGES),
+}
+"""Parts that stand in lists by their kind, with its word and its names."""
 
 
 def to_plain(program: Program) -> Plain:
@@ -182,34 +197,44 @@ def _decode_list(field: Field, plain: object, path: str, problems: list[str]) ->
 
 
 def _decode_entry(field: Field, plain: object, path: str, problems: list[str]) -> object:
-    """An entry of a list of layers or preparation steps: a name, or a name with its parameters."""
+    """An entry of a list of layers, steps or damages: a name, or a name with its parameters."""
     pair = _named(plain)
     if pair is None:
         expected = "a name or one name with its parameters"
         problems.append(f"{path}: {shown(plain)} is not {expected}, such as `{_EXAMPLES[field.name]}`")
         return None
     name, parameters = pair
-    if field.parts == (Prep,):
-        return _decode_prep(name, parameters, path, problems)
+    if field.parts in KINDS:
+        return _decode_kind(field.parts[0], name, parameters, path, problems)
     if name in LAYER_KINDS:
         return decode(LAYER_KINDS[name], parameters, path, problems)
     problems.append(f"{path}: {unknown('layer', name, LAYER_KINDS)}")
     return None
 
 
-def _decode_prep(name: str, parameters: object, path: str, problems: list[str]) -> Prep | None:
-    if name not in PREPS:
-        problems.append(f"{path}: {unknown('preparation step', name, PREPS)}")
+def _decode_kind(
+    cls: type[Part], name: str, parameters: object, path: str, problems: list[str]
+) -> Part | None:
+    word, names = KINDS[(cls,)]
+    if name not in names:
+        problems.append(f"{path}: {unknown(word, name, names)}")
     elif not isinstance(parameters, Mapping):
-        problems.append(f"{path}: {shown(parameters)} is not a mapping with keys of factor, size, rows")
+        keys = ", ".join(field.name for field in fields_of(cls) if field.name != "kind")
+        problems.append(f"{path}: {shown(parameters)} is not a mapping with keys of {keys}")
     elif "kind" in parameters:
-        problems.append(f"{path}.kind: unknown key 'kind'; the name of the step stands before the colon")
+        problems.append(
+            f"{path}.kind: unknown key 'kind'; the name of the {word.split()[-1]} stands before the colon"
+        )
     else:
-        return decode(Prep, {"kind": name, **parameters}, path, problems)
+        return decode(cls, {"kind": name, **parameters}, path, problems)
     return None
 
 
-_EXAMPLES = {"layers": "dense: {units: 64}", "prep": "scale: {factor: 0.1}"}
+_EXAMPLES = {
+    "layers": "dense: {units: 64}",
+    "prep": "scale: {factor: 0.1}",
+    "damage": "noise: {percent: 50}",
+}
 
 
 def _named(plain: object) -> tuple[str, object] | None:
@@ -249,9 +274,9 @@ def _encode_field(field: Field, value: object) -> object:
     return int(value) if int in field.types and isinstance(value, int) else value
 
 
-def _encode_entry(part: Layer | Prep) -> object:
+def _encode_entry(part: Layer | Prep | Damage) -> object:
     parameters = _encode(part)
-    name = str(parameters.pop("kind")) if isinstance(part, Prep) else KIND_OF_LAYER[type(part)]
+    name = str(parameters.pop("kind")) if isinstance(part, Prep | Damage) else KIND_OF_LAYER[type(part)]
     return {name: parameters} if parameters else name
 
 

@@ -1,8 +1,9 @@
 """Data as the training sees them: the program's training rows, prepared, encoded, on the device.
 
-The rows go this way: the first ``samples`` rows of the training part, the program's own split of them,
-balance, the steps in the order in which they stand, types. Whatever a program does to its rows and labels,
-the truth of every part stays what the dataset says.
+The rows go this way: the first ``samples`` rows of the training part, their damage, the program's own split
+of them, balance, the steps in the order in which they stand, types. Whatever a program does to its rows and
+labels, the truth of every part stays what the dataset says; of damaged training rows, what the damaged data
+say, as for the program's author.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from netmend.env.program import (
     prepared_task,
 )
 from netmend.env.program.crashes import seen_ids
+from netmend.env.training.damage import damaged
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
 from netmend.env.training.scales import Values, moments, spread, unscaled
@@ -207,8 +209,9 @@ def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Pr
 
 
 def training_rows(data: Data, dataset: Dataset, samples: int) -> Part:
-    """The raw rows that a program trains on: the first ones, or the part of them that its split leaves."""
+    """The raw rows that a program trains on: the first ones, damaged, or what its split leaves of them."""
     rows = Part(dataset.train.x[:samples], dataset.train.y[:samples])
+    rows = damaged(rows, data.damage, dataset.task.kind)
     if data.split != "ordered":
         return rows
     kept = np.argsort(_first_target(rows), kind="stable")[: max(1, int(ORDERED_SHARE * len(rows)))]

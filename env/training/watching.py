@@ -12,8 +12,11 @@ from netmend.env.training.scores import metric
 
 
 def out_of_patience(program: Program, watched: Sequence[float]) -> bool:
-    """Whether the watched number of an epoch has not become smaller for as long as the program waits."""
-    if program.patience is None:
+    """Whether the watched number of an epoch has not become smaller for as long as the program waits.
+
+    Never without a validation part: Keras then warns and goes on.
+    """
+    if program.patience is None or program.data.split == "none":
         return False
     numbers = [math.inf if math.isnan(number) else number for number in watched]
     return len(numbers) - 1 - numbers.index(min(numbers)) >= max(program.patience, 1)

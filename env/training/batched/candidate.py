@@ -37,6 +37,7 @@ from netmend.env.program import (
     resolved,
 )
 from netmend.env.training.batched.outline import Outline, outline, structure
+from netmend.env.training.damage import KEEPS_ROWS
 from netmend.env.training.layers import LARGEST_NOISE
 from netmend.env.training.measure import measured_layers
 from netmend.env.training.trial import TrialRequest
@@ -177,6 +178,7 @@ def _is_plain(program: Program) -> bool:
         and program.api == "current"
         and data.split == "random"
         and data.input_type != "float16"
+        and all(damage.kind in KEEPS_ROWS for damage in data.damage)
         and all(step.kind in PREPS and step.rows == "all" for step in data.prep)
         and all(_is_known(layer) for layer in program.layers)
     )

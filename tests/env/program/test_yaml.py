@@ -14,6 +14,7 @@ from netmend.env.program import (
     ACTIVATIONS,
     API_LEVELS,
     CRASH_KINDS,
+    DAMAGES,
     INITIALISERS,
     INPUT_TYPES,
     LABEL_TYPES,
@@ -24,6 +25,7 @@ from netmend.env.program import (
     PREPS,
     SCHEMA_VERSION,
     Clip,
+    Damage,
     Data,
     Dense,
     Dropout,
@@ -47,7 +49,7 @@ from netmend.env.program import (
 from netmend.env.program.fields import Field, fields_of
 from netmend.env.program.limits import AXIS, Range
 
-PARTS = (Program, Data, Prep, Optimizer, Clip, Schedule, Loop, Monitor, *LAYER_KINDS.values())
+PARTS = (Program, Data, Prep, Damage, Optimizer, Clip, Schedule, Loop, Monitor, *LAYER_KINDS.values())
 DOCS = Path(__file__).parents[3] / "docs" / "program.md"
 
 
@@ -283,7 +285,7 @@ def test_the_documented_example_loads_runs_and_shows_every_top_level_key(image_t
 @pytest.mark.parametrize("cls", PARTS)
 def test_every_key_is_documented_with_type_default_and_range(cls: type) -> None:
     section = DOCS.read_text()
-    rows = [row(field) for field in fields_of(cls) if cls is not Prep or field.name != "kind"]
+    rows = [row(field) for field in fields_of(cls) if cls not in (Prep, Damage) or field.name != "kind"]
     assert [expected for expected in rows if expected not in section] == []
 
 
@@ -293,6 +295,7 @@ NAMES = (
     LOSSES,
     OPTIMIZERS,
     PREPS,
+    DAMAGES,
     INPUT_TYPES,
     LABEL_TYPES,
     API_LEVELS,

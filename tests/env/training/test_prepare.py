@@ -268,7 +268,7 @@ PREPARED = st.builds(
     ).map(tuple),
     labels=st.sampled_from(["index", "one_hot", "value"]),
     input_type=st.sampled_from(["auto", "float16"]),
-    split=st.sampled_from(["random", "ordered", "leaky"]),
+    split=st.sampled_from(["random", "ordered", "leaky", "none"]),
 )
 LOSS_OF = {"index": "cross_entropy", "one_hot": "squared_hinge", "value": "mse"}
 
