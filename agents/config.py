@@ -64,9 +64,15 @@ class AgentConfig:
 
 @dataclass
 class BugsConfig:
-    """Where the bugs come from: a suite's name or the path of a folder of bug files."""
+    """Where the bugs come from.
+
+    Attributes:
+        suite: a suite's name or the path of a folder of bug files.
+        without: the same of bugs that an agent will be measured on: all bugs on their datasets are left out.
+    """
 
     suite: str = MISSING
+    without: str | None = None
 
 
 @dataclass

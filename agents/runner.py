@@ -10,23 +10,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from netmend.agents.config import RunnerConfig
+from netmend.agents.config import BugsConfig, RunnerConfig
 from netmend.env.bugs.bug import Suite
-from netmend.env.bugs.loading import load_suite
+from netmend.env.bugs.loading import apart_from, load_suite
 from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data.loading import FOLDER_VARIABLE
 from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.trial import Trainer
 
 
-def open_suite(name: str, console: Console, data_dir: str | None = None) -> Suite:
-    """The suite without the bugs whose data pack is not here, which the console is told of.
+def open_suite(config: BugsConfig, console: Console, data_dir: str | None = None) -> Suite:
+    """The suite without the bugs that were left out or whose data pack is not here; the console is told of both.
 
     Raises:
         NetmendError: there is no such suite, it is damaged, or it has no bug with data.
     """
     _set_data_dir(data_dir)
-    suite = load_suite(name)
+    suite = load_suite(config.suite)
+    if config.without is not None:
+        rest = apart_from(suite.bugs, load_suite(config.without).bugs)
+        left_out = len(suite.bugs) - len(rest)
+        console.print(f"{left_out} bugs are left out: their datasets are those of {config.without}")
+        suite = replace(suite, bugs=rest)
     bugs, note = without_missing_packs(suite.bugs)
     if note:
         console.print(note, highlight=False, soft_wrap=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from netmend.env.bugs.bug import SPLITS, Bug, Suite
 from netmend.env.bugs.files import duplicates, is_bug_file, read_bug, read_folder, read_suite
 from netmend.env.bugs.measured import MEASURED
+from netmend.env.data.views import pack_of
 from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.training.trial import Budget
 
@@ -62,6 +64,15 @@ def load_suite(name_or_folder: str) -> Suite:
         suite = load_suite(whole)
         return replace(suite, name=f"{suite.name}/{split}", bugs=suite.split(split))
     raise UnknownNameError("suite or folder of bug files", name_or_folder, suite_names())
+
+
+def apart_from(bugs: Sequence[Bug], others: Sequence[Bug]) -> tuple[Bug, ...]:
+    """The bugs on datasets that none of the others is on; all views of a data pack are one dataset.
+
+    So no program, no pair of dataset and architecture, and no mutant of the others is among them.
+    """
+    theirs = {pack_of(bug.program.data.dataset) for bug in others}
+    return tuple(bug for bug in bugs if pack_of(bug.program.data.dataset) not in theirs)
 
 
 def load_bug(path: str | Path) -> Bug:
