@@ -49,7 +49,7 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     config = typed(composed, EvaluateConfig)
     _check_evaluate(config)
     console = Console()
-    suite = open_suite(config.bugs.suite, console, config.data_dir)
+    suite = open_suite(config.bugs, console, config.data_dir)
     bugs = _bugs(suite, config)
     policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
     actions = _actions(config.actions, policy, console)

@@ -77,16 +77,14 @@ class View:
 
 
 VIEWS: dict[str, View] = {
-    "mnist_small": View(pack="mnist", held=1000, transform=halved),
+    "mnist_small": View(pack="mnist", held=400, transform=halved),
     "mnist_full": View(pack="mnist", train=ALL, held=10_000),
-    "cifar10_small": View(pack="cifar10", transform=centre(22), held=1000),
+    "cifar10_small": View(pack="cifar10", transform=centre(22), held=400),
     "cifar10_full": View(pack="cifar10", train=ALL, held=10_000),
-    "eyes_small": View(pack="eyes", held=1000, transform=halved),
+    "eyes_small": View(pack="eyes", held=400, transform=halved),
     "eyes_full": View(pack="eyes", train=ALL, held=2000),
-    "reuters_bags_small": View(pack="reuters_r52", held=1000, transform=bag_of_words(1000), bags=True),
-    "reuters_bags": View(
-        pack="reuters_r52", train=ALL, held=1500, transform=bag_of_words(10_000), bags=True
-    ),
+    "reuters_bags_small": View(pack="reuters_r52", held=400, transform=bag_of_words(1000), bags=True),
+    "reuters_bags": View(pack="reuters_r52", train=ALL, held=1500, transform=bag_of_words(10_000), bags=True),
 }
 """Every view by name. Validation rows are the first of the pack's training part, never of its test part."""
 
