@@ -45,7 +45,8 @@ def _where(sites: tuple[int, ...]) -> str:
     return f"layer {sites[0]}" if len(sites) == 1 else f"layers {', '.join(map(str, sites))}"
 
 
-def _function(layer: Layer) -> ActivationName | None:
+def function_of(layer: Layer) -> ActivationName | None:
+    """The activation of a layer, None where it cannot have one."""
     if isinstance(layer, Activation):
         return layer.function
     return layer.activation if isinstance(layer, Dense | Conv1d | Conv2d) else None
@@ -60,13 +61,14 @@ def _set_function(function: ActivationName) -> Change:
     return change
 
 
-def _activated(program: Program) -> tuple[int, ...]:
-    return tuple(i for i, layer in enumerate(program.layers) if _function(layer) not in (None, "linear"))
+def activated(program: Program) -> tuple[int, ...]:
+    """Positions of the layers with an activation other than linear."""
+    return tuple(i for i, layer in enumerate(program.layers) if function_of(layer) not in (None, "linear"))
 
 
 def _activation_sites(draw: Draw) -> tuple[int, ...]:
     """One activated layer, or all hidden ones: programs repeat one activation, and so the mistake in it."""
-    sites = _activated(draw.program)
+    sites = activated(draw.program)
     hidden = tuple(i for i in sites if i != output_layer(draw.program))
     if len(hidden) > 1 and draw.rng.random() < 0.4:
         return hidden
@@ -76,23 +78,27 @@ def _activation_sites(draw: Draw) -> tuple[int, ...]:
 
 def _change_activation(draw: Draw) -> Mutation | None:
     sites = _activation_sites(draw)
-    old = {_function(draw.program.layers[i]) for i in sites}
+    old = {function_of(draw.program.layers[i]) for i in sites}
     new = draw.pick([name for name in ACTIVATIONS if name not in old and name != "linear"])
     if not sites or new is None:
         return None
-    return _edit(f"activation of {_where(sites)} -> {new}", "activation", sites, _set_function(new))
+    return change_activation(sites, new)
 
 
 def _remove_activation(draw: Draw) -> Mutation | None:
     sites = _activation_sites(draw)
-    if not sites:
-        return None
-    return _edit(f"activation of {_where(sites)} removed", "activation", sites, _set_function("linear"))
+    return change_activation(sites, "linear") if sites else None
+
+
+def change_activation(sites: tuple[int, ...], new: ActivationName) -> Mutation:
+    """Another activation of layers that have one; ``linear`` is none."""
+    change = "removed" if new == "linear" else f"-> {new}"
+    return _edit(f"activation of {_where(sites)} {change}", "activation", sites, _set_function(new))
 
 
 def _add_activation(draw: Draw) -> Mutation | None:
     output = output_layer(draw.program)
-    if output is None or _function(draw.program.layers[output]) != "linear":
+    if output is None or function_of(draw.program.layers[output]) != "linear":
         return None
     new = draw.pick([name for name in ACTIVATIONS if name != "linear"])
     if new is None:
@@ -113,6 +119,11 @@ def _initialiser(draw: Draw) -> Mutation | None:
     new = draw.pick(FIRST_INITIALISERS)
     if not sites or new is None:
         return None
+    return initialise(sites, new)
+
+
+def initialise(sites: tuple[int, ...], new: InitialiserName) -> Mutation:
+    """Another initialiser of the weights of layers."""
     return _edit(
         f"weights of {_where(sites)} initialised with {new}",
         "kernel_init",
@@ -136,41 +147,51 @@ def _bias_initialiser(draw: Draw) -> Mutation | None:
 
 def _bias(*, add: bool) -> Propose:
     def propose(draw: Draw) -> Mutation | None:
-        sites = tuple(i for i in weighted_layers(draw.program) if _has_bias(draw.program.layers[i]) != add)
+        sites = tuple(i for i in weighted_layers(draw.program) if has_bias(draw.program.layers[i]) != add)
         if not sites:
             return None
         chosen = sites if draw.rng.random() < 0.5 else (sites[int(draw.rng.integers(len(sites)))],)
-        text = f"bias of {_where(chosen)} {'added' if add else 'removed'}"
-        return _edit(text, "bias", chosen, lambda layer: replace(cast(Dense, layer), bias=add))
+        return set_bias(chosen, add=add)
 
     return propose
 
 
-def _has_bias(layer: Layer) -> bool:
+def set_bias(sites: tuple[int, ...], *, add: bool) -> Mutation:
+    """A bias for layers, or none."""
+    text = f"bias of {_where(sites)} {'added' if add else 'removed'}"
+    return _edit(text, "bias", sites, lambda layer: replace(cast(Dense, layer), bias=add))
+
+
+def has_bias(layer: Layer) -> bool:
+    """Whether a layer has a bias."""
     return isinstance(layer, Weighted) and layer.bias
 
 
-def _regularised(program: Program) -> tuple[int, ...]:
+def regularised(program: Program) -> tuple[int, ...]:
+    """Positions of the layers with a regulariser."""
     layers = [cast(Dense, program.layers[i]) for i in weighted_layers(program)]
     return tuple(i for i, layer in zip(weighted_layers(program), layers, strict=True) if layer.l1 or layer.l2)
 
 
 def _add_regulariser(draw: Draw) -> Mutation | None:
-    sites = tuple(i for i in _weight_sites(draw) if i not in _regularised(draw.program))
+    sites = tuple(i for i in _weight_sites(draw) if i not in regularised(draw.program))
     factor = (0.01, 0.03, 0.1, 0.3, 1.0)[int(draw.rng.integers(5))]
     l1, l2 = ((factor, 0.0), (0.0, factor), (factor, factor))[int(draw.rng.integers(3))]
     if not sites:
         return None
-    return _edit(
-        f"l1 {l1:g} and l2 {l2:g} on {_where(sites)}",
-        "regulariser",
-        sites,
-        lambda layer: replace(cast(Dense, layer), l1=l1, l2=l2),
-    )
+    return regularise(sites, l1, l2)
+
+
+def regularise(sites: tuple[int, ...], l1: float, l2: float) -> Mutation:
+    """Other factors of the regulariser of layers; two zeros are none."""
+    text = f"l1 {l1:g} and l2 {l2:g} on {_where(sites)}"
+    if not (l1 or l2):
+        text = f"regulariser of {_where(sites)} removed"
+    return _edit(text, "regulariser", sites, lambda layer: replace(cast(Dense, layer), l1=l1, l2=l2))
 
 
 def _change_regulariser(draw: Draw) -> Mutation | None:
-    sites = _regularised(draw.program)
+    sites = regularised(draw.program)
     factor = (30.0, 100.0, 1000.0)[int(draw.rng.integers(3))]
 
     def change(layer: Layer) -> Layer:
@@ -185,22 +206,23 @@ def _change_regulariser(draw: Draw) -> Mutation | None:
 
 
 def _remove_regulariser(draw: Draw) -> Mutation | None:
-    sites = _regularised(draw.program)
-    if not sites:
-        return None
-    return _edit(
-        f"regulariser of {_where(sites)} removed",
-        "regulariser",
-        sites,
-        lambda layer: replace(cast(Dense, layer), l1=0.0, l2=0.0),
-    )
+    sites = regularised(draw.program)
+    return regularise(sites, 0.0, 0.0) if sites else None
 
 
 def _dropout_rate(draw: Draw) -> Mutation | None:
-    sites = tuple(i for i, layer in enumerate(draw.program.layers) if isinstance(layer, Dropout))
+    sites = dropouts(draw.program)
     rate = (0.5, 0.75, 0.9, 0.95)[int(draw.rng.integers(4))]
-    if not sites:
-        return None
+    return set_dropout(sites, rate) if sites else None
+
+
+def dropouts(program: Program) -> tuple[int, ...]:
+    """Positions of the dropout layers."""
+    return tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, Dropout))
+
+
+def set_dropout(sites: tuple[int, ...], rate: float) -> Mutation:
+    """Another rate of dropout layers."""
     return _edit(
         f"dropout of {_where(sites)} -> {rate:g}",
         "dropout",

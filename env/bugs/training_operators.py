@@ -28,19 +28,11 @@ KERAS_LR: dict[OptimizerName, float] = dict.fromkeys(OPTIMIZERS, 0.001) | {"sgd"
 def _batch_size(draw: Draw) -> Mutation | None:
     old = draw.program.batch_size
     size = draw.pick([size for size in (1, 2, 4, 128, 256) if not old / 2 <= size <= old * 2])
-    return None if size is None else _set_batch(draw.program, size)
+    return None if size is None else set_batch(draw.program, size)
 
 
 def _no_batches(draw: Draw) -> Mutation | None:
-    return _set_batch(draw.program, FULL_BATCH)
-
-
-def _set_batch(program: Program, size: int) -> Mutation:
-    return Mutation(
-        description=f"batch_size {program.batch_size} -> {size}",
-        touches=frozenset({"batch_size"}),
-        apply=lambda p: replace(p, batch_size=size),
-    )
+    return set_batch(draw.program, FULL_BATCH)
 
 
 def _learning_rate(draw: Draw) -> Mutation | None:
@@ -54,7 +46,20 @@ def _extreme_rate(draw: Draw) -> Mutation | None:
 
 
 def _set_lr(program: Program, lr: float) -> Mutation:
-    lr = float(f"{lr:.2g}")
+    return set_lr(program, float(f"{lr:.2g}"))
+
+
+def set_batch(program: Program, size: int) -> Mutation:
+    """Another batch size."""
+    return Mutation(
+        description=f"batch_size {program.batch_size} -> {size}",
+        touches=frozenset({"batch_size"}),
+        apply=lambda p: replace(p, batch_size=size),
+    )
+
+
+def set_lr(program: Program, lr: float) -> Mutation:
+    """Another learning rate."""
     return Mutation(
         description=f"learning rate {program.optimizer.lr:g} -> {lr:g}",
         touches=frozenset({"lr"}),
@@ -63,32 +68,42 @@ def _set_lr(program: Program, lr: float) -> Mutation:
 
 
 def _epochs(draw: Draw) -> Mutation | None:
-    epochs = (1, 2, 3)[int(draw.rng.integers(3))]
+    return set_epochs(draw.program, (1, 2, 3)[int(draw.rng.integers(3))])
+
+
+def set_epochs(program: Program, epochs: int) -> Mutation:
+    """Another number of epochs."""
     return Mutation(
-        description=f"epochs {draw.program.epochs} -> {epochs}",
+        description=f"epochs {program.epochs} -> {epochs}",
         touches=frozenset({"epochs"}),
         apply=lambda p: replace(p, epochs=epochs),
     )
 
 
 def _patience(draw: Draw) -> Mutation | None:
-    if draw.program.patience is None:
-        return None
+    return None if draw.program.patience is None else set_patience(draw.program, 1)
+
+
+def set_patience(program: Program, patience: int) -> Mutation:
+    """Another patience."""
     return Mutation(
-        description=f"patience {draw.program.patience} -> 1",
+        description=f"patience {program.patience} -> {patience}",
         touches=frozenset({"patience"}),
-        apply=lambda p: replace(p, patience=1),
+        apply=lambda p: replace(p, patience=patience),
     )
 
 
 def _loss(draw: Draw) -> Mutation | None:
     # a class id is no target of the many-class losses on probabilities: those get one-hot rows, as in Keras
     loss = draw.pick([name for name in FIRST_LOSSES if name != draw.program.loss])
-    if loss is None:
-        return None
-    labels = _labels_for(loss, draw.program.data.labels, draw.task)
+    return None if loss is None else set_loss(draw.program, draw.task, loss)
+
+
+def set_loss(program: Program, task: Task, loss: LossName) -> Mutation:
+    """Another loss, with labels in a form that it takes."""
+    labels = _labels_for(loss, program.data.labels, task)
     return Mutation(
-        description=f"loss {draw.program.loss} -> {loss}",
+        description=f"loss {program.loss} -> {loss}",
         touches=frozenset({"loss", "labels"}),
         apply=lambda p: replace(p, loss=loss, data=replace(p.data, labels=labels)),
     )
@@ -105,9 +120,14 @@ def _optimizer(draw: Draw) -> Mutation | None:
     kind = draw.pick([name for name in OPTIMIZERS if name != old.kind])
     if kind is None:
         return None
-    new = Optimizer(kind=kind, lr=KERAS_LR[kind] if draw.rng.random() < 0.5 else old.lr)
+    return set_optimizer(draw.program, kind, KERAS_LR[kind] if draw.rng.random() < 0.5 else old.lr)
+
+
+def set_optimizer(program: Program, kind: OptimizerName, lr: float) -> Mutation:
+    """Another optimizer with its default parameters but for the rate."""
+    old, new = program.optimizer, Optimizer(kind=kind, lr=lr)
     return Mutation(
-        description=f"optimizer {old.kind} (lr {old.lr:g}) -> {kind} (lr {new.lr:g})",
+        description=f"optimizer {old.kind} (lr {old.lr:g}) -> {kind} (lr {lr:g})",
         touches=frozenset({"optimizer", "lr", "momentum", "weight_decay"}),
         apply=lambda p: replace(p, optimizer=new),
     )
@@ -115,7 +135,11 @@ def _optimizer(draw: Draw) -> Mutation | None:
 
 def _clip(draw: Draw) -> Mutation | None:
     limit = (0.5, 0.1, 0.01, 0.001)[int(draw.rng.integers(4))]
-    clip = Clip(kind="norm" if draw.rng.random() < 0.5 else "value", limit=limit)
+    return set_clip(Clip(kind="norm" if draw.rng.random() < 0.5 else "value", limit=limit))
+
+
+def set_clip(clip: Clip) -> Mutation:
+    """Gradient clipping."""
     return Mutation(
         description=f"gradient clipped by {clip.kind} at {clip.limit:g}",
         touches=frozenset({"clip"}),
