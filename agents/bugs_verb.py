@@ -31,9 +31,10 @@ usage: netmend bugs                   list the suites
        netmend bugs make suite=NAME   make a suite again; `netmend bugs make --help` shows the keys
        netmend bugs verify SUITE      train faulty programs and fixes: which bugs are as recorded?
        netmend bugs reachable SUITE   check that a few actions reach the fixes; search=true finds them
+       netmend bugs deepcrime program=NAME   search DeepCrime's 24 operators on a good program
        netmend bugs coverage          fix patterns and their actions, real bugs and what became of them
 """
-WORDS = ("list", "show", "make", "verify", "reachable", "coverage")
+WORDS = ("list", "show", "make", "verify", "reachable", "deepcrime", "coverage")
 REAL = "real-v1"
 """The suite whose bugs ``coverage`` counts."""
 
@@ -59,6 +60,9 @@ def run_bugs(words: Sequence[str]) -> int:
             return _measure(word, [f"suite={suite}", *rest])
         case ["verify" | "reachable" as word, *rest]:
             return _measure(word, rest)
+        case ["deepcrime", *rest]:
+            job = "netmend.agents.deepcrime_verb:deepcrime_job"
+            return run_job("deepcrime", rest, job, shown="bugs deepcrime")
         case ["coverage"]:
             _coverage()
         case ["coverage", *_]:

@@ -21,6 +21,7 @@ from netmend.env.training.trial import Budget
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
+DEEPCRIME_TESTS = ("glm", "wilcoxon")
 
 
 class ConfigError(NetmendError):
@@ -251,6 +252,29 @@ class MeasureBugsConfig:
 
 
 @dataclass
+class DeepCrimeConfig:
+    """``netmend bugs deepcrime``.
+
+    Attributes:
+        program: the good program: file of a bug that has it as its program, or name of a base program.
+        suite: in its place, a suite whose bug ``bug`` has the good program as its published fix.
+        bug: id of that bug.
+        operators: DeepCrime's ids; null = all 24.
+        seeds: trainings of each program; DeepCrime takes 10 to 20.
+        test: of the killing rule, ``glm`` or ``wilcoxon``.
+    """
+
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    program: str | None = None
+    suite: str | None = None
+    bug: str | None = None
+    operators: list[str] | None = None
+    seeds: int = 10
+    test: str = "glm"
+    data_dir: str | None = None
+
+
+@dataclass
 class BenchConfig:
     """``netmend bench``.
 
@@ -283,6 +307,7 @@ def register_schemas() -> None:
     store.store(name="repair_schema", node=RepairConfig)
     store.store(name="make_bugs_schema", node=MakeBugsConfig)
     store.store(name="measure_bugs_schema", node=MeasureBugsConfig)
+    store.store(name="deepcrime_schema", node=DeepCrimeConfig)
     store.store(name="bench_schema", node=BenchConfig)
 
 
@@ -387,6 +412,19 @@ def check_measure(config: MeasureBugsConfig) -> None:
     """Refuse numbers that make no sense. Raises ConfigError with every problem."""
     problems = runner_problems(config.training)
     problems += _at_least("seeds", config.seeds, 5) + _at_least("longest", config.longest, 1)
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_deepcrime(config: DeepCrimeConfig) -> None:
+    """Refuse what makes no sense. Raises ConfigError with every problem."""
+    problems = runner_problems(config.training) + _at_least("seeds", config.seeds, 5)
+    if config.test not in DEEPCRIME_TESTS:
+        problems.append(f"test: {config.test!r} is none of {', '.join(DEEPCRIME_TESTS)}")
+    if (config.program is None) == (config.suite is None) or (config.suite is None) != (config.bug is None):
+        problems.append(
+            "program: name the good program, or with suite= and bug= a bug that has it as its fix"
+        )
     if problems:
         raise ConfigError(problems)
 

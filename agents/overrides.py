@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 PATH_KEYS = frozenset(
-    {"bug", "policy", "resume", "data_dir", "bugs.suite", "suite", "training.store", "order"}
+    {"bug", "policy", "program", "resume", "data_dir", "bugs.suite", "suite", "training.store", "order"}
 )
 """Keys whose value is a path or a bug's id, taken literally: ``=`` or a blank in it needs no quotes."""
 

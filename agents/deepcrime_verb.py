@@ -1,0 +1,129 @@
+"""``netmend bugs deepcrime``: search DeepCrime's operators on one good program, and print what kills it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from netmend.agents.config import ConfigError, DeepCrimeConfig, check_deepcrime, typed
+from netmend.agents.files import write_whole
+from netmend.agents.runner import open_trainer
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.deepcrime import DEEPCRIME, DeepCrimeOperator, Found, Searched, Test, search
+from netmend.env.bugs.killing import spread
+from netmend.env.bugs.loading import load_bug, load_suite
+from netmend.env.errors import UnknownNameError
+from netmend.env.program import Program
+from netmend.env.training.trial import Budget
+
+RESULTS = "deepcrime.csv"
+COLUMNS = ("operator", "mutant", "value", "killed", "skill", "sd", "p", "d")
+
+
+def deepcrime_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """Search, print the table, and write every mutant to ``deepcrime.csv`` in the run's folder."""
+    config = typed(composed, DeepCrimeConfig)
+    check_deepcrime(config)
+    good, budget = _good(config)
+    console = Console()
+    with open_trainer(config.training, config.data_dir) as trainer:
+        searched = search(
+            good,
+            _operators(config.operators),
+            trainer,
+            budget,
+            range(config.seeds),
+            test=cast(Test, config.test),
+            report=lambda line: console.print(line, highlight=False),
+        )
+    console.print(found_table(searched))
+    console.print(summary(searched), highlight=False)
+    write_whole(folder / RESULTS, as_csv(searched))
+    console.print(f"every mutant: {folder / RESULTS}", highlight=False, soft_wrap=True)
+
+
+def found_table(searched: Searched) -> Table:
+    """One row per operator: how many of its mutants are killed, and the mildest of these."""
+    table = Table("id", "fault", "search", "mutants", "killed", "mildest that is killed", "skill", "p", "d")
+    for found in searched.found:
+        table.add_row(*_row(found))
+    return table
+
+
+def summary(searched: Searched) -> str:
+    """The good program's skill, and the numbers of operators."""
+    original = spread(searched.original)
+    applicable = [found for found in searched.found if found.tested]
+    killed = [found for found in applicable if found.killed]
+    return (
+        f"good program: skill {original.mean:.3f} (sd {original.sd:.3f}, {original.seeds} seeds); "
+        f"{len(applicable)} of {len(searched.found)} operators are applicable, "
+        f"{len(killed)} of them have a mutant that is killed"
+    )
+
+
+def as_csv(searched: Searched) -> str:
+    """Every mutant, one a line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for found in searched.found:
+        for tested in found.tested:
+            own = spread(tested.skills)
+            value = "" if tested.value is None else f"{tested.value:g}"
+            numbers = (own.mean, own.sd, f"{tested.p:.4g}", f"{tested.effect:.4g}")
+            writer.writerow(
+                (found.operator.name, tested.mutation.description, value, tested.killed, *numbers)
+            )
+    return text.getvalue()
+
+
+def _row(found: Found) -> tuple[str, ...]:
+    operator, best = found.operator, found.killing
+    start = (operator.name.upper(), operator.description, operator.search)
+    if not found.tested:
+        return (*start, "-", "-", "not applicable", "", "", "")
+    counts = (str(len(found.tested)), str(len(found.killed)))
+    if best is None:
+        return (*start, *counts, "none", "", "", "")
+    shown = best.mutation.description
+    return (*start, *counts, shown, f"{best.mean:.3f}", f"{best.p:.2g}", f"{best.effect:.2f}")
+
+
+def _operators(names: Sequence[str] | None) -> list[DeepCrimeOperator]:
+    chosen = list(DEEPCRIME) if names is None else [name.lower() for name in names]
+    for name in chosen:
+        if name not in DEEPCRIME:
+            raise UnknownNameError("operator of DeepCrime", name, DEEPCRIME)
+    return [DEEPCRIME[name] for name in chosen]
+
+
+def _good(config: DeepCrimeConfig) -> tuple[Program, Budget]:
+    """The good program and the budget of a training."""
+    if config.suite is not None:
+        return _fix(config.suite, str(config.bug))
+    name = str(config.program)
+    if name in BASES:
+        return BASES[name].program, Budget()
+    if not Path(name).expanduser().is_file():
+        raise UnknownNameError("base program or file of a bug", name, BASES)
+    bug = load_bug(name)
+    return bug.program, bug.budget or Budget()
+
+
+def _fix(suite: str, name: str) -> tuple[Program, Budget]:
+    loaded = load_suite(suite)
+    bugs = {bug.id: bug for bug in loaded.bugs}
+    if name not in bugs:
+        raise UnknownNameError(f"bug of {loaded.name}", name, bugs)
+    bug = bugs[name]
+    if bug.fixed is None:
+        raise ConfigError([f"bug: {name} has no published fix that could be the good program"])
+    return bug.fixed, bug.budget or loaded.budget
