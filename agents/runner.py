@@ -20,7 +20,7 @@ from netmend.env.training.trial import Trainer
 
 
 def open_suite(config: BugsConfig, console: Console, data_dir: str | None = None) -> Suite:
-    """The suite without the bugs that were left out or whose data pack is not here; the console is told of both.
+    """The suite without the bugs that are left out or whose data pack is not here; the console is told.
 
     Raises:
         NetmendError: there is no such suite, it is damaged, or it has no bug with data.

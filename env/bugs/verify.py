@@ -14,7 +14,9 @@ from netmend.env.bugs.killing import (
     cohens_d,
     rank_test,
     score,
+    signed_rank_test,
     skills_of,
+    vargha_delaney,
 )
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
@@ -38,6 +40,9 @@ class Verified:
         crash_phase: where the faulty program crashed, empty where it did not.
         faulty, fixed: skills over the seeds; None where there were no trials.
         p: of the one-sided rank test that the fix is better, on the validation part.
+        signed_rank: p of the one-sided Wilcoxon signed-rank test, seed by seed, on the hold-out part: the
+            test of ICST 2023.
+        a12: Vargha and Delaney's effect size of the fix, on the hold-out part.
         seconds: longest trial.
     """
 
@@ -49,6 +54,8 @@ class Verified:
     faulty: Score | None = None
     fixed: Score | None = None
     p: float | None = None
+    signed_rank: float | None = None
+    a12: float | None = None
     seconds: float = 0.0
 
     @property
@@ -117,6 +124,8 @@ def judge(bug: Bug, faulty: Sequence[Trial], fixed: Sequence[Trial]) -> Verified
         faulty=score(bad),
         fixed=score(good),
         p=p,
+        signed_rank=signed_rank_test(good.holdout, bad.holdout),
+        a12=vargha_delaney(good.holdout, bad.holdout),
         seconds=max(trial.seconds for trial in (*faulty, *fixed)),
     )
 

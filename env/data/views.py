@@ -51,7 +51,8 @@ def bag_of_words(words: int) -> Transform:
 
     def bags(x: Raw) -> Raw:
         bag = np.zeros((len(x), words + 2), np.float32)
-        ids = np.where(x < words + 2, x, 0).astype(np.int64)
+        ids = x.astype(np.int64)
+        ids[ids >= words + 2] = 0
         bag[np.arange(len(x))[:, None], ids] = 1
         return bag[:, 2:]
 

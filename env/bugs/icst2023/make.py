@@ -1,4 +1,4 @@
-"""Both suites of the benchmark from its subjects: ``python -m netmend.env.bugs.icst2023.make`` writes them anew."""
+"""Both suites from the subjects: ``python -m netmend.env.bugs.icst2023.make`` writes them anew."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ SHORT = Size(
         "mnist": Budget(samples=384, epochs=10, updates=300),
         "cifar10": Budget(samples=448, epochs=12, updates=300),
         "eyes": Budget(samples=384, epochs=14, updates=250),
+        "U2": Budget(samples=640, epochs=50, updates=250),
         "reuters": Budget(samples=800, epochs=6, updates=250),
         "D4": Budget(samples=300, epochs=10, updates=300),
         "D5": Budget(samples=400, epochs=15, updates=250),
@@ -46,14 +47,14 @@ FULL = Size(
 """The study's rows, pictures and epochs, for a GPU."""
 
 DATA = (
-    "Data: MNIST; CIFAR-10 as JPEG, not pixel-identical; Reuters R52, another cut than the study's 46 topics; rendered "
-    "eyes, a substitute for UnityEyes, with squared error in place of the loss of angles and without the second "
-    "input; generated rows for D1 to D3 and D6 to D8. Hold-out rows are the packs' test part, validation rows come "
-    "from their training part."
+    "Data: MNIST; CIFAR-10 as JPEG, not pixel-identical; Reuters R52, another cut than the study's 46 topics; "
+    "rendered eyes, a substitute for UnityEyes, with squared error in place of the loss of angles and without "
+    "the second input; generated rows for D1 to D3 and D6 to D8. Hold-out rows are from the packs' test part, "
+    "validation rows from their training part."
 )
 DESCRIPTIONS = {
-    "icst2023-v1": f"The 30 faults of {STUDY} at a short budget: pictures of 14x14, 22x22 and 18x30 pixels, 1,000 words, "
-    f"a few hundred rows and at most 15 epochs. {DATA}",
+    "icst2023-v1": f"The 30 faults of {STUDY} at a short budget: pictures of 14x14, 22x22 and 18x30 pixels, 1,000 "
+    f"words, a few hundred rows and at most 15 epochs. {DATA}",
     "icst2023-full-v1": f"The 30 faults of {STUDY} with its epochs and all rows. {DATA}",
 }
 SIZES = {"icst2023-v1": SHORT, "icst2023-full-v1": FULL}

@@ -98,9 +98,9 @@ def _d2() -> Subject:
         patterns=("Optimizer", "Iterations"),
         faulty=faulty,
         fixed=fixed,
-        told="Stack Overflow question 41600519: RMSprop with single rows for one epoch, in place of Adam with "
-        "batches of 64 for 100; generated rows with the columns of the Higgs challenge, standardised: unscaled they "
-        "teach neither program anything",
+        told="Stack Overflow question 41600519: RMSprop with single rows for one epoch, in place of Adam "
+        "with batches of 64 for 100; generated rows with the columns of the Higgs challenge, standardised: "
+        "unscaled they teach neither program anything",
         budget=Budget(samples=300, epochs=30, updates=400),
     )
 
@@ -131,8 +131,8 @@ def _d3() -> Subject:
         patterns=("Loss function", "Activation", "Iterations", "Optimizer"),
         faulty=faulty,
         fixed=fixed,
-        told="Stack Overflow question 45442843 in the study's form: scaled input, two outputs, absolute error, RMSprop, "
-        "batches of 200, 10 epochs, in place of squared error, Adam, 500, 100",
+        told="Stack Overflow question 45442843 in the study's form: scaled input, two outputs, absolute "
+        "error, RMSprop, batches of 200, 10 epochs, in place of squared error, Adam, 500, 100",
         budget=Budget(samples=800, epochs=1000, updates=1000),
     )
 
@@ -187,7 +187,8 @@ def _d5(size: Size) -> Subject:
         patterns=("Iterations",),
         faulty=faulty,
         fixed=replace(faulty, batch_size=500 // size.batch, epochs=15),
-        told="Stack Overflow question 48594888 in the study's form: batches of 1,000 and 5 epochs in place of 500 and 15"
+        told="Stack Overflow question 48594888 in the study's form: batches of 1,000 and 5 epochs, "
+        "in place of 500 and 15"
         + (f"; filters, units and batches divided by {share} and {size.batch}" if share > 1 else ""),
         budget=size.budgets["D5"],
     )
@@ -245,8 +246,8 @@ def _d8() -> Subject:
         patterns=("Optimizer",),
         faulty=faulty,
         fixed=replace(faulty, optimizer=Optimizer(kind="adam", lr=0.0001)),
-        told="Stack Overflow question 56380303: SGD in place of Adam; 3,000 of 10,000 rows; the score here counts every "
-        "bit, the study's the largest output",
+        told="Stack Overflow question 56380303: SGD in place of Adam; 3,000 of 10,000 rows; the score here "
+        "counts every bit, the study's the largest output",
         budget=Budget(samples=1000, epochs=10, updates=400),
     )
 
@@ -274,7 +275,7 @@ def _d9(size: Size) -> Subject:
         patterns=("Data wrangling", "Activation"),
         faulty=faulty,
         fixed=replace(faulty, layers=layers("relu"), data=replace(data, prep=(BYTES,))),
-        told="Stack Overflow question 59325381 in the study's form: labels divided by 255, which no search over "
-        "hyper-parameters can mend",
+        told="Stack Overflow question 59325381 in the study's form: labels divided by 255, which no search "
+        "over hyper-parameters can mend",
         budget=size.budgets["D9"],
     )
