@@ -24,6 +24,7 @@ from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 
 RESULTS = "deepcrime.csv"
+LEAST_P = 0.001
 COLUMNS = ("operator", "mutant", "value", "killed", "skill", "sd", "p", "d")
 
 
@@ -44,14 +45,14 @@ def deepcrime_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) 
             report=lambda line: console.print(line, highlight=False),
         )
     console.print(found_table(searched))
-    console.print(summary(searched), highlight=False)
+    console.print(summary(searched), highlight=False, soft_wrap=True)
     write_whole(folder / RESULTS, as_csv(searched))
     console.print(f"every mutant: {folder / RESULTS}", highlight=False, soft_wrap=True)
 
 
 def found_table(searched: Searched) -> Table:
-    """One row per operator: how many of its mutants are killed, and the mildest of these."""
-    table = Table("id", "fault", "search", "mutants", "killed", "mildest that is killed", "skill", "p", "d")
+    """One row per operator: how many of its mutants were trained and killed, and the mildest of these."""
+    table = Table("id", "search", "killed", "mildest that is killed", "skill", "p", "d")
     for found in searched.found:
         table.add_row(*_row(found))
     return table
@@ -86,15 +87,14 @@ def as_csv(searched: Searched) -> str:
 
 
 def _row(found: Found) -> tuple[str, ...]:
-    operator, best = found.operator, found.killing
-    start = (operator.name.upper(), operator.description, operator.search)
+    best, start = found.killing, (found.operator.name.upper(), found.operator.search)
     if not found.tested:
-        return (*start, "-", "-", "not applicable", "", "", "")
-    counts = (str(len(found.tested)), str(len(found.killed)))
+        return (*start, "", "not applicable", "", "", "")
+    counts = f"{len(found.killed)} of {len(found.tested)}"
     if best is None:
-        return (*start, *counts, "none", "", "", "")
-    shown = best.mutation.description
-    return (*start, *counts, shown, f"{best.mean:.3f}", f"{best.p:.2g}", f"{best.effect:.2f}")
+        return (*start, counts, "none", "", "", "")
+    p = f"{best.p:.3f}" if best.p >= LEAST_P else f"<{LEAST_P:g}"
+    return (*start, counts, best.mutation.description, f"{best.mean:.3f}", p, f"{best.effect:.2f}")
 
 
 def _operators(names: Sequence[str] | None) -> list[DeepCrimeOperator]:

@@ -111,7 +111,7 @@ class _Trainings:
         """Hold-out skills of mutants, in front of them those of the good program where they are wanted."""
         programs = [self.good] if with_good else []
         programs += [mutation.apply(self.good) for mutation in mutations]
-        self.report(f"{len(programs)} programs with {len(self.seeds)} seeds each")
+        self.report(f"training {len(programs)} programs with {len(self.seeds)} seeds each")
         return [skills.holdout for skills in measure(self.trainer, programs, self.budget, self.seeds)]
 
 

@@ -55,7 +55,7 @@ def damage(kind: DamageKind, most: float = 100.0) -> Callable[[Program, Task], S
     def mutation(percent: float) -> Mutation:
         harm = Damage(kind=kind, percent=percent)
         return Mutation(
-            description=f"training rows damaged: {kind} {percent:g} %",
+            description=f"{kind} {percent:g} %",
             touches=frozenset({"damage"}),
             apply=lambda p: replace(p, data=replace(p.data, damage=(*p.data.damage, harm))),
         )

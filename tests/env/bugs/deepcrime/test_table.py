@@ -1,0 +1,127 @@
+"""The contract of all 24 operators."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.deepcrime.network_spaces import KERAS_FUNCTIONS
+from netmend.env.bugs.deepcrime.operator import Scale
+from netmend.env.bugs.deepcrime.table import DEEPCRIME
+from netmend.env.bugs.deepcrime.training_spaces import KERAS_LOSSES, KERAS_RATES
+from netmend.env.bugs.network_operators import FIRST_INITIALISERS
+from netmend.env.data import load_dataset
+from netmend.env.program import Program, Task, check, digest, find_crash
+
+IDS = (
+    "tcl trd tud tan tco hbs hlr hne hdb ach arm aal raw rcw rrw rcd rcp wci wab wrb lch och ocg vrm".split()  # noqa: SIM905
+)
+BINARY = {"tcl", "trd", "tud", "tan", "tco", "hlr", "hne", "rcp"}
+
+
+def task_of(program: Program) -> Task:
+    return load_dataset(program.data.dataset).task
+
+
+def base(name: str) -> Program:
+    return BASES[name].program
+
+
+def texts(operator: str, program: Program) -> list[str]:
+    return [one.description for one in DEEPCRIME[operator].mutants(program, task_of(program))]
+
+
+def test_all_24_are_there_in_order() -> None:
+    assert list(DEEPCRIME) == IDS
+    assert all(DEEPCRIME[name].name == name for name in IDS)
+    assert {name for name, one in DEEPCRIME.items() if one.search == "binary"} == BINARY
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_every_mutant_is_another_sound_program_or_the_operator_is_not_applicable(name: str) -> None:
+    operator, made = DEEPCRIME[name], 0
+    for entry in BASES.values():
+        program, task = entry.program, task_of(entry.program)
+        before = digest(program)
+        mutants = operator.mutants(program, task)
+        made += bool(mutants)
+        programs = [mutation.apply(program) for mutation in mutants]
+        assert len(set(programs)) == len({mutation.description for mutation in mutants}) == len(mutants)
+        for mutant in programs:
+            assert mutant != program
+            assert check(mutant, task) == []
+            assert find_crash(mutant, task) is None
+        assert digest(program) == before
+        assert (operator.scale(program, task) is not None) == (name in BINARY and bool(mutants))
+    assert made >= 2
+
+
+@pytest.mark.parametrize("name", sorted(BINARY))
+def test_a_scale_goes_from_the_good_value_to_the_strongest(name: str) -> None:
+    program = replace(base("moons_elu"), epochs=12)
+    space = DEEPCRIME[name].space(program, task_of(program))
+    assert isinstance(space, Scale)
+    if name not in ("tcl", "trd", "tud", "tan", "tco"):
+        assert space.mutation(space.mildest).apply(program) == program
+    for value in (space.strongest, space.between(space.mildest, space.strongest)):
+        mutant = space.mutation(value).apply(program)
+        assert mutant != program
+        assert check(mutant, task_of(program)) == []
+    assert abs(space.strongest - space.mildest) > space.precision > 0
+
+
+def test_the_ranges_are_those_of_the_mnist_subject() -> None:
+    mnist = replace(
+        base("blobs_torch"),
+        optimizer=replace(base("blobs_torch").optimizer, kind="adadelta", lr=1.0),
+        batch_size=128,
+        patience=10,
+    )
+    ranges = {}
+    for name in sorted(BINARY):
+        scale = DEEPCRIME[name].scale(mnist, task_of(mnist))
+        assert scale is not None
+        ranges[name] = (scale.mildest, scale.strongest, scale.precision)
+    percent = (0.0, 100.0, 5.0)
+    assert ranges == {
+        "tcl": percent,
+        "trd": (0.0, 99.0, 5.0),
+        "tud": percent,
+        "tan": percent,
+        "tco": percent,
+        "hlr": (1.0, 0.001, 0.01),
+        "hne": (12, 1, 1),
+        "rcp": (10, 1, 1),
+    }
+    assert texts("hbs", mnist) == [f"batch_size 128 -> {size}" for size in (32, 64, 256, 512)]
+    assert len(texts("och", mnist)) == len(KERAS_RATES) == 6
+    assert texts("rcd", mnist) == [f"dropout of layer 1 -> {rate}" for rate in (0.125, 0.25, 0.75)]
+    assert texts("ocg", mnist) == ["gradient clipped by norm at 0.5", "gradient clipped by value at 0.5"]
+    assert texts("vrm", mnist) == ["no validation part"]
+
+
+def test_exhaustive_searches_have_every_value_on_every_layer() -> None:
+    program = base("blobs_torch")  # dense relu with l2, dropout, dense relu, dense linear
+    assert (len(KERAS_FUNCTIONS), len(FIRST_INITIALISERS), len(KERAS_LOSSES)) == (11, 13, 13)
+    assert len(texts("ach", program)) == 2 * 10
+    assert texts("arm", program) == [f"activation of layer {i} removed" for i in (0, 2)]
+    assert len(texts("aal", program)) == 10
+    assert len(texts("wci", program)) == 3 * 13 - 3
+    assert len(texts("raw", program)) == 2 * 3
+    assert texts("rcw", program) == ["l1 0.01 and l2 0 on layer 0", "l1 0.01 and l2 0.01 on layer 0"]
+    assert texts("rrw", program) == ["regulariser of layer 0 removed"]
+    assert texts("wrb", program) == [f"bias of layer {i} removed" for i in (0, 2, 3)]
+    assert texts("wab", program) == []
+    assert texts("wab", base("digits_norm")) == ["bias of layer 0 added"]
+    assert len(texts("lch", base("digits_keras"))) == 12
+
+
+def test_what_is_not_there_cannot_be_changed() -> None:
+    program = replace(base("xor_tanh"), patience=None)
+    for name in ("rcd", "rcp", "rcw", "rrw", "wab", "vrm", "aal"):
+        assert texts(name, program) == []
+    assert DEEPCRIME["rcp"].scale(replace(program, patience=1), task_of(program)) is None
+    assert texts("tan", base("reviews_mean")) == []
+    assert texts("tcl", base("reviews_mean")) == ["change_labels 100 %"]
