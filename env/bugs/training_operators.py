@@ -99,9 +99,9 @@ def _loss(draw: Draw) -> Mutation | None:
     return None if loss is None else set_loss(draw.program, draw.task, loss)
 
 
-def set_loss(program: Program, task: Task, loss: LossName) -> Mutation:
-    """Another loss, with labels in a form that it takes."""
-    labels = _labels_for(loss, program.data.labels, task)
+def set_loss(program: Program, task: Task, loss: LossName, labels: LabelEncoding | None = None) -> Mutation:
+    """Another loss, with labels in a form that it takes where no other is wanted."""
+    labels = labels or _labels_for(loss, program.data.labels, task)
     return Mutation(
         description=f"loss {program.loss} -> {loss}",
         touches=frozenset({"loss", "labels"}),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from netmend.env.bugs.deepcrime.operator import Scale, Space
+from netmend.env.bugs.deepcrime.operator import Scale, Space, is_sound
 from netmend.env.bugs.mutation import Mutation
 from netmend.env.bugs.training_operators import (
     FIRST_LOSSES,
@@ -28,6 +28,7 @@ from netmend.env.program.schema import (
     Clip,
     Damage,
     DamageKind,
+    LossName,
     OptimizerName,
     Program,
 )
@@ -107,7 +108,15 @@ def _down_to_1(value: int | None, mutation: Callable[[int], Mutation]) -> Space:
 
 def losses(program: Program, task: Task) -> Space:
     """Every other loss of Keras on probabilities or values, with labels in a form that it takes."""
-    return tuple(set_loss(program, task, loss) for loss in KERAS_LOSSES if loss != program.loss)
+    return tuple(_loss(program, task, loss) for loss in KERAS_LOSSES if loss != program.loss)
+
+
+def _loss(program: Program, task: Task, loss: LossName) -> Mutation:
+    """Two classes may have one output or two, which want class ids or one-hot rows."""
+    mutation = set_loss(program, task, loss)
+    if task.kind == "classification" and not is_sound(program, mutation, task):
+        return set_loss(program, task, loss, "one_hot")
+    return mutation
 
 
 def optimizers(program: Program, _task: Task) -> Space:
