@@ -47,14 +47,14 @@ FULL = Size(
 """The study's rows, pictures and epochs, for a GPU."""
 
 DATA = (
-    "Data: MNIST; CIFAR-10 as JPEG, not pixel-identical; Reuters R52, another cut than the study's 46 topics; "
-    "rendered eyes, a substitute for UnityEyes, with squared error in place of the loss of angles and without "
-    "the second input; generated rows for D1 to D3 and D6 to D8. Hold-out rows are from the packs' test part, "
-    "validation rows from their training part."
+    "Data: MNIST; CIFAR-10 as JPEG, not pixel-identical; Reuters R52, another cut than its 46 topics; "
+    "rendered eyes, a substitute for UnityEyes, with squared error in place of the loss of angles, without "
+    "the second input; generated rows for D1 to D3 and D6 to D8. Hold-out rows are from the packs' test "
+    "part, validation rows from their training part."
 )
 DESCRIPTIONS = {
-    "icst2023-v1": f"The 30 faults of {STUDY} at a short budget: pictures of 14x14, 22x22 and 18x30 pixels, 1,000 "
-    f"words, a few hundred rows and at most 15 epochs. {DATA}",
+    "icst2023-v1": f"The 30 faults of {STUDY} at a short budget: pictures of 14x14, 22x22 and 18x30 pixels, "
+    f"1,000 words, a few hundred rows and at most 15 epochs, but for U2. {DATA}",
     "icst2023-full-v1": f"The 30 faults of {STUDY} with its epochs and all rows. {DATA}",
 }
 SIZES = {"icst2023-v1": SHORT, "icst2023-full-v1": FULL}

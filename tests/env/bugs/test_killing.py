@@ -8,7 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from netmend.env.bugs.killing import Skills, cohens_d, is_harmful, is_killed, measure, score
+from netmend.env.bugs.killing import (
+    Skills,
+    cohens_d,
+    is_harmful,
+    is_killed,
+    measure,
+    score,
+    signed_rank_test,
+    vargha_delaney,
+)
 from netmend.env.program import Program
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Trainer
 
@@ -68,3 +77,18 @@ def test_measure_keeps_programs_and_seeds_apart(
     first, second = measure(trainer, [mlp_program, regression_program], Budget(), (0, 1, 2))
     assert first.validation == pytest.approx((0.5, 0.502, 0.504))
     assert second.holdout == pytest.approx((0.1, 0.102, 0.104))
+
+
+def test_the_signed_rank_test_goes_seed_by_seed() -> None:
+    worse = tuple(float(x) for x in range(10))
+    better = tuple(x + 0.01 * (i + 1) for i, x in enumerate(worse))
+    assert signed_rank_test(better, worse) == pytest.approx(2.0**-10)
+    assert signed_rank_test(worse, better) > 0.99
+    assert signed_rank_test(worse, worse) == 1.0
+    assert signed_rank_test(better[:4], worse[:4]) > 0.05
+
+
+def test_vargha_delaney() -> None:
+    assert vargha_delaney((2.0, 3.0), (0.0, 1.0)) == 1.0
+    assert vargha_delaney((1.0,), (1.0,)) == 0.5
+    assert vargha_delaney((0.0, 2.0), (1.0, 1.0, 2.0)) == pytest.approx((0 + 2.5) / 6)

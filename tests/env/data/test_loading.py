@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from netmend.env.data import dataset_names, load_dataset
-from netmend.env.data.files import PACK_HELD, PACK_TRAIN
+from netmend.env.data.views import PACK_HELD, PACK_TRAIN
 from netmend.env.errors import DataError, UnknownNameError
 
 
