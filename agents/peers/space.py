@@ -1,0 +1,158 @@
+"""The search space of ICST 2023 for one program: 13 losses, 7 optimizers, 13 initialisers, 11 activations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from netmend.env.program import INITIALISERS, LossName, Program, Task
+from netmend.env.program.hyperparameters import Value, hyperparameters, with_hyperparameters
+
+LOSSES: tuple[LossName, ...] = (
+    "mse",
+    "mae",
+    "mape",
+    "msle",
+    "squared_hinge",
+    "hinge",
+    "categorical_hinge",
+    "logcosh",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+    "binary_crossentropy",
+    "kl_divergence",
+    "poisson",
+)
+BATCHES = (16, 32, 64, 128, 256, 512)
+OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam")
+INITS = tuple(name for name in INITIALISERS if name != "standard_normal")
+ACTIVATIONS = (
+    "elu",
+    "softmax",
+    "selu",
+    "softplus",
+    "softsign",
+    "relu",
+    "tanh",
+    "sigmoid",
+    "hard_sigmoid",
+    "exponential",
+    "linear",
+)
+LOWEST_LR, HIGHEST_LR = 1e-6, 10.0
+MOST_EPOCHS = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One tuned value.
+
+    Attributes:
+        name: see :func:`netmend.env.program.hyperparameters.hyperparameters`.
+        choices: what it may be; empty for a real number.
+        faulty: what it is in the faulty program; always possible.
+        low, high: of a real number, uniform between them on a linear scale.
+    """
+
+    name: str
+    faulty: Value
+    choices: tuple[Value, ...] = ()
+    low: float = 0.0
+    high: float = 0.0
+
+    def contains(self, value: Value) -> bool:
+        """Whether it may be that value."""
+        return value in self.choices if self.choices else self.low <= float(value) <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What a search may make of one program.
+
+    Attributes:
+        program, task: the faulty program and its task.
+        parameters: in a fixed order.
+    """
+
+    program: Program
+    task: Task
+    parameters: tuple[Parameter, ...]
+
+    @property
+    def faulty(self) -> dict[str, Value]:
+        """The values of the faulty program: always the first that a search is told of."""
+        return {parameter.name: parameter.faulty for parameter in self.parameters}
+
+    def to_program(self, values: Mapping[str, Value]) -> Program:
+        """The program with these values.
+
+        A loss on class ids gets class ids and any other one-hot rows, as the study's programs do it: it is
+        not the labels that are searched.
+        """
+        program = with_hyperparameters(self.program, values)
+        labels = program.data.labels
+        if self.task.kind == "classification" and labels != "value" and self._several_outputs():
+            labels = "index" if program.loss == "sparse_categorical_crossentropy" else "one_hot"
+        if program.loss == self.program.loss:
+            labels = self.program.data.labels
+        return replace(program, data=replace(program.data, labels=labels))
+
+    def changes(self, values: Mapping[str, Value]) -> tuple[str, ...]:
+        """What differs from the faulty program, as ``name=value``, sorted."""
+        faulty = self.faulty
+        return tuple(sorted(f"{name}={value}" for name, value in values.items() if value != faulty[name]))
+
+    def _several_outputs(self) -> bool:
+        dense = [layer for layer in self.program.layers if hasattr(layer, "units")]
+        return bool(dense) and int(dense[-1].units) > 1
+
+
+def make_space(program: Program, task: Task, seed: int) -> Space:
+    """The study's space of one program; what the faulty program has and no list holds is added.
+
+    Epochs are the program's times or divided by the powers 0 to 4 of a number that is drawn once from 1.1 to
+    1.3. Dropout and regularisers stay as they are.
+
+    Args:
+        program: the faulty one.
+        task: its task.
+        seed: of that number.
+    """
+    factor = float(np.random.default_rng([seed, 0x1C57]).uniform(1.1, 1.3))
+    parameters = [
+        _parameter(name, value, _epochs(program.epochs, factor))
+        for name, value in hyperparameters(program).items()
+    ]
+    return Space(program=program, task=task, parameters=tuple(parameters))
+
+
+def _parameter(name: str, value: Value, epochs: tuple[int, ...]) -> Parameter:
+    kind = name.partition("[")[0]
+    if kind == "lr":
+        return Parameter(
+            name=name, faulty=value, low=min(LOWEST_LR, float(value)), high=max(HIGHEST_LR, float(value))
+        )
+    choices: dict[str, tuple[Value, ...]] = {
+        "loss": LOSSES,
+        "batch_size": BATCHES,
+        "optimizer": OPTIMIZERS,
+        "epochs": epochs,
+        "activation": ACTIVATIONS,
+        "kernel_init": INITS,
+        "bias_init": INITS,
+        "copies": (0, 1, 2),
+    }
+    if kind == "units":
+        units = int(value)
+        possible: tuple[Value, ...] = tuple(sorted({max(1, units // 2), units, 2 * units}))
+    else:
+        possible = choices[kind]
+    return Parameter(name=name, faulty=value, choices=possible if value in possible else (*possible, value))
+
+
+def _epochs(base: int, factor: float) -> tuple[int, ...]:
+    powers = [factor**k for k in range(5)]
+    found = {round(base * power) for power in powers} | {round(base / power) for power in powers}
+    return tuple(sorted({min(max(1, count), MOST_EPOCHS) for count in found} | {base}))

@@ -1,0 +1,101 @@
+"""The benchmark's suites: its 30 faults, each one edit or the study's fix away from a good program."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.icst2023.make import SIZES, make_bugs, write_suites
+from netmend.env.bugs.loading import SUITES, apart_from, load_suite
+from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.data import load_dataset
+from netmend.env.data.loading import needs_pack
+from netmend.env.errors import DataError
+from netmend.env.program import check
+from netmend.env.program.crashes import find_crash
+
+NAMES = tuple(SIZES)
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_the_committed_files_are_what_the_script_makes(tmp_path: Path) -> None:
+    write_suites(tmp_path)
+    for suite in NAMES:
+        made = {path.name: path.read_text() for path in (tmp_path / suite).iterdir()}
+        kept = {path.name: path.read_text() for path in (SUITES / suite).glob("*.yaml")}
+        kept.pop("measured.yaml", None)
+        assert made == kept
+
+
+def test_the_thirty_faults(name: str) -> None:
+    suite = load_suite(name)
+    assert Counter(bug.id[0] for bug in suite.bugs) == {"D": 9, "U": 8, "R": 7, "C": 3, "M": 3}
+    assert {bug.split for bug in suite.bugs} == {"held-out"}
+    for word in ("JPEG", "R52", "UnityEyes", "generated"):
+        assert word in suite.description
+
+
+def test_a_mutant_is_one_change_of_its_base(name: str) -> None:
+    mutants = [bug for bug in make_bugs(SIZES[name]) if bug.base]
+    assert len(mutants) == 21
+    for bug in mutants:
+        assert bug.fixed is not None
+        parts = ("data", "layers", "loss", "optimizer", "batch_size", "epochs")
+        differ = [part for part in parts if getattr(bug.program, part) != getattr(bug.fixed, part)]
+        assert len(differ) == 1
+        if differ == ["layers"]:
+            pairs = zip(bug.program.layers, bug.fixed.layers, strict=True)
+            assert sum(one != other for one, other in pairs) == 1
+
+
+def test_both_sizes_have_the_same_training(name: str) -> None:
+    """But for D5 and D9, whose filters and batches are a share of the study's at the short budget."""
+    for bug, full in zip(make_bugs(SIZES[name]), make_bugs(SIZES["icst2023-full-v1"]), strict=True):
+        if bug.id not in ("D5", "D9"):
+            assert bug.program.layers == full.program.layers
+            assert bug.program.batch_size == full.program.batch_size
+        assert bug.program.optimizer == full.program.optimizer
+        assert bug.program.epochs == full.program.epochs
+
+
+def test_programs_are_sound_and_run(name: str) -> None:
+    for bug in load_suite(name).bugs:
+        try:
+            task = load_dataset(bug.program.data.dataset).task
+        except DataError as error:
+            assert needs_pack(bug.program.data.dataset), error
+            continue
+        assert bug.fixed is not None
+        for program in (bug.program, bug.fixed):
+            assert check(program, task) == []
+            assert find_crash(program, task) is None
+
+
+def test_bugs_without_their_pack_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NETMEND_DATA", raising=False)
+    kept, note = without_missing_packs(load_suite("icst2023-v1").bugs)
+    assert {bug.id for bug in kept} == {"D1", "D2", "D3", "D6", "D7", "D8"}
+    for pack in ("mnist (5)", "cifar10 (4)", "eyes (8)", "reuters_r52 (7)"):
+        assert pack in note
+
+
+def test_training_without_the_benchmark_leaves_out_its_datasets() -> None:
+    benchmark, real = load_suite("icst2023-v1").bugs, load_suite("real-v1").bugs
+    rest = apart_from(real, benchmark)
+
+    def ids(bugs: tuple[Bug, ...]) -> set[str]:
+        return {bug.id for bug in bugs}
+
+    gone = ids(real) - ids(rest)
+    assert {"SO-31880720", "SO-48385830", "SO-51181393", "SO-59325381", "AT-motivation-dying-relu"} <= gone
+    assert not {bug.program.data.dataset for bug in rest} & {"mnist", "cifar10", "five_times"}
+    assert apart_from(benchmark, load_suite("icst2023-full-v1").bugs) == ()
+    mutants = load_suite("mutants-v1").bugs
+    assert apart_from(mutants, benchmark) == mutants
