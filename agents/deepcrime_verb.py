@@ -25,7 +25,10 @@ from netmend.env.training.trial import Budget
 
 RESULTS = "deepcrime.csv"
 LEAST_P = 0.001
-COLUMNS = ("operator", "mutant", "value", "killed", "skill", "sd", "p", "d")
+COLUMNS = (
+    *("operator", "group", "fault", "search", "parameter"),
+    *("mutant", "value", "killed", "skill", "sd", "p", "d"),
+)
 
 
 def deepcrime_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
@@ -76,13 +79,13 @@ def as_csv(searched: Searched) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for found in searched.found:
+        one = found.operator
+        about = (one.name, one.group, one.description, one.search, one.parameter)
         for tested in found.tested:
             own = spread(tested.skills)
             value = "" if tested.value is None else f"{tested.value:g}"
             numbers = (own.mean, own.sd, f"{tested.p:.4g}", f"{tested.effect:.4g}")
-            writer.writerow(
-                (found.operator.name, tested.mutation.description, value, tested.killed, *numbers)
-            )
+            writer.writerow((*about, tested.mutation.description, value, tested.killed, *numbers))
     return text.getvalue()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +20,7 @@ from netmend.env.program import Program, Task, check, digest, find_crash
 IDS = (
     "tcl trd tud tan tco hbs hlr hne hdb ach arm aal raw rcw rrw rcd rcp wci wab wrb lch och ocg vrm".split()  # noqa: SIM905
 )
+DOCS = Path(__file__).parents[4] / "docs" / "bugs.md"
 BINARY = {"tcl", "trd", "tud", "tan", "tco", "hlr", "hne", "rcp"}
 
 
@@ -126,3 +129,12 @@ def test_what_is_not_there_cannot_be_changed() -> None:
     assert DEEPCRIME["rcp"].scale(replace(program, patience=1), task_of(program)) is None
     assert texts("tan", base("reviews_mean")) == []
     assert texts("tcl", base("reviews_mean")) == ["change_labels 100 %"]
+
+
+def test_the_documentation_has_the_search_of_every_operator() -> None:
+    lines = [line.split("|")[1:-1] for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    rows = [[cell.strip() for cell in line] for line in lines if len(line) == 4]
+    searches = {name: row[-1] for row in rows for name in re.findall("`([a-z]{3})`", row[0])}
+    assert set(searches) == set(DEEPCRIME)
+    for name, operator in DEEPCRIME.items():
+        assert searches[name].startswith(operator.search)
