@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netmend.agents.baselines.defaults import defaults
 from netmend.agents.baselines.fixed_order import FixedOrder
 from netmend.agents.baselines.random_actions import RandomActions
 from netmend.agents.baselines.rewrite import rewrite
 from netmend.agents.methods import Method
+from netmend.agents.peers.method import SearchMethod
+from netmend.agents.peers.pool import SuggestionPool
+from netmend.agents.peers.searches import SEARCHES
 from netmend.repair_actions import RepairAction
 
 __all__ = ["BASELINES", "Ingredients"]
@@ -22,10 +25,16 @@ class Ingredients:
     Attributes:
         actions: repair actions that a method by single actions may take.
         order: finds or reads the order of ``fixed_order``; called only where that one is asked for.
+        suggestions: where the searches over hyper-parameters work.
     """
 
     actions: tuple[RepairAction, ...]
     order: Callable[[], tuple[str, ...]]
+    suggestions: SuggestionPool = field(default_factory=lambda: SuggestionPool(1))
+
+
+def _search(name: str) -> Callable[[Ingredients], Method]:
+    return lambda ingredients: SearchMethod(name, ingredients.suggestions)
 
 
 BASELINES: dict[str, Callable[[Ingredients], Method]] = {
@@ -33,5 +42,6 @@ BASELINES: dict[str, Callable[[Ingredients], Method]] = {
     "defaults": lambda _: defaults(),
     "rewrite": lambda _: rewrite(),
     "fixed_order": lambda ingredients: FixedOrder(ingredients.order()),
+    **{name: _search(name) for name in SEARCHES},
 }
 """Every baseline by name."""

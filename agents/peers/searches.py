@@ -20,10 +20,12 @@ class Search:
     Attributes:
         suggest: what to try next.
         packages: distributions that must be there; their versions are part of what a suggestion is kept by.
+        modules: that it imports, which takes seconds once.
     """
 
     suggest: Suggester
     packages: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
 
 
 def _generator(question: Question) -> np.random.Generator:
@@ -35,7 +37,9 @@ def random_search(question: Question) -> tuple[dict[str, Value], bool]:
     """Uniform over the study's space."""
     rng = _generator(question)
     return {
-        p.name: p.choices[int(rng.integers(len(p.choices)))] if p.choices else float(rng.uniform(p.low, p.high))
+        p.name: p.choices[int(rng.integers(len(p.choices)))]
+        if p.choices
+        else float(rng.uniform(p.low, p.high))
         for p in question.parameters
     }, False
 
@@ -52,7 +56,9 @@ def tpe(question: Question) -> tuple[dict[str, Value], bool]:
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=start, seed=seed)
     space = {
-        p.name: CategoricalDistribution(list(range(len(p.choices)))) if p.choices else FloatDistribution(p.low, p.high)
+        p.name: CategoricalDistribution(list(range(len(p.choices))))
+        if p.choices
+        else FloatDistribution(p.low, p.high)
         for p in question.parameters
     }
     study = optuna.create_study(sampler=sampler)
@@ -72,8 +78,8 @@ def bohb(question: Question) -> tuple[dict[str, Value], bool]:
     import ConfigSpace
     from hpbandster.optimizers.config_generators.bohb import BOHB
 
-    np.random.seed(int(_generator(question).integers(2**31)))  # noqa: NPY002 (the generator takes no other)
-    space = ConfigSpace.ConfigurationSpace(seed=int(np.random.randint(2**31)))  # noqa: NPY002
+    np.random.seed(int(_generator(question).integers(2**31)))
+    space = ConfigSpace.ConfigurationSpace(seed=int(np.random.randint(2**31)))
     for p in question.parameters:
         space.add(
             ConfigSpace.CategoricalHyperparameter(p.name, [str(i) for i in range(len(p.choices))])
@@ -111,7 +117,7 @@ def hebo(question: Question) -> tuple[dict[str, Value], bool]:
 
     model_factory.model_dict["gpy"] = GPyGP
     seed = int(_generator(question).integers(2**31))
-    np.random.seed(seed)  # noqa: NPY002 (HEBO takes no generator)
+    np.random.seed(seed)
     torch.manual_seed(seed)
     space = DesignSpace().parse(
         [
@@ -132,8 +138,16 @@ def hebo(question: Question) -> tuple[dict[str, Value], bool]:
 
 SEARCHES: dict[str, Search] = {
     "random_search": Search(suggest=random_search),
-    "hebo": Search(suggest=hebo, packages=("HEBO", "GPy", "pymoo")),
-    "bohb": Search(suggest=bohb, packages=("hpbandster", "ConfigSpace", "statsmodels")),
-    "tpe": Search(suggest=tpe, packages=("optuna",)),
+    "hebo": Search(
+        suggest=hebo,
+        packages=("HEBO", "GPy", "pymoo"),
+        modules=("hebo.optimizers.hebo", "hebo.models.gp.gpy_wgp"),
+    ),
+    "bohb": Search(
+        suggest=bohb,
+        packages=("hpbandster", "ConfigSpace", "statsmodels"),
+        modules=("hpbandster.optimizers.config_generators.bohb",),
+    ),
+    "tpe": Search(suggest=tpe, packages=("optuna",), modules=("optuna",)),
 }
 """Every search by name."""

@@ -69,6 +69,6 @@ def positions(parameters: Sequence[Parameter], values: Mapping[str, Value]) -> d
 def values_at(parameters: Sequence[Parameter], found: Mapping[str, object]) -> dict[str, Value]:
     """The reverse of :func:`positions`; numbers may come as NumPy's or as text."""
     return {
-        p.name: p.choices[int(str(found[p.name]))] if p.choices else float(str(found[p.name]))
+        p.name: p.choices[int(float(str(found[p.name])))] if p.choices else float(str(found[p.name]))
         for p in parameters
     }

@@ -30,8 +30,8 @@ ACTIVATED = (Dense, Conv1d, Conv2d)
 def hyperparameters(program: Program) -> dict[str, Value]:
     """Loss, batch size, optimizer, learning rate and epochs; of each layer what it has of the rest.
 
-    ``activation[i]``, ``kernel_init[i]``, ``bias_init[i]`` belong to the layer at position i, ``units[i]`` and
-    ``copies[i]`` (1: it is there once) to a hidden dense layer. Source: ICST 2023, where dropout,
+    ``activation[i]``, ``kernel_init[i]``, ``bias_init[i]`` belong to the layer at position i, ``units[i]``
+    and ``copies[i]`` (1: it is there once) to a hidden dense layer. Source: ICST 2023, where dropout,
     regularisers and filters are not tuned.
     """
     values: dict[str, Value] = {

@@ -1,0 +1,85 @@
+"""A search over hyper-parameters as a repair method: asked for values, told the loss of their trial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from netmend.agents.methods import Proposal, Repair
+from netmend.agents.peers.pool import Answer, SuggestionPool
+from netmend.agents.peers.space import Space, make_space
+from netmend.agents.peers.suggestion import Question, Seen, Suggestion
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import Task
+from netmend.env.program.hyperparameters import Value
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trial
+
+GOOD_ENOUGH = 0.99
+"""Accuracy at which the study stops a search."""
+
+
+@dataclass(frozen=True)
+class SearchMethod:
+    """One of the searches; it ends when the trials are spent or the accuracy is 0.99."""
+
+    name: str
+    pool: SuggestionPool
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:  # noqa: ARG002
+        """Begin a repair.
+
+        Raises:
+            MethodError: the search is not installed.
+        """
+        self.pool.release(self.name)
+        return SearchRepair(self.name, self.pool, make_space(bug.program, task, seed), first, seed)
+
+
+class SearchRepair:
+    """One repair by a search. The faulty program is the first that the search is told of."""
+
+    def __init__(self, name: str, pool: SuggestionPool, space: Space, first: Trial, seed: int) -> None:
+        self._name, self._pool, self._space, self._seed = name, pool, space, seed
+        self._seen: list[Seen] = []
+        self._answer: Answer | None = None
+        self._done = False
+        self._take(space.faulty, first)
+        self._asked: Suggestion | None = None
+
+    def think(self) -> None:
+        """Begin to look for the next values."""
+        if self._answer is None and not self._done:
+            question = Question(parameters=self._space.parameters, seen=tuple(self._seen), seed=self._seed)
+            self._answer = self._pool.ask(self._name, question)
+
+    def ask(self) -> Proposal | None:
+        """The next program; None once one is good enough.
+
+        Raises:
+            MethodError: the search crashed or took too long.
+        """
+        self.think()
+        if self._answer is None:
+            return None
+        asked = self._asked = self._answer.wait()
+        return Proposal(
+            program=self._space.to_program(asked.values),
+            patch=self._space.changes(asked.values),
+            by_actions=False,
+            from_model=asked.from_model,
+            seconds=asked.seconds,
+        )
+
+    def tell(self, trial: Trial) -> None:
+        """Take the trial of the program that was asked for last."""
+        if self._asked is None:
+            raise RuntimeError("tell() without an ask() before it")
+        self._take(self._asked.values, trial)
+        self._answer = self._asked = None
+
+    def _take(self, values: Mapping[str, Value], trial: Trial) -> None:
+        # a trial without predictions has the least skill there is: a worst value that is finite
+        self._seen.append(Seen(values=dict(values), loss=-trial.skill))
+        classes = self._space.task.kind == "classification"
+        self._done = classes and trial.metric is not None and trial.metric >= GOOD_ENOUGH
