@@ -94,6 +94,8 @@ class BudgetConfig:
         samples, epochs, updates, seconds: of one training; null = as the suite was verified with.
         seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
             With k of them a trial's seed s stands for the seeds s·k to s·k+k-1.
+        work: of ``netmend evaluate`` alone: a repair ends once its trainings took so many times the work of
+            the faulty program's own; null = no such limit, and none where that one did no work.
     """
 
     trials: int = 5
@@ -104,6 +106,7 @@ class BudgetConfig:
     updates: int | None = None
     seconds: float | None = None
     seeds: int | None = None
+    work: float | None = None
 
 
 @dataclass
@@ -174,6 +177,9 @@ class EvaluateConfig:
         limit: at most this many bugs, the first of the split; null = all.
         order: file with the order of ``fixed_order``; null = found on the training bugs.
         order_trials: most trials that finding it may ask for.
+        minimise: whether patches that are made of repair actions are minimised; those trials are charged.
+        suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
+            repair with it.
     """
 
     bugs: BugsConfig = field(default_factory=BugsConfig)
@@ -187,6 +193,8 @@ class EvaluateConfig:
     limit: int | None = None
     order: str | None = None
     order_trials: int = 2000
+    minimise: bool = True
+    suggestion_seconds: float = 120.0
     seed: int = 0
     data_dir: str | None = None
 
@@ -389,14 +397,18 @@ def check_bench(config: BenchConfig) -> None:
         raise ConfigError(problems)
 
 
-def budget_problems(config: BudgetConfig) -> list[str]:
-    """What is wrong with a budget, by key."""
+def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]:
+    """What is wrong with a budget, by key; ``by_work``: whether a repair may end by its work."""
     problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
     problems += _at_least("budget.tolerance", config.tolerance, 0)
     for key in ("samples", "epochs", "updates", "seeds"):
         problems += _at_least(f"budget.{key}", getattr(config, key), 1)
     if config.seconds is not None and config.seconds <= 0:
         problems.append(f"budget.seconds: {config.seconds} is not above 0")
+    if config.work is not None and not by_work:
+        problems.append("budget.work: netmend evaluate alone ends repairs by their work")
+    elif config.work is not None and config.work <= 0:
+        problems.append(f"budget.work: {config.work} is not above 0")
     return problems
 
 

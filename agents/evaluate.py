@@ -5,22 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from netmend.agents.files import write_whole
-from netmend.agents.methods import Method, Proposal, Repair, blinded
-from netmend.agents.minimise import TOLERANCE, Minimisation
-from netmend.agents.outcome import COLUMNS, Attempt, Outcome, rows, smallest
+from netmend.agents.methods import Method
+from netmend.agents.minimise import TOLERANCE
+from netmend.agents.outcome import COLUMNS, Outcome, rows
 from netmend.agents.report import Summary, summarise, to_plain
+from netmend.agents.running import Running, Terms, task_of
 from netmend.env.bugs.bug import Bug
-from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
-from netmend.env.program import Program, Task
+from netmend.env.program import Program
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
-from netmend.repair_actions import CATALOGUE
+
+__all__ = ["Evaluation", "evaluate", "run_repairs", "task_of", "to_csv"]
 
 RESULTS, SUMMARY, FINISHED = "results.csv", "summary.json", "finished"
 """Files of an evaluation; the last one is written when the others are complete."""
@@ -40,6 +41,9 @@ class Evaluation:
         seeds: one repair of each bug by each method for each of them.
         seen: datasets of the suite's training and validation bugs.
         tolerance: validation skill that a minimised patch may lose.
+        minimise: whether patches are minimised.
+        work: see ``Terms.work``.
+        missing: methods under comparison that cannot be built here, and why.
     """
 
     bugs: tuple[Bug, ...]
@@ -48,11 +52,19 @@ class Evaluation:
     seeds: tuple[int, ...] = (0,)
     seen: frozenset[str] = frozenset()
     tolerance: float = TOLERANCE
+    minimise: bool = True
+    work: float | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
 
-
-def task_of(bug: Bug) -> Task:
-    """The task of a bug's dataset."""
-    return load_dataset(bug.program.data.dataset).task
+    def terms(self, *, keep_going: bool) -> Terms:
+        """What its repairs have in common."""
+        return Terms(
+            rules=self.rules,
+            tolerance=self.tolerance,
+            minimise=self.minimise,
+            work=self.work,
+            keep_going=keep_going,
+        )
 
 
 def evaluate(
@@ -72,9 +84,9 @@ def evaluate(
         raise NetmendError("nothing to evaluate: no bugs were given")
     if (folder / FINISHED).exists():
         raise NetmendError(f"{folder} holds a finished evaluation already; choose another folder")
-    outcomes = run_repairs(evaluation, trainer, progress=progress)
+    outcomes = run_repairs(evaluation, trainer, keep_going=True, progress=progress)
     write_whole(folder / RESULTS, to_csv(outcomes))
-    summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen)
+    summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
     write_whole(folder / SUMMARY, json.dumps(to_plain(summary), indent=2) + "\n")
     write_whole(folder / FINISHED, "")
     return summary
@@ -95,19 +107,26 @@ def run_repairs(
     trainer: Trainer,
     *,
     holdout: bool = True,
+    keep_going: bool = False,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round."""
+    """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round.
+
+    In each round all methods that think ahead are told to begin before the first is asked. With
+    ``keep_going`` a method that raises ends its repair alone, and the outcome says why.
+    """
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
-    rules = evaluation.rules
+    rules, terms = evaluation.rules, evaluation.terms(keep_going=keep_going)
     firsts = _run(trainer, [_request(bug.program, seed, rules.of(bug), holdout) for bug, seed in cases])
     running = [
-        _Running(method, bug, seed, first, evaluation)
+        Running(method, bug, seed, first, terms)
         for method in evaluation.methods
         for (bug, seed), first in zip(cases, firsts, strict=True)
     ]
     waiting, trials = list(running), 0
     while waiting:
+        for repair in waiting:
+            repair.think()
         asked = [(repair, proposal) for repair in waiting if (proposal := repair.ask()) is not None]
         waiting = [repair for repair, _ in asked]
         requests = [
@@ -130,58 +149,3 @@ def _run(trainer: Trainer, requests: Sequence[TrialRequest]) -> list[Trial]:
     distinct = list(dict.fromkeys(requests))
     trials = dict(zip(distinct, trainer.run(distinct), strict=True)) if distinct else {}
     return [trials[request] for request in requests]
-
-
-class _Running:
-    """One repair on its way: first the method's trials, then those that minimise its patch."""
-
-    def __init__(
-        self,
-        method: Method,
-        bug: Bug,
-        seed: int,
-        first: Trial,
-        evaluation: Evaluation,
-    ) -> None:
-        self.seed, self.rules = seed, evaluation.rules.of(bug)
-        self._method, self._bug, self._task = method, bug, task_of(bug)
-        self._evaluation = evaluation
-        self._attempts = [Attempt(proposal=Proposal(program=bug.program, patch=()), trial=first)]
-        self._repair: Repair | Minimisation = method.start(
-            blinded(bug), self._task, replace(first, holdout=None), self.rules, seed
-        )
-        self._searched: int | None = None
-
-    def ask(self) -> Proposal | None:
-        if self._searched is None:
-            proposal = self._repair.ask() if len(self._attempts) <= self.rules.trials else None
-            if proposal is not None:
-                return proposal
-            self._searched = len(self._attempts) - 1
-            self._repair = self._minimisation()
-        return self._repair.ask()
-
-    def tell(self, proposal: Proposal, trial: Trial) -> None:
-        self._attempts.append(Attempt(proposal=proposal, trial=trial))
-        self._repair.tell(replace(trial, holdout=None))
-
-    def outcome(self) -> Outcome:
-        return Outcome(
-            bug=self._bug,
-            method=self._method.name,
-            seed=self.seed,
-            attempts=tuple(self._attempts),
-            searched=self._searched or 0,
-            tolerance=self._evaluation.tolerance,
-        )
-
-    def _minimisation(self) -> Minimisation:
-        return Minimisation(
-            self._bug.program,
-            self._task,
-            smallest(self._attempts, self._evaluation.tolerance).proposal.patch,
-            CATALOGUE,
-            {attempt.proposal.program: attempt.trial.skill for attempt in self._attempts},
-            self.rules.budget,
-            self._evaluation.tolerance,
-        )

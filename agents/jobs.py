@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,12 +24,13 @@ from netmend.agents.config import (
 )
 from netmend.agents.evaluate import Evaluation, evaluate, task_of
 from netmend.agents.folders import shown
-from netmend.agents.methods import Method, PolicyMethod
+from netmend.agents.methods import Method, MethodError, PolicyMethod
+from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair import print_repair, repair, write_repair
-from netmend.agents.report import print_summary
 from netmend.agents.runner import open_suite, open_trainer
+from netmend.agents.tables import print_summary
 from netmend.env.bugs import load_bug, load_suite
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
@@ -39,6 +41,9 @@ from netmend.repair_actions import RepairAction, select
 POLICY, FIXED_ORDER = "policy", "fixed_order"
 SEARCHED = ("train", "validation")
 """Splits whose bugs decide what an agent becomes."""
+
+SUGGESTIONS = "suggestions.sqlite"
+"""File beside the store of trials with what searches over hyper-parameters suggested."""
 
 ORDER, REPAIRED = "fixed_order.yaml", "repaired.yaml"
 """Files that an evaluation and a repair write beside their other results."""
@@ -53,18 +58,23 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     bugs = _bugs(suite, config)
     policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
     actions = _actions(config.actions, policy, console)
-    with open_trainer(config.training, config.data_dir) as trainer:
+    with open_trainer(config.training, config.data_dir) as trainer, _suggestions(config) as suggestions:
         rules = make_rules(config.budget, suite.budget)
 
         def order() -> tuple[str, ...]:
             return _order(config, suite, actions, rules, trainer, folder, console)
 
+        ingredients = Ingredients(actions=actions, order=order, suggestions=suggestions)
+        methods, missing = _methods(config.methods, policy, ingredients)
         evaluation = Evaluation(
             bugs=bugs,
-            methods=_methods(config.methods, policy, Ingredients(actions=actions, order=order)),
+            methods=methods,
             rules=rules,
             seeds=tuple(range(config.seed, config.seed + config.seeds)),
             seen=frozenset(bug.program.data.dataset for name in SEARCHED for bug in suite.split(name)),
+            minimise=config.minimise,
+            work=config.budget.work,
+            missing=missing,
         )
         with make_round_progress(console) as progress:
             summary = evaluate(evaluation, trainer, folder, progress=progress)
@@ -90,12 +100,14 @@ def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
 
 def _check_evaluate(config: EvaluateConfig) -> None:
     problems = [
-        *budget_problems(config.budget),
+        *budget_problems(config.budget, by_work=True),
         *runner_problems(config.training),
         *split_problems(config.split),
     ]
     if POLICY in config.methods and config.policy is None:
         problems.append("policy: name the folder of a training run, or leave 'policy' out of methods")
+    if config.suggestion_seconds <= 0:
+        problems.append(f"suggestion_seconds: {config.suggestion_seconds} is not above 0")
     if not config.methods:
         problems.append("methods: name at least one method")
     problems += [
@@ -144,10 +156,26 @@ def _actions(
 
 def _methods(
     names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
-) -> tuple[Method, ...]:
-    return tuple(
-        policy if name == POLICY and policy is not None else BASELINES[name](ingredients) for name in names
-    )
+) -> tuple[tuple[Method, ...], dict[str, str]]:
+    """The methods by name, and why some of them cannot be built here."""
+    methods: list[Method] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            methods.append(policy if name == POLICY and policy is not None else BASELINES[name](ingredients))
+        except MethodError as error:
+            missing[name] = str(error)
+    return tuple(methods), missing
+
+
+def _suggestions(config: EvaluateConfig) -> SuggestionPool:
+    """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
+    store, workers = config.training.store, config.training.workers
+    if workers is None:
+        affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+        workers = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+    cache = Path(store).with_name(SUGGESTIONS) if store else None
+    return SuggestionPool(max(1, workers), cache, config.suggestion_seconds)
 
 
 def _order(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -32,14 +33,14 @@ class Proposal:
             has changed, as ``name=value``.
         by_actions: whether the patch is made of repair actions, so that it can be replayed and minimised.
         from_model: whether a model of earlier trials chose it; None where the method has no such model.
-        seconds: wall time that the method took to choose it.
+        seconds: wall time that the method took to choose it; no part of what makes two proposals equal.
     """
 
     program: Program
     patch: tuple[str, ...]
     by_actions: bool = True
     from_model: bool | None = None
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)
 
 
 class Repair(Protocol):
@@ -106,13 +107,13 @@ class EpisodeRepair:
 
     def ask(self) -> Proposal | None:
         """Choose actions until one of them needs a trial; an illegal one costs its share of the trials."""
-        episode = self.episode
+        episode, begun = self.episode, perf_counter()
         while not episode.done:
             self._action = self._choose(episode)
             program = episode.proposal(self._action)
             if program is not None:
                 name = episode.actions[self._action].name
-                return Proposal(program=program, patch=(*episode.patch, name))
+                return Proposal(program=program, patch=(*episode.patch, name), seconds=perf_counter() - begun)
             episode.tell(self._action, None)
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from netmend.agents.methods import Proposal
 from netmend.agents.minimise import TOLERANCE
@@ -47,6 +48,8 @@ class Outcome:
         attempts: in order; the first is the faulty program itself, whose trial is free.
         searched: trials of the repair itself; those after them minimised its patch.
         tolerance: validation skill that the minimised patch may lose.
+        minimise: whether the patch was to be minimised.
+        failure: why the method could not go on; its best program until then stands. Empty where it could.
     """
 
     bug: Bug
@@ -55,6 +58,8 @@ class Outcome:
     attempts: tuple[Attempt, ...]
     searched: int
     tolerance: float = TOLERANCE
+    minimise: bool = True
+    failure: str = ""
 
     @property
     def trials(self) -> int:
@@ -70,6 +75,11 @@ class Outcome:
         """The best program by validation skill after that many trials of the repair itself."""
         return best(self.attempts[: min(trials, self.searched) + 1])
 
+    def answer_within(self, work: float) -> Attempt:
+        """The best program by validation skill once the trials of the repair took that much work."""
+        spent = accumulate(attempt.trial.work for attempt in self.attempts[1 : self.searched + 1])
+        return self.answer(sum(total <= work for total in spent))
+
     @property
     def found(self) -> Attempt:
         """The best program by validation skill before the patch was minimised."""
@@ -77,7 +87,12 @@ class Outcome:
 
     @property
     def minimised(self) -> Attempt:
-        """The answer after minimising: the smallest patch as good as the best."""
+        """The answer after minimising: the smallest patch as good as the best.
+
+        Where nothing is minimised, as where a patch is not made of actions, it is the patch as found.
+        """
+        if not (self.minimise and self.found.proposal.by_actions):
+            return self.found
         return smallest(self.attempts, self.tolerance)
 
     def fixed(self, attempt: Attempt) -> bool | None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from netmend.agents.estimates import Estimate, interval, median
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.report import Estimate, interval, median, print_summary, summarise, to_plain
+from netmend.agents.report import summarise, to_plain
+from netmend.agents.tables import print_summary
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 

@@ -1,0 +1,144 @@
+"""One repair on its way in a comparison: first the method's trials, then those that minimise its patch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from netmend.agents.methods import Method, MethodError, Proposal, Repair, Thinking, blinded
+from netmend.agents.minimise import TOLERANCE, Minimisation
+from netmend.agents.outcome import Attempt, Outcome, best, smallest
+from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
+from netmend.env.program import Task
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trial
+from netmend.repair_actions import CATALOGUE
+
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What every repair of a comparison has in common.
+
+    Attributes:
+        rules: of each repair; those of one bug are ``rules.of(bug)``.
+        tolerance: validation skill that a minimised patch may lose.
+        minimise: whether patches made of repair actions are minimised.
+        work: a repair asks for no further trial once its trials took this many times the work of the faulty
+            program's own; None, and a faulty program that did no work, set no limit.
+        keep_going: whether a method that fails ends its repair alone; else its error is raised.
+    """
+
+    rules: Rules
+    tolerance: float = TOLERANCE
+    minimise: bool = True
+    work: float | None = None
+    keep_going: bool = False
+
+    def work_limit(self, first: Trial) -> float:
+        """Work that a repair may do, in millions of multiply-accumulates, from the faulty program's trial."""
+        return math.inf if self.work is None or first.work <= 0 else self.work * first.work
+
+
+def task_of(bug: Bug) -> Task:
+    """The task of a bug's dataset."""
+    return load_dataset(bug.program.data.dataset).task
+
+
+class Running:
+    """One repair of one bug by one method with one seed.
+
+    Attributes:
+        seed: of its trials.
+        rules: of its bug.
+    """
+
+    def __init__(self, method: Method, bug: Bug, seed: int, first: Trial, terms: Terms) -> None:
+        self.seed, self.rules = seed, terms.rules.of(bug)
+        self._method, self._bug, self._task, self._terms = method, bug, task_of(bug), terms
+        self._attempts = [Attempt(proposal=Proposal(program=bug.program, patch=()), trial=first)]
+        self._limit = terms.work_limit(first)
+        self._searched: int | None = None
+        self._failure = ""
+        seen = replace(first, holdout=None)
+        self._repair: Repair | None = self._guarded(
+            lambda: method.start(blinded(bug), self._task, seen, self.rules, seed)
+        )
+
+    def think(self) -> None:
+        """Let the method begin to choose its next program, where it can do so beside others."""
+        if self._searching() and isinstance(self._repair, Thinking):
+            self._guarded(self._repair.think)
+
+    def ask(self) -> Proposal | None:
+        """The next program to be tried: of the method, then of the minimising; None ends the repair."""
+        if self._searched is None:
+            repair = self._repair if self._searching() else None
+            proposal = None if repair is None else self._guarded(repair.ask)
+            if proposal is not None:
+                return proposal
+            self._searched = len(self._attempts) - 1
+            self._repair = self._minimisation()
+        return None if self._repair is None else self._repair.ask()
+
+    def tell(self, proposal: Proposal, trial: Trial) -> None:
+        """Take the trial of the program that was asked for last."""
+        self._attempts.append(Attempt(proposal=proposal, trial=trial))
+        repair = self._repair
+        assert repair is not None
+        if self._searched is None:
+            self._guarded(lambda: repair.tell(replace(trial, holdout=None)))
+        else:
+            repair.tell(replace(trial, holdout=None))
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        return Outcome(
+            bug=self._bug,
+            method=self._method.name,
+            seed=self.seed,
+            attempts=tuple(self._attempts),
+            searched=self._searched or 0,
+            tolerance=self._terms.tolerance,
+            minimise=self._terms.minimise,
+            failure=self._failure,
+        )
+
+    def _searching(self) -> bool:
+        """Whether the method may ask for one more trial."""
+        if self._searched is not None or self._failure or len(self._attempts) > self.rules.trials:
+            return False
+        return sum(attempt.trial.work for attempt in self._attempts[1:]) < self._limit
+
+    def _guarded(self, step: Callable[[], Answer]) -> Answer | None:
+        """A step of the method; whatever it raises ends this repair and no other."""
+        try:
+            return step()
+        except Exception as error:
+            if not self._terms.keep_going:
+                raise
+            self._failure = reason(error)
+            return None
+
+    def _minimisation(self) -> Minimisation | None:
+        if not (self._terms.minimise and best(self._attempts).proposal.by_actions):
+            return None
+        return Minimisation(
+            self._bug.program,
+            self._task,
+            smallest(self._attempts, self._terms.tolerance).proposal.patch,
+            CATALOGUE,
+            {attempt.proposal.program: attempt.trial.skill for attempt in self._attempts},
+            self.rules.budget,
+            self._terms.tolerance,
+        )
+
+
+def reason(error: Exception) -> str:
+    """Why a method failed, in one line: its own words, or the type of an error that it did not expect."""
+    words = " ".join(str(error).split())
+    return words if isinstance(error, MethodError) and words else f"{type(error).__name__}: {words}"
