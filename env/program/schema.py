@@ -249,6 +249,14 @@ class Dropout:
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
+class GaussianNoise:
+    """Adds normal noise with standard deviation ``deviation`` to each value while training."""
+
+    deviation: float = 0.1
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
 class BatchNorm:
     """Batch normalisation of each feature or channel."""
 
@@ -270,6 +278,14 @@ class Activation:
     """An activation function as a layer of its own."""
 
     function: ActivationName
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class ThresholdedRelu:
+    """``x`` where it is above ``threshold``, else 0; Keras' ThresholdedReLU."""
+
+    threshold: float = 1.0
 
 
 @keeps_hash
@@ -342,9 +358,11 @@ Layer: TypeAlias = (
     | GlobalPool
     | Flatten
     | Dropout
+    | GaussianNoise
     | BatchNorm
     | LayerNorm
     | Activation
+    | ThresholdedRelu
     | Reshape
     | Rescale
     | ZeroPad
@@ -364,9 +382,11 @@ LAYER_KINDS: dict[str, type[Layer]] = {
     "global_pool": GlobalPool,
     "flatten": Flatten,
     "dropout": Dropout,
+    "gaussian_noise": GaussianNoise,
     "batch_norm": BatchNorm,
     "layer_norm": LayerNorm,
     "activation": Activation,
+    "thresholded_relu": ThresholdedRelu,
     "reshape": Reshape,
     "rescale": Rescale,
     "zero_pad": ZeroPad,
@@ -494,10 +514,16 @@ class Clip:
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Learning-rate schedule: the rate is multiplied by ``gamma`` after every epoch or every update."""
+    """Learning-rate schedule: the rate is multiplied by ``gamma`` after every epoch or every update.
+
+    With ``every: plateau`` that happens after ``patience`` epochs without a lower validation loss, down to the
+    rate ``floor`` (Keras' ReduceLROnPlateau). The other two know neither.
+    """
 
     gamma: float = 0.95
-    every: Literal["epoch", "update"] = "epoch"
+    every: Literal["epoch", "update", "plateau"] = "epoch"
+    patience: int = 5
+    floor: float = 0.0
 
 
 @keeps_hash

@@ -23,6 +23,7 @@ from netmend.env.program import (
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
     GlobalPool,
     Layer,
     LayerNorm,
@@ -30,6 +31,7 @@ from netmend.env.program import (
     Recurrent,
     Rescale,
     Reshape,
+    ThresholdedRelu,
     ZeroPad,
 )
 from netmend.env.training.activations import ACTIVATION_FUNCTIONS, ActivationFunctions
@@ -104,6 +106,9 @@ def operations(
     if isinstance(layer, Dropout):
         dropout = _dropout(layer.rate, noise)
         return Modes(dropout, _same, dropout)
+    if isinstance(layer, GaussianNoise):
+        noisy = _gaussian_noise(layer.deviation, noise)
+        return Modes(noisy, _same, noisy)
     if isinstance(layer, BatchNorm):
         return _batch_norm(layer, weights)
     operation = _operation(layer, weights, functions)
@@ -139,6 +144,8 @@ def _without_weights(layer: Layer) -> Operation:
         return lambda x: x[:, :, layer.top : x.shape[2] - layer.bottom]
     if isinstance(layer, Detach):
         return torch.detach
+    if isinstance(layer, ThresholdedRelu):
+        return lambda x: F.threshold(x, layer.threshold, 0.0)
     return _flatten if isinstance(layer, Flatten) else _same
 
 
@@ -204,6 +211,14 @@ def _dropout(rate: float, noise: Noise) -> Operation:
         return x * mask[noise.start : noise.start + len(x)]
 
     return dropout
+
+
+def _gaussian_noise(deviation: float, noise: Noise) -> Operation:
+    def noisy(x: Tensor) -> Tensor:
+        drawn = torch.randn(x.shape, generator=noise.generator, device=x.device)
+        return x + deviation * drawn
+
+    return noisy
 
 
 def _batch_norm(layer: BatchNorm, weights: Weights) -> Modes:

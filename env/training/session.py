@@ -210,6 +210,7 @@ class Session:
         ).tolist()
         refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
+        self.update.look(numbers[2])
         self.watched.append(self._watch(numbers[2]))
 
     def _watch(self, held_loss: float) -> float:

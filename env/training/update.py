@@ -11,6 +11,7 @@ from netmend.env.program import Program, output_layer
 from netmend.env.training.model import Parameters, ParameterSpec
 from netmend.env.training.optimizers import Rate, Step, make_clip, make_optimizer
 from netmend.env.training.penalty import Penalty
+from netmend.env.training.plateau import Plateau
 
 
 class Update:
@@ -24,6 +25,7 @@ class Update:
         self.rate = Rate(program.optimizer.lr)
         self._gradient, self._penalty = parameters.gradient, penalty
         self._schedule = program.schedule
+        self._plateau = _plateau(program, self.rate)
         self._zero_grad = program.loop.zero_grad
         self._step_first = program.loop.order == "step_backward"
         self._steps = _steps(program, parameters, self.rate)
@@ -44,6 +46,11 @@ class Update:
         """What the schedule does after an epoch."""
         if self._schedule is not None and self._schedule.every == "epoch":
             self.rate.value *= self._schedule.gamma
+
+    def look(self, held_loss: float) -> None:
+        """What a schedule that waits for a plateau does when an epoch's validation loss is known."""
+        if self._plateau is not None:
+            self._plateau(held_loss)
 
     def _step_before(self, loss: Tensor) -> None:
         """Step with the gradient as it is, then add that of the loss.
@@ -66,6 +73,11 @@ class Update:
     def _step(self) -> None:
         for step in self._steps:
             step()
+
+
+def _plateau(program: Program, rate: Rate) -> Plateau | None:
+    schedule = program.schedule
+    return Plateau(schedule, rate) if schedule is not None and schedule.every == "plateau" else None
 
 
 def _steps(program: Program, parameters: Parameters, rate: Rate) -> Sequence[Step]:
