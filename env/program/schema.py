@@ -516,8 +516,8 @@ class Clip:
 class Schedule:
     """Learning-rate schedule: the rate is multiplied by ``gamma`` after every epoch or every update.
 
-    With ``every: plateau`` that happens after ``patience`` epochs without a lower validation loss, down to the
-    rate ``floor`` (Keras' ReduceLROnPlateau). The other two know neither.
+    With ``every: plateau`` that happens after ``patience`` epochs without a lower validation loss, down to
+    the rate ``floor`` (Keras' ReduceLROnPlateau). The other two know neither.
     """
 
     gamma: float = 0.95

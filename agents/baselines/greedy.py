@@ -1,0 +1,105 @@
+"""Greedy: one step of look-ahead over all legal actions, each look a trial that is charged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from netmend.agents.methods import Proposal, Repair
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import Program, Task
+from netmend.env.program.yaml import digest
+from netmend.env.reward import Rules, capped
+from netmend.env.training.trial import Budget, Trial
+from netmend.repair_actions import RepairAction, successors
+
+
+@dataclass(frozen=True)
+class Greedy:
+    """Tries every legal action of the program that stands, takes the best if it gains, and looks again.
+
+    The order of the looks is drawn anew for each round, with a stream of its own for each program and seed,
+    so that a short budget sees a fair sample of the actions.
+    """
+
+    actions: tuple[RepairAction, ...]
+    name: str = "greedy"
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        """Begin a repair."""
+        rng = np.random.default_rng([seed, int(digest(bug.program)[:16], 16)])
+        rules = rules.of(bug)
+        standing = Proposal(program=bug.program, patch=())
+        return GreedyRepair(self.actions, task, standing, first.skill, rules.budget, rules.trials, rng)
+
+
+class GreedyRepair:
+    """One repair.
+
+    Attributes:
+        standing: the program from which every look of this round goes, and the patch that leads to it.
+        skill: its validation skill.
+        trials_left: looks that may still be taken.
+    """
+
+    def __init__(
+        self,
+        actions: tuple[RepairAction, ...],
+        task: Task,
+        standing: Proposal,
+        skill: float,
+        budget: Budget,
+        trials: int,
+        rng: Generator,
+    ) -> None:
+        self.standing, self.skill, self.trials_left = standing, skill, trials
+        self._actions, self._task, self._budget, self._rng = actions, task, budget, rng
+        self._tried = {capped(standing.program, budget)}
+        self._looks = self._round()
+        self._asked: Proposal | None = None
+        self._best: tuple[float, Proposal] | None = None
+
+    def ask(self) -> Proposal | None:
+        """The next look; None where no action gains, or the trials are spent."""
+        while self.trials_left > 0:
+            for proposal in self._looks:
+                self.trials_left -= 1
+                self._asked = proposal
+                return proposal
+            if self._best is None:
+                return None
+            self.skill, self.standing = self._best
+            self._best, self._looks = None, self._round()
+        return None
+
+    def tell(self, trial: Trial) -> None:
+        """Remember the look that gains most; of equals the first."""
+        if self._asked is None:
+            raise RuntimeError("tell() without an ask() before it")
+        if trial.skill > (self.skill if self._best is None else self._best[0]):
+            self._best = trial.skill, self._asked
+        self._asked = None
+
+    def _round(self) -> Iterator[Proposal]:
+        """A look for each program that an action makes of the one that stands and that was not tried yet."""
+        standing = self.standing
+        after = successors(self._actions, standing.program, self._task)
+        for number in self._rng.permutation(len(after)):
+            program = after[int(number)]
+            if program is not None and self._is_new(program):
+                patch = (*standing.patch, self._actions[int(number)].name)
+                yield Proposal(program=program, patch=patch)
+
+    def _is_new(self, program: Program) -> bool:
+        short = capped(program, self._budget)
+        new = short not in self._tried
+        self._tried.add(short)
+        return new
+
+
+def greedy(actions: tuple[RepairAction, ...]) -> Greedy:
+    """The baseline ``greedy``."""
+    return Greedy(actions)
