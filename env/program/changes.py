@@ -1,0 +1,164 @@
+"""What differs between two programs, in the words of the fault localisation tables, and how much of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from functools import lru_cache
+
+from netmend.env.program.hyperparameters import hyperparameters, with_hyperparameters
+from netmend.env.program.schema import Activation, Dropout, Layer, Program
+
+ADDED, REMOVED = "LRM", "LAD"
+"""Kinds of a layer that was missing and of one that was too much."""
+LAYER_KINDS_OF_CHANGE = {
+    "activation": "ACH",
+    "function": "ACH",
+    "kernel_init": "WCI",
+    "bias_init": "BCI",
+    "units": "LCN",
+    "filters": "LCF",
+    "kernel": "LCF",
+    "stride": "LCF",
+    "padding": "LCF",
+    "l1": "RAW",
+    "l2": "RAW",
+    "rate": "RCD",
+    "inputs": "LIS",
+}
+"""Kind of change by a layer's field; the rest are wrong settings of a layer (LWS)."""
+OTHER_KINDS_OF_CHANGE = {
+    "loss": "LCH",
+    "reduction": "LCH",
+    "batch_size": "HBS",
+    "epochs": "HNE",
+    "metric": "PMC",
+    "input": "LIS",
+    "optimizer.kind": "OCH",
+    "optimizer.lr": "HLR",
+    "optimizer.weight_decay": "WDW",
+    "optimizer.momentum": "momentum",
+    "optimizer.nesterov": "momentum",
+    "data.dataset": "CPP",
+    "data.prep": "CPP",
+    "data.labels": "CPP",
+    "data.input_type": "CPP",
+    "data.label_type": "CPP",
+    "data.damage": "CPP",
+    "data.split": "VRM",
+    "patience": "early stopping",
+    "stop_on": "early stopping",
+}
+"""Kind of change by any other field; the rest have the field's own name. Codes as in the fault tables."""
+GAP = 3
+"""What a layer that is added or removed costs in an alignment, in changed fields of a layer that stays."""
+
+Pairs = tuple[tuple[Layer | None, Layer | None], ...]
+
+
+def changes(before: Program, after: Program) -> frozenset[str]:
+    """Kinds of change that lead from one program to another.
+
+    An activation layer that comes or goes changes the activation, as a dropout layer does the dropout rate.
+    What a program only measures (``monitor``) is no change.
+    """
+    kinds = {kind for pair in align(before.layers, after.layers) for kind in _of_layers(*pair)}
+    return frozenset(kinds | set(_of_rest(before, after)))
+
+
+def changed_share(before: Program, after: Program) -> float:
+    """Changed values over all tuned values of the program before, at most 1: the study's complexity.
+
+    Tuned are those of :func:`hyperparameters`. A kind of change that is none of theirs, such as an added
+    layer or another preparation, counts as one more changed value. Source: ICST 2023.
+    """
+    values = hyperparameters(before)
+    kept = tuple(new if new is not None else old for old, new in _of_same_kind(before, after))
+    others = hyperparameters(replace(after, layers=kept))
+    changed = {name: others[name] for name, value in values.items() if others[name] != value}
+    outside = changes(with_hyperparameters(before, changed), after)
+    return min(1.0, (len(changed) + len(outside)) / len(values))
+
+
+def shared_kinds(before: Program, after: Program, fix: Program) -> float | None:
+    """Share of the fix's kinds of change that the patch has too: the study's asymmetric Jaccard index.
+
+    None where the fix changes nothing. Source: ICST 2023.
+    """
+    wanted = changes(before, fix)
+    return len(wanted & changes(before, after)) / len(wanted) if wanted else None
+
+
+def align(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> Pairs:
+    """Layers of two networks side by side, None for one that has no counterpart.
+
+    The alignment with the least cost: changed fields of paired layers, which are of the same kind, and
+    ``GAP`` for each that is left over (Needleman, Wunsch 1970).
+    """
+    costs = _costs(before, after)
+    pairs: list[tuple[Layer | None, Layer | None]] = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        if i < len(before) and costs[i, j] == costs.get((i + 1, j), math.inf) + GAP:
+            pairs.append((before[i], None))
+            i += 1
+        elif j < len(after) and costs[i, j] == costs.get((i, j + 1), math.inf) + GAP:
+            pairs.append((None, after[j]))
+            j += 1
+        else:
+            pairs.append((before[i], after[j]))
+            i, j = i + 1, j + 1
+    return tuple(pairs)
+
+
+def _costs(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> dict[tuple[int, int], float]:
+    """Least cost of aligning what stands behind each pair of positions."""
+    costs: dict[tuple[int, int], float] = {(len(before), len(after)): 0}
+    for i in range(len(before), -1, -1):
+        for j in range(len(after), -1, -1):
+            ways = [costs[at] + GAP for at in ((i + 1, j), (i, j + 1)) if at in costs]
+            if (i + 1, j + 1) in costs and type(before[i]) is type(after[j]):
+                ways.append(costs[i + 1, j + 1] + _distance(before[i], after[j]))
+            if ways:
+                costs[i, j] = min(ways)
+    return costs
+
+
+@lru_cache(maxsize=4096)
+def _distance(old: Layer, new: Layer) -> int:
+    return len(_differing(old, new))
+
+
+def _of_same_kind(before: Program, after: Program) -> Iterator[tuple[Layer, Layer | None]]:
+    return ((old, new) for old, new in align(before.layers, after.layers) if old is not None)
+
+
+def _of_layers(old: Layer | None, new: Layer | None) -> Iterator[str]:
+    lone = new if old is None else old
+    if old is not None and new is not None:
+        yield from (LAYER_KINDS_OF_CHANGE.get(name, "LWS") for name in _differing(old, new))
+    elif isinstance(lone, Activation):
+        yield "ACH"
+    elif isinstance(lone, Dropout):
+        yield "RCD"
+    else:
+        yield ADDED if old is None else REMOVED
+
+
+def _of_rest(before: Program, after: Program) -> Iterator[str]:
+    names = [
+        name for name in _differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
+    ]
+    names += [f"data.{name}" for name in _differing(before.data, after.data)]
+    names += [f"optimizer.{name}" for name in _differing(before.optimizer, after.optimizer)]
+    return (OTHER_KINDS_OF_CHANGE.get(name, name.rpartition(".")[2]) for name in names)
+
+
+def _differing(old: object, new: object) -> list[str]:
+    """Names of the fields of two dataclass instances of one class that differ."""
+    return [
+        entry.name
+        for entry in fields(old)  # type: ignore[arg-type]
+        if getattr(old, entry.name) != getattr(new, entry.name)
+    ]
