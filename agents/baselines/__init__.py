@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from netmend.agents.baselines.autotrainer import autotrainer
 from netmend.agents.baselines.defaults import defaults
 from netmend.agents.baselines.fixed_order import FixedOrder
+from netmend.agents.baselines.greedy import greedy
 from netmend.agents.baselines.random_actions import RandomActions
 from netmend.agents.baselines.rewrite import rewrite
 from netmend.agents.methods import Method
@@ -42,6 +44,8 @@ BASELINES: dict[str, Callable[[Ingredients], Method]] = {
     "defaults": lambda _: defaults(),
     "rewrite": lambda _: rewrite(),
     "fixed_order": lambda ingredients: FixedOrder(ingredients.order()),
+    "greedy": lambda ingredients: greedy(ingredients.actions),
+    "autotrainer": lambda _: autotrainer(),
     **{name: _search(name) for name in SEARCHES},
 }
 """Every baseline by name."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
-import os
 import sqlite3
 import time
 import warnings
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pebble import ProcessExpired, ProcessPool
+from threadpoolctl import threadpool_limits
 
 from netmend.agents.methods import MethodError
 from netmend.agents.peers.searches import SEARCHES, Search
@@ -39,7 +39,7 @@ class SuggestionPool:
         self,
         workers: int,
         cache: Path | None = None,
-        timeout: float = 120.0,
+        timeout: float = 600.0,
         searches: dict[str, Search] | None = None,
     ) -> None:
         self._workers = max(1, workers)
@@ -158,8 +158,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 def _one_thread() -> None:
     """In a worker: searches are small, and there is one for each core."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = "1"
+    threadpool_limits(1)
 
 
 def _answer(search: Search, question: Question) -> Suggestion:

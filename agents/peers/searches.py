@@ -55,7 +55,7 @@ def tpe(question: Question) -> tuple[dict[str, Value], bool]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=start, seed=seed)
-    space = {
+    space: dict[str, optuna.distributions.BaseDistribution] = {
         p.name: CategoricalDistribution(list(range(len(p.choices))))
         if p.choices
         else FloatDistribution(p.low, p.high)

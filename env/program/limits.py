@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_PARAMETERS = 5_000_000
+MAX_PARAMETERS = 8_000_000
 """Weights and biases of a program, 20 MB as 32-bit floats."""
 MAX_ROW = 65_536
 """Values of one prepared row: a resize could make gigabytes of a small image set."""

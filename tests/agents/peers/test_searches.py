@@ -1,0 +1,98 @@
+"""What every search has to do, and from which result on its model is used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from netmend.agents.methods import MethodError
+from netmend.agents.peers.pool import SuggestionPool
+from netmend.agents.peers.searches import SEARCHES
+from netmend.agents.peers.space import Parameter, Space
+from netmend.agents.peers.suggestion import Question, Seen, Suggestion
+
+SMALL = (
+    Parameter(name="lr", faulty=0.1, low=1e-6, high=10.0),
+    Parameter(name="loss", faulty="mse", choices=("mse", "mae", "hinge")),
+    Parameter(name="batch_size", faulty=16, choices=(16, 32, 64)),
+)
+FIRST_FROM_MODEL = {"random_search": None, "tpe": 10, "bohb": 2 * (len(SMALL) + 1), "hebo": 1 + len(SMALL)}
+"""Results with which the model is used first."""
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[SuggestionPool]:
+    with SuggestionPool(1) as opened:
+        yield opened
+
+
+def _installed(pool: SuggestionPool, name: str) -> None:
+    try:
+        pool.release(name)
+    except MethodError as error:
+        pytest.skip(str(error))
+
+
+def _seen(parameters: tuple[Parameter, ...], count: int) -> tuple[Seen, ...]:
+    """Results of random values; a third of them are the finite worst value."""
+    rng = np.random.default_rng(5)
+    seen = []
+    for number in range(count):
+        values = {
+            p.name: p.choices[int(rng.integers(len(p.choices)))] if p.choices else float(rng.uniform(p.low, p.high))
+            for p in parameters
+        }
+        loss = 0.25 if number % 3 == 0 else -abs(float(values["lr"]) - 3) / 10
+        seen.append(Seen(values=values, loss=loss))
+    return tuple(seen)
+
+
+def _suggestion(pool: SuggestionPool, name: str, count: int, seed: int = 0) -> Suggestion:
+    question = Question(parameters=SMALL, seen=_seen(SMALL, count), seed=seed)
+    return pool.ask(name, question).wait()
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_suggestions_are_in_the_space_and_repeatable(pool: SuggestionPool, name: str) -> None:
+    _installed(pool, name)
+    for count in (1, 12):
+        first, again = (_suggestion(pool, name, count) for _ in range(2))
+        assert first.values == again.values
+        assert first.from_model == again.from_model
+        assert first.values.keys() == {p.name for p in SMALL}
+        assert all(p.contains(first.values[p.name]) for p in SMALL)
+    others = {str(_suggestion(pool, name, 1, seed).values) for seed in range(4)}
+    assert len(others) == 4
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_the_model_is_used_from_its_own_number_of_results_on(pool: SuggestionPool, name: str) -> None:
+    _installed(pool, name)
+    first = FIRST_FROM_MODEL[name]
+    before = 12 if first is None else first - 1
+    assert not any(_suggestion(pool, name, before, seed).from_model for seed in range(4))
+    if first is not None:
+        assert any(_suggestion(pool, name, first, seed).from_model for seed in range(6))
+
+
+def test_bohb_stays_random_for_a_third(pool: SuggestionPool) -> None:
+    _installed(pool, "bohb")
+    picks = [_suggestion(pool, "bohb", 16, seed).from_model for seed in range(40)]
+    assert 0.45 < np.mean(picks) < 0.88
+
+
+def test_hebo_begins_with_a_sequence_that_does_not_repeat(pool: SuggestionPool) -> None:
+    _installed(pool, "hebo")
+    rates = [float(_suggestion(pool, "hebo", count).values["lr"]) for count in (1, 2, 3)]
+    assert len(set(rates)) == 3
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_real_space_of_many_values(pool: SuggestionPool, name: str, space: Space) -> None:
+    _installed(pool, name)
+    seen = (Seen(values=space.faulty, loss=0.0),)
+    found = pool.ask(name, Question(parameters=space.parameters, seen=seen, seed=1)).wait()
+    assert all(p.contains(found.values[p.name]) for p in space.parameters)
+    assert space.to_program(found.values) != space.program
