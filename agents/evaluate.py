@@ -6,9 +6,12 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from netmend.agents.benchmark.figure import plot_rates
+from netmend.agents.benchmark.markdown import to_markdown
+from netmend.agents.benchmark.result import make_benchmark
 from netmend.agents.files import write_whole
 from netmend.agents.methods import Method
 from netmend.agents.minimise import TOLERANCE
@@ -23,7 +26,8 @@ from netmend.env.training.trial import Trainer, Trial, TrialRequest
 
 __all__ = ["Evaluation", "evaluate", "run_repairs", "task_of", "to_csv"]
 
-RESULTS, SUMMARY, FINISHED = "results.csv", "summary.json", "finished"
+RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "benchmark.md", "ir.png"
+FINISHED = "finished"
 """Files of an evaluation; the last one is written when the others are complete."""
 
 Progress = Callable[[int, int, int], None]
@@ -87,7 +91,11 @@ def evaluate(
     outcomes = run_repairs(evaluation, trainer, keep_going=True, progress=progress)
     write_whole(folder / RESULTS, to_csv(outcomes))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
-    write_whole(folder / SUMMARY, json.dumps(to_plain(summary), indent=2) + "\n")
+    benchmark = make_benchmark(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
+    plain = to_plain(summary) | {"benchmark": asdict(benchmark)}
+    write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
+    drawn = plot_rates(benchmark.curve, folder / FIGURE)
+    write_whole(folder / REPORT, to_markdown(summary, benchmark, FIGURE if drawn else None))
     write_whole(folder / FINISHED, "")
     return summary
 
@@ -117,7 +125,9 @@ def run_repairs(
     """
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
     rules, terms = evaluation.rules, evaluation.terms(keep_going=keep_going)
-    firsts = _run(trainer, [_request(bug.program, seed, rules.of(bug), holdout) for bug, seed in cases])
+    firsts = _run(
+        trainer, [_request(bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
+    )
     running = [
         Running(method, bug, seed, first, terms)
         for method in evaluation.methods
@@ -130,7 +140,8 @@ def run_repairs(
         asked = [(repair, proposal) for repair in waiting if (proposal := repair.ask()) is not None]
         waiting = [repair for repair, _ in asked]
         requests = [
-            _request(proposal.program, repair.seed, repair.rules, holdout) for repair, proposal in asked
+            _request(proposal.program, repair.seed, repair.rules, holdout=holdout)
+            for repair, proposal in asked
         ]
         for (repair, proposal), trial in zip(asked, _run(trainer, requests), strict=True):
             repair.tell(proposal, trial)
@@ -140,7 +151,18 @@ def run_repairs(
     return [repair.outcome() for repair in running]
 
 
-def _request(program: Program, seed: int, rules: Rules, holdout: bool) -> TrialRequest:
+def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int], Trial]:
+    """Trials of the published fixes, by bug and seed: the report's yardstick, which no method ever sees."""
+    requests = {
+        (bug.id, seed): _request(bug.fixed, seed, evaluation.rules.of(bug), holdout=True)
+        for bug in evaluation.bugs
+        if bug.fixed is not None
+        for seed in evaluation.seeds
+    }
+    return dict(zip(requests, _run(trainer, list(requests.values())), strict=True))
+
+
+def _request(program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:
     return TrialRequest(program=program, budget=rules.budget, seed=seed, holdout=holdout)
 
 

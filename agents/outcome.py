@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -121,6 +121,14 @@ def smallest(attempts: Sequence[Attempt], tolerance: float) -> Attempt:
     least = max(attempt.trial.skill for attempt in attempts) - tolerance
     enough = [attempt for attempt in attempts if attempt.trial.skill >= least]
     return min(enough, key=lambda attempt: (len(attempt.proposal.patch), -attempt.trial.skill))
+
+
+def by_method(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+    """The outcomes of each method, in the order in which the methods first come."""
+    own: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        own.setdefault(outcome.method, []).append(outcome)
+    return own
 
 
 def rows(outcome: Outcome) -> list[dict[str, object]]:

@@ -52,7 +52,13 @@ def read(folder: Path) -> list[dict[str, str]]:
 def test_files_and_table(bugs: tuple[Bug, ...], scripted_trainer: Trainer, tmp_path: Path) -> None:
     evaluation = Evaluation(bugs=bugs, methods=METHODS, rules=Rules(), seeds=(0, 1))
     summary = evaluate(evaluation, scripted_trainer, tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["finished", "results.csv", "summary.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "benchmark.md",
+        "finished",
+        "ir.png",
+        "results.csv",
+        "summary.json",
+    ]
     rows = read(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     assert {(row["bug"], row["method"], row["seed"]) for row in rows} == {
