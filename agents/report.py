@@ -56,6 +56,7 @@ def summarise(
     absent = missing or {}
     methods = list(dict.fromkeys([*(outcome.method for outcome in outcomes), *absent]))
     began = {name: _begun(_of(name, outcomes)) for name in methods}
+    minimised = any(outcome.minimise for outcome in outcomes)
     cases = {(outcome.bug.id, outcome.seed) for outcome in outcomes}
     fixed = _fixed_share(_answer_at(trials))
     groups = {
@@ -66,7 +67,7 @@ def summarise(
         bugs=len({bug for bug, _ in cases}),
         seeds=len({seed for _, seed in cases}),
         trials=trials,
-        methods={name: _measures(began[name], trials) for name in methods},
+        methods={name: _measures(began[name], trials, minimised=minimised) for name in methods},
         groups=groups,
         costs={name: costs(began[name]) for name in methods},
         failures=failures(outcomes, absent, len(cases)),
@@ -78,11 +79,10 @@ def to_plain(summary: Summary) -> dict[str, object]:
     return asdict(summary)
 
 
-def _measures(outcomes: Sequence[Outcome], trials: int) -> dict[str, Estimate | None]:
+def _measures(outcomes: Sequence[Outcome], trials: int, *, minimised: bool) -> dict[str, Estimate | None]:
     def rate(outcome: Outcome) -> float | None:
         return outcome.improvement_rate(outcome.answer(trials))
 
-    minimised = any(outcome.minimise for outcome in outcomes)
     counts = sorted({*(count for count in SHARES_AT if count < trials), trials})
     return {
         **{f"fixed at {count}": estimate(outcomes, _fixed_share(_answer_at(count))) for count in counts},

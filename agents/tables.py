@@ -51,7 +51,7 @@ def methods_table(summary: Summary) -> Table:
     for name in summary.methods:
         table.add_column(name, justify="right")
     for measure in next(iter(summary.methods.values()), {}):
-        cells = [cell(measure, measures[measure]) for measures in summary.methods.values()]
+        cells = [cell(measure, measures.get(measure)) for measures in summary.methods.values()]
         table.add_row(measure, *cells)
     return table
 

@@ -1,0 +1,159 @@
+"""What a comparison does with methods that fail, think ahead, spend their work, or have no actions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NoReturn
+
+import pytest
+
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.evaluate import Evaluation, run_repairs
+from netmend.agents.methods import MethodError, Proposal, Repair
+from netmend.agents.outcome import Outcome
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import Optimizer, Program, Task
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trainer, Trial
+from netmend.repair_actions import CATALOGUE, select
+
+RANDOM = BASELINES["random"](Ingredients(actions=select(["optimizer/*", "activation/*"]), order=tuple))
+RATES = (1.0, 0.5, 0.25, 0.01, 0.02, 0.03)
+
+
+class Rates:
+    """Tries one learning rate after another; raises where it is told to, and notes what it was asked."""
+
+    name = "rates"
+
+    def __init__(self, fails_in: str = "", error: Exception | None = None, *, at: int = 2) -> None:
+        self.fails_in, self.error, self.at = fails_in, error or MethodError("the search hangs"), at
+        self.log: list[str] = []
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        self.log.append("start")
+        if self.fails_in == "start":
+            raise self.error
+        return RatesRepair(self, bug.program)
+
+
+class RatesRepair:
+    def __init__(self, method: Rates, program: Program) -> None:
+        self.method, self.program, self.count = method, program, 0
+
+    def think(self) -> None:
+        self._log("think")
+
+    def ask(self) -> Proposal | None:
+        self._log("ask")
+        lr = RATES[self.count]
+        program = replace(self.program, optimizer=Optimizer(kind="adam", lr=lr))
+        self.count += 1
+        return Proposal(program=program, patch=(f"lr={lr}",), by_actions=False)
+
+    def tell(self, trial: Trial) -> None:
+        self._log("tell")
+
+    def _log(self, step: str) -> None:
+        self.method.log.append(step)
+        if self.method.fails_in == step and self.count == self.method.at:
+            raise self.method.error
+
+
+def repairs(
+    trainer: Trainer, bug: Bug, *methods: Rates, trials: int = 5, work: float | None = None
+) -> list[Outcome]:
+    evaluation = Evaluation(bugs=(bug,), methods=(*methods, RANDOM), rules=Rules(trials=trials), work=work)
+    return run_repairs(evaluation, trainer, keep_going=True)
+
+
+@pytest.mark.parametrize(("fails_in", "searched"), [("start", 0), ("think", 2), ("ask", 2), ("tell", 2)])
+def test_a_method_that_fails_ends_its_own_repair_alone(
+    two_fault_bug: Bug, scripted_trainer: Trainer, fails_in: str, searched: int
+) -> None:
+    failed, other = repairs(scripted_trainer, two_fault_bug, Rates(fails_in))
+    assert failed.failure == "the search hangs"
+    assert (failed.searched, failed.trials) == (searched, searched)
+    assert (other.failure, other.searched) == ("", 5)
+
+
+def test_what_a_failed_method_had_found_stands(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    failed, _ = repairs(scripted_trainer, two_fault_bug, Rates("ask", at=4), trials=6)
+    assert failed.searched == 4
+    assert failed.found.proposal.patch == ("lr=0.01",)
+    assert failed.answer(6).trial.skill == pytest.approx(0.6)
+
+
+def test_any_other_error_is_told_with_its_type(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    failed, _ = repairs(scripted_trainer, two_fault_bug, Rates("ask", ZeroDivisionError("by\nzero")))
+    assert failed.failure == "ZeroDivisionError: by zero"
+
+
+def test_an_interruption_is_no_failure_of_a_method(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    class Interrupting(Rates):
+        def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> NoReturn:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        repairs(scripted_trainer, two_fault_bug, Interrupting())
+
+
+def test_outside_a_comparison_errors_are_raised(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    evaluation = Evaluation(bugs=(two_fault_bug,), methods=(Rates("ask"),), rules=Rules())
+    with pytest.raises(MethodError, match="hangs"):
+        run_repairs(evaluation, scripted_trainer)
+
+
+def test_all_think_before_any_is_asked(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    bugs = tuple(replace(two_fault_bug, id=str(i)) for i in range(3))
+    method = Rates()
+    run_repairs(Evaluation(bugs=bugs, methods=(method,), rules=Rules(trials=2)), scripted_trainer)
+    round_of_three = ["think"] * 3 + ["ask"] * 3 + ["tell"] * 3
+    assert method.log == ["start"] * 3 + round_of_three * 2
+
+
+def test_a_patch_without_actions_is_not_minimised(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    found, _ = repairs(scripted_trainer, two_fault_bug, Rates())
+    assert (found.trials, found.searched) == (5, 5)
+    assert found.minimised == found.found
+    assert not set(found.minimised.proposal.patch) & set(CATALOGUE)
+
+
+def test_minimising_can_be_left_out(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    both = [
+        run_repairs(
+            Evaluation(
+                bugs=(two_fault_bug,), methods=(RANDOM,), rules=Rules(trials=8), seeds=(3,), minimise=on
+            ),
+            scripted_trainer,
+        )[0]
+        for on in (True, False)
+    ]
+    assert [outcome.searched for outcome in both] == [8, 8]
+    assert both[0].trials > 8
+    assert both[1].trials == 8
+    assert both[1].minimised == both[1].found
+
+
+@pytest.mark.parametrize(("work", "trials"), [(None, 5), (0.5, 1), (1.0, 1), (2.5, 3), (3.0, 3), (99.0, 5)])
+def test_a_repair_ends_by_its_work(
+    two_fault_bug: Bug, scripted_trainer: Trainer, work: float | None, trials: int
+) -> None:
+    found, _ = repairs(scripted_trainer, two_fault_bug, Rates(), work=work)
+    assert found.searched == trials
+
+
+def test_a_faulty_program_that_does_no_work_sets_no_limit(two_fault_bug: Bug) -> None:
+    class Idle:
+        def run(self, requests: list[object]) -> list[Trial]:
+            return [Trial(status="crashed", message="shapes") for _ in requests]  # type: ignore[arg-type]
+
+    evaluation = Evaluation(bugs=(two_fault_bug,), methods=(Rates(),), rules=Rules(trials=3), work=1.0)
+    (found,) = run_repairs(evaluation, Idle())  # type: ignore[arg-type]
+    assert found.searched == 3
+
+
+def test_the_answer_within_some_work(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    found, _ = repairs(scripted_trainer, two_fault_bug, Rates(), trials=6)
+    patches = [found.answer_within(work).proposal.patch for work in (0, 39.9, 40.0, 1000.0)]
+    assert patches == [(), (), ("lr=0.01",), ("lr=0.01",)]
