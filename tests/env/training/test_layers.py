@@ -17,12 +17,14 @@ from netmend.env.program import (
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
     Layer,
     Rescale,
     Reshape,
     Shared,
     Skip,
     Task,
+    ThresholdedRelu,
     ZeroPad,
 )
 from netmend.env.training.layers import Noise
@@ -53,10 +55,21 @@ def test_layers_without_weights_are_those_of_torch(make, x):
     assert torch.equal(make(ZeroPad(size=2)).train(x), F.pad(x, (2, 2)))
     assert torch.equal(make(Crop(top=2, bottom=3)).train(x), x[:, :, 2:7])
     assert torch.equal(make(Crop(top=2)).train(x), x[:, :, 2:])
+    assert torch.equal(make(ThresholdedRelu(threshold=0.5)).train(x), torch.where(x > 0.5, x, 0.0))
     image = x.reshape(4, 3, 2, 5)
     task = Task(dataset="x", kind="classification", input_shape=(3, 2, 5), outputs=2)
     assert torch.equal(make(ZeroPad(size=1), task=task).train(image), torch.nn.ZeroPad2d(1)(image))
     assert torch.equal(make(Crop(bottom=1), task=task).train(image), image[:, :, :1])
+
+
+def test_noise_is_added_while_training_only(make):
+    net, rows = make(GaussianNoise(deviation=0.3)), torch.ones(2000, 3, 10)
+    for run in (net.train, net.rehearse):
+        first, second = run(rows), run(rows)
+        assert not torch.equal(first, second)
+        assert float(first.mean()) == pytest.approx(1, abs=0.01)
+        assert float(first.std()) == pytest.approx(0.3, abs=0.01)
+    assert torch.equal(net.evaluate(rows), rows)
 
 
 def test_a_skip_connection_adds_what_an_earlier_layer_took(make, x):

@@ -12,6 +12,7 @@ from netmend.env.program import (
     Data,
     Dense,
     Dropout,
+    GaussianNoise,
     Loop,
     Optimizer,
     Prep,
@@ -98,6 +99,20 @@ def test_a_schedule_slows_the_training_down(run, good):
         slowed = run(replace(good, schedule=Schedule(gamma=0.01, every=every)))
         assert slowed.curves.train_loss[-1] > 2 * run(good).curves.train_loss[-1]
     assert same(run(replace(good, schedule=Schedule(gamma=1.0))), run(good))
+
+
+def test_a_rate_falls_where_the_validation_loss_no_longer_does(run, good):
+    wild = replace(good, optimizer=Optimizer(kind="sgd", lr=2.0), epochs=6)
+    waiting = replace(wild, schedule=Schedule(every="plateau", gamma=1e-6, patience=1))
+    falls = run(waiting).curves.validation_loss
+    assert run(wild).curves.validation_loss[-2:] != pytest.approx(falls[-2:], rel=1e-3)
+    assert falls[-1] == pytest.approx(falls[-2], rel=1e-3)
+
+
+def test_a_noisy_epoch_is_never_taken_for_one_that_changes_nothing(run, good):
+    still = replace(good, layers=tuple(replace(layer, trainable=False, bias=False) for layer in good.layers))
+    noisy = replace(still, layers=(GaussianNoise(deviation=1.0), *still.layers))
+    assert len(set(run(noisy).curves.train_loss)) > 2
 
 
 def test_a_sum_is_the_mean_times_the_rows_of_a_batch(run, good):

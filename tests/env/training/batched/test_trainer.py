@@ -18,6 +18,7 @@ from netmend.env.program import (
     Dropout,
     Embedding,
     Flatten,
+    GaussianNoise,
     Loop,
     Monitor,
     Optimizer,
@@ -26,6 +27,7 @@ from netmend.env.program import (
     Rescale,
     Schedule,
     Skip,
+    ThresholdedRelu,
 )
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
@@ -110,6 +112,9 @@ PLAIN_ONLY: dict[str, dict[str, object]] = {
     "crash in the prediction": {"loop": Loop(predict="row")},
     "monitor": {"monitor": Monitor(classes=True)},
     "schedule": {"schedule": Schedule()},
+    "plateau": {"schedule": Schedule(every="plateau", patience=1)},
+    "noise": {"layers": (GaussianNoise(), Dense(units=3))},
+    "threshold": {"layers": (Dense(units=6), ThresholdedRelu(threshold=0.1), Dense(units=3))},
     "sum": {"reduction": "sum"},
     "metric": {"stop_on": "metric", "patience": 3},
     "softmax of old": {"api": "torch_1", "layers": (Dense(units=4, activation="softmax"), Dense(units=3))},
