@@ -11,7 +11,8 @@ from netmend.agents.costs import Costs
 from netmend.agents.estimates import Estimate
 from netmend.agents.report import Summary
 
-FILE_WIDTH = 110
+FILE_WIDTH, METHOD_WIDTH = 110, 30
+"""Least widths where there is no terminal: of all, and for each method."""
 COST_COLUMNS = (
     "",
     "suggestions",
@@ -30,7 +31,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     """Print the tables of the methods, of the groups of bugs and of the costs, and what failed."""
     # Where there is no terminal the width is free: a table in a file must not be folded.
     if not console.is_terminal:
-        console.width = max(console.width, FILE_WIDTH)
+        console.width = max(console.width, FILE_WIDTH, METHOD_WIDTH * (len(summary.methods) + 1))
     console.print(methods_table(summary))
     if summary.groups:
         console.print(groups_table(summary))

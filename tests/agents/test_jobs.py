@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from netmend.agents.config import ActionsConfig, BugsConfig, ConfigError, EvaluateConfig
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.config import (
+    ActionsConfig,
+    BudgetConfig,
+    BugsConfig,
+    ConfigError,
+    EvaluateConfig,
+    RunnerConfig,
+)
 from netmend.agents.jobs import evaluate_job
+from netmend.agents.methods import Method, MethodError
 from netmend.agents.policy import Policy, save_policy
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.observation import slot_names
@@ -107,3 +116,50 @@ def test_baselines_have_the_actions_of_the_policy(
     narrow = ActionsConfig(names=["optimizer/*"])
     evaluate(tmp_path / "b", methods=["policy", "random"], policy=policy, actions=narrow)
     assert "warning: the baselines have" in capsys.readouterr().out
+
+
+def test_a_method_that_cannot_be_built_is_named_and_the_others_go_on(
+    suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def absent(_: Ingredients) -> Method:
+        raise MethodError("rewrite is not installed: pip install it")
+
+    monkeypatch.setitem(BASELINES, "rewrite", absent)
+    evaluate(tmp_path, methods=["rewrite", "defaults"], minimise=False)
+    line = "rewrite: failed in 2 of 2 repairs: rewrite is not installed: pip install it"
+    assert line in capsys.readouterr().out
+    assert line in (tmp_path / "benchmark.md").read_text()
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["failures"][0]["failed"] == 2
+    assert summary["methods"]["rewrite"]["mean IR"] is None
+    assert summary["methods"]["defaults"]["mean IR"]["value"] > 0
+
+
+def test_minimising_can_be_switched_off(suite: Suite, tmp_path: Path) -> None:
+    for name, minimise in (("a", True), ("b", False)):
+        evaluate(tmp_path / name, methods=["rewrite"], minimise=minimise)
+    tables = [
+        json.loads((tmp_path / name / "summary.json").read_text())["methods"]["rewrite"] for name in "ab"
+    ]
+    assert tables[0]["trials"]["value"] > 1 == tables[1]["trials"]["value"]
+    assert "edits" in tables[0]
+    assert not {"edits", "fixed, minimised"} & set(tables[1])
+
+
+def test_a_budget_of_work(suite: Suite, tmp_path: Path) -> None:
+    evaluate(tmp_path, methods=["random"], minimise=False, budget=BudgetConfig(work=2.0))
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["methods"]["random"]["trials"]["value"] == 2.0
+
+
+def test_suggestions_are_kept_beside_the_store(suite: Suite, tmp_path: Path) -> None:
+    training = RunnerConfig(workers=0, store=str(tmp_path / "kept" / "trials.sqlite"))
+    evaluate(tmp_path / "out", methods=["random_search"], training=training, budget=BudgetConfig(trials=1))
+    assert [path.name for path in (tmp_path / "kept").iterdir()] == ["suggestions.sqlite"]
+
+
+def test_values_that_make_no_sense_are_named(suite: Suite, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"(?s)budget.work: 0.0 is not above 0.*suggestion_seconds: 0.0 is not"
+    ):
+        evaluate(tmp_path, methods=["random"], suggestion_seconds=0.0, budget=BudgetConfig(work=0.0))
