@@ -51,6 +51,7 @@ OTHER_KINDS_OF_CHANGE = {
     "stop_on": "early stopping",
 }
 """Kind of change by any other field; the rest have the field's own name. Codes as in the fault tables."""
+CLASS_LABELS = frozenset({"index", "one_hot"})
 GAP = 3
 """What a layer that is added or removed costs in an alignment, in changed fields of a layer that stays."""
 
@@ -61,7 +62,8 @@ def changes(before: Program, after: Program) -> frozenset[str]:
     """Kinds of change that lead from one program to another.
 
     An activation layer that comes or goes changes the activation, as a dropout layer does the dropout rate.
-    What a program only measures (``monitor``) is no change.
+    Class ids in place of one-hot rows, or the reverse, are part of another loss, which asks for them. What a
+    program only measures (``monitor``) is no change.
     """
     kinds = {kind for pair in align(before.layers, after.layers) for kind in _of_layers(*pair)}
     return frozenset(kinds | set(_of_rest(before, after)))
@@ -151,6 +153,8 @@ def _of_rest(before: Program, after: Program) -> Iterator[str]:
         name for name in _differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
     ]
     names += [f"data.{name}" for name in _differing(before.data, after.data)]
+    if "loss" in names and CLASS_LABELS >= {before.data.labels, after.data.labels}:
+        names = [name for name in names if name != "data.labels"]
     names += [f"optimizer.{name}" for name in _differing(before.optimizer, after.optimizer)]
     return (OTHER_KINDS_OF_CHANGE.get(name, name.rpartition(".")[2]) for name in names)
 

@@ -53,6 +53,16 @@ def layers(*changed: tuple[int, dict[str, object]]) -> Program:
         (replace(PROGRAM, loss="mse", batch_size=64, epochs=3), {"LCH", "HBS", "HNE"}),
         (replace(PROGRAM, data=replace(PROGRAM.data, prep=(Prep(kind="standardize"),))), {"CPP"}),
         (replace(PROGRAM, data=replace(PROGRAM.data, split="none")), {"VRM"}),
+        (replace(PROGRAM, data=replace(PROGRAM.data, labels="index")), {"CPP"}),
+        (
+            replace(
+                PROGRAM,
+                data=replace(PROGRAM.data, labels="index"),
+                loss="sparse_categorical_crossentropy",
+            ),
+            {"LCH"},
+        ),
+        (replace(PROGRAM, data=replace(PROGRAM.data, labels="value"), loss="mse"), {"LCH", "CPP"}),
         (replace(PROGRAM, monitor=Monitor(classes=True)), set()),
         (replace(PROGRAM, layers=(*PROGRAM.layers[:3], BatchNorm(), *PROGRAM.layers[3:])), {"LRM"}),
         (replace(PROGRAM, layers=(*PROGRAM.layers[:3], Dropout(rate=0.5), *PROGRAM.layers[3:])), {"RCD"}),
