@@ -153,7 +153,7 @@ def _of_rest(before: Program, after: Program) -> Iterator[str]:
         name for name in _differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
     ]
     names += [f"data.{name}" for name in _differing(before.data, after.data)]
-    if "loss" in names and CLASS_LABELS >= {before.data.labels, after.data.labels}:
+    if "loss" in names and {before.data.labels, after.data.labels} <= CLASS_LABELS:
         names = [name for name in names if name != "data.labels"]
     names += [f"optimizer.{name}" for name in _differing(before.optimizer, after.optimizer)]
     return (OTHER_KINDS_OF_CHANGE.get(name, name.rpartition(".")[2]) for name in names)
