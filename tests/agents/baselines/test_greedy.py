@@ -14,7 +14,6 @@ from netmend.repair_actions import select, successors
 
 ACTIONS = select(
     [
-        "optimizer/adam@*",
         "optimizer/lr_0.001@*",
         "optimizer/lr_0.1@*",
         "activation/relu@*",
