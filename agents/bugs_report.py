@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +13,8 @@ from rich.table import Table
 
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.coverage import cover, fix_patterns
-from netmend.env.bugs.killing import measure, score
+from netmend.env.bugs.icst2023.published import Published, load_published
+from netmend.env.bugs.killing import SIGNIFICANCE, measure, score
 from netmend.env.bugs.loading import suite_folder
 from netmend.env.bugs.measured import Measured, read_measured, write_measured
 from netmend.env.bugs.packs import without_missing_packs
@@ -52,8 +53,9 @@ def verify_suite(
     if folder is not None:
         write_measured(folder, entries, MADE)
     results = verify(suite.bugs, trainer, suite.budget, seeds, _progress(len(suite.bugs), console))
-    console.print(verified_table(results))
+    console.print(verified_table(results, published_of(suite)))
     console.print(verified_summary(results))
+    console.print(significant_summary(results))
     if folder is not None:
         for result in results:
             before = entries.get(result.bug.id, Measured())
@@ -146,16 +148,42 @@ def _reaches(entry: Measured, goal: float | None) -> bool:
     return entry.patch_skill >= goal
 
 
-def verified_table(results: Sequence[Verified]) -> Table:
-    """One row per bug."""
-    table = Table("bug", "kind", "quality", "faulty", "fixed", "p", "verdict")
+def published_of(suite: Suite) -> Mapping[str, Published]:
+    """What the study of the suite's bugs published of them; empty for other suites."""
+    return load_published() if suite.name.startswith("icst2023") else {}
+
+
+def verified_table(results: Sequence[Verified], published: Mapping[str, Published] | None = None) -> Table:
+    """One row per bug: skills on the validation part; signed-rank test and A12 on the hold-out part.
+
+    With ``published`` the study's figures stand beside: accuracy, or a loss of which less is better.
+    """
+    study = ("study: faulty", "fix") if published else ()
+    table = Table("bug", "kind", "quality", "faulty", "fixed", *study, "p", "signed-rank p", "A12", "verdict")
     for result in results:
         bug = result.bug
         how = f"{result.status} ({result.crash_phase})" if result.crash_phase else _skill(result.faulty)
         verdict = f"{result.verdict}: {result.reason}" if result.reason else result.verdict
-        p = "" if result.p is None or result.crash_phase else f"{result.p:.2g}"
-        table.add_row(bug.id, bug.kind, bug.quality, how, _skill(result.fixed), p, verdict)
+        tests = [_short(p) for p in (result.p, result.signed_rank, result.a12)]
+        told = _published(published[bug.id]) if published and bug.id in published else [""] * len(study)
+        numbers = [""] * len(tests) if result.crash_phase else tests
+        table.add_row(bug.id, bug.kind, bug.quality, how, _skill(result.fixed), *told, *numbers, verdict)
     return table
+
+
+def _published(row: Published) -> list[str]:
+    return [f"{row.faulty:g}", f"{row.fix:g}"]
+
+
+def _short(number: float | None) -> str:
+    return "" if number is None else f"{number:.2g}"
+
+
+def significant_summary(results: Sequence[Verified]) -> str:
+    """How many faults are significant at the budget, as the studies of repair count them."""
+    known = [result for result in results if result.signed_rank is not None]
+    count = sum(result.signed_rank is not None and result.signed_rank < SIGNIFICANCE for result in known)
+    return f"{count} of {len(known)} faults are significant (Wilcoxon signed-rank, p < {SIGNIFICANCE})"
 
 
 def verified_summary(results: Sequence[Verified]) -> str:

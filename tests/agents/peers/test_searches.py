@@ -57,7 +57,7 @@ def _suggestion(pool: SuggestionPool, name: str, count: int, seed: int = 0) -> S
 @pytest.mark.parametrize("name", SEARCHES)
 def test_suggestions_are_in_the_space_and_repeatable(pool: SuggestionPool, name: str) -> None:
     _installed(pool, name)
-    for count in (1, 12):
+    for count in (1, 2 if name == "hebo" else 12):  # HEBO's model takes seconds: it has a test of its own
         first, again = (_suggestion(pool, name, count) for _ in range(2))
         assert first.values == again.values
         assert first.from_model == again.from_model
@@ -73,7 +73,7 @@ def test_the_model_is_used_from_its_own_number_of_results_on(pool: SuggestionPoo
     first = FIRST_FROM_MODEL[name]
     before = 12 if first is None else first - 1
     assert not any(_suggestion(pool, name, before, seed).from_model for seed in range(4))
-    if first is not None:
+    if first is not None:  # BOHB stays random for a third, so not every seed shows it
         assert any(_suggestion(pool, name, first, seed).from_model for seed in range(6))
 
 
