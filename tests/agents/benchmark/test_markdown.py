@@ -103,6 +103,18 @@ def test_a_method_that_is_missing_has_a_column_and_a_line(outcomes: list[Outcome
     assert row(text, "Faults: improvement rate", "D1")[3] == "-"
 
 
+def test_a_method_that_never_began_has_no_numbers(outcomes: list[Outcome]) -> None:
+    absent = [
+        replace(outcome, method="bohb", attempts=outcome.attempts[:1], searched=0, failure="not installed")
+        for outcome in outcomes
+        if outcome.method == "hebo"
+    ]
+    text = report([*outcomes, *absent])
+    assert "* bohb: failed in 15 of 15 repairs: not installed" in text
+    assert row(text, "Faults: skill on the hold-out part", "D1")[5] == "-"
+    assert [row(text, "Patches", kind)[3] for kind in ("complexity", "shared")] == ["-", "-"]
+
+
 def test_with_few_seeds_the_report_says_that_nothing_is_significant(outcomes: list[Outcome]) -> None:
     few = "fewer than 5 seeds no p is below 0.05"
     assert few not in report(outcomes)

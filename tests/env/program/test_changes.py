@@ -114,7 +114,9 @@ def test_share_never_exceeds_one() -> None:
         "units[2]": 5,
         "units[3]": 6,
     }
-    everything = replace(with_hyperparameters(PROGRAM, values), data=Data(dataset="digits"), patience=1)
+    everything = replace(
+        with_hyperparameters(PROGRAM, values), data=Data(dataset="digits"), patience=1, input=(1, 8, 8)
+    )
     assert changed_share(PROGRAM, everything) == 1.0
 
 
