@@ -46,6 +46,7 @@ BASELINES: dict[str, Callable[[Ingredients], Method]] = {
     "fixed_order": lambda ingredients: FixedOrder(ingredients.order()),
     "greedy": lambda ingredients: greedy(ingredients.actions),
     "autotrainer": lambda _: autotrainer(),
+    "autotrainer_2021": lambda _: autotrainer(later_rules=False),
     **{name: _search(name) for name in SEARCHES},
 }
 """Every baseline by name."""

@@ -26,21 +26,25 @@ class SearchMethod:
     name: str
     pool: SuggestionPool
 
-    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:  # noqa: ARG002
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair.
 
         Raises:
             MethodError: the search is not installed.
         """
         self.pool.release(self.name)
-        return SearchRepair(self.name, self.pool, make_space(bug.program, task, seed), first, seed)
+        space = make_space(bug.program, task, seed)
+        return SearchRepair(self.name, self.pool, space, first, rules.trials, seed)
 
 
 class SearchRepair:
     """One repair by a search. The faulty program is the first that the search is told of."""
 
-    def __init__(self, name: str, pool: SuggestionPool, space: Space, first: Trial, seed: int) -> None:
+    def __init__(
+        self, name: str, pool: SuggestionPool, space: Space, first: Trial, trials: int, seed: int
+    ) -> None:
         self._name, self._pool, self._space, self._seed = name, pool, space, seed
+        self._trials = trials
         self._seen: list[Seen] = []
         self._answer: Answer | None = None
         self._done = False
@@ -82,4 +86,5 @@ class SearchRepair:
         # a trial without predictions has the least skill there is: a worst value that is finite
         self._seen.append(Seen(values=dict(values), loss=-trial.skill))
         classes = self._space.task.kind == "classification"
-        self._done = classes and trial.metric is not None and trial.metric >= GOOD_ENOUGH
+        good = classes and trial.metric is not None and trial.metric >= GOOD_ENOUGH
+        self._done = good or len(self._seen) > self._trials

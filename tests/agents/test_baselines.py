@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.defaults import default_loss
 from netmend.agents.baselines.fixed_order import find_order, greedy_cover, load_order, save_order
 from netmend.agents.evaluate import task_of
-from netmend.agents.methods import Method, Repair, blinded
+from netmend.agents.methods import Method, MethodError, Repair, blinded
 from netmend.agents.minimise import replay
+from netmend.agents.peers.pool import SuggestionPool
+from netmend.agents.peers.searches import SEARCHES
 from netmend.env.bugs.bug import Bug
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.program import (
@@ -34,7 +37,8 @@ from netmend.repair_actions import CATALOGUE, select
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 ORDER = ("activation/relu@hidden", "optimizer/adam@program", "optimizer/sgd@program")
-INGREDIENTS = Ingredients(actions=ACTIONS, order=lambda: ORDER)
+SUGGESTIONS = SuggestionPool(1)
+INGREDIENTS = Ingredients(actions=ACTIONS, order=lambda: ORDER, suggestions=SUGGESTIONS)
 
 CLASSES = Task(dataset="digits", kind="classification", input_shape=(64,), outputs=10)
 TWO = Task(dataset="moons", kind="classification", input_shape=(2,), outputs=2)
@@ -70,14 +74,30 @@ def all_trials(repair: Repair, trainer: Trainer) -> list[tuple[str, ...]]:
     return patches
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _workers() -> Iterator[None]:
+    yield
+    SUGGESTIONS.close()
+
+
 @pytest.fixture(params=BASELINES)
 def method(request: pytest.FixtureRequest) -> Method:
+    if request.param in SEARCHES:
+        try:
+            SUGGESTIONS.release(request.param)
+        except MethodError as error:
+            pytest.skip(str(error))
     return BASELINES[request.param](INGREDIENTS)
 
 
 def start(method: Method, bug: Bug, task: Task, trainer: Trainer, seed: int = 0, trials: int = 5) -> Repair:
     (first,) = trainer.run([TrialRequest(program=bug.program, budget=Budget(), seed=seed)])
     return method.start(blinded(bug), task, first, Rules(trials=trials), seed)
+
+
+def needs_curves(method: Method) -> bool:
+    """Whether it sees no problem in a scripted trial, which has no curves."""
+    return method.name.startswith("autotrainer")
 
 
 class TestContract:
@@ -90,7 +110,8 @@ class TestContract:
         self, method: Method, two_fault_bug: Bug, scripted_task: Task, scripted_trainer: Trainer
     ) -> None:
         repair = start(method, two_fault_bug, scripted_task, scripted_trainer, trials=3)
-        assert 1 <= len(all_trials(repair, scripted_trainer)) <= 3
+        least = 0 if needs_curves(method) else 1
+        assert least <= len(all_trials(repair, scripted_trainer)) <= 3
 
     def test_same_seed_same_repair(
         self, method: Method, two_fault_bug: Bug, scripted_task: Task, scripted_trainer: Trainer
@@ -103,10 +124,15 @@ class TestContract:
         self, method: Method, two_fault_bug: Bug, scripted_task: Task, scripted_trainer: Trainer
     ) -> None:
         proposal = start(method, two_fault_bug, scripted_task, scripted_trainer).ask()
-        assert proposal is not None
-        assert replay(two_fault_bug.program, scripted_task, proposal.patch, CATALOGUE, Budget()) == proposal
+        if proposal is None:
+            assert needs_curves(method)
+            return
         assert proposal.program != two_fault_bug.program
-        assert check(proposal.program, scripted_task) == []
+        assert proposal.patch
+        if proposal.by_actions:
+            patch = proposal.patch
+            assert replay(two_fault_bug.program, scripted_task, patch, CATALOGUE, Budget()) == proposal
+            assert check(proposal.program, scripted_task) == []
 
 
 def proposed(name: str, program: Program, task: Task) -> Program:

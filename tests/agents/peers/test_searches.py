@@ -41,7 +41,9 @@ def _seen(parameters: tuple[Parameter, ...], count: int) -> tuple[Seen, ...]:
     seen = []
     for number in range(count):
         values = {
-            p.name: p.choices[int(rng.integers(len(p.choices)))] if p.choices else float(rng.uniform(p.low, p.high))
+            p.name: p.choices[int(rng.integers(len(p.choices)))]
+            if p.choices
+            else float(rng.uniform(p.low, p.high))
             for p in parameters
         }
         loss = 0.25 if number % 3 == 0 else -abs(float(values["lr"]) - 3) / 10

@@ -13,9 +13,10 @@ from netmend.env.bugs.loading import SUITES, apart_from, load_suite
 from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data import load_dataset
 from netmend.env.data.loading import needs_pack
-from netmend.env.errors import DataError
-from netmend.env.program import check
+from netmend.env.data.views import pack_of
+from netmend.env.program import Task, check
 from netmend.env.program.crashes import find_crash
+from netmend.env.program.task import TaskKind
 
 NAMES = tuple(SIZES)
 
@@ -65,13 +66,29 @@ def test_both_sizes_have_the_same_training(name: str) -> None:
         assert bug.program.epochs == full.program.epochs
 
 
+def task_of(bug: Bug) -> Task:
+    """The task as its pack has it: known without the packs, which not every machine has."""
+    shapes = {
+        "mnist_small": (1, 14, 14),
+        "mnist_full": (1, 28, 28),
+        "cifar10_small": (3, 22, 22),
+        "cifar10_full": (3, 32, 32),
+        "eyes_small": (1, 18, 30),
+        "eyes_full": (1, 36, 60),
+        "reuters_bags_small": (1000,),
+        "reuters_bags": (10_000,),
+    }
+    name = bug.program.data.dataset
+    if not needs_pack(name):
+        return load_dataset(name).task
+    kind: TaskKind = "regression" if pack_of(name) == "eyes" else "classification"
+    outputs = {"mnist": 10, "cifar10": 10, "eyes": 2, "reuters_r52": 52}[pack_of(name)]
+    return Task(dataset=name, kind=kind, input_shape=shapes[name], outputs=outputs)
+
+
 def test_programs_are_sound_and_run(name: str) -> None:
     for bug in load_suite(name).bugs:
-        try:
-            task = load_dataset(bug.program.data.dataset).task
-        except DataError as error:
-            assert needs_pack(bug.program.data.dataset), error
-            continue
+        task = task_of(bug)
         assert bug.fixed is not None
         for program in (bug.program, bug.fixed):
             assert check(program, task) == []

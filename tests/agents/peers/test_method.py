@@ -1,0 +1,74 @@
+"""A search as a repair method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from netmend.agents.methods import Thinking
+from netmend.agents.peers.method import SearchMethod, SearchRepair
+from netmend.agents.peers.pool import SuggestionPool
+from netmend.env.bugs.bug import Bug
+from netmend.env.program import Task
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Status, Trial
+
+FAILED = Trial(status=Status.CRASHED)
+FAIR = Trial(status=Status.OK, skill=0.5, metric=0.6)
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[SuggestionPool]:
+    with SuggestionPool(1) as opened:
+        yield opened
+
+
+def _start(
+    pool: SuggestionPool, bug: Bug, task: Task, first: Trial = FAILED, trials: int = 5
+) -> SearchRepair:
+    repair = SearchMethod("random_search", pool).start(bug, task, first, Rules(trials=trials), seed=0)
+    assert isinstance(repair, SearchRepair)
+    return repair
+
+
+def test_proposals_say_what_they_change(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    repair = _start(pool, two_fault_bug, scripted_task)
+    assert isinstance(repair, Thinking)
+    repair.think()
+    proposal = repair.ask()
+    assert proposal is not None
+    assert not proposal.by_actions
+    assert proposal.from_model is False
+    assert proposal.seconds > 0
+    changed = dict(change.split("=") for change in proposal.patch)
+    assert float(changed["lr"]) == proposal.program.optimizer.lr
+    assert proposal.program != two_fault_bug.program
+
+
+def test_ends_with_its_trials(pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task) -> None:
+    repair = _start(pool, two_fault_bug, scripted_task, trials=3)
+    programs = []
+    while (proposal := repair.ask()) is not None:
+        programs.append(proposal.program)
+        repair.tell(FAIR if len(programs) == 1 else FAILED)
+    assert len(set(programs)) == 3
+
+
+def test_ends_at_an_accuracy_of_99_percent(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    good = replace(FAIR, metric=0.99)
+    assert _start(pool, two_fault_bug, scripted_task, first=good).ask() is None
+    values = replace(scripted_task, kind="regression", outputs=1)
+    assert _start(pool, two_fault_bug, values, first=good).ask() is not None
+
+
+def test_telling_without_asking_is_refused(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    with pytest.raises(RuntimeError, match="without an ask"):
+        _start(pool, two_fault_bug, scripted_task).tell(FAIR)
