@@ -194,7 +194,7 @@ class EvaluateConfig:
     order: str | None = None
     order_trials: int = 2000
     minimise: bool = True
-    suggestion_seconds: float = 120.0
+    suggestion_seconds: float = 600.0
     seed: int = 0
     data_dir: str | None = None
 

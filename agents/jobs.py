@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +28,7 @@ from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair import print_repair, repair, write_repair
-from netmend.agents.runner import open_suite, open_trainer
+from netmend.agents.runner import open_suite, open_trainer, workers_of
 from netmend.agents.tables import print_summary
 from netmend.env.bugs import load_bug, load_suite
 from netmend.env.bugs.bug import Bug, Suite
@@ -170,12 +169,9 @@ def _methods(
 
 def _suggestions(config: EvaluateConfig) -> SuggestionPool:
     """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
-    store, workers = config.training.store, config.training.workers
-    if workers is None:
-        affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-        workers = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    cache = Path(store).with_name(SUGGESTIONS) if store else None
-    return SuggestionPool(max(1, workers), cache, config.suggestion_seconds)
+    store = config.training.store
+    cache = Path(store).parent / SUGGESTIONS if store else None
+    return SuggestionPool(workers_of(config.training), cache, config.suggestion_seconds)
 
 
 def _order(

@@ -45,9 +45,8 @@ def make_trainer(config: RunnerConfig, data_dir: str | None = None) -> Trainer:
         NetmendError: no such device here, or a store that cannot be opened.
     """
     _set_data_dir(data_dir)
-    workers = _cores() if config.workers is None else config.workers
     return build_trainer(
-        workers,
+        workers_of(config),
         config.device,
         Path(config.store) if config.store else None,
         batched=config.batched,
@@ -73,7 +72,15 @@ def _set_data_dir(data_dir: str | None) -> None:
         os.environ[FOLDER_VARIABLE] = data_dir  # workers inherit it
 
 
-def _cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+def workers_of(config: RunnerConfig) -> int:
+    """How many worker processes: where it is left open one for each usable core, and none for a single one."""
+    if config.workers is not None:
+        return config.workers
+    cores = usable_cores()
     return cores if cores > 1 else 0
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from netmend.agents.bench.result import Figure, Machine
+from netmend.agents.runner import usable_cores
 
 SIDE = 1024
 """Rows of the square matrices whose product gives the peak."""
@@ -28,12 +29,6 @@ def this_machine(device: str = "cpu") -> Machine:
         python=platform.python_version(),
         torch=torch.__version__,
     )
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
 
 
 def peak_flops(tries: int = TRIES) -> float:
