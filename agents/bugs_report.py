@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from netmend.agents.tables import widen
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.coverage import cover, fix_patterns
 from netmend.env.bugs.icst2023.published import Published, load_published
@@ -26,6 +27,7 @@ from netmend.env.training.trial import Trainer
 from netmend.repair_actions import CATALOGUE
 
 Seeds = Sequence[int]
+VERIFIED_WIDTH = 180
 
 MADE = {
     "command": "netmend bugs verify SUITE write=true; netmend bugs reachable SUITE search=true",
@@ -53,6 +55,7 @@ def verify_suite(
     if folder is not None:
         write_measured(folder, entries, MADE)
     results = verify(suite.bugs, trainer, suite.budget, seeds, _progress(len(suite.bugs), console))
+    widen(console, VERIFIED_WIDTH)
     console.print(verified_table(results, published_of(suite)))
     console.print(verified_summary(results))
     console.print(significant_summary(results))

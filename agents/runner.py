@@ -73,7 +73,7 @@ def _set_data_dir(data_dir: str | None) -> None:
 
 
 def workers_of(config: RunnerConfig) -> int:
-    """How many worker processes: where it is left open one for each usable core, and none for a single one."""
+    """How many worker processes; where it is left open one for each usable core, none for a single one."""
     if config.workers is not None:
         return config.workers
     cores = usable_cores()

@@ -29,9 +29,7 @@ COST_COLUMNS = (
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Print the tables of the methods, of the groups of bugs and of the costs, and what failed."""
-    # Where there is no terminal the width is free: a table in a file must not be folded.
-    if not console.is_terminal:
-        console.width = max(console.width, FILE_WIDTH, METHOD_WIDTH * (len(summary.methods) + 1))
+    widen(console, max(FILE_WIDTH, METHOD_WIDTH * (len(summary.methods) + 1)))
     console.print(methods_table(summary))
     if summary.groups:
         console.print(groups_table(summary))
@@ -39,6 +37,12 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(costs_table(summary.costs))
     for failure in summary.failures:
         console.print(str(failure), style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+def widen(console: Console, width: int) -> None:
+    """Make room for a table where there is no terminal: in a file it must not be folded."""
+    if not console.is_terminal:
+        console.width = max(console.width, width)
 
 
 def methods_table(summary: Summary) -> Table:
