@@ -9,6 +9,7 @@ import numpy as np
 
 from netmend.env.program import INITIALISERS, LossName, Program, Task
 from netmend.env.program.hyperparameters import Value, hyperparameters, with_hyperparameters
+from netmend.env.program.sites import output_layer, width
 
 LOSSES: tuple[LossName, ...] = (
     "mse",
@@ -88,25 +89,25 @@ class Space:
     def to_program(self, values: Mapping[str, Value]) -> Program:
         """The program with these values.
 
-        A loss on class ids gets class ids and any other one-hot rows, as the study's programs do it: it is
-        not the labels that are searched.
+        With another loss go its labels: class ids for a sparse one, one-hot rows for any other, as in the
+        study's programs. The labels themselves are not searched.
         """
         program = with_hyperparameters(self.program, values)
-        labels = program.data.labels
-        if self.task.kind == "classification" and labels != "value" and self._several_outputs():
-            labels = "index" if program.loss == "sparse_categorical_crossentropy" else "one_hot"
-        if program.loss == self.program.loss:
-            labels = self.program.data.labels
-        return replace(program, data=replace(program.data, labels=labels))
+        if program.loss == self.program.loss or not self._labels_follow():
+            return program
+        sparse = program.loss == "sparse_categorical_crossentropy"
+        return replace(program, data=replace(program.data, labels="index" if sparse else "one_hot"))
 
     def changes(self, values: Mapping[str, Value]) -> tuple[str, ...]:
         """What differs from the faulty program, as ``name=value``, sorted."""
         faulty = self.faulty
         return tuple(sorted(f"{name}={value}" for name, value in values.items() if value != faulty[name]))
 
-    def _several_outputs(self) -> bool:
-        dense = [layer for layer in self.program.layers if hasattr(layer, "units")]
-        return bool(dense) and int(dense[-1].units) > 1
+    def _labels_follow(self) -> bool:
+        """Whether the labels are classes and the network has an output for each."""
+        output = output_layer(self.program)
+        several = output is not None and width(self.program.layers[output]) > 1
+        return self.task.kind == "classification" and self.program.data.labels != "value" and several
 
 
 def make_space(program: Program, task: Task, seed: int) -> Space:
