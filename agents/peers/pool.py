@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import multiprocessing
+import os
 import sqlite3
 import time
 import warnings
@@ -23,6 +24,8 @@ from netmend.agents.peers.searches import SEARCHES, Search
 from netmend.agents.peers.suggestion import Question, Suggestion
 
 INSTALL = "pip install 'netmend[peers]' and pip install --no-deps HEBO==0.3.6 hpbandster==0.7.4 Pyro4 serpent"
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+"""Variables that numerical libraries read when they are loaded."""
 
 
 class SuggestionPool:
@@ -77,7 +80,7 @@ class SuggestionPool:
             try:
                 found.append(f"{package}=={version(package)}")
             except PackageNotFoundError as error:
-                raise MethodError(f"{peer} is not installed ({package} is missing): {INSTALL}") from error
+                raise _absent(peer, package) from error
         return " ".join(found)
 
     def ask(self, peer: str, question: Question) -> Answer:
@@ -132,7 +135,7 @@ class Answer:
         """The suggestion, when it is there.
 
         Raises:
-            MethodError: the search raised something, ended its process, or took too long.
+            MethodError: the search lacks a module, raised something, ended its process, or took too long.
         """
         if self._kept is None:
             assert self._future is not None
@@ -142,6 +145,8 @@ class Answer:
                 raise MethodError(f"{self._peer} gave no suggestion in time and was stopped") from error
             except ProcessExpired as error:
                 raise MethodError(f"{self._peer} ended its process: {error}") from error
+            except ModuleNotFoundError as error:
+                raise _absent(self._peer, error.name or str(error)) from error
             except Exception as error:  # whatever a stranger's library raises
                 said = " ".join(str(error).split())[:200]
                 raise MethodError(f"{self._peer} raised {type(error).__name__}: {said}") from error
@@ -156,8 +161,16 @@ def _open(path: Path) -> sqlite3.Connection:
     return cache
 
 
+def _absent(peer: str, what: str) -> MethodError:
+    return MethodError(f"{peer} is not installed ({what} is missing): {INSTALL}")
+
+
 def _one_thread() -> None:
-    """In a worker: searches are small, and there is one for each core."""
+    """In a worker: searches are small, and there is one for each core.
+
+    The limits hold for the libraries that are there, the variables for those that a search loads.
+    """
+    os.environ.update(dict.fromkeys(THREADS, "1"))
     threadpool_limits(1)
 
 

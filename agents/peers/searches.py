@@ -105,7 +105,8 @@ def hebo(question: Question) -> tuple[dict[str, Value], bool]:
     """HEBO with the surrogate of its paper, a Gaussian process with warped inputs.
 
     As released it leaves this one (``gpy``) out of its list of models. It begins with a quasi-random
-    sequence, and uses the model from as many results on as there are parameters and one more.
+    sequence, and uses the model from as many results on as there are parameters and one more. It goes back
+    to the sequence where the model leads to nothing but what was tried: no choice of the model then.
     """
     warnings.simplefilter("ignore")
     import pandas
@@ -132,8 +133,9 @@ def hebo(question: Question) -> tuple[dict[str, Value], bool]:
     rows = [positions(question.parameters, seen.values) for seen in question.seen]
     losses = np.array([[seen.loss] for seen in question.seen])
     search.observe_new_data(pandas.DataFrame(rows)[list(space.para_names)], losses)
+    drawn = search.sobol.num_generated
     found: Mapping[str, object] = search.suggest(1).iloc[0].to_dict()
-    return values_at(question.parameters, found), len(question.seen) >= search.rand_sample
+    return values_at(question.parameters, found), search.sobol.num_generated == drawn
 
 
 SEARCHES: dict[str, Search] = {

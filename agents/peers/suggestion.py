@@ -67,8 +67,12 @@ def positions(parameters: Sequence[Parameter], values: Mapping[str, Value]) -> d
 
 
 def values_at(parameters: Sequence[Parameter], found: Mapping[str, object]) -> dict[str, Value]:
-    """The reverse of :func:`positions`; numbers may come as NumPy's or as text."""
+    """The reverse of :func:`positions`; numbers may come as NumPy's or as text.
+
+    A real number is brought back into its interval, which rounding to single precision leaves.
+    """
+    numbers = {p.name: float(str(found[p.name])) for p in parameters}
     return {
-        p.name: p.choices[int(float(str(found[p.name])))] if p.choices else float(str(found[p.name]))
+        p.name: p.choices[int(numbers[p.name])] if p.choices else min(max(numbers[p.name], p.low), p.high)
         for p in parameters
     }

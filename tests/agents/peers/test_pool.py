@@ -19,6 +19,9 @@ from netmend.agents.peers.suggestion import Question
 MODULE = """
 import os, time
 
+def lacks(question):
+    import no_such_module
+
 def raises(question):
     raise ValueError(f"no idea after\\n{len(question.seen)} results")
 
@@ -42,7 +45,7 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
     (tmp_path / "strange_searches.py").write_text(MODULE)
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("strange_searches")
-    names = ("raises", "hangs", "dies", "counts")
+    names = ("lacks", "raises", "hangs", "dies", "counts")
     yield {
         **{name: Search(suggest=getattr(module, name)) for name in names},
         "missing": Search(suggest=random_search, packages=("no-such-package",)),
@@ -53,7 +56,11 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 def test_each_failure_is_one_line_and_the_others_go_on(searches: dict[str, Search]) -> None:
     with SuggestionPool(2, timeout=10.0, searches=searches) as pool:
-        answers = {name: pool.ask(name, QUESTION) for name in ("raises", "hangs", "dies", "sound")}
+        answers = {name: pool.ask(name, QUESTION) for name in ("lacks", "raises", "hangs", "dies", "sound")}
+        with pytest.raises(
+            MethodError, match=r"^lacks is not installed \(no_such_module is missing\): pip install"
+        ):
+            answers["lacks"].wait()
         with pytest.raises(MethodError, match=r"^raises raised ValueError: no idea after 0 results$"):
             answers["raises"].wait()
         with pytest.raises(MethodError, match=r"^hangs gave no suggestion in time and was stopped$"):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from netmend.agents.methods import MethodError
 from netmend.agents.peers.pool import SuggestionPool
-from netmend.agents.peers.searches import SEARCHES
+from netmend.agents.peers.searches import SEARCHES, Search
 from netmend.agents.peers.space import Parameter, Space
-from netmend.agents.peers.suggestion import Question, Seen, Suggestion
+from netmend.agents.peers.suggestion import Question, Seen, Suggestion, values_at
 
 SMALL = (
     Parameter(name="lr", faulty=0.1, low=1e-6, high=10.0),
@@ -24,8 +27,17 @@ FIRST_FROM_MODEL = {"random_search": None, "tpe": 10, "bohb": 2 * (len(SMALL) + 
 
 @pytest.fixture(scope="module")
 def pool() -> Iterator[SuggestionPool]:
-    with SuggestionPool(1) as opened:
-        yield opened
+    """Every search, and those of the module ``watched_searches``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parent)
+        module = importlib.import_module("watched_searches")
+        watched = {
+            "bohb_by_steps": replace(SEARCHES["bohb"], suggest=module.bohb_by_steps),
+            "hebo_fits": replace(SEARCHES["hebo"], suggest=module.hebo_fits),
+            "threads": Search(suggest=module.threads),
+        }
+        with SuggestionPool(1, searches=SEARCHES | watched) as opened:
+            yield opened
 
 
 def _installed(pool: SuggestionPool, name: str) -> None:
@@ -89,6 +101,57 @@ def test_hebo_begins_with_a_sequence_that_does_not_repeat(pool: SuggestionPool) 
     _installed(pool, "hebo")
     rates = [float(_suggestion(pool, "hebo", count).values["lr"]) for count in (1, 2, 3)]
     assert len(set(rates)) == 3
+
+
+def test_bohb_is_replayed_as_its_own_master_feeds_it(pool: SuggestionPool) -> None:
+    _installed(pool, "bohb")
+    for seed in range(6):
+        replayed, stepwise = (_suggestion(pool, name, 14, seed) for name in ("bohb", "bohb_by_steps"))
+        assert replayed.values == stepwise.values
+        assert replayed.from_model == stepwise.from_model
+
+
+def test_hebo_fits_its_papers_surrogate_to_transformed_losses(pool: SuggestionPool) -> None:
+    """HEBO would go on without a word where the transformation of the losses fails."""
+    _installed(pool, "hebo")
+    fitted = _suggestion(pool, "hebo_fits", 5).values
+    assert fitted["warp"] == 1
+    assert fitted["mean"] == pytest.approx(0.0, abs=1e-4)
+    assert fitted["deviation"] == pytest.approx((5 / 4) ** 0.5, abs=1e-3)
+
+
+def test_hebo_that_finds_nothing_new_does_not_claim_its_model(pool: SuggestionPool) -> None:
+    _installed(pool, "hebo")
+    losses = ("mse", "mae", "hinge")
+    parameters = (
+        Parameter(name="loss", faulty="mse", choices=losses),
+        Parameter(name="epochs", faulty=1, choices=(1,)),
+    )
+    seen = tuple(Seen(values={"loss": name, "epochs": 1}, loss=len(name)) for name in losses)
+    found = pool.ask("hebo", Question(parameters=parameters, seen=seen, seed=0)).wait()
+    assert not found.from_model
+    assert all(p.contains(found.values[p.name]) for p in parameters)
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "hebo"])  # HEBO: the test before
+def test_a_value_without_another_one_is_kept(pool: SuggestionPool, name: str) -> None:
+    """Epochs of a program that has one epoch may have no other number."""
+    _installed(pool, name)
+    parameters = (SMALL[0], Parameter(name="epochs", faulty=1, choices=(1,)))
+    question = Question(parameters=parameters, seen=_seen(parameters, 12), seed=0)
+    assert pool.ask(name, question).wait().values["epochs"] == 1
+
+
+def test_numbers_come_back_into_their_interval() -> None:
+    single = {"lr": np.float32(1e-6), "loss": 1, "batch_size": "2"}
+    assert values_at(SMALL, single) == {"lr": 1e-6, "loss": "mae", "batch_size": 64}
+    assert values_at(SMALL, single | {"lr": 10.000001})["lr"] == 10.0
+
+
+def test_workers_have_one_thread_each(pool: SuggestionPool) -> None:
+    found = _suggestion(pool, "threads", 1).values
+    assert int(found["libraries"]) > 1
+    assert (found["most"], found["torch"]) == (1, 1)
 
 
 @pytest.mark.parametrize("name", SEARCHES)
