@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import ActivationName, LossName, Program, Task
+from netmend.env.program.names import LOGIT_LOSSES
 from netmend.env.program.part import changed, variant
-from netmend.env.program.schema import LOGIT_LOSSES
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import Edit, RepairAction, with_activation
 

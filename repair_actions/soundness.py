@@ -26,8 +26,9 @@ from netmend.env.program import (
 )
 from netmend.env.program.checks import check, check_field
 from netmend.env.program.limits import COUNTS, MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
+from netmend.env.program.names import ApiLevel, InputType, LossName, PrepName
 from netmend.env.program.part import variant
-from netmend.env.program.schema import ApiLevel, InputType, Loop, LossName, PrepName
+from netmend.env.program.schema import Loop
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,

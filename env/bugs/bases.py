@@ -10,25 +10,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netmend.env.bugs.bug import Split
-from netmend.env.program.schema import (
+from netmend.env.program.layers import (
     Activation,
     BatchNorm,
     Conv1d,
     Conv2d,
-    Data,
     Dense,
     Dropout,
     Embedding,
     Flatten,
     GlobalPool,
-    LabelEncoding,
     LayerNorm,
-    Optimizer,
     Pool,
-    Prep,
-    Program,
     Recurrent,
 )
+from netmend.env.program.names import LabelEncoding
+from netmend.env.program.schema import Data, Optimizer, Prep, Program
 
 STANDARD = Prep(kind="standardize")
 UNIT = Prep(kind="min_max")

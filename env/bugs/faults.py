@@ -14,8 +14,9 @@ from netmend.env.bugs.mutation import Draw, Group, Mutation, Operator, with_laye
 from netmend.env.program.api import resolved
 from netmend.env.program.checks import check
 from netmend.env.program.crashes import Phase, find_crash
+from netmend.env.program.layers import Layer
 from netmend.env.program.part import changed
-from netmend.env.program.schema import Layer, Prep, Program
+from netmend.env.program.schema import Prep, Program
 
 Options: TypeAlias = Callable[[Draw], Iterable[Mutation]]
 """All mutations of one kind that a program may get; the one among them is drawn by the operator."""

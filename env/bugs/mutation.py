@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias, TypeVar
 from numpy.random import Generator
 
 from netmend.env.program.crashes import Phase
-from netmend.env.program.schema import Layer, Program
+from netmend.env.program.layers import Layer
+from netmend.env.program.schema import Program
 from netmend.env.program.task import Task
 
 T = TypeVar("T")

@@ -7,24 +7,21 @@ from dataclasses import replace
 from typing import cast
 
 from netmend.env.bugs.mutation import Draw, Mutation, Operator, Propose, with_layers
-from netmend.env.program.schema import (
-    ACTIVATIONS,
-    INITIALISERS,
+from netmend.env.program.layers import (
     Activation,
-    ActivationName,
     BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
     Dropout,
     Embedding,
-    InitialiserName,
     Layer,
     LayerNorm,
-    Program,
     Recurrent,
     Weighted,
 )
+from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName, InitialiserName
+from netmend.env.program.schema import Program
 from netmend.env.program.sites import hidden_layers, output_layer, weighted_layers
 
 FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")

@@ -16,7 +16,7 @@ from netmend.env.bugs.faults import (
     replaced,
 )
 from netmend.env.bugs.mutation import Draw, Mutation
-from netmend.env.program.schema import (
+from netmend.env.program.layers import (
     Conv1d,
     Conv2d,
     Dense,
@@ -25,12 +25,11 @@ from netmend.env.program.schema import (
     GlobalPool,
     Layer,
     Pool,
-    Prep,
-    Program,
     Recurrent,
     Reshape,
     Weighted,
 )
+from netmend.env.program.schema import Prep, Program
 from netmend.env.program.shapes import Shape, infer_shapes, prepared_task, row_shape
 from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task

@@ -8,21 +8,10 @@ from netmend.env.bugs.faults import always, inserted, of_data, of_loop, of_progr
 from netmend.env.bugs.mutation import Draw, Mutation, with_layers
 from netmend.env.bugs.shape_operators import axes_moved
 from netmend.env.bugs.usage_operators import labels_changed
+from netmend.env.program.layers import Activation, BatchNorm, Dense, Detach, Dropout
+from netmend.env.program.names import InitialiserName, OptimizerName, PrepName
 from netmend.env.program.part import changed
-from netmend.env.program.schema import (
-    Activation,
-    BatchNorm,
-    Dense,
-    Detach,
-    Dropout,
-    InitialiserName,
-    Optimizer,
-    OptimizerName,
-    Prep,
-    PrepName,
-    Program,
-    Schedule,
-)
+from netmend.env.program.schema import Optimizer, Prep, Program, Schedule
 from netmend.env.program.sites import hidden_layers, output_activation, weighted_layers
 
 OF_VALUES: frozenset[PrepName] = frozenset({"standardize", "min_max", "scale", "shift"})

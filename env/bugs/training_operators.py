@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netmend.env.bugs.mutation import Draw, Mutation, Operator
-from netmend.env.program.schema import (
-    LOSSES,
-    OPTIMIZERS,
-    Clip,
-    LabelEncoding,
-    LossName,
-    Optimizer,
-    OptimizerName,
-    Prep,
-    Program,
-)
+from netmend.env.program.names import LOSSES, OPTIMIZERS, LabelEncoding, LossName, OptimizerName
+from netmend.env.program.schema import Clip, Optimizer, Prep, Program
 from netmend.env.program.task import Task
 
 FIRST_LOSSES = tuple(name for name in LOSSES if name != "sparse_categorical_crossentropy")

@@ -6,14 +6,8 @@ from collections.abc import Iterator
 
 from netmend.env.bugs.faults import always, crash_operator, of_data, of_loop, of_program, one_step_more
 from netmend.env.bugs.mutation import Draw, Mutation
-from netmend.env.program.schema import (
-    INPUT_TYPES,
-    LABEL_ENCODINGS,
-    LABEL_TYPES,
-    LOGIT_LOSSES,
-    LOSSES,
-    Prep,
-)
+from netmend.env.program.names import INPUT_TYPES, LABEL_ENCODINGS, LABEL_TYPES, LOGIT_LOSSES, LOSSES
+from netmend.env.program.schema import Prep
 
 _INPUT_TYPES = always(
     *(of_data(f"inputs handed over as {name}", "input_type", input_type=name) for name in INPUT_TYPES)

@@ -16,26 +16,20 @@ from numpy.random import Generator
 
 from netmend.env.bugs.mutation import with_layers
 from netmend.env.program import check
-from netmend.env.program.schema import (
+from netmend.env.program.layers import (
     Activation,
-    ActivationName,
     BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
     Dropout,
     Embedding,
-    InitialiserName,
-    LabelEncoding,
     Layer,
     LayerNorm,
-    LossName,
-    Optimizer,
-    OptimizerName,
-    Prep,
-    Program,
     Recurrent,
 )
+from netmend.env.program.names import ActivationName, InitialiserName, LabelEncoding, LossName, OptimizerName
+from netmend.env.program.schema import Optimizer, Prep, Program
 from netmend.env.program.sites import hidden_layers, output_layer, width
 from netmend.env.program.task import Task
 

@@ -19,17 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netmend.env.program.layers import BatchNorm, Layer, Weighted
+from netmend.env.program.names import ApiLevel, InitialiserName, LossName, OptimizerName
 from netmend.env.program.part import changed, variant
-from netmend.env.program.schema import (
-    ApiLevel,
-    BatchNorm,
-    InitialiserName,
-    Layer,
-    LossName,
-    OptimizerName,
-    Program,
-    Weighted,
-)
+from netmend.env.program.schema import Program
 
 REMOVED_NAMES: dict[ApiLevel, str] = {
     "keras_1": "fit() got an unexpected keyword argument 'nb_epoch'; it is called 'epochs' since Keras 2",

@@ -8,7 +8,8 @@ from dataclasses import fields, replace
 from functools import lru_cache
 
 from netmend.env.program.hyperparameters import hyperparameters, with_hyperparameters
-from netmend.env.program.schema import Activation, Dropout, Layer, Program
+from netmend.env.program.layers import Activation, Dropout, Layer
+from netmend.env.program.schema import Program
 
 ADDED, REMOVED = "LRM", "LAD"
 """Kinds of a layer that was missing and of one that was too much."""

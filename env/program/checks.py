@@ -6,8 +6,10 @@ import contextlib
 from math import prod
 
 from netmend.env.program.fields import Field, fields_of, shown
+from netmend.env.program.layers import Embedding
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
-from netmend.env.program.schema import Data, Embedding, PrepName, Program
+from netmend.env.program.names import PrepName
+from netmend.env.program.schema import Data, Program
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.schema import BatchNorm, Embedding, LayerNorm, LossName, Prep, Program, Weighted
+from netmend.env.program.layers import BatchNorm, Embedding, LayerNorm, Weighted
+from netmend.env.program.names import LossName
+from netmend.env.program.schema import Prep, Program
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,

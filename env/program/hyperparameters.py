@@ -6,19 +6,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from netmend.env.program.schema import (
-    Activation,
-    ActivationName,
-    Conv1d,
-    Conv2d,
-    Dense,
-    InitialiserName,
-    Layer,
-    LossName,
-    OptimizerName,
-    Program,
-    Weighted,
-)
+from netmend.env.program.layers import Activation, Conv1d, Conv2d, Dense, Layer, Weighted
+from netmend.env.program.names import ActivationName, InitialiserName, LossName, OptimizerName
+from netmend.env.program.schema import Program
 from netmend.env.program.sites import hidden_layers
 
 Value: TypeAlias = str | int | float

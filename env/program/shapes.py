@@ -7,13 +7,11 @@ from math import prod
 from typing import TypeAlias
 
 from netmend.env.errors import ProgramError
-from netmend.env.program.part import variant
-from netmend.env.program.schema import (
+from netmend.env.program.layers import (
     BatchNorm,
     Conv1d,
     Conv2d,
     Crop,
-    Data,
     Dense,
     Embedding,
     Flatten,
@@ -21,14 +19,14 @@ from netmend.env.program.schema import (
     Layer,
     LayerNorm,
     Pool,
-    Prep,
-    Program,
     Recurrent,
     Reshape,
     Shared,
     Skip,
     ZeroPad,
 )
+from netmend.env.program.part import variant
+from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.task import Task
 
 Shape: TypeAlias = tuple[int, ...]

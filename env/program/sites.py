@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from netmend.env.program.schema import (
+from netmend.env.program.layers import (
     Activation,
-    ActivationName,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -12,10 +11,11 @@ from netmend.env.program.schema import (
     Dropout,
     Layer,
     LayerNorm,
-    Program,
     Recurrent,
     Weighted,
 )
+from netmend.env.program.names import ActivationName
+from netmend.env.program.schema import Program
 
 MAX_SITES = 4
 """Hidden layers that have a site of their own, from the input on; deeper ones are reached by ``hidden``."""

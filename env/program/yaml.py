@@ -16,17 +16,9 @@ import yaml
 from netmend.env.errors import ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
-from netmend.env.program.schema import (
-    DAMAGES,
-    LAYER_KINDS,
-    PREPS,
-    SCHEMA_VERSION,
-    Damage,
-    Layer,
-    Optimizer,
-    Prep,
-    Program,
-)
+from netmend.env.program.layers import LAYER_KINDS, Layer
+from netmend.env.program.names import DAMAGES, PREPS
+from netmend.env.program.schema import SCHEMA_VERSION, Damage, Optimizer, Prep, Program
 
 Part = TypeVar("Part")
 Plain = dict[str, object]

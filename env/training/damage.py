@@ -16,7 +16,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from netmend.env.data.dataset import Part, Rows
-from netmend.env.program.schema import Damage, DamageKind
+from netmend.env.program.names import DamageKind
+from netmend.env.program.schema import Damage
 from netmend.env.program.task import TaskKind
 
 DAMAGE_SEED = 2021

@@ -26,7 +26,7 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.schema import BatchNorm, Conv1d, Conv2d, LayerNorm
+from netmend.env.program.layers import BatchNorm, Conv1d, Conv2d, LayerNorm
 from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes
 from netmend.env.training.activations import activation_functions
 from netmend.env.training.failures import CrashError

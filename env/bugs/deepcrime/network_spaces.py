@@ -22,7 +22,9 @@ from netmend.env.bugs.network_operators import (
     set_bias,
     set_dropout,
 )
-from netmend.env.program.schema import ActivationName, Dense, Program
+from netmend.env.program.layers import Dense
+from netmend.env.program.names import ActivationName
+from netmend.env.program.schema import Program
 from netmend.env.program.sites import weighted_layers
 from netmend.env.program.task import Task
 

@@ -23,15 +23,8 @@ from netmend.env.bugs.training_operators import (
     set_optimizer,
     set_patience,
 )
-from netmend.env.program.schema import (
-    LOGIT_LOSSES,
-    Clip,
-    Damage,
-    DamageKind,
-    LossName,
-    OptimizerName,
-    Program,
-)
+from netmend.env.program.names import LOGIT_LOSSES, DamageKind, LossName, OptimizerName
+from netmend.env.program.schema import Clip, Damage, Program
 from netmend.env.program.task import Task
 
 KERAS_LOSSES = tuple(name for name in FIRST_LOSSES if name not in LOGIT_LOSSES)

@@ -33,7 +33,7 @@ from netmend.env.program import (
     Task,
     prepared_task,
 )
-from netmend.env.program.schema import InputType, SplitKind
+from netmend.env.program.names import InputType, SplitKind
 
 Facts: TypeAlias = Mapping[str, object]
 
