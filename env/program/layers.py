@@ -8,10 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from netmend.env.program.names import (
-    ActivationName,
-    InitialiserName,
-)
+from netmend.env.program.names import ActivationName, InitialiserName
 from netmend.env.program.part import keeps_hash
 
 

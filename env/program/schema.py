@@ -10,9 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from netmend.env.program.layers import (
-    Layer,
-)
+from netmend.env.program.layers import Layer
 from netmend.env.program.names import (
     ApiLevel,
     DamageKind,
