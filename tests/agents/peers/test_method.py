@@ -49,6 +49,20 @@ def test_proposals_say_what_they_change(
     assert proposal.program != two_fault_bug.program
 
 
+def test_each_program_and_seed_has_a_stream_of_its_own(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    slower = replace(two_fault_bug.program, optimizer=replace(two_fault_bug.program.optimizer, lr=0.5))
+    method = SearchMethod("random_search", pool)
+    rates = []
+    for program, seed in ((two_fault_bug.program, 0), (slower, 0), (two_fault_bug.program, 1)):
+        bug = replace(two_fault_bug, program=program)
+        proposal = method.start(bug, scripted_task, FAILED, Rules(), seed).ask()
+        assert proposal is not None
+        rates.append(proposal.program.optimizer.lr)
+    assert len(set(rates)) == 3
+
+
 def test_ends_with_its_trials(pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task) -> None:
     repair = _start(pool, two_fault_bug, scripted_task, trials=3)
     programs = []
