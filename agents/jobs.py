@@ -109,6 +109,8 @@ def _check_evaluate(config: EvaluateConfig) -> None:
         problems.append(f"suggestion_seconds: {config.suggestion_seconds} is not above 0")
     if not config.methods:
         problems.append("methods: name at least one method")
+    if len(set(config.methods)) < len(config.methods):
+        problems.append("methods: name each method once")
     problems += [
         f"{key}: {value} is below 1" for key, value in _counts(config) if value is not None and value < 1
     ]

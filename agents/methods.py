@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
@@ -86,10 +86,8 @@ class Actor(Protocol):
 
 
 def blinded(bug: Bug) -> Bug:
-    """The bug without anything that a method must not know: its fix, fault labels and measured skills."""
-    return replace(
-        bug, id="", fixed=None, base="", operators=(), provenance="", faulty_score=None, fixed_score=None
-    )
+    """What a method may know of a bug: its program and the budget of a trial, and nothing else."""
+    return Bug(id="", program=bug.program, budget=bug.budget)
 
 
 class EpisodeRepair:

@@ -10,6 +10,7 @@ from netmend.agents.costs import Costs, costs
 from netmend.agents.estimates import Estimate, Measure, estimate, median
 from netmend.agents.failures import Failure, failures, never_began
 from netmend.agents.outcome import Attempt, Outcome, holdout_skill
+from netmend.env.data.views import pack_of
 from netmend.env.training.trial import Trial
 
 SEEN = "training or validation"
@@ -150,8 +151,9 @@ def _groups(outcomes: Sequence[Outcome], seen: frozenset[str]) -> dict[str, list
     for faults in sorted({len(outcome.bug.operators) for outcome in outcomes} - {0}):
         title = "1 fault" if faults == 1 else f"{faults} faults"
         groups[title] = [outcome for outcome in outcomes if len(outcome.bug.operators) == faults]
-    if seen:
+    packs = {pack_of(name) for name in seen}  # all views of a pack are one dataset
+    if packs:
         for title, wanted in ((f"dataset in {SEEN}", True), (f"dataset not in {SEEN}", False)):
-            members = [o for o in outcomes if (o.bug.program.data.dataset in seen) == wanted]
+            members = [o for o in outcomes if (pack_of(o.bug.program.data.dataset) in packs) == wanted]
             groups |= {title: members} if members else {}
     return groups

@@ -36,7 +36,11 @@ class Ingredients:
 
 
 def _search(name: str) -> Callable[[Ingredients], Method]:
-    return lambda ingredients: SearchMethod(name, ingredients.suggestions)
+    def build(ingredients: Ingredients) -> Method:
+        ingredients.suggestions.release(name)  # said once, before hours of training, if it is not installed
+        return SearchMethod(name, ingredients.suggestions)
+
+    return build
 
 
 BASELINES: dict[str, Callable[[Ingredients], Method]] = {
@@ -49,4 +53,4 @@ BASELINES: dict[str, Callable[[Ingredients], Method]] = {
     "autotrainer_2021": lambda _: autotrainer(later_rules=False),
     **{name: _search(name) for name in SEARCHES},
 }
-"""Every baseline by name."""
+"""Every baseline by name; one that is not installed raises MethodError when it is built."""

@@ -16,7 +16,7 @@ from netmend.env.program import Task
 from netmend.env.program.hyperparameters import Value
 from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Trial
+from netmend.env.training.trial import Status, Trial
 
 GOOD_ENOUGH = 0.99
 """Accuracy at which the study stops a search."""
@@ -30,12 +30,7 @@ class SearchMethod:
     pool: SuggestionPool
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
-        """Begin a repair.
-
-        Raises:
-            MethodError: the search is not installed.
-        """
-        self.pool.release(self.name)
+        """Begin a repair."""
         # a stream of its own for each program: faults of one base have the same space, but not the same luck
         stream = int(np.random.default_rng([seed, int(digest(bug.program)[:16], 16)]).integers(2**31))
         space = make_space(bug.program, task, stream)
@@ -90,6 +85,7 @@ class SearchRepair:
     def _take(self, values: Mapping[str, Value], trial: Trial) -> None:
         # a trial without predictions has the least skill there is: a worst value that is finite
         self._seen.append(Seen(values=dict(values), loss=-trial.skill))
-        classes = self._space.task.kind == "classification"
-        good = classes and trial.metric is not None and trial.metric >= GOOD_ENOUGH
+        # an ok trial has a message where some of its seeds failed, and its metric is that of the others
+        sound = trial.status is Status.OK and not trial.message and self._space.task.kind == "classification"
+        good = sound and trial.metric is not None and trial.metric >= GOOD_ENOUGH
         self._done = good or len(self._seen) > self._trials

@@ -80,7 +80,10 @@ def changed_share(before: Program, after: Program) -> float:
     kept = tuple(new if new is not None else old for old, new in _of_same_kind(before, after))
     others = hyperparameters(replace(after, layers=kept))
     changed = {name: others[name] for name, value in values.items() if others[name] != value}
-    outside = changes(with_hyperparameters(before, changed), after)
+    edited = with_hyperparameters(before, changed)
+    if "loss" in changed and _labels_follow(before, after):
+        edited = replace(edited, data=replace(edited.data, labels=after.data.labels))
+    outside = changes(edited, after)
     return min(1.0, (len(changed) + len(outside)) / len(values))
 
 
@@ -154,10 +157,15 @@ def _of_rest(before: Program, after: Program) -> Iterator[str]:
         name for name in _differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
     ]
     names += [f"data.{name}" for name in _differing(before.data, after.data)]
-    if "loss" in names and {before.data.labels, after.data.labels} <= CLASS_LABELS:
+    if "loss" in names and _labels_follow(before, after):
         names = [name for name in names if name != "data.labels"]
     names += [f"optimizer.{name}" for name in _differing(before.optimizer, after.optimizer)]
     return (OTHER_KINDS_OF_CHANGE.get(name, name.rpartition(".")[2]) for name in names)
+
+
+def _labels_follow(before: Program, after: Program) -> bool:
+    """Whether both have labels that only the loss decides on: class ids or one-hot rows."""
+    return {before.data.labels, after.data.labels} <= CLASS_LABELS
 
 
 def _differing(old: object, new: object) -> list[str]:

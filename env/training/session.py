@@ -210,7 +210,8 @@ class Session:
         ).tolist()
         refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
-        self.update.look(numbers[2])
+        if self.program.data.split != "none":  # a program without a validation part has nothing to look at
+            self.update.look(numbers[2])
         self.watched.append(self._watch(numbers[2]))
 
     def _watch(self, held_loss: float) -> float:

@@ -100,6 +100,17 @@ def needs_curves(method: Method) -> bool:
     return method.name.startswith("autotrainer")
 
 
+def test_a_method_may_know_the_program_and_its_budget_and_nothing_else(two_fault_bug: Bug) -> None:
+    told = replace(
+        two_fault_bug,
+        symptom="loss stuck",
+        fix_patterns=("Optimizer",),
+        verdict="reproduced",
+        budget=Budget(),
+    )
+    assert blinded(told) == Bug(id="", program=told.program, budget=Budget())
+
+
 class TestContract:
     """What holds for every baseline."""
 

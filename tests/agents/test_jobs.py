@@ -163,3 +163,8 @@ def test_values_that_make_no_sense_are_named(suite: Suite, tmp_path: Path) -> No
         ConfigError, match=r"(?s)budget.work: 0.0 is not above 0.*suggestion_seconds: 0.0 is not"
     ):
         evaluate(tmp_path, methods=["random"], suggestion_seconds=0.0, budget=BudgetConfig(work=0.0))
+
+
+def test_a_method_twice_would_count_its_seeds_twice(suite: Suite, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="methods: name each method once"):
+        evaluate(tmp_path, methods=["random", "random"])

@@ -113,6 +113,15 @@ def test_groups_by_faults_and_dataset(two_fault_bug: Bug) -> None:
     assert shares == {"1 fault": 1.0, "2 faults": 0.0, "dataset in training or validation": 0.5}
 
 
+def test_all_views_of_a_pack_are_one_dataset(two_fault_bug: Bug) -> None:
+    program = two_fault_bug.program
+    small = replace(
+        two_fault_bug, program=replace(program, data=replace(program.data, dataset="mnist_small"))
+    )
+    groups = summarise([outcome(small, [0.9], [1], 1)], trials=1, seen=frozenset({"mnist"})).groups
+    assert "dataset in training or validation" in groups
+
+
 def test_bugs_without_a_known_fix_have_no_fixed_share(two_fault_bug: Bug) -> None:
     unknown = replace(two_fault_bug, fixed=None, fixed_score=None, faulty_score=None, operators=())
     summary = summarise([outcome(unknown, [0.9], [1], searched=1)], trials=1)

@@ -86,3 +86,11 @@ def test_telling_without_asking_is_refused(
 ) -> None:
     with pytest.raises(RuntimeError, match="without an ask"):
         _start(pool, two_fault_bug, scripted_task).tell(FAIR)
+
+
+def test_a_program_that_fails_with_some_seeds_is_not_good_enough(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    """The metric of several seeds is that of those that ran."""
+    lucky = replace(FAIR, skill=0.15, metric=0.995, message="2 of 3 seeds: the training loss is nan")
+    assert _start(pool, two_fault_bug, scripted_task, first=lucky).ask() is not None

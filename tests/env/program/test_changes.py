@@ -126,3 +126,12 @@ def test_shared_kinds() -> None:
     assert shared_kinds(PROGRAM, replace(PROGRAM, optimizer=Optimizer(kind="sgd", lr=0.5)), fix) == 0.5
     assert shared_kinds(PROGRAM, replace(PROGRAM, epochs=3), fix) == 0.0
     assert shared_kinds(PROGRAM, fix, PROGRAM) is None
+
+
+def test_labels_that_follow_the_loss_are_not_counted_beside_it() -> None:
+    one_hot = replace(PROGRAM, loss="categorical_crossentropy", data=replace(PROGRAM.data, labels="one_hot"))
+    ids = replace(PROGRAM, loss="sparse_categorical_crossentropy", data=replace(PROGRAM.data, labels="index"))
+    assert changes(one_hot, ids) == {"LCH"}
+    assert changed_share(one_hot, ids) == pytest.approx(1 / len(hyperparameters(one_hot)))
+    same_loss = replace(one_hot, data=replace(one_hot.data, labels="index"))
+    assert changed_share(one_hot, same_loss) == pytest.approx(1 / len(hyperparameters(one_hot)))
