@@ -14,6 +14,7 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program, Task
+from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trial
 from netmend.repair_actions import RepairAction
@@ -86,8 +87,13 @@ class Actor(Protocol):
 
 
 def blinded(bug: Bug) -> Bug:
-    """What a method may know of a bug: its program and the budget of a trial, and nothing else."""
-    return Bug(id="", program=bug.program, budget=bug.budget)
+    """What a method may know of a bug: its program, its split and the budget of a trial, nothing else."""
+    return Bug(id="", program=bug.program, split=bug.split, budget=bug.budget)
+
+
+def stream_of(program: Program, seed: int) -> np.random.Generator:
+    """A random stream for one program and seed: the same whatever else is compared beside it."""
+    return np.random.default_rng([seed, int(digest(program)[:16], 16)])
 
 
 class EpisodeRepair:

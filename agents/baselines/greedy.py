@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.random import Generator
 
-from netmend.agents.methods import Proposal, Repair
+from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Program, Task
-from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules, capped
 from netmend.env.training.trial import Budget, Trial
 from netmend.repair_actions import RepairAction, successors
@@ -30,7 +28,7 @@ class Greedy:
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
-        rng = np.random.default_rng([seed, int(digest(bug.program)[:16], 16)])
+        rng = stream_of(bug.program, seed)
         rules = rules.of(bug)
         standing = Proposal(program=bug.program, patch=())
         return GreedyRepair(self.actions, task, standing, first.skill, rules.budget, rules.trials, rng)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netmend.agents.methods import EpisodeRepair, Repair
+from netmend.agents.methods import EpisodeRepair, Repair, stream_of
 from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
 from netmend.env.program import Task
-from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trial
 from netmend.repair_actions import RepairAction
@@ -25,7 +24,7 @@ class RandomActions:
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
-        rng = np.random.default_rng([seed, int(digest(bug.program)[:16], 16)])
+        rng = stream_of(bug.program, seed)
 
         def choose(episode: Episode) -> int:
             legal = np.flatnonzero(episode.mask()[: episode.stop])

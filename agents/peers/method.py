@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from netmend.agents.methods import Proposal, Repair
+from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.agents.peers.pool import Answer, SuggestionPool
 from netmend.agents.peers.space import Space, make_space
 from netmend.agents.peers.suggestion import Question, Seen, Suggestion
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Task
 from netmend.env.program.hyperparameters import Value
-from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Status, Trial
 
@@ -32,7 +29,7 @@ class SearchMethod:
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
         # a stream of its own for each program: faults of one base have the same space, but not the same luck
-        stream = int(np.random.default_rng([seed, int(digest(bug.program)[:16], 16)]).integers(2**31))
+        stream = int(stream_of(bug.program, seed).integers(2**31))
         space = make_space(bug.program, task, stream)
         return SearchRepair(self.name, self.pool, space, first, rules.trials, stream)
 

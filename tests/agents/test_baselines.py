@@ -108,7 +108,7 @@ def test_a_method_may_know_the_program_and_its_budget_and_nothing_else(two_fault
         verdict="reproduced",
         budget=Budget(),
     )
-    assert blinded(told) == Bug(id="", program=told.program, budget=Budget())
+    assert blinded(told) == Bug(id="", program=told.program, split=told.split, budget=Budget())
 
 
 class TestContract:

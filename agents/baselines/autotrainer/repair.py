@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.random import Generator
 
 from netmend.agents.baselines.autotrainer.issues import Issue, diagnose
 from netmend.agents.baselines.autotrainer.solutions import Change, changes
-from netmend.agents.methods import Proposal, Repair
+from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Program, Task, check, find_crash
-from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules, capped
 from netmend.env.training.trial import Budget, Status, Trial
 
@@ -38,7 +36,7 @@ class AutoTrainer:
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
-        rng = np.random.default_rng([seed, int(digest(bug.program)[:16], 16)])
+        rng = stream_of(bug.program, seed)
         budget = rules.of(bug).budget
         return AutoTrainerRepair(bug.program, task, first, budget, rng, later_rules=self.later_rules)
 
