@@ -17,6 +17,7 @@ from netmend.env.bugs.bug import SPLITS
 from netmend.env.errors import NetmendError
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
+from netmend.repair_actions.keep import check_keep
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
@@ -90,6 +91,8 @@ class BudgetConfig:
     Attributes:
         trials: most trials of one repair.
         price: what a trial costs in reward, in skill.
+        part_price: what each replaced part of the program costs in reward, in skill: a setting is one part, a
+            layer two, a network twice its number of layers.
         tolerance: loss of skill from which an edit is taken back.
         samples, epochs, updates, seconds: of one training; null = as the suite was verified with.
         seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
@@ -100,6 +103,7 @@ class BudgetConfig:
 
     trials: int = 5
     price: float = 0.005
+    part_price: float = 0.01
     tolerance: float = 0.05
     samples: int | None = None
     epochs: int | None = None
@@ -153,13 +157,22 @@ class TrainingConfig(RunnerConfig):
 
 @dataclass
 class TrainConfig:
-    """``netmend train``."""
+    """``netmend train``.
+
+    Attributes:
+        keep: what no edit may touch: ``architecture``, ``data``, ``frozen``, ``labels``, or names of actions
+            and patterns of names.
+        seed: of the agent and of the bugs that it meets.
+        data_dir: folder of the data packs; null = the variable NETMEND_DATA.
+        resume: folder of a run that was cut off.
+    """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     bugs: BugsConfig = field(default_factory=BugsConfig)
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    keep: list[str] = field(default_factory=list)
     seed: int = 0
     data_dir: str | None = None
     resume: str | None = None
@@ -180,6 +193,7 @@ class EvaluateConfig:
         minimise: whether patches that are made of repair actions are minimised; those trials are charged.
         suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
             repair with it.
+        keep: see ``TrainConfig``; it holds for every method.
     """
 
     bugs: BugsConfig = field(default_factory=BugsConfig)
@@ -195,6 +209,7 @@ class EvaluateConfig:
     order_trials: int = 2000
     minimise: bool = True
     suggestion_seconds: float = 600.0
+    keep: list[str] = field(default_factory=list)
     seed: int = 0
     data_dir: str | None = None
 
@@ -346,8 +361,13 @@ def _unknown_keys(config: object, prefix: str = "") -> Iterator[str]:
             yield from _unknown_keys(value, f"{prefix}{key}.")
 
 
-def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
-    """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
+def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = ()) -> Rules:
+    """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open.
+
+    Raises:
+        UnknownNameError: ``keep`` names neither a part of a program nor an action.
+    """
+    check_keep(keep)
     wanted = {name: getattr(config, name) for name in LIMITS}
     changes = {name: value for name, value in wanted.items() if value is not None}
     return Rules(
@@ -355,7 +375,9 @@ def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
         budget=replace(suite_budget, **changes),
         open_limits=LIMITS - changes.keys(),
         price=config.price,
+        part_price=config.part_price,
         tolerance=config.tolerance,
+        keep=tuple(keep),
     )
 
 
@@ -400,6 +422,7 @@ def check_bench(config: BenchConfig) -> None:
 def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]:
     """What is wrong with a budget, by key; ``by_work``: whether a repair may end by its work."""
     problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
+    problems += _at_least("budget.part_price", config.part_price, 0)
     problems += _at_least("budget.tolerance", config.tolerance, 0)
     for key in ("samples", "epochs", "updates", "seeds"):
         problems += _at_least(f"budget.{key}", getattr(config, key), 1)

@@ -58,7 +58,7 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     policy = _policy_method(config.policy) if POLICY in config.methods and config.policy else None
     actions = _actions(config.actions, policy, console)
     with open_trainer(config.training, config.data_dir) as trainer, _suggestions(config) as suggestions:
-        rules = make_rules(config.budget, suite.budget)
+        rules = make_rules(config.budget, suite.budget, config.keep)
 
         def order() -> tuple[str, ...]:
             return _order(config, suite, actions, rules, trainer, folder, console)

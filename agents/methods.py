@@ -116,8 +116,8 @@ class EpisodeRepair:
             self._action = self._choose(episode)
             program = episode.proposal(self._action)
             if program is not None:
-                name = episode.actions[self._action].name
-                return Proposal(program=program, patch=(*episode.patch, name), seconds=perf_counter() - begun)
+                patch = episode.patch_with(episode.actions[self._action])
+                return Proposal(program=program, patch=patch, seconds=perf_counter() - begun)
             episode.tell(self._action, None)
         return None
 

@@ -2,98 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from netmend.agents.methods import Proposal
 from netmend.env.program import Program, Task
 from netmend.env.program.checks import check
+from netmend.env.program.replaced import replaced
 from netmend.env.reward import capped
 from netmend.env.training.trial import Budget, Trial
-from netmend.repair_actions import RepairAction
+from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.patch import applied, needed
 
 TOLERANCE = 0.02
 """Validation skill that a smaller patch may lose; the least spread within which a fix counts as reached."""
 
 
-def replay(
-    program: Program, task: Task, names: Sequence[str], actions: Mapping[str, RepairAction], budget: Budget
-) -> Proposal | None:
+def replay(program: Program, task: Task, names: Sequence[str], budget: Budget) -> Proposal | None:
     """Apply actions by name, one after another.
 
-    An action that changes nothing where it comes, or nothing within the budget of a trial, drops out of the
-    patch. None where the result is not legal: it fails the checks that the program passed.
+    An edit that changes nothing in the end, or nothing within the budget of a trial, drops out of the patch.
+    None where the result is not legal: it fails the checks that the program passed.
 
     Raises:
-        KeyError: a name is not in ``actions``.
+        KeyError: a name is not in the catalogue.
     """
-    replayed, patch = program, []
-    for name in names:
-        after = actions[name].apply(replayed, task)
-        if capped(after, budget) != capped(replayed, budget):
-            replayed = after
-            patch.append(name)
-    if check(replayed, task) and not check(program, task):
+    patch = needed(program, task, _effective(program, task, names), budget.epochs)
+    result = applied(program, task, patch)
+    if check(result, task) and not check(program, task):
         return None
-    return Proposal(program=replayed, patch=tuple(patch))
+    return Proposal(program=result, patch=patch)
+
+
+def _effective(program: Program, task: Task, names: Sequence[str]) -> tuple[str, ...]:
+    """The names without those that change nothing where they come: most of a long recipe."""
+    patch = []
+    for name in names:
+        after = CATALOGUE[name].apply(program, task)
+        if after != program:
+            program = after
+            patch.append(name)
+    return tuple(patch)
 
 
 class Minimisation:
-    """Leaves out one edit at a time, the earliest first, and asks for a trial of what remains.
+    """Leaves out one edit at a time and asks for a trial of what remains.
 
-    An edit stays out if the validation skill is at least the best so far less the tolerance. A program whose
-    skill this repair already knows is not trained again.
+    The edit that replaces most of the program is left out first; of equals the earliest. It stays out if the
+    validation skill is at least the best so far less the tolerance. A program whose skill this repair already
+    knows is not trained again.
 
     Attributes:
-        patch: the smallest patch so far.
+        answer: the smallest patch so far and its program, whose trial is known.
     """
 
     def __init__(
         self,
         program: Program,
         task: Task,
-        patch: tuple[str, ...],
-        actions: Mapping[str, RepairAction],
-        known: Mapping[Program, float],
+        start: Proposal,
+        known: Mapping[Program, Trial],
         budget: Budget,
         tolerance: float = TOLERANCE,
     ) -> None:
-        self.patch = patch
-        self._program = program
-        self._task = task
-        self._actions = actions
-        self._known = dict(known)
-        self._budget = budget
+        self.answer = start
+        self._program, self._task, self._budget = program, task, budget
+        self._known = {capped(tried, budget): trial for tried, trial in known.items()}
         self._tolerance = tolerance
-        self._position = 0
-        self._asked: Proposal | None = None
+        self._needed: set[str] = set()
+        self._asked: tuple[str, Proposal] | None = None
+
+    @property
+    def trial(self) -> Trial:
+        """The trial of the answer."""
+        return self._known[self._short(self.answer)]
 
     def ask(self) -> Proposal | None:
         """The next smaller patch to be tried; None when no edit is left to try."""
-        while self._position < len(self.patch):
-            candidate = self._smaller()
-            if candidate is None:
-                self._position += 1
-            elif candidate.program in self._known:
-                self._settle(candidate)
-            else:
-                self._asked = candidate
+        while (smaller := self._next()) is not None:
+            name, candidate = smaller
+            if self._short(candidate) not in self._known:
+                self._asked = smaller
                 return candidate
+            self._settle(name, candidate)
         return None
 
     def tell(self, trial: Trial) -> None:
         """Take the trial of the patch that was asked for last."""
         if self._asked is None:
             raise RuntimeError("tell() without an ask() before it")
-        self._known[self._asked.program] = trial.skill
-        self._settle(self._asked)
-        self._asked = None
+        (name, asked), self._asked = self._asked, None
+        self._known[self._short(asked)] = trial
+        self._settle(name, asked)
 
-    def _smaller(self) -> Proposal | None:
-        left = (*self.patch[: self._position], *self.patch[self._position + 1 :])
-        return replay(self._program, self._task, left, self._actions, self._budget)
+    def _next(self) -> tuple[str, Proposal] | None:
+        """Of the patches without one edit that may be idle the one that replaces least; with that edit."""
+        return min(self._smaller(), key=lambda entry: replaced(self._program, entry[1].program), default=None)
 
-    def _settle(self, candidate: Proposal) -> None:
-        if self._known[candidate.program] >= max(self._known.values()) - self._tolerance:
-            self.patch = candidate.patch
+    def _smaller(self) -> Iterator[tuple[str, Proposal]]:
+        patch = self.answer.patch
+        for position, name in enumerate(patch):
+            left = (*patch[:position], *patch[position + 1 :])
+            if name not in self._needed:
+                candidate = replay(self._program, self._task, left, self._budget)
+                if candidate is not None:
+                    yield name, candidate
+
+    def _short(self, proposal: Proposal) -> Program:
+        """What a trial does of a program: programs that are equal in this share their trials."""
+        return capped(proposal.program, self._budget)
+
+    def _settle(self, name: str, candidate: Proposal) -> None:
+        best = max(trial.skill for trial in self._known.values())
+        if self._known[self._short(candidate)].skill >= best - self._tolerance:
+            self.answer = candidate
         else:
-            self._position += 1
+            self._needed.add(name)

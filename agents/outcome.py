@@ -9,6 +9,7 @@ from itertools import accumulate
 from netmend.agents.methods import Proposal
 from netmend.agents.minimise import TOLERANCE
 from netmend.env.bugs.bug import Bug
+from netmend.env.program.replaced import replaced
 from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
 
 COLUMNS = (
@@ -50,6 +51,7 @@ class Outcome:
         tolerance: validation skill that the minimised patch may lose.
         minimise: whether the patch was to be minimised.
         failure: why the method could not go on; its best program until then stands. Empty where it could.
+        left: what minimising left of the patch, and its trial; None where nothing was minimised.
     """
 
     bug: Bug
@@ -60,6 +62,7 @@ class Outcome:
     tolerance: float = TOLERANCE
     minimise: bool = True
     failure: str = ""
+    left: Attempt | None = None
 
     @property
     def trials(self) -> int:
@@ -93,7 +96,8 @@ class Outcome:
         """
         if not (self.minimise and self.found.proposal.by_actions):
             return self.found
-        return smallest(self.attempts, self.tolerance)
+        tried = self.attempts if self.left is None else (*self.attempts, self.left)
+        return smallest(tried, self.tolerance)
 
     def fixed(self, attempt: Attempt) -> bool | None:
         """Whether a program's hold-out skill reaches the published fix's; None where either is unknown."""
@@ -112,15 +116,27 @@ def holdout_skill(trial: Trial) -> float | None:
 
 
 def best(attempts: Sequence[Attempt]) -> Attempt:
-    """The best by validation skill; of equals the smallest patch, then the earliest."""
-    return max(attempts, key=lambda attempt: (attempt.trial.skill, -len(attempt.proposal.patch)))
+    """The best by validation skill; of equals the one that replaces least, then the earliest.
+
+    The first attempt is that of the faulty program.
+    """
+    return max(attempts, key=lambda attempt: (attempt.trial.skill, *_smallness(attempts[0], attempt)))
 
 
 def smallest(attempts: Sequence[Attempt], tolerance: float) -> Attempt:
-    """The smallest patch with a validation skill of the best's less the tolerance; of equals the best."""
+    """Of those with a validation skill of the best's less the tolerance the one that replaces least.
+
+    Of equals the one with fewer edits, then the best. The first attempt is that of the faulty program.
+    """
     least = max(attempt.trial.skill for attempt in attempts) - tolerance
     enough = [attempt for attempt in attempts if attempt.trial.skill >= least]
-    return min(enough, key=lambda attempt: (len(attempt.proposal.patch), -attempt.trial.skill))
+    return max(enough, key=lambda attempt: (*_smallness(attempts[0], attempt), attempt.trial.skill))
+
+
+def _smallness(faulty: Attempt, attempt: Attempt) -> tuple[int, int]:
+    """How little of the faulty program an attempt replaces, and with how few edits: larger is less."""
+    parts = replaced(faulty.proposal.program, attempt.proposal.program)
+    return -parts, -len(attempt.proposal.patch)
 
 
 def by_method(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:

@@ -13,9 +13,10 @@ from netmend.agents.outcome import Attempt, Outcome, best, smallest
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.program import Task
-from netmend.env.reward import Rules
+from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Trial
-from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.keep import broken
+from netmend.repair_actions.patch import applied, needed
 
 Answer = TypeVar("Answer")
 
@@ -78,7 +79,7 @@ class Running:
         """The next program to be tried: of the method, then of the minimising; None ends the repair."""
         if self._searched is None:
             repair = self._repair if self._searching() else None
-            proposal = None if repair is None else self._guarded(repair.ask)
+            proposal = None if repair is None else self._guarded(lambda: self._next(repair))
             if proposal is not None:
                 return proposal
             self._searched = len(self._attempts) - 1
@@ -87,7 +88,7 @@ class Running:
 
     def tell(self, proposal: Proposal, trial: Trial) -> None:
         """Take the trial of the program that was asked for last."""
-        self._attempts.append(Attempt(proposal=proposal, trial=trial))
+        self._attempts.append(Attempt(proposal=self._without_idle_edits(proposal), trial=trial))
         repair = self._repair
         assert repair is not None
         if self._searched is None:
@@ -106,11 +107,14 @@ class Running:
             tolerance=self._terms.tolerance,
             minimise=self._terms.minimise,
             failure=self._failure,
+            left=self._left(),
         )
 
     def _searching(self) -> bool:
         """Whether the method may ask for one more trial."""
         if self._searched is not None or self._failure or len(self._attempts) > self.rules.trials:
+            return False
+        if best(self._attempts).trial.skill >= PERFECT:
             return False
         return sum(attempt.trial.work for attempt in self._attempts[1:]) < self._limit
 
@@ -124,18 +128,42 @@ class Running:
             self._failure = reason(error)
             return None
 
+    def _next(self, repair: Repair) -> Proposal | None:
+        """The method's next program. Raises MethodError where it touches what must be kept."""
+        proposal = repair.ask()
+        if proposal is not None and self.rules.keep:
+            touched = broken(self._bug.program, proposal.program, proposal.patch, self.rules.keep)
+            if touched:
+                raise MethodError(f"it cannot leave {', '.join(touched)} alone, which was to be kept")
+        return proposal
+
+    def _without_idle_edits(self, proposal: Proposal) -> Proposal:
+        """The proposal without edits that can be left out of it and give the same trial."""
+        if not proposal.by_actions:
+            return proposal
+        program, task = self._bug.program, self._task
+        patch = needed(program, task, proposal.patch, self.rules.budget.epochs)
+        if patch == proposal.patch:
+            return proposal
+        return replace(proposal, program=applied(program, task, patch), patch=patch)
+
     def _minimisation(self) -> Minimisation | None:
         if not (self._terms.minimise and best(self._attempts).proposal.by_actions):
             return None
         return Minimisation(
             self._bug.program,
             self._task,
-            smallest(self._attempts, self._terms.tolerance).proposal.patch,
-            CATALOGUE,
-            {attempt.proposal.program: attempt.trial.skill for attempt in self._attempts},
+            smallest(self._attempts, self._terms.tolerance).proposal,
+            {attempt.proposal.program: attempt.trial for attempt in self._attempts},
             self.rules.budget,
             self._terms.tolerance,
         )
+
+    def _left(self) -> Attempt | None:
+        """What minimising has left."""
+        if not isinstance(self._repair, Minimisation):
+            return None
+        return Attempt(proposal=self._repair.answer, trial=self._repair.trial)
 
 
 def reason(error: Exception) -> str:

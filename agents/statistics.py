@@ -18,7 +18,7 @@ Scalars = dict[str, float]
 
 VALIDATION_TAGS = (
     "repair/validation/fixed",
-    "repair/validation/improvement_rate",
+    "repair/validation/recovered",
     "repair/validation/return",
 )
 
@@ -81,7 +81,7 @@ def validation_scalars(validation: Validation) -> Scalars:
 def _figures(prefix: str, found: Validation) -> Scalars:
     values = {
         "fixed": found.fixed,
-        "improvement_rate": found.improvement_rate,
+        "recovered": found.recovered,
         "return": found.returns,
         "trials_per_fix": found.trials_per_fix,
         "edits": found.edits,

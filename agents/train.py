@@ -155,7 +155,7 @@ class _Run:
     def _build(self, trainer: CountedTrainer) -> _Parts:
         config = self._config
         suite = open_suite(config.bugs, self._console, config.data_dir)
-        rules = make_rules(config.budget, suite.budget)
+        rules = make_rules(config.budget, suite.budget, config.keep)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
             suite,

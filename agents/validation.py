@@ -21,7 +21,7 @@ class Validation:
 
     Attributes:
         fixed: share of the bugs fixed, among those whose published fix is known; None where none is.
-        improvement_rate: mean over the same bugs, each within [0, 1.5]; None where none is.
+        recovered: mean over the same bugs of ``Bug.recovered``; None where none is.
         returns: mean sum of rewards.
         trials_per_fix: trials spent over bugs fixed; None where none is fixed.
         edits: mean number of edits of the best patch.
@@ -29,7 +29,7 @@ class Validation:
     """
 
     fixed: float | None
-    improvement_rate: float | None
+    recovered: float | None
     returns: float
     trials_per_fix: float | None
     edits: float
@@ -52,11 +52,11 @@ def validate(
 def summarise(episodes: Sequence[Episode]) -> Validation:
     """Figures of finished repairs."""
     fixes = [fixed for episode in episodes if (fixed := is_fixed(episode)) is not None]
-    rates = [rate for episode in episodes if (rate := improvement_rate(episode)) is not None]
+    shares = [share for episode in episodes if (share := recovered(episode)) is not None]
     trials = sum(trials_used(episode) for episode in episodes)
     return Validation(
         fixed=float(np.mean(fixes)) if fixes else None,
-        improvement_rate=float(np.mean(rates)) if rates else None,
+        recovered=float(np.mean(shares)) if shares else None,
         returns=float(np.mean([episode_return(episode) for episode in episodes])),
         trials_per_fix=trials / sum(fixes) if any(fixes) else None,
         edits=float(np.mean([len(episode.best_patch) for episode in episodes])),
@@ -74,10 +74,6 @@ def trials_used(episode: Episode) -> int:
     return sum(step.action != STOP for step in episode.steps)
 
 
-def improvement_rate(episode: Episode, most: float = 1.5) -> float | None:
-    """The bug's improvement rate by validation skill, at most ``most``; None where unknown.
-
-    The bound keeps one bug whose fix gains next to nothing from deciding the mean.
-    """
-    rate = episode.bug.improvement_rate(episode.best_trial.skill, "validation")
-    return None if rate is None else min(rate, most)
+def recovered(episode: Episode) -> float | None:
+    """Share of the published fix's gain that the best program has, on the validation part."""
+    return episode.bug.recovered(episode.best_trial.skill)

@@ -15,9 +15,14 @@ from numpy.typing import NDArray
 from netmend.env.bugs.bug import Bug
 from netmend.env.observation import History, State, observe
 from netmend.env.program import Program, Task
-from netmend.env.reward import Rules
+from netmend.env.program.crashes import same_place
+from netmend.env.program.replaced import replaced
+from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.repair_actions import RepairAction, Successors, successors
+from netmend.repair_actions.keep import allowed
+from netmend.repair_actions.mend import MEND, only_remedy
+from netmend.repair_actions.patch import needed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +51,12 @@ class Episode:
 
     Edits are cumulative. An edit whose trial falls more than the rules' tolerance below the best skill so far
     is taken back; any other stands, so that a bug with two faults can be repaired in two steps of which the
-    first changes nothing. An edit is not legal if it gives a program that this episode has already tried, or
-    one that differs from it only in what the budget cuts off (epochs beyond its cap).
+    first changes nothing. An edit that leaves a program crashing where it crashed is taken back.
+
+    An edit is not legal if it touches what the rules keep, or if it gives a program that this episode has
+    already tried, or one that differs from it only in what the budget cuts off (epochs beyond its cap). Where
+    a crash leaves one remedy, that one comes first: no other edit is legal before it was tried. At skill 1
+    there is nothing to gain, and the repair ends.
 
     Attributes:
         bug, task, actions, seed: what the episode was made with.
@@ -100,11 +109,7 @@ class Episode:
     def mask(self) -> NDArray[np.bool_]:
         """Which actions are legal now, shape ``(len(actions) + 1,)``; stopping, the last one, always is."""
         if self._mask is None:
-            after = self._successors()
-            mask = np.array([*after.legal, True], dtype=np.bool_)
-            for program in self._tried:
-                mask[after.reaching(program, self._most_epochs())] = False
-            self._mask = mask
+            self._mask = self._legal()
         return self._mask
 
     def proposal(self, action: int) -> Program | None:
@@ -130,15 +135,20 @@ class Episode:
             self.steps.append(Step(action="stop"))
             self.done = True
             return 0.0
-        name = self.actions[action].name
+        chosen = self.actions[action]
         program = self.proposal(action)
         if program is None or trial is None:
-            step = Step(action=name, legal=False, reward=-self.rules.price)
+            step = Step(action=chosen.name, legal=False, reward=-self.rules.price)
         else:
-            step = self._take(name, program, trial)
+            step = self._take(chosen, program, trial)
         self.steps.append(step)
-        self.done = self.trials_left <= 0
+        self.done = self.trials_left <= 0 or self.best_trial.skill >= PERFECT
         return step.reward
+
+    def patch_with(self, action: RepairAction) -> tuple[str, ...]:
+        """The patch that stands with one more legal action, without the edits that this one makes idle."""
+        patch = (*self.patch, *action.patch(self.program, self.task))
+        return needed(self.bug.program, self.task, patch)
 
     def observation(self) -> NDArray[np.float32]:
         """What the agent sees now, shape ``(len(slot_names()),)``; finite always."""
@@ -172,18 +182,46 @@ class Episode:
     def _request(self, program: Program) -> TrialRequest:
         return TrialRequest(program=program, budget=self.rules.budget, seed=self.seed)
 
-    def _take(self, name: str, program: Program, trial: Trial) -> Step:
+    def _legal(self) -> NDArray[np.bool_]:
+        after = self._successors()
+        mask = np.array([*after.legal, True], dtype=np.bool_)
+        if self.best_trial.skill >= PERFECT:
+            mask[: self.stop] = False
+            return mask
+        for program in self._tried:
+            mask[after.reaching(program, self._most_epochs())] = False
+        if self.rules.keep:
+            mask[: self.stop] &= allowed(self.actions, self.program, self.task, self.rules.keep)
+        return self._remedy_first(mask)
+
+    def _remedy_first(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The mask with the only remedy of a crash alone, and the mend of all crashes, where there is one."""
+        if self.trial.symptoms.crash is None:
+            return mask
+        remedy = only_remedy(self.actions, self.program, self.task)
+        if remedy is None or not mask[self.actions.index(remedy)]:
+            return mask
+        first = [action is remedy or action is MEND for action in self.actions]
+        return np.where([*first, True], mask, False)
+
+    def _take(self, action: RepairAction, program: Program, trial: Trial) -> Step:
         best = self.best_trial.skill
-        reward = self.rules.reward(trial.skill, best)
         self._tried.append(program)
-        kept = trial.skill >= best - self.rules.tolerance
+        kept = trial.skill >= best - self.rules.tolerance and not self._crashes_again(program, trial)
+        reward = self.rules.reward(trial.skill, best, replaced(self.program, program) if kept else 0)
         if kept:
-            self.program, self.trial, self.patch = program, trial, (*self.patch, name)
+            self.patch = self.patch_with(action)
+            self.program, self.trial = program, trial
             self._after = None
         if trial.skill > best:
             self.best_program, self.best_trial, self.best_patch = program, trial, self.patch
         self._mask = None
-        return Step(action=name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
+        return Step(action=action.name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
+
+    def _crashes_again(self, program: Program, trial: Trial) -> bool:
+        """Whether a program crashes where the one that stands does, with whatever numbers."""
+        old, new = self.trial.symptoms.crash, trial.symptoms.crash
+        return old is not None and new is not None and same_place(old, self.program, new, program)
 
 
 def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:

@@ -41,14 +41,16 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         split: which split of the suite.
         actions: names or patterns (``"activation/*"``) of the repair actions.
         trials: most trials of a repair, by default five at the budget of the bug or else of its suite.
-        rules: all the rules instead: trials, their budget and price.
+        keep: what no edit may touch: ``architecture``, ``data``, ``frozen``, ``labels``, or names of actions
+            and patterns of names.
+        rules: all the rules instead: trials, their budget, prices and what is kept.
         seeds: number of different trial seeds; each episode draws one.
         trainer: who trains; by default plainly in this process.
         render_mode: ``"ansi"`` or None.
 
     Raises:
-        NetmendError: a suite, bug file, action or dataset is unknown or wrong, or trials and rules
-            are both given.
+        NetmendError: a suite, bug file, action or dataset is unknown or wrong, or rules are given beside
+            trials or keep.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's own form)
@@ -60,13 +62,14 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         split: Split = "train",
         actions: Sequence[str] = ("*",),
         trials: int | None = None,
+        keep: Sequence[str] = (),
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
         render_mode: str | None = None,
     ) -> None:
         self.setting = make_setting(
-            bugs, split=split, actions=actions, trials=trials, rules=rules, seeds=seeds
+            bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
         )
         self.trainer = trainer or build_trainer(workers=0)
         self.render_mode = render_mode

@@ -8,6 +8,8 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 
+PERFECT = 1.0
+"""The skill beyond which there is nothing to gain: a repair ends there."""
 LIMITS: frozenset[str] = frozenset(Budget.__dataclass_fields__)
 """Names of the limits of a trial's budget."""
 
@@ -22,14 +24,20 @@ class Rules:
         open_limits: names of the limits of ``budget`` that nobody has set on purpose: a bug that has a budget
             of its own replaces them. None are by default.
         price: what a trial costs, in skill.
+        part_price: what each part of the program costs that an edit which stands replaces, in skill; see
+            :func:`netmend.env.program.replaced.replaced`.
         tolerance: an edit is taken back when its trial's skill is this much below the best so far.
+        keep: what no edit may touch: names of parts of a program and names or patterns of actions; see
+            :mod:`netmend.repair_actions.keep`.
     """
 
     trials: int = 5
     budget: Budget = field(default_factory=Budget)
     open_limits: frozenset[str] = frozenset()
     price: float = 0.005
+    part_price: float = 0.01
     tolerance: float = 0.05
+    keep: tuple[str, ...] = ()
 
     def of(self, bug: Bug) -> Rules:
         """The rules of the repair of one bug: with the bug's own budget where the limits are open."""
@@ -38,13 +46,18 @@ class Rules:
         own = {name: getattr(bug.budget, name) for name in self.open_limits}
         return replace(self, budget=replace(self.budget, **own))
 
-    def reward(self, skill: float, best: float) -> float:
-        """Skill gained over the best so far (0 if none) less the price of the trial.
+    def reward(self, skill: float, best: float, replaced: int = 0) -> float:
+        """Skill gained over the best so far (0 if none) less the price of the trial and of what it replaced.
 
         Over an episode the rewards add up to the validation gain of the repair less what it cost, so that
         going back and forth, or trying the same thing twice, earns nothing.
+
+        Args:
+            skill: of the trial.
+            best: skill so far.
+            replaced: parts of the program that the edit replaced, 0 where it was taken back.
         """
-        return max(0.0, skill - best) - self.price
+        return max(0.0, skill - best) - self.price - self.part_price * replaced
 
 
 def capped(program: Program, budget: Budget) -> Program:

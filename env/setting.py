@@ -17,6 +17,7 @@ from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import RepairAction, select
+from netmend.repair_actions.keep import check_keep
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,7 @@ def make_setting(
     trials: int | None = None,
     rules: Rules | None = None,
     seeds: int = 1,
+    keep: Sequence[str] = (),
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
@@ -67,10 +69,11 @@ def make_setting(
         budget = suite.budget if isinstance(suite, Suite) else Budget()
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
-    elif trials is not None:
-        raise NetmendError(
-            "trials and rules are both given; rules hold the number of trials: Rules(trials=...)"
-        )
+        rules = replace(rules, keep=tuple(keep))
+    elif trials is not None or keep:
+        name = "keep" if trials is None else "trials"
+        raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
+    check_keep(rules.keep)
     return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
 
 

@@ -47,13 +47,14 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         split: Split = "train",
         actions: Sequence[str] = ("*",),
         trials: int | None = None,
+        keep: Sequence[str] = (),
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
     ) -> None:
         self.num_envs = num_envs
         self.setting = make_setting(
-            bugs, split=split, actions=actions, trials=trials, rules=rules, seeds=seeds
+            bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
         )
         self.trainer = trainer or build_trainer(workers=0)
         self.single_observation_space = observation_space()

@@ -39,6 +39,7 @@ class RepairAction:
         description: what it does, one sentence without a full stop.
         apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
         reads: the fields of a program that the edit reads or changes, all where it does not say.
+        edits: names of the actions that it is made of, where it is made of others.
     """
 
     pattern: str
@@ -47,11 +48,16 @@ class RepairAction:
     description: str
     apply: Edit
     reads: tuple[str, ...] = tuple(field.name for field in fields(Program))
+    edits: Callable[[Program, Task], tuple[str, ...]] | None = None
 
     @property
     def name(self) -> str:
         """``pattern/edit@site``: the id that policies, patches and configurations use."""
         return f"{self.pattern}/{self.edit}@{self.site}"
+
+    def patch(self, program: Program, task: Task) -> tuple[str, ...]:
+        """What applying it adds to the patch of a program: its name, or those of its edits."""
+        return (self.name,) if self.edits is None else self.edits(program, task)
 
 
 def site_layers(program: Program, site: str) -> tuple[int, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from netmend.agents.baselines.uncrash import uncrash_actions
 from netmend.agents.methods import Proposal, Repair
 from netmend.agents.minimise import replay
 from netmend.env.bugs.bug import Bug
@@ -13,7 +12,9 @@ from netmend.env.program import ActivationName, LossName, Optimizer, Program, Ta
 from netmend.env.program.sites import output_layer, width
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trial
-from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.keep import keeping
+from netmend.repair_actions.mend import mending
+from netmend.repair_actions.patch import applied
 
 Choice = Callable[[Program, Task], tuple[str, ...]]
 """Which actions, in order, suit a program; those that change nothing are no part of the patch."""
@@ -54,8 +55,8 @@ def default_actions(program: Program, task: Task) -> tuple[str, ...]:
 
     What still crashes at the end, or crashes now, is looked after once more.
     """
-    names = (*uncrash_actions(program, task), *_recipe(program, task))
-    return (*names, *uncrash_actions(applied(program, task, names), task))
+    names = (*mending(program, task), *_recipe(program, task))
+    return (*names, *mending(applied(program, task, names), task))
 
 
 def _recipe(program: Program, task: Task) -> tuple[str, ...]:
@@ -96,13 +97,6 @@ def _recipe(program: Program, task: Task) -> tuple[str, ...]:
     )
 
 
-def applied(program: Program, task: Task, names: Sequence[str]) -> Program:
-    """The program after actions, whether they are legal or not."""
-    for name in names:
-        program = CATALOGUE[name].apply(program, task)
-    return program
-
-
 def _optimizer_actions(optimizer: Optimizer) -> tuple[str, ...]:
     """Adam at the learning rate of the baseline; an Adam that has another rate gets that alone."""
     rate = f"optimizer/lr_{ADAM_LR}@program"
@@ -135,8 +129,8 @@ class OneRecipe:
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:  # noqa: ARG002
         """Begin a repair."""
-        names = self.choice(bug.program, task)
-        return OneTrial(replay(bug.program, task, names, CATALOGUE, rules.budget))
+        names = keeping(bug.program, task, self.choice(bug.program, task), rules.keep)
+        return OneTrial(replay(bug.program, task, names, rules.budget))
 
 
 def defaults() -> OneRecipe:

@@ -11,8 +11,10 @@ from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Program, Task
 from netmend.env.reward import Rules, capped
-from netmend.env.training.trial import Budget, Trial
+from netmend.env.training.trial import Trial
 from netmend.repair_actions import RepairAction, successors
+from netmend.repair_actions.keep import allowed
+from netmend.repair_actions.mend import only_remedy
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Greedy:
         rng = stream_of(bug.program, seed)
         rules = rules.of(bug)
         standing = Proposal(program=bug.program, patch=())
-        return GreedyRepair(self.actions, task, standing, first.skill, rules.budget, rules.trials, rng)
+        return GreedyRepair(self.actions, task, standing, first.skill, rules, rng)
 
 
 class GreedyRepair:
@@ -49,13 +51,12 @@ class GreedyRepair:
         task: Task,
         standing: Proposal,
         skill: float,
-        budget: Budget,
-        trials: int,
+        rules: Rules,
         rng: Generator,
     ) -> None:
-        self.standing, self.skill, self.trials_left = standing, skill, trials
-        self._actions, self._task, self._budget, self._rng = actions, task, budget, rng
-        self._tried = {capped(standing.program, budget)}
+        self.standing, self.skill, self.trials_left = standing, skill, rules.trials
+        self._actions, self._task, self._rules, self._rng = actions, task, rules, rng
+        self._tried = {capped(standing.program, rules.budget)}
         self._looks = self._round()
         self._asked: Proposal | None = None
         self._best: tuple[float, Proposal] | None = None
@@ -83,16 +84,26 @@ class GreedyRepair:
 
     def _round(self) -> Iterator[Proposal]:
         """A look for each program that an action makes of the one that stands and that was not tried yet."""
-        standing = self.standing
-        after = successors(self._actions, standing.program, self._task)
-        for number in self._rng.permutation(len(after)):
-            program = after[int(number)]
+        standing, task = self.standing, self._task
+        after = successors(self._actions, standing.program, task)
+        for number in self._looks_first(self._rng.permutation(len(after)).tolist()):
+            program, action = after[number], self._actions[number]
             if program is not None and self._is_new(program):
-                patch = (*standing.patch, self._actions[int(number)].name)
-                yield Proposal(program=program, patch=patch)
+                yield Proposal(
+                    program=program, patch=(*standing.patch, *action.patch(standing.program, task))
+                )
+
+    def _looks_first(self, order: list[int]) -> list[int]:
+        """The order without what must be kept, and with the only remedy of a crash first."""
+        program, keep = self.standing.program, self._rules.keep
+        if keep:
+            free = allowed(self._actions, program, self._task, keep)
+            order = [number for number in order if free[number]]
+        remedy = only_remedy(self._actions, program, self._task)
+        return sorted(order, key=lambda number: self._actions[number] is not remedy)
 
     def _is_new(self, program: Program) -> bool:
-        short = capped(program, self._budget)
+        short = capped(program, self._rules.budget)
         new = short not in self._tried
         self._tried.add(short)
         return new

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from netmend.agents.baselines.defaults import OneRecipe, applied, default_actions
-from netmend.agents.baselines.uncrash import uncrash_actions
+from netmend.agents.baselines.defaults import OneRecipe, default_actions
 from netmend.env.program import Program, Task
+from netmend.repair_actions.mend import mending
+from netmend.repair_actions.patch import applied
 
 
 def rewrite_actions(program: Program, task: Task) -> tuple[str, ...]:
     """First the new network, so that the defaults change only what it has left over."""
     network = (
-        *uncrash_actions(program, task),
+        *mending(program, task),
         "add_layer/flatten@program",
         "change_neural_architecture/mlp_64_64@hidden",
         "layer_dimension/units_64@hidden",

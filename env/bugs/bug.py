@@ -21,6 +21,9 @@ VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 LEAST_SPREAD = 0.02
 """A fix whose skill hardly varies over seeds still counts as reached within this much skill."""
 
+MOST_RECOVERED = 1.5
+"""Share of a fix's gain beyond which more is not counted while an agent is trained."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
@@ -106,11 +109,22 @@ class Bug:
         goal = self.goal(part)
         return None if goal is None else skill >= goal
 
-    def improvement_rate(self, skill: float, part: Part = "holdout") -> float | None:
-        """(repaired - faulty) / (fix - faulty), at least 0 (ICST 2023).
+    def improvement_rate(self, holdout: float) -> float | None:
+        """(repaired - faulty) / (fix - faulty) on the hold-out part, at least 0 (ICST 2023).
 
-        None where a score is not known, or where the fix gains nothing on that part.
+        None where a score is not known, or where the fix gains nothing there.
         """
+        return self._recovered(holdout, "holdout")
+
+    def recovered(self, validation: float) -> float | None:
+        """Share of the fix's gain on the validation part that a validation skill has, within [0, 1.5].
+
+        The bound keeps one bug whose fix gains next to nothing there from deciding a mean. None as above.
+        """
+        share = self._recovered(validation, "validation")
+        return None if share is None else min(share, MOST_RECOVERED)
+
+    def _recovered(self, skill: float, part: Part) -> float | None:
         if self.fixed_score is None or self.faulty_score is None:
             return None
         faulty = self.faulty_score.of(part).mean

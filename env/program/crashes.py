@@ -73,6 +73,20 @@ class Crash:
         )
 
 
+def same_place(crash: Crash, program: Program, other: Crash, after: Program) -> bool:
+    """Whether two programs crash at the same place: phase, kind and layer, with whatever numbers.
+
+    A layer is the same at the same position from the input or from the output, so that a layer that is put
+    in elsewhere does not make it another place.
+    """
+    if (crash.phase, crash.kind) != (other.phase, other.kind):
+        return False
+    if crash.layer is None or other.layer is None:
+        return crash.layer == other.layer
+    from_output = len(program.layers) - crash.layer == len(after.layers) - other.layer
+    return crash.layer == other.layer or from_output
+
+
 def find_crash(program: Program, task: Task) -> Crash | None:
     """The first crash of a program, None where it trains and predicts.
 

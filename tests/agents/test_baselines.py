@@ -33,7 +33,7 @@ from netmend.env.program import (
 )
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
-from netmend.repair_actions import CATALOGUE, select
+from netmend.repair_actions import select
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 ORDER = ("activation/relu@hidden", "optimizer/adam@program", "optimizer/sgd@program")
@@ -142,7 +142,7 @@ class TestContract:
         assert proposal.patch
         if proposal.by_actions:
             patch = proposal.patch
-            assert replay(two_fault_bug.program, scripted_task, patch, CATALOGUE, Budget()) == proposal
+            assert replay(two_fault_bug.program, scripted_task, patch, Budget()) == proposal
             assert check(proposal.program, scripted_task) == []
 
 

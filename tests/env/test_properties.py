@@ -23,6 +23,7 @@ from netmend.env.program import PHASES, Program, Task, check, digest, find_crash
 from netmend.env.reward import Rules
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial
 from netmend.env.vector import RepairVectorEnv
+from netmend.repair_actions.patch import applied
 
 RULES = Rules(trials=8, budget=Budget(samples=32, epochs=2, updates=4), tolerance=10.0)
 ILLEGAL = 0.01
@@ -70,6 +71,7 @@ def walk(bugs: Sequence[Bug], steps: int, rng: np.random.Generator) -> Counter[S
             masks = env.action_masks()
             actions = np.array([choose(mask, rng) for mask in masks])
             before = list(env.episodes)
+            check_patches(before)
             proposals = [propose(episode, action) for episode, action in zip(before, actions, strict=True)]
             programs = [(episode.program, to_plain(episode.program)) for episode in before]
             observations, rewards, *_ = env.step(actions)
@@ -80,6 +82,16 @@ def walk(bugs: Sequence[Bug], steps: int, rng: np.random.Generator) -> Counter[S
                 assert to_plain(program) == plain, "an edit has changed its input"
                 statuses[check_step(episode, after, float(reward))] += 1
     return statuses
+
+
+def check_patches(episodes: Sequence[Episode]) -> None:
+    """A patch leads to the program that stands, and not one of its edits can be left out."""
+    for episode in episodes:
+        faulty, task, patch = episode.bug.program, episode.task, episode.patch
+        assert applied(faulty, task, patch) == episode.program
+        for left_out in range(len(patch)):
+            rest = (*patch[:left_out], *patch[left_out + 1 :])
+            assert applied(faulty, task, rest) != episode.program, patch[left_out]
 
 
 def choose(mask: NDArray[np.bool_], rng: np.random.Generator) -> int:
@@ -119,9 +131,9 @@ def check_step(episode: Episode, after: Program | None, reward: float) -> Status
     if after is None:
         assert reward == (0.0 if step.action == "stop" else -RULES.price)
         return None
-    assert step.kept
-    assert episode.program == after
-    check_trial(episode.trial, after, episode.task)
+    if step.kept:
+        assert episode.program == after
+        check_trial(episode.trial, after, episode.task)
     return step.status
 
 

@@ -15,6 +15,7 @@ from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.program import Program
+from netmend.env.program.replaced import replaced
 from netmend.env.repair_env import RepairEnv, episode_info
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
@@ -74,13 +75,19 @@ def test_observations_are_finite_named_and_fixed(env: RepairEnv) -> None:
 
 def test_reward_is_the_gain_less_the_price(env: RepairEnv, trainer: ScriptedTrainer) -> None:
     env.reset(seed=0)
-    price = env.setting.rules.price
+    rules = env.setting.rules
     action = legal(env)
-    better = env.episode.proposal(action)
+    faulty, better = env.episode.program, env.episode.proposal(action)
     assert better is not None
     trainer.skills[better] = 0.9
-    assert env.step(np.int64(action))[1] == pytest.approx(0.7 - price)
-    assert env.step(np.int64(legal(env)))[1] == pytest.approx(-price)
+    cost = rules.price + rules.part_price * replaced(faulty, better)
+    assert env.step(np.int64(action))[1] == pytest.approx(0.7 - cost)
+    action = legal(env)
+    neutral = env.episode.proposal(action)
+    assert neutral is not None
+    trainer.skills[neutral] = 0.9
+    cost = rules.price + rules.part_price * replaced(better, neutral)
+    assert env.step(np.int64(action))[1] == pytest.approx(-cost)
     assert env.episode.best_program == better
     assert len(env.episode.best_patch) == 1
 

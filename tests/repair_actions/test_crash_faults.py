@@ -326,7 +326,8 @@ def test_a_crash_is_edited_by_what_changes_it_only(corpus: Corpus) -> None:
     detached, task = corpus["detached"]
     after = successors(actions, detached, task)
     assert [action.name for action, legal in zip(actions, after.legal, strict=True) if legal] == [
-        "api_contract/loss_graph@program"
+        "api_contract/loss_graph@program",
+        "api_contract/mend_crash@program",
     ]
 
 

@@ -88,7 +88,7 @@ def test_tensorboard_holds_every_tag_and_only_finite_values(world, run_folder: P
         "rollout/ep_len_mean",
         "repair/training/fixed",
         "repair/validation/fixed",
-        "repair/validation/improvement_rate",
+        "repair/validation/recovered",
         "repair/validation/return",
         "repair/validation/edits",
         "actions/legal",

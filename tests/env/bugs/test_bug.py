@@ -21,7 +21,7 @@ def bug() -> Bug:
 
 def test_improvement_rate_by_part(bug: Bug) -> None:
     assert bug.improvement_rate(0.5) == pytest.approx(0.75)
-    assert bug.improvement_rate(0.5, "validation") == pytest.approx(0.5)
+    assert bug.recovered(0.5) == pytest.approx(0.5)
     assert bug.improvement_rate(0.0) == 0.0
 
 
@@ -29,7 +29,7 @@ def test_improvement_rate_by_part(bug: Bug) -> None:
 def test_no_improvement_rate_where_the_fix_gains_nothing(bug: Bug, holdout: float) -> None:
     worthless = replace(bug, fixed_score=score(0.9, holdout))
     assert worthless.improvement_rate(0.5) is None
-    assert worthless.improvement_rate(0.5, "validation") == pytest.approx(0.5)
+    assert worthless.recovered(0.5) == pytest.approx(0.5)
 
 
 def test_nothing_is_known_without_scores(bug: Bug) -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from netmend.agents.baselines.defaults import applied, default_actions
 from netmend.agents.baselines.rewrite import rewrite_actions
-from netmend.agents.baselines.uncrash import uncrash_actions
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.program import Data, Dense, Optimizer, Program, Task, check, find_crash
+from netmend.repair_actions.mend import mending
 
 IMAGES = Task(dataset="digits_images", kind="classification", input_shape=(1, 8, 8), outputs=10)
 CRASHES = [bug for bug in load_suite("crashes-v1").bugs if bug.split == "validation"]
@@ -23,16 +23,16 @@ def test_a_program_that_runs_is_left_alone() -> None:
         loss="mse",
         optimizer=Optimizer(),
     )
-    (name,) = uncrash_actions(program, IMAGES)
+    (name,) = mending(program, IMAGES)
     runs = applied(program, IMAGES, [name])
     assert find_crash(runs, IMAGES) is None
-    assert uncrash_actions(runs, IMAGES) == ()
+    assert mending(runs, IMAGES) == ()
 
 
 @pytest.mark.parametrize("bug", CRASHES, ids=lambda bug: bug.id)
 def test_every_crash_is_gone_or_further_on(bug: Bug) -> None:
     task = load_dataset(bug.program.data.dataset).task
-    program = applied(bug.program, task, uncrash_actions(bug.program, task))
+    program = applied(bug.program, task, mending(bug.program, task))
     assert check(program, task) == []
     assert find_crash(program, task) is None
 

@@ -1,0 +1,118 @@
+"""What a linter would do about a crash: the edits that let a program get further, found without a trial."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from netmend.env.program import PHASES, Program, Task, check, find_crash
+from netmend.env.program.replaced import replaced
+from netmend.repair_actions import (
+    add_layer,
+    api_contract,
+    data_dimension,
+    data_type,
+    layer_dimension,
+    loss_function,
+    neural_connection,
+    versioning,
+)
+from netmend.repair_actions.action import RepairAction
+from netmend.repair_actions.legality import successors
+
+MOST_EDITS = 6
+"""Faults that are looked after, one after another."""
+
+_MODULES = (
+    versioning,
+    data_type,
+    data_dimension,
+    layer_dimension,
+    api_contract,
+    add_layer,
+    neural_connection,
+    loss_function,
+)
+"""Fix patterns that repair crashes, what leaves most of the program as it is first."""
+
+_EDITS: tuple[RepairAction, ...] = tuple(action for module in _MODULES for action in module.ACTIONS)
+_BY_NAME = {action.name: action for action in _EDITS}
+
+
+@lru_cache(maxsize=4096)
+def mending(program: Program, task: Task) -> tuple[str, ...]:
+    """Names of edits after which a program no longer crashes, or crashes as late as possible.
+
+    Each is the edit that takes the program furthest; of equals the one that replaces least, then the first.
+    None where the program does not crash.
+    """
+    if check(program, task):
+        return ()
+    names: list[str] = []
+    passed = reach(program, task)[0]
+    while passed < len(PHASES) and len(names) < MOST_EDITS:
+        after = successors(_EDITS, program, task)
+        legal = {number: edited for number, edited in enumerate(after) if edited is not None}
+        reached = {number: reach(edited, task)[0] for number, edited in legal.items()}
+        furthest = max(reached.values(), default=passed)
+        if furthest <= passed:
+            break
+        best = min(
+            (number for number in legal if reached[number] == furthest),
+            key=lambda number: (replaced(program, legal[number]), number),
+        )
+        program, passed = legal[best], furthest
+        names.append(_EDITS[best].name)
+    return tuple(names)
+
+
+def only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
+    """The one edit that gets a program past its crash; of several the one that replaces least.
+
+    None where the program does not crash, and where several programs that replace as little get past it: then
+    the choice is the policy's.
+    """
+    if check(program, task) or find_crash(program, task) is None:
+        return None
+    return _only_remedy(actions, program, task)
+
+
+@lru_cache(maxsize=4096)
+def _only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
+    here = reach(program, task)
+    past: dict[Program, tuple[int, RepairAction]] = {}
+    for action, edited in zip(actions, successors(actions, program, task), strict=True):
+        if edited is not None and action is not MEND and reach(edited, task) > here:
+            past.setdefault(edited, (replaced(program, edited), action))
+    least = min((price for price, _ in past.values()), default=0)
+    cheapest = [action for price, action in past.values() if price == least]
+    return cheapest[0] if len(cheapest) == 1 else None
+
+
+def reach(program: Program, task: Task) -> tuple[int, int]:
+    """How far a program gets: phases that it passes, then layers, counted from the output as a minus.
+
+    Layers are counted from the output, so that one that is put in front of the crash is no progress.
+    """
+    crash = find_crash(program, task)
+    if crash is None:
+        return len(PHASES), 0
+    return PHASES.index(crash.phase), 0 if crash.layer is None else crash.layer - len(program.layers)
+
+
+def _mended(program: Program, task: Task) -> Program:
+    for name in mending(program, task):
+        program = _BY_NAME[name].apply(program, task)
+    return program
+
+
+MEND = RepairAction(
+    pattern="api_contract",
+    edit="mend_crash",
+    site="program",
+    description="the edits that a static check of shapes, types and names asks for, all in one trial",
+    apply=_mended,
+    edits=mending,
+)
+"""The static check's own repair as one action: its patch names the edits that it is made of."""
+
+ACTIONS: tuple[RepairAction, ...] = (MEND,)
