@@ -17,8 +17,10 @@ from netmend.repair_actions import (
     versioning,
 )
 from netmend.repair_actions.action import RepairAction
+from netmend.repair_actions.effective import effective
 from netmend.repair_actions.legality import successors
 
+FIELDS: tuple[str, ...] = tuple(Program.__dataclass_fields__)
 MOST_EDITS = 6
 """Faults that are looked after, one after another."""
 
@@ -68,8 +70,8 @@ def mending(program: Program, task: Task) -> tuple[str, ...]:
 def only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
     """The one edit that gets a program past its crash; of several the one that replaces least.
 
-    None where the program does not crash, and where several programs that replace as little get past it: then
-    the choice is the policy's.
+    None where the program does not crash, and where several that replace as little get past it and differ in
+    how they are trained: then the choice is the policy's.
     """
     if check(program, task) or find_crash(program, task) is None:
         return None
@@ -79,13 +81,14 @@ def only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task)
 @lru_cache(maxsize=4096)
 def _only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
     here = reach(program, task)
-    past: dict[Program, tuple[int, RepairAction]] = {}
+    past: list[tuple[int, RepairAction, Program]] = []
     for action, edited in zip(actions, successors(actions, program, task), strict=True):
         if edited is not None and action is not MEND and reach(edited, task) > here:
-            past.setdefault(edited, (replaced(program, edited), action))
-    least = min((price for price, _ in past.values()), default=0)
-    cheapest = [action for price, action in past.values() if price == least]
-    return cheapest[0] if len(cheapest) == 1 else None
+            past.append((replaced(program, edited), action, edited))
+    least = min((price for price, _, _ in past), default=0)
+    cheapest = [(action, edited) for price, action, edited in past if price == least]
+    ways = {tuple(effective(name, edited, task) for name in FIELDS) for _, edited in cheapest}
+    return cheapest[0][0] if len(ways) == 1 else None
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:

@@ -13,9 +13,11 @@ from netmend.agents.methods import MethodError, Proposal, Repair
 from netmend.agents.outcome import Outcome
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Optimizer, Program, Task
+from netmend.env.program.sites import width
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Trainer, Trial
+from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.repair_actions import CATALOGUE, select
+from netmend.repair_actions.patch import applied
 
 RANDOM = BASELINES["random"](Ingredients(actions=select(["optimizer/*", "activation/*"]), order=tuple))
 RATES = (1.0, 0.5, 0.25, 0.01, 0.02, 0.03)
@@ -159,3 +161,111 @@ def test_the_answer_within_some_work(two_fault_bug: Bug, scripted_trainer: Train
     found = replace(found, attempts=(replace(free, trial=replace(free.trial, work=1e6)), *found.attempts[1:]))
     patches = [found.answer_within(work).proposal.patch[:1] for work in (0, 39.9, 40.0, 1000.0)]
     assert patches == [(), (), ("lr=0.01",), ("lr=0.01",)]
+
+
+class Scripted:
+    """Proposes the programs of these patches, one after another."""
+
+    name = "scripted"
+
+    def __init__(self, *patches: tuple[str, ...]) -> None:
+        self.patches = patches
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        programs = [applied(bug.program, task, patch) for patch in self.patches]
+        return Proposing(
+            [Proposal(program=p, patch=patch) for p, patch in zip(programs, self.patches, strict=True)]
+        )
+
+
+class Proposing:
+    def __init__(self, proposals: list[Proposal]) -> None:
+        self.left = proposals
+
+    def ask(self) -> Proposal | None:
+        return self.left.pop(0) if self.left else None
+
+    def tell(self, trial: Trial) -> None:
+        pass
+
+
+BATCH_64, BATCH_16 = "iterations/batch_64@program", "iterations/batch_16@program"
+RELU, ADAM = "activation/relu@hidden", "optimizer/adam@program"
+
+
+def outcome_of(trainer: Trainer, bug: Bug, method: Scripted, rules: Rules | None = None) -> Outcome:
+    evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules or Rules())
+    return run_repairs(evaluation, trainer, keep_going=True)[0]
+
+
+def test_no_attempt_and_no_answer_holds_an_edit_that_does_nothing(
+    two_fault_bug: Bug, scripted_task: Task, scripted_trainer: Trainer
+) -> None:
+    method = Scripted((BATCH_64,), (BATCH_64, RELU, BATCH_16), (BATCH_64, RELU, ADAM, BATCH_16))
+    outcome = outcome_of(scripted_trainer, two_fault_bug, method)
+    patches = [attempt.proposal.patch for attempt in outcome.attempts[:4]]
+    assert patches == [(), (BATCH_64,), (RELU, BATCH_16), (RELU, ADAM, BATCH_16)]
+    assert outcome.minimised.proposal.patch == (RELU, ADAM)
+    for attempt in (*outcome.attempts, outcome.minimised):
+        patch = attempt.proposal.patch
+        for left_out in range(len(patch)):
+            rest = (*patch[:left_out], *patch[left_out + 1 :])
+            assert applied(two_fault_bug.program, scripted_task, rest) != attempt.proposal.program
+
+
+def test_a_smaller_answer_that_is_known_for_free_is_the_answer(
+    two_fault_bug: Bug, scripted_trainer: Trainer
+) -> None:
+    """The program without batch_16 was tried before, with a longer way to it."""
+    method = Scripted((RELU, ADAM), (RELU, ADAM, BATCH_16))
+    outcome = outcome_of(scripted_trainer, two_fault_bug, method)
+    assert outcome.minimised.proposal.patch == (RELU, ADAM)
+    assert outcome.minimised.trial.skill == pytest.approx(0.9)
+
+
+def test_of_equal_answers_the_one_that_replaces_least_stands(
+    two_fault_bug: Bug, scripted_trainer: Trainer
+) -> None:
+    network = "change_neural_architecture/mlp_64_64@hidden"
+    outcome = outcome_of(scripted_trainer, two_fault_bug, Scripted((network, ADAM), (RELU, ADAM)))
+    assert [attempt.trial.skill for attempt in outcome.attempts[1:3]] == pytest.approx([0.9, 0.9])
+    assert outcome.found.proposal.patch == (RELU, ADAM)
+    assert outcome.minimised.proposal.patch == (RELU, ADAM)
+
+
+def test_a_repair_stops_where_nothing_is_left_to_gain(two_fault_bug: Bug) -> None:
+    class Perfect:
+        def run(self, requests: list[TrialRequest]) -> list[Trial]:
+            good = [request.program.batch_size == 64 for request in requests]
+            return [Trial(status=Status.OK, skill=1.0 if own else 0.3, holdout=0.5) for own in good]
+
+    patches = ((RELU,), (BATCH_64,), (BATCH_64, RELU), (BATCH_64, ADAM))
+    outcome = outcome_of(Perfect(), two_fault_bug, Scripted(*patches))  # type: ignore[arg-type]
+    assert outcome.searched == 2
+    assert outcome.found.proposal.patch == (BATCH_64,)
+
+
+def test_a_method_that_touches_what_must_be_kept_fails_before_the_trial(
+    two_fault_bug: Bug, scripted_trainer: Trainer
+) -> None:
+    for keep in (("architecture",), ("add_layer/*",)):
+        method = Scripted((RELU,), (RELU, "add_layer/batch_norm@hidden"))
+        outcome = outcome_of(scripted_trainer, two_fault_bug, method, Rules(keep=keep))
+        assert outcome.searched == 1
+        assert "to be kept" in outcome.failure
+
+
+@pytest.mark.parametrize("name", ["random", "defaults", "rewrite", "greedy", "autotrainer"])
+def test_every_baseline_leaves_alone_what_must_be_kept(
+    two_fault_bug: Bug, scripted_trainer: Trainer, name: str
+) -> None:
+    method = BASELINES[name](Ingredients(actions=select(["*"]), order=tuple))
+    rules = Rules(trials=20, keep=("architecture", "optimizer/*"))
+    evaluation = Evaluation(bugs=(two_fault_bug,), methods=(method,), rules=rules)
+    (outcome,) = run_repairs(evaluation, scripted_trainer, keep_going=True)
+    assert outcome.searched > 0 or name == "autotrainer"
+    for attempt in outcome.attempts:
+        layers = [(type(layer), width(layer)) for layer in attempt.proposal.program.layers]
+        assert layers == [(type(layer), width(layer)) for layer in two_fault_bug.program.layers]
+        if attempt.proposal.by_actions:
+            assert attempt.proposal.program.optimizer == two_fault_bug.program.optimizer

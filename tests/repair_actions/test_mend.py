@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from netmend.agents.baselines.defaults import applied, default_actions
+from netmend.agents.baselines.defaults import default_actions
 from netmend.agents.baselines.rewrite import rewrite_actions
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
-from netmend.env.program import Data, Dense, Optimizer, Program, Task, check, find_crash
-from netmend.repair_actions.mend import mending
+from netmend.env.program import (
+    Conv2d,
+    Data,
+    Dense,
+    Embedding,
+    Flatten,
+    Optimizer,
+    Pool,
+    Prep,
+    Program,
+    Recurrent,
+    Task,
+    check,
+    find_crash,
+)
+from netmend.env.program.replaced import replaced
+from netmend.repair_actions import edited, select, successors
+from netmend.repair_actions.effective import effective
+from netmend.repair_actions.mend import FIELDS, MEND, mending, only_remedy, reach
+from netmend.repair_actions.patch import applied
 
+ALL = select(["*"])
 IMAGES = Task(dataset="digits_images", kind="classification", input_shape=(1, 8, 8), outputs=10)
 CRASHES = [bug for bug in load_suite("crashes-v1").bugs if bug.split == "validation"]
 
@@ -44,3 +65,103 @@ def test_the_recipes_leave_no_crash(recipe: object) -> None:
         task = load_dataset(bug.program.data.dataset).task
         program = applied(bug.program, task, recipe(bug.program, task))
         assert find_crash(program, task) is None, bug.id
+
+
+CRASHING: dict[str, tuple[Program, Task, str]] = {
+    "a flattened size that is wrong": (
+        Program(
+            data=Data(dataset="digits_images"),
+            layers=(
+                Conv2d(filters=16, padding="same", inputs=1),
+                Pool(),
+                Conv2d(filters=32, padding="same", inputs=16),
+                Pool(),
+                Flatten(),
+                Dense(units=64, activation="relu", inputs=2048),
+                Dense(units=10, inputs=64),
+            ),
+            loss="cross_entropy",
+            optimizer=Optimizer(),
+        ),
+        IMAGES,
+        "layer_dimension/fit_inputs@all",
+    ),
+    "a vocabulary that is too small": (
+        Program(
+            data=Data(dataset="texts"),
+            layers=(Embedding(units=16, inputs=20), Recurrent(cell="lstm", units=32), Dense(units=2)),
+            loss="cross_entropy",
+            optimizer=Optimizer(),
+        ),
+        Task(dataset="texts", kind="classification", input_shape=(12,), outputs=2, vocabulary=21),
+        "layer_dimension/vocabulary@inputs",
+    ),
+    "targets without their axis": (
+        Program(
+            data=Data(dataset="rows", labels="value", prep=(Prep(kind="drop_axis_target"),)),
+            layers=(Dense(units=1),),
+            loss="mse",
+            optimizer=Optimizer(),
+        ),
+        Task(dataset="rows", kind="regression", input_shape=(2,), outputs=1),
+        "data_dimension/add_axis@targets",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CRASHING)
+def test_the_only_remedy_of_a_crash_is_known_without_a_trial(name: str) -> None:
+    program, task, wanted = CRASHING[name]
+    remedy = only_remedy(ALL, program, task)
+    assert remedy is not None
+    assert remedy.name == wanted
+    assert mending(program, task) == (wanted,)
+    assert find_crash(remedy.apply(program, task), task) is None
+
+
+def test_without_the_action_there_is_no_remedy_or_another_one() -> None:
+    program, task, wanted = CRASHING["a vocabulary that is too small"]
+    others = tuple(action for action in ALL if action.name != wanted)
+    other = only_remedy(others, program, task)
+    assert other is None or other.name != wanted
+    assert only_remedy((), program, task) is None
+
+
+def test_the_remedy_is_the_single_cheapest_way_past_the_crash_or_there_is_none() -> None:
+    found = {True: 0, False: 0}
+    for bug in CRASHES:
+        program, task = bug.program, load_dataset(bug.program.data.dataset).task
+        if find_crash(program, task) is None:
+            continue
+        here = reach(program, task)
+        after = dict(zip(ALL, successors(ALL, program, task), strict=True))
+        past = {p for a, p in after.items() if p is not None and a is not MEND and reach(p, task) > here}
+        least = min((replaced(program, way) for way in past), default=0)
+        cheapest = [way for way in past if replaced(program, way) == least]
+        ways = {tuple(effective(name, way, task) for name in FIELDS) for way in cheapest}
+        remedy = only_remedy(ALL, program, task)
+        assert (remedy is not None) == (len(ways) == 1), bug.id
+        if remedy is not None:
+            assert after[remedy] in cheapest
+        found[remedy is not None] += 1
+    assert min(found.values()) > 5
+
+
+def test_a_program_that_runs_or_is_invalid_has_no_remedy() -> None:
+    program, task, wanted = CRASHING["a flattened size that is wrong"]
+    assert only_remedy(ALL, applied(program, task, [wanted]), task) is None
+    assert only_remedy(ALL, replace(program, batch_size=0), task) is None
+    assert mending(replace(program, batch_size=0), task) == ()
+
+
+@pytest.mark.parametrize("bug", CRASHES, ids=lambda bug: bug.id)
+def test_the_action_applies_every_mend_at_once_and_names_its_edits(bug: Bug) -> None:
+    task = load_dataset(bug.program.data.dataset).task
+    names = MEND.patch(bug.program, task)
+    assert names == mending(bug.program, task)
+    assert MEND.name not in names
+    after = edited(MEND, bug.program, task)
+    if find_crash(bug.program, task) is None:
+        assert after is None
+    else:
+        assert after == applied(bug.program, task, names)

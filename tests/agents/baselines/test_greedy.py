@@ -7,7 +7,7 @@ import pytest
 from netmend.agents.baselines.greedy import greedy
 from netmend.agents.evaluate import Evaluation, run_repairs
 from netmend.env.bugs.bug import Bug
-from netmend.env.program import Dense
+from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Status, Trial
 from netmend.repair_actions import select, successors
@@ -109,6 +109,24 @@ def test_epochs_beyond_the_budget_are_no_other_program(scripted_task, two_fault_
     assert greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is None
     rules = Rules(budget=Budget(epochs=24))
     assert greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is not None
+
+
+def test_the_only_remedy_of_a_crash_is_the_first_look(scripted_task):
+    layers = (Dense(units=64), Dense(units=10, inputs=63))
+    program = Program(data=Data(dataset="digits"), layers=layers, loss="cross_entropy", optimizer=Optimizer())
+    for seed in range(5):
+        method = greedy(select(["*"]))
+        first = method.start(
+            Bug(id="bug", program=program), scripted_task, trial(program, 0.0), Rules(), seed
+        )
+        assert first.ask().patch == ("layer_dimension/fit_inputs@all",)
+
+
+def test_what_must_be_kept_is_not_looked_at(start, two_fault_bug):
+    rules = Rules(trials=50, keep=("optimizer/*",))
+    patches = {name for proposal in run(start(rules=rules)) for name in proposal.patch}
+    assert patches
+    assert not any(name.startswith("optimizer/") for name in patches)
 
 
 def test_tell_needs_an_ask(start, two_fault_bug):

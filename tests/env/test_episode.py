@@ -1,0 +1,152 @@
+"""What one repair allows, takes back, counts and ends with, told by trials that a test makes up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from netmend.env.bugs.bug import Bug
+from netmend.env.episode import Episode
+from netmend.env.program import (
+    Conv2d,
+    Data,
+    Dense,
+    Flatten,
+    Optimizer,
+    Program,
+    Task,
+    find_crash,
+)
+from netmend.env.program.replaced import replaced
+from netmend.env.reward import Rules
+from netmend.env.training.symptoms import Symptoms
+from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
+from netmend.repair_actions import select
+from netmend.repair_actions.mend import MEND
+from netmend.repair_actions.patch import applied
+
+ALL = select(["*"])
+IMAGES = Task(dataset="digits_images", kind="classification", input_shape=(1, 8, 8), outputs=10)
+RUNS = Program(
+    data=Data(dataset="digits_images"),
+    layers=(Flatten(), Dense(units=8, activation="sigmoid"), Dense(units=10)),
+    loss="cross_entropy",
+    optimizer=Optimizer(kind="sgd", lr=1.0),
+)
+CRASHES = replace(RUNS, layers=(Conv2d(filters=4, padding="same"), Flatten(), Dense(units=10, inputs=999)))
+
+
+def trial_of(program: Program, skill: float = 0.2) -> Trial:
+    crash = find_crash(program, IMAGES)
+    if crash is None:
+        return Trial(status=Status.OK, skill=skill)
+    return Trial(status=Status.CRASHED, message="no", skill=SKILL_FLOOR, symptoms=Symptoms(crash=crash))
+
+
+def started(program: Program, skill: float = 0.2, rules: Rules | None = None) -> Episode:
+    episode = Episode(Bug(id="bug", program=program), IMAGES, ALL, rules or Rules(trials=9), seed=0)
+    episode.begin(trial_of(program, skill))
+    return episode
+
+
+def number(name: str) -> int:
+    return next(index for index, action in enumerate(ALL) if action.name == name)
+
+
+def play(episode: Episode, name: str, skill: float = 0.2) -> float:
+    program = episode.proposal(number(name))
+    assert program is not None, name
+    return episode.tell(number(name), trial_of(program, skill))
+
+
+def legal(episode: Episode) -> set[str]:
+    return {ALL[index].name for index in np.flatnonzero(episode.mask()[:-1])}
+
+
+def test_the_only_remedy_of_a_crash_comes_first() -> None:
+    episode = started(CRASHES)
+    assert legal(episode) == {"layer_dimension/fit_inputs@all", MEND.name}
+    assert episode.mask()[episode.stop]
+    play(episode, "layer_dimension/fit_inputs@all")
+    assert len(legal(episode)) > 20
+
+
+def test_a_remedy_that_was_tried_is_not_waited_for() -> None:
+    episode = started(CRASHES)
+    episode.tell(number(MEND.name), replace(trial_of(CRASHES), symptoms=Symptoms()))
+    assert episode.steps[-1].status is Status.CRASHED
+    assert legal(episode)
+
+
+def test_the_mend_of_a_crash_stands_in_the_patch_as_its_edits() -> None:
+    episode = started(CRASHES)
+    play(episode, MEND.name)
+    assert episode.steps[-1].action == MEND.name
+    assert episode.patch == ("layer_dimension/fit_inputs@all",)
+    assert applied(CRASHES, IMAGES, episode.patch) == episode.program
+
+
+def test_an_edit_after_which_it_crashes_where_it_did_is_taken_back() -> None:
+    episode = started(CRASHES)
+    crash = find_crash(CRASHES, IMAGES)
+    assert crash is not None
+    crash = replace(crash, expected=(1,), found=(2,))
+    again = Trial(status=Status.CRASHED, message="no", symptoms=Symptoms(crash=crash))
+    reward = episode.tell(number(MEND.name), again)
+    assert not episode.steps[-1].kept
+    assert reward == pytest.approx(-episode.rules.price)
+    assert episode.patch == ()
+    assert episode.program == CRASHES
+
+
+def test_the_reward_counts_the_parts_that_an_edit_replaces() -> None:
+    episode = started(RUNS)
+    rules = episode.rules
+    setting = play(episode, "activation/relu@hidden", skill=0.5)
+    assert setting == pytest.approx(0.3 - rules.price - rules.part_price)
+    before = episode.program
+    network = play(episode, "change_neural_architecture/mlp_64_64@hidden", skill=0.5)
+    parts = replaced(before, episode.program)
+    assert parts >= 3
+    assert network == pytest.approx(-rules.price - parts * rules.part_price)
+
+
+def test_an_edit_that_is_taken_back_replaces_nothing() -> None:
+    episode = started(RUNS, skill=0.5)
+    reward = play(episode, "change_neural_architecture/mlp_64_64@hidden", skill=0.1)
+    assert reward == pytest.approx(-episode.rules.price)
+
+
+def test_an_edit_that_a_later_one_makes_idle_leaves_the_patch() -> None:
+    episode = started(RUNS)
+    play(episode, "optimizer/lr_0.1@program")
+    play(episode, "iterations/batch_64@program", skill=0.3)
+    play(episode, "optimizer/lr_0.01@program", skill=0.4)
+    assert episode.best_patch == ("iterations/batch_64@program", "optimizer/lr_0.01@program")
+    assert applied(RUNS, IMAGES, episode.best_patch) == episode.best_program
+
+
+def test_a_repair_ends_where_nothing_is_left_to_gain() -> None:
+    episode = started(RUNS)
+    play(episode, "activation/relu@hidden", skill=1.0)
+    assert episode.done
+    perfect = started(RUNS, skill=1.0)
+    assert legal(perfect) == set()
+    assert perfect.mask()[perfect.stop]
+
+
+def test_what_must_be_kept_is_masked() -> None:
+    free = started(RUNS)
+    kept = started(RUNS, rules=Rules(keep=("architecture", "optimizer/*")))
+    gone = legal(free) - legal(kept)
+    assert legal(kept) <= legal(free)
+    assert {"add_layer/batch_norm@hidden", "optimizer/adam@program"} <= gone
+    assert "activation/relu@hidden" in legal(kept)
+
+
+def test_a_kept_part_rules_out_the_remedy_too() -> None:
+    kept = started(CRASHES, rules=Rules(keep=("layer_dimension/*",)))
+    assert not any(name.startswith("layer_dimension/") for name in legal(kept))
+    assert MEND.name not in legal(kept)
