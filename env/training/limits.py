@@ -13,7 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netmend.env.data import Dataset, load_dataset
-from netmend.env.program import check, find_crash
+from netmend.env.errors import ProgramError
+from netmend.env.program import check
+from netmend.env.program.shapes import MisfitError
 from netmend.env.training.trial import TrialRequest
 from netmend.env.training.work import expected_seconds, planned_updates
 
@@ -49,13 +51,16 @@ def request_seconds(request: TrialRequest, datasets: Callable[[str], Dataset] = 
     """CPU seconds that are expected of a request; 0 for a program that cannot be trained."""
     program, dataset = request.program, datasets(request.program.data.dataset)
     task = dataset.task
-    if check(program, task) or ((crash := find_crash(program, task)) and crash.phase != "predict"):
+    if check(program, task):
         return 0.0
     rows = min(request.budget.samples, len(dataset.train))
     if any(step.kind == "balance" for step in program.data.prep):
         rows *= task.outputs  # at most: where nearly all rows are of one class
-    updates = planned_updates(program, task, rows, request.budget)
-    return expected_seconds(program, task, rows, updates, len(dataset.validation))
+    try:
+        updates = planned_updates(program, task, rows, request.budget)
+        return expected_seconds(program, task, rows, updates, len(dataset.validation))
+    except (ProgramError, MisfitError):
+        return 0.0
 
 
 class CpuLimit:

@@ -66,7 +66,7 @@ class Session:
         if not self.budget.updates:
             one = training_work(program, self.task, rows, updates=1)
             raise TooMuchWorkError(
-                f"one update takes {one:,.0f} million multiply-accumulates, the budget has {budget.work:,.0f}"
+                f"one update takes {one:,.2f} million multiply-accumulates, the budget has {budget.work:,.2f}"
             )
         self.noise = Noise(random_stream(seed, "noise", device))
         shaped, weights = prepared_task(program, self.task), random_stream(seed, "weights")
