@@ -144,6 +144,18 @@ def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
             )
 
 
+def answered(trials: Sequence[Trial]) -> Sequence[Trial]:
+    """The same trials, for who cannot go on without one of them.
+
+    Raises:
+        NetmendError: one of them says nothing.
+    """
+    for trial in trials:
+        if trial.says_nothing:
+            raise NetmendError(f"a trial hung twice: {trial.message}; start again to try it again")
+    return trials
+
+
 class Trainer(Protocol):
     """Turns requests into trials, in the same order. Never raises for a bad program."""
 
