@@ -94,11 +94,13 @@ class BudgetConfig:
         part_price: what each replaced part of the program costs in reward, in skill: a setting is one part, a
             layer two, a network twice its number of layers.
         tolerance: loss of skill from which an edit is taken back.
-        samples, epochs, updates, seconds: of one training; null = as the suite was verified with.
+        samples, epochs, updates: of one training; null = as the suite was verified with, like the next two.
+        work: most millions of multiply-accumulates of one training (forward and backward, counted before it
+            starts); what asks for more gets fewer updates.
         seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
             With k of them a trial's seed s stands for the seeds s·k to s·k+k-1.
-        work: of ``netmend evaluate`` alone: a repair ends once its trainings took so many times the work of
-            the faulty program's own; null = no such limit, and none where that one did no work.
+        total_work: of ``netmend evaluate`` alone: a repair ends once its trainings took so many times the
+            work of the faulty program's own; null = no such limit, and none where that one did no work.
     """
 
     trials: int = 5
@@ -108,9 +110,9 @@ class BudgetConfig:
     samples: int | None = None
     epochs: int | None = None
     updates: int | None = None
-    seconds: float | None = None
-    seeds: int | None = None
     work: float | None = None
+    seeds: int | None = None
+    total_work: float | None = None
 
 
 @dataclass
@@ -426,12 +428,12 @@ def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]
     problems += _at_least("budget.tolerance", config.tolerance, 0)
     for key in ("samples", "epochs", "updates", "seeds"):
         problems += _at_least(f"budget.{key}", getattr(config, key), 1)
-    if config.seconds is not None and config.seconds <= 0:
-        problems.append(f"budget.seconds: {config.seconds} is not above 0")
-    if config.work is not None and not by_work:
-        problems.append("budget.work: netmend evaluate alone ends repairs by their work")
-    elif config.work is not None and config.work <= 0:
-        problems.append(f"budget.work: {config.work} is not above 0")
+    for key in ("work", "total_work"):
+        value = getattr(config, key)
+        if value is not None and not value > 0:
+            problems.append(f"budget.{key}: {value} is not above 0")
+    if config.total_work is not None and not by_work:
+        problems.append("budget.total_work: netmend evaluate alone ends repairs by their work")
     return problems
 
 

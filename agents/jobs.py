@@ -72,7 +72,7 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
             seeds=tuple(range(config.seed, config.seed + config.seeds)),
             seen=frozenset(bug.program.data.dataset for name in SEARCHED for bug in suite.split(name)),
             minimise=config.minimise,
-            work=config.budget.work,
+            work=config.budget.total_work,
             missing=missing,
         )
         with make_round_progress(console) as progress:

@@ -68,6 +68,8 @@ BUG_KEYS = (
 SUITE_KEYS = ("name", "description", "made", "budget", "bases", "bugs")
 NO_BUG = ("suite", Path(MEASURED).stem)
 """Names of files in a folder of bug files that hold none."""
+OLD_LIMIT = "seconds"
+WORK_INSTEAD = "write `work`, in millions of multiply-accumulates (10,000 a second on a core)"
 NO_PHASE: Literal[""] = ""
 
 
@@ -277,11 +279,14 @@ def _number(value: object, path: str, problems: list[str]) -> float:
 
 def _budget(plain: object, path: str, problems: list[str]) -> Budget:
     known = tuple(Budget.__dataclass_fields__)
+    if isinstance(plain, Mapping) and OLD_LIMIT in plain:
+        problems.append(f"{path}.{OLD_LIMIT}: a trial is limited by its work and not by time; {WORK_INSTEAD}")
+        plain = {key: value for key, value in plain.items() if key != OLD_LIMIT}
     values = _mapping(plain, path, known, problems)
     numbers = {key: _number(values[key], f"{path}.{key}", problems) for key in known if key in values}
     problems += [f"{path}.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
-    seconds = numbers.pop("seconds", Budget().seconds)
-    return replace(Budget(seconds=seconds), **{key: int(value) for key, value in numbers.items()})
+    work = numbers.pop("work", Budget().work)
+    return replace(Budget(work=work), **{key: int(value) for key, value in numbers.items()})
 
 
 def _beside(program: Program, folder: Path) -> Program:

@@ -10,7 +10,7 @@ from scipy.stats import mannwhitneyu, wilcoxon
 
 from netmend.env.bugs.bug import Score, Spread, fixed_threshold
 from netmend.env.program import Program
-from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest, answered
 
 SIGNIFICANCE = 0.05
 LEAST_EFFECT = 0.5
@@ -40,7 +40,7 @@ def measure(
         for program in programs
         for seed in seeds
     ]
-    trials = trainer.run(requests)
+    trials = answered(trainer.run(requests))
     return [skills_of(trials[i : i + len(seeds)]) for i in range(0, len(trials), len(seeds))]
 
 

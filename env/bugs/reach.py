@@ -15,7 +15,7 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import measure, score
 from netmend.env.program import Program, Task, to_plain
 from netmend.env.program.crashes import phases_passed
-from netmend.env.training.trial import Budget, Trainer, TrialRequest
+from netmend.env.training.trial import Budget, Trainer, TrialRequest, answered
 from netmend.repair_actions import RepairAction, successors
 
 MOST_ACTIONS = 4
@@ -93,7 +93,8 @@ def reach(
     best = Reached(patch=(), skill=-1.0, goal=goal)
     for _ in range(most):
         nodes = _candidates(bug, task, actions, beam, known)
-        trials = trainer.run([TrialRequest(program=x.program, budget=budget, seed=seeds[0]) for x in nodes])
+        requests = [TrialRequest(program=x.program, budget=budget, seed=seeds[0]) for x in nodes]
+        trials = answered(trainer.run(requests))
         tried = [
             _Node(program=node.program, patch=node.patch, skill=trial.skill)
             for node, trial in zip(nodes, trials, strict=True)

@@ -20,7 +20,7 @@ from netmend.env.bugs.killing import (
 )
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
-from netmend.env.training.trial import Budget, Status, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Budget, Status, Trainer, Trial, TrialRequest, answered
 
 HOLDS: frozenset[Verdict] = frozenset({"reproduced", "no gain, as recorded"})
 """Verdicts on a bug that is as it was recorded."""
@@ -82,6 +82,9 @@ def verify(
 
     Returns:
         one result per bug, in their order; a bug whose data are missing is one of them.
+
+    Raises:
+        NetmendError: a trial says nothing.
     """
     results = []
     for bug in bugs:
@@ -102,7 +105,7 @@ def _verify(bug: Bug, trainer: Trainer, budget: Budget, seeds: Sequence[int]) ->
         for program in (bug.program, bug.fixed)
         for seed in seeds
     ]
-    trials = trainer.run(requests)
+    trials = answered(trainer.run(requests))
     return judge(bug, trials[: len(seeds)], trials[len(seeds) :])
 
 

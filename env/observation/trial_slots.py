@@ -36,8 +36,10 @@ LOGARITHMIC = frozenset(
     }
 )
 
+ENDS = tuple(status for status in Status if status is not Status.HUNG)
+"""How a trial ends that an observation shows."""
 TRIAL_SLOTS: tuple[str, ...] = (
-    *(f"status/{status}" for status in Status),
+    *(f"status/{status}" for status in ENDS),
     "skill",
     "curve/epochs",
     "curve/first_loss",
@@ -77,7 +79,7 @@ _layer_symptoms_of: Callable[[LayerSymptoms], tuple[float, ...]] = attrgetter(*L
 def _trial_numbers(trial: Trial, program: Program, task: Task) -> list[float]:
     """The values of TRIAL_SLOTS."""
     symptoms = trial.symptoms
-    numbers = [float(status == trial.status) for status in Status]
+    numbers = [float(status == trial.status) for status in ENDS]
     numbers.append(trial.skill)
     numbers += _curve_numbers(trial.curves)
     numbers += [value / scale for value, scale in zip(_symptoms_of(symptoms), _SCALES, strict=True)]

@@ -24,7 +24,7 @@ def build_trainer(
     """Make a trainer; close it after use.
 
     Args:
-        workers: worker processes; 0 trains in this process.
+        workers: worker processes; 0 trains in this process, where nothing ends what hangs.
         device: ``cpu``, ``cuda``, ``cuda:1``: what torch calls it.
         store: file of the store of trials, made where it is missing; None keeps no trials.
         batched: whether programs that can share a computation are trained together; else one by one.

@@ -21,7 +21,7 @@ class DivergedError(TrialFailure):
     status = Status.DIVERGED
 
 
-class TimeoutReachedError(TrialFailure):
-    """The wall time of the budget is spent."""
+class TooMuchWorkError(TrialFailure):
+    """Not one update fits the work of the budget."""
 
-    status = Status.TIMEOUT
+    status = Status.TOO_MUCH_WORK

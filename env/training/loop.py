@@ -63,10 +63,9 @@ def train(
     score = Score()
     with plain_torch():
         try:
-            deadline = started + budget.seconds
             runs = resolved(program)
             session = Session(runs, dataset, budget, seed, device, cache or PreparedCache(1))
-            session.fit(deadline)
+            session.fit()
             if crash is None:
                 score = session.score(holdout)
             else:

@@ -95,8 +95,8 @@ def _single(budget: Budget) -> Budget:
 
 def _combined(trials: Sequence[Trial], holdout: bool) -> Trial:
     """One trial of the same program's trainings, as ``Trial`` says; hold-out skill only where asked for."""
-    first = trials[0]
-    if len(trials) == 1:
+    first = next((trial for trial in trials if trial.says_nothing), trials[0])
+    if len(trials) == 1 or first.says_nothing:
         return first if holdout or first.holdout is None else replace(first, holdout=None)
     skills = [trial.skill if trial.status is Status.OK else SKILL_FLOOR for trial in trials]
     metrics = [trial.metric for trial in trials if trial.metric is not None]

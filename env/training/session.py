@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from math import prod
 
 import numpy as np
@@ -10,11 +9,11 @@ import torch
 from torch import Generator, Tensor
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import BatchNorm, Program, prepared_task
+from netmend.env.program import Program, prepared_task
 from netmend.env.program.shapes import multiply_accumulates
 from netmend.env.training.data_symptoms import data_symptoms
 from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
-from netmend.env.training.failures import TimeoutReachedError
+from netmend.env.training.failures import TooMuchWorkError
 from netmend.env.training.layers import Noise
 from netmend.env.training.losses import LOSS_FUNCTIONS
 from netmend.env.training.measure import Measurements, check_epochs
@@ -27,6 +26,7 @@ from netmend.env.training.scores import collapsed, metric, predictions, skill
 from netmend.env.training.trial import Budget
 from netmend.env.training.update import Update
 from netmend.env.training.watching import out_of_patience, watched_metric
+from netmend.env.training.work import PASSES, affordable, skips_last_row, training_work
 
 STREAMS = ("weights", "order", "noise")
 """Random streams of a training: each consumer has its own, so that adding a dropout changes no weight."""
@@ -55,17 +55,25 @@ class Session:
         """Prepare data and build the network of a resolved program without a crash (see ``find_crash``).
 
         Raises:
+            TooMuchWorkError: the budget's work is not enough for one update. Nothing is built then.
             CrashError: an initialiser cannot make a tensor.
         """
         self.phase = "build"
-        self.program, self.dataset, self.task, self.budget = program, dataset, dataset.task, budget
+        self.program, self.dataset, self.task = program, dataset, dataset.task
+        self.data = cache.prepare(program, dataset, budget.samples, device)
+        rows = len(self.data.train.x)
+        self.budget = affordable(program, self.task, rows, budget)
+        if not self.budget.updates:
+            one = training_work(program, self.task, rows, updates=1)
+            raise TooMuchWorkError(
+                f"one update takes {one:,.2f} million multiply-accumulates, the budget has {budget.work:,.2f}"
+            )
         self.noise = Noise(random_stream(seed, "noise", device))
         shaped, weights = prepared_task(program, self.task), random_stream(seed, "weights")
         self.network = Network(program.layers, shaped, weights, self.noise, device, program.api)
         loop, network = program.loop, self.network
         self._forward = network.train if loop.training_mode else network.evaluate
         self._predict = network.evaluate if loop.evaluation_mode else network.rehearse
-        self.data = cache.prepare(program, dataset, budget.samples, device)
         self.loss = LOSS_FUNCTIONS[program.loss]
         train = self.data.train
         self._factor = min(program.batch_size, len(train.x)) if program.reduction == "sum" else 1
@@ -73,25 +81,21 @@ class Session:
         self.penalty = Penalty(network.parameters)
         self.update = Update(program, network.parameters, self.penalty)
         self.order = random_stream(seed, "order")
-        self.planned = budget.epochs_of(program, len(train.x))
+        self.planned = self.budget.epochs_of(program, len(train.x))
         self.curves: list[list[float]] = []
         self.watched: list[float] = []
         self.updates = self.rows = 0
         self.piece = max(1, LARGEST_PASS // sum(map(prod, network.shapes)))
         self._batch = train.x[: program.batch_size]
         self._before = network.parameters.values
-        self._repeats = repeats(program, len(train.x), budget, self.planned)
+        self._repeats = repeats(program, len(train.x), self.budget, self.planned)
         self._rates: dict[str, float] = {}
 
-    def fit(self, deadline: float) -> None:
+    def fit(self) -> None:
         """Train until the epochs, the updates or the patience are used up.
-
-        Args:
-            deadline: value of ``time.perf_counter()`` after which the training is given up.
 
         Raises:
             DivergedError: loss or weights are no longer finite.
-            TimeoutReachedError: the deadline has passed.
         """
         self.phase = "training"
         if self.program.monitor.rates:
@@ -103,7 +107,7 @@ class Session:
             self.phase = f"epoch {epoch} of {self.planned}"
             if not hopeless:
                 self._before = self.network.parameters.values.clone()
-                self._record(*self._epoch(deadline))
+                self._record(*self._epoch())
                 hopeless = self._hopeless()
             else:
                 self.curves.append(self.curves[-1])
@@ -150,11 +154,11 @@ class Session:
         forward passes beside them, and the data one operation per value.
         """
         monitor, train = self.program.monitor, self.data.train.x
-        rows = 3.0 * self.rows
+        rows = PASSES * self.rows
         if monitor.classes and self.curves:
             rows += len(self.data.validation.x)
         if self._rates:
-            rows += (3 * 3 + 4) * min(self.program.batch_size, len(train))
+            rows += (3 * PASSES + 4) * min(self.program.batch_size, len(train))
         values = train.numel() if monitor.data else 0
         return (rows * multiply_accumulates(self.program, self.task) + values) / 1e6
 
@@ -169,7 +173,7 @@ class Session:
                 return index
         return None
 
-    def _epoch(self, deadline: float) -> tuple[Tensor, Tensor]:
+    def _epoch(self) -> tuple[Tensor, Tensor]:
         """One pass over the rows; mean loss and score are gathered while training, as in Keras."""
         train, order = self.data.train, self._row_order()
         x, targets = train.x[order], train.targets[order]
@@ -179,12 +183,8 @@ class Session:
         self.noise.begin_epoch(len(order))
         batches = zip(torch.split(x, size), torch.split(targets, size), strict=True)
         for self._batch, batch_targets in batches:
-            if self.updates == self.budget.updates or self._too_small(outputs):
+            if self.updates == self.budget.updates or self._too_small():
                 break
-            if time.perf_counter() > deadline:
-                raise TimeoutReachedError(
-                    f"stopped after {self.budget.seconds:g} s and {self.updates} updates"
-                )
             output = self._forward(self._batch)
             loss = self._reduced(self.loss(output, batch_targets))
             self.update(loss)
@@ -265,10 +265,9 @@ class Session:
             return self.data.by_target
         return torch.randperm(len(self.data.train.x), generator=self.order).to(self.data.by_target.device)
 
-    def _too_small(self, earlier: list[Tensor]) -> bool:
-        """A left-over batch of one row is skipped where batch normalisation could not take it."""
-        one = len(self._batch) == 1 and len(earlier) > 0 and self.program.batch_size > 1
-        return one and any(isinstance(layer, BatchNorm) for layer in self.program.layers)
+    def _too_small(self) -> bool:
+        """Whether this is a left-over batch that batch normalisation could not take."""
+        return len(self._batch) == 1 and skips_last_row(self.program, len(self.data.train.x))
 
     def _hopeless(self) -> bool:
         """Whether no epoch will ever change anything: the loss repeats, no weight moved, no gradient is left.

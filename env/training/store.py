@@ -17,7 +17,7 @@ from netmend.env.training.trial_json import decode
 
 REMEMBERED = 10_000
 """Trials kept in memory beside the file (a few kilobytes each)."""
-NO_ANSWER = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
+NO_ANSWER = Status.OUT_OF_MEMORY
 """What says as much about the machine as about the program: kept for what it cost, but no answer."""
 
 
@@ -52,8 +52,8 @@ class TrialStore:
     def get_many(self, keys: Sequence[TrialKey]) -> list[Trial | None]:
         """The recorded trial of each key; None where there is none, or none with the hold-out skill.
 
-        One query for all keys whose trials are not in memory. A trial that ran out of time or memory is no
-        answer: it says as much about the machine as about the program.
+        One query for all keys whose trials are not in memory. A trial that ran out of memory is no answer: it
+        says as much about the machine as about the program.
         """
         wanted = [(key.digest, key.holdout) for key in keys]
         with self._lock:
@@ -67,14 +67,14 @@ class TrialStore:
     def put_many(self, trials: Iterable[tuple[TrialKey, Trial]]) -> None:
         """Queue trials for the file, failed ones too; those that wait together are written at once.
 
-        A key that is there already stays as it is, unless its trial ran out of time or memory, or only the
-        new trial, which did not, has the hold-out part scored.
+        A key that is there already stays as it is, unless its trial ran out of memory, or only the new trial,
+        which did not, has the hold-out part scored. A trial that says nothing is not recorded.
 
         Raises:
             StoreError: a trial's skill, hold-out skill, work or seconds are not finite: then none is queued;
                 or an earlier write failed: then all are.
         """
-        fresh = list(trials)
+        fresh = [(key, trial) for key, trial in trials if not trial.says_nothing]
         for key, trial in fresh:
             _refuse_non_finite(key, trial)
         rows = [row_of(key, trial) for key, trial in fresh]
@@ -147,7 +147,7 @@ def _refuse_non_finite(key: TrialKey, trial: Trial) -> None:
 
 def _answers(key: TrialKey, trial: Trial) -> dict[tuple[str, bool], Trial]:
     """What a new trial answers, by digest and whether the hold-out skill is asked for."""
-    if trial.status in NO_ANSWER:
+    if trial.status is NO_ANSWER:
         return {}
     shut = trial if trial.holdout is None else replace(trial, holdout=None)
     answers = {(key.digest, False): shut}

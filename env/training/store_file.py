@@ -38,7 +38,7 @@ WITH wanted AS (
     SELECT json_extract(value, '$[0]') AS digest, json_extract(value, '$[1]') AS opened FROM json_each(?))
 SELECT digest, opened, CASE WHEN opened THEN holdout END, trial
 FROM wanted CROSS JOIN trials ON key = digest
-WHERE has_holdout >= opened AND status NOT IN ('timeout', 'out_of_memory')
+WHERE has_holdout >= opened AND status <> 'out_of_memory'
 """
 _INSERT = """
 INSERT INTO trials (key, program, dataset, data, budget, seed, code, device,
@@ -47,8 +47,8 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET has_holdout = excluded.has_holdout, holdout = excluded.holdout,
     status = excluded.status, skill = excluded.skill, work = excluded.work, seconds = excluded.seconds,
     trial = excluded.trial, recorded = CURRENT_TIMESTAMP
-WHERE trials.status IN ('timeout', 'out_of_memory') OR (
-    excluded.has_holdout > trials.has_holdout AND excluded.status NOT IN ('timeout', 'out_of_memory'))
+WHERE trials.status = 'out_of_memory' OR (
+    excluded.has_holdout > trials.has_holdout AND excluded.status <> 'out_of_memory')
 """
 _REFUSALS = (
     sqlite3.IntegrityError,

@@ -35,8 +35,8 @@ class StoredTrainer:
     """Answers from the store; trains each distinct missing request once and records it as soon as it is done.
 
     What ``run`` returns is on file, but recording a trial does not hold up the training of the next. The
-    hold-out skill is in the trials of those requests alone that ask for it. A trial that ran out of time or
-    memory is trained again when it is asked for again.
+    hold-out skill is in the trials of those requests alone that ask for it. A trial that ran out of memory
+    is trained again when it is asked for again, and so is one that says nothing, which is not even recorded.
 
     Args:
         trainer: trains what is missing, one by one unless it streams; closed together with this one.

@@ -13,18 +13,24 @@ from netmend.env.program import Program
 from netmend.env.training.symptoms import Symptoms
 
 SKILL_FLOOR = -0.25
-"""Skill of a trial that gives no predictions (crash, divergence, time-out); no skill is lower."""
+"""Skill of a trial that gives no predictions (crash, divergence, too much work); no skill is lower."""
 
 
 class Status(StrEnum):
-    """How a trial ended."""
+    """How a trial ended.
+
+    ``TOO_MUCH_WORK``: not one update fits the budget's work; known before anything is trained. ``HUNG``: its
+    process was ended because it stood still or ran far beyond what was expected. That says nothing about the
+    program; see ``Trial.says_nothing``.
+    """
 
     OK = "ok"
     DIVERGED = "diverged"
     CRASHED = "crashed"
-    TIMEOUT = "timeout"
+    TOO_MUCH_WORK = "too_much_work"
     OUT_OF_MEMORY = "out_of_memory"
     INVALID = "invalid"
+    HUNG = "hung"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +42,9 @@ class Budget:
             epochs mean what they mean on a small dataset.
         epochs: passes over them.
         updates: optimizer steps. What a tiny batch size does to the gradient stays, what it costs is bounded.
-        seconds: wall time, after which the trial ends as ``timeout``. A safety net, far above what one needs.
+        work: millions of multiply-accumulates of the updates, forward and backward, in the unit of
+            ``Trial.work``. Counted before the training: where it is not enough for all updates there are
+            fewer, and where it is not enough for one the trial ends as ``too_much_work``. See ``work.py``.
         seeds: k: a trial is the mean over k trainings. A request's seed s stands for the k seeds from s·k on,
             so that no two of its seeds share a training. All other limits are those of one training. Only
             ``SeedTrainer`` sees to it.
@@ -45,7 +53,7 @@ class Budget:
     samples: int = 256
     epochs: int = 12
     updates: int = 200
-    seconds: float = 20.0
+    work: float = 200_000.0
     seeds: int = 1
 
     def epochs_of(self, program: Program, rows: int) -> int:
@@ -88,7 +96,8 @@ class Trial:
     Of several, status, message, curves and symptoms are those of the first seed, but where that one is ok and
     k of all n failed, the message says "k of n seeds: " and the first of theirs. Skill and holdout are means
     in which a failed seed counts as ``SKILL_FLOOR``; there is no holdout where no seed has one. Metric is the
-    mean over the seeds that have one, work and seconds are sums.
+    mean over the seeds that have one, work and seconds are sums. Where one of them says nothing, that one is
+    the trial.
 
     Attributes:
         status: how it ended.
@@ -101,6 +110,7 @@ class Trial:
         symptoms: gradients, activations, predictions, data; finite always.
         work: training work done, in millions of multiply-accumulates (forward and backward).
         seconds: wall time of the training. For reports only: it never reaches an observation or a reward.
+            All else is the same whatever else the machine has to do.
     """
 
     status: Status
@@ -113,6 +123,11 @@ class Trial:
     symptoms: Symptoms = field(default_factory=Symptoms)
     work: float = 0.0
     seconds: float = 0.0
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether it says nothing about the program: then nobody may store it, reward it or learn from it."""
+        return self.status is Status.HUNG
 
 
 def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
@@ -127,6 +142,18 @@ def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
                 f"budget.seeds={request.budget.seeds} reached a trainer of single trainings;"
                 " put a SeedTrainer around it"
             )
+
+
+def answered(trials: Sequence[Trial]) -> Sequence[Trial]:
+    """The same trials, for who cannot go on without one of them.
+
+    Raises:
+        NetmendError: one of them says nothing.
+    """
+    for trial in trials:
+        if trial.says_nothing:
+            raise NetmendError(f"a trial hung twice: {trial.message}; start again to try it again")
+    return trials
 
 
 class Trainer(Protocol):

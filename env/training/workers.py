@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import pickle
@@ -21,15 +22,15 @@ from multiprocessing.process import BaseProcess, parent_process
 from typing import TypeAlias
 
 from netmend.env.errors import WorkerError
+from netmend.env.training.limits import OVER_CPU_LIMIT, CpuLimit, Limits
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 
-GRACE = 15.0
-"""Seconds beyond a trial's own limit after which its worker hangs; loading the data falls into them."""
-START_LIMIT = 120.0
-"""Seconds that a worker may take to start."""
+START_LIMIT = 1200.0
+"""Seconds that a worker may take to start: far beyond what one needs, whatever else the machine does."""
 TRIES = 2
-"""Deaths of a worker until its request is to blame: a lack of memory can be a neighbour's fault."""
+"""Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
 
+HANGS = Limits()
 _TRAINER = "netmend.env.training.local"
 
 _Factory: TypeAlias = Callable[[], Trainer]
@@ -44,11 +45,6 @@ class _Task:
 
     requests: dict[int, TrialRequest]
     tries: int = 0
-
-    @property
-    def seconds(self) -> float:
-        """What all of them may take together."""
-        return sum(request.budget.seconds for request in self.requests.values())
 
     def parts(self) -> list[_Task]:
         """Both halves."""
@@ -87,7 +83,7 @@ class WorkerTrainer:
         device: what the workers train on.
         factory: makes the trainer inside a worker (pickled); by default a ``LocalTrainer`` on ``device``.
         split: puts requests into groups, by their positions, the longest one first; by default each is alone.
-        grace: seconds beyond a trial's own limit after which its worker is stopped.
+        limits: from when on a worker hangs.
 
     Raises:
         WorkerError: from ``run`` and ``stream``, where a worker can't start.
@@ -100,7 +96,7 @@ class WorkerTrainer:
         *,
         factory: _Factory | None = None,
         split: _Split | None = None,
-        grace: float = GRACE,
+        limits: Limits = HANGS,
     ) -> None:
         if workers < 1:
             raise WorkerError(f"a trainer over worker processes needs at least 1 of them, not {workers}")
@@ -108,7 +104,7 @@ class WorkerTrainer:
         self._factory: _Factory = factory or partial(_local_trainer, device)
         self._split: _Split = split or _one_by_one
         self._preload = [__name__, _module(self._factory)]
-        self._grace = grace
+        self._limits = limits
         self._workers: list[_Worker] = []
         self._lock = threading.Lock()
 
@@ -152,10 +148,12 @@ class WorkerTrainer:
         for worker in self._workers:
             if waiting and worker.ready and worker.task is None:
                 worker.task = waiting.popleft()
-                worker.since, worker.limit = time.monotonic(), worker.task.seconds + self._grace
+                requests = tuple(worker.task.requests.values())
+                cpu = self._limits.cpu_seconds(requests)
+                worker.since, worker.limit = time.monotonic(), self._limits.wall * cpu
                 # One that died while it was idle shows it when its answer is read.
                 with suppress(OSError):
-                    worker.pipe.send(tuple(worker.task.requests.values()))
+                    worker.pipe.send((cpu, requests))
 
     def _collect(self) -> Iterator[tuple[_Task, _Trials | None]]:
         """Wait for messages; yield tasks with their trials, or with None where they shall be tried again."""
@@ -189,9 +187,7 @@ class WorkerTrainer:
                 " has to start below `if __name__ == '__main__':`; workers=0 trains without them"
             )
         if worker.task is not None:
-            task = worker.task
-            task.tries += 1
-            yield task, [_death(code)] if task.tries >= TRIES and len(task.requests) == 1 else None
+            yield self._lost(worker.task, _death(code))
 
     def _give_up(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
         """Stop a worker that has been silent for too long."""
@@ -199,8 +195,12 @@ class WorkerTrainer:
         if worker.task is None:
             raise WorkerError(f"a worker process did not start within {worker.limit:g} s")
         message = f"no result after {worker.limit:g} s; its worker was stopped"
-        timeout = Trial(status=Status.TIMEOUT, message=message, seconds=worker.limit)
-        yield worker.task, [timeout] if len(worker.task.requests) == 1 else None
+        yield self._lost(worker.task, Trial(status=Status.HUNG, message=message, seconds=worker.limit))
+
+    def _lost(self, task: _Task, trial: Trial) -> tuple[_Task, _Trials | None]:
+        """A task whose worker is gone: to be tried again, unless it is one request and to blame by now."""
+        task.tries += 1
+        return task, [trial] if task.tries >= TRIES and len(task.requests) == 1 else None
 
     def _remove(self, worker: _Worker) -> int | None:
         self._workers.remove(worker)
@@ -260,21 +260,27 @@ def _serve(pipe: Connection, factory: _Factory, environment: dict[str, str], fol
 
 
 def _replies(pipe: Connection, factory: _Factory) -> Iterator[_Trials | Exception | None]:
+    limit = CpuLimit()
     try:
         trainer = factory()
         yield None
-        while (requests := _next_requests(pipe)) is not None:
-            yield trainer.run(requests)
+        while (asked := _next_requests(pipe)) is not None:
+            cpu, requests = asked
+            limit.allow(cpu)
+            trials = trainer.run(requests)
+            limit.allow(math.inf)
+            yield trials
     except Exception as error:
         yield _portable(error)
 
 
-def _next_requests(pipe: Connection) -> tuple[TrialRequest, ...] | None:
+def _next_requests(pipe: Connection) -> tuple[float, tuple[TrialRequest, ...]] | None:
+    """What is asked for next, behind the CPU seconds that it may take."""
     try:
-        requests: tuple[TrialRequest, ...] = pipe.recv()
+        asked: tuple[float, tuple[TrialRequest, ...]] = pipe.recv()
     except (EOFError, OSError):
         return None
-    return requests
+    return asked
 
 
 def _end_with_parent() -> None:
@@ -299,6 +305,9 @@ def _death(code: int | None) -> Trial:
     if code == -signal.SIGKILL:
         message = "its worker process was killed, most likely for lack of memory"
         return Trial(status=Status.OUT_OF_MEMORY, message=message)
+    if code == OVER_CPU_LIMIT:
+        message = "no result after many times the CPU time that was expected; its worker ended"
+        return Trial(status=Status.HUNG, message=message)
     reason = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
     return Trial(status=Status.CRASHED, message=f"its worker process died ({reason})")
 

@@ -147,7 +147,7 @@ def test_minimising_can_be_switched_off(suite: Suite, tmp_path: Path) -> None:
 
 
 def test_a_budget_of_work(suite: Suite, tmp_path: Path) -> None:
-    evaluate(tmp_path, methods=["random"], minimise=False, budget=BudgetConfig(work=2.0))
+    evaluate(tmp_path, methods=["random"], minimise=False, budget=BudgetConfig(total_work=2.0))
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["methods"]["random"]["trials"]["value"] == 2.0
 
@@ -160,9 +160,9 @@ def test_suggestions_are_kept_beside_the_store(suite: Suite, tmp_path: Path) -> 
 
 def test_values_that_make_no_sense_are_named(suite: Suite, tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"(?s)budget.work: 0.0 is not above 0.*suggestion_seconds: 0.0 is not"
+        ConfigError, match=r"(?s)budget.total_work: 0.0 is not above 0.*suggestion_seconds: 0.0 is not"
     ):
-        evaluate(tmp_path, methods=["random"], suggestion_seconds=0.0, budget=BudgetConfig(work=0.0))
+        evaluate(tmp_path, methods=["random"], suggestion_seconds=0.0, budget=BudgetConfig(total_work=0.0))
 
 
 def test_a_method_twice_would_count_its_seeds_twice(suite: Suite, tmp_path: Path) -> None:

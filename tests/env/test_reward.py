@@ -22,7 +22,7 @@ from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
 from netmend.repair_actions import select
 
-OWN = Budget(samples=1000, epochs=50, updates=3000, seconds=60)
+OWN = Budget(samples=1000, epochs=50, updates=3000, work=600.0)
 
 
 class Noting:
@@ -83,10 +83,10 @@ def test_a_bugs_own_budget_replaces_the_suites(bugs: tuple[Bug, Bug]) -> None:
 
 
 def test_what_the_configuration_sets_wins(bugs: tuple[Bug, Bug]) -> None:
-    rules = make_rules(BudgetConfig(samples=99, seconds=5.0), Budget(epochs=3))
-    assert rules.of(bugs[0]).budget == replace(OWN, samples=99, seconds=5.0)
-    assert rules.of(bugs[1]).budget == Budget(samples=99, epochs=3, seconds=5.0)
-    everything = make_rules(BudgetConfig(samples=1, epochs=2, updates=3, seconds=4.0, seeds=5), Budget())
+    rules = make_rules(BudgetConfig(samples=99, work=5.0), Budget(epochs=3))
+    assert rules.of(bugs[0]).budget == replace(OWN, samples=99, work=5.0)
+    assert rules.of(bugs[1]).budget == Budget(samples=99, epochs=3, work=5.0)
+    everything = make_rules(BudgetConfig(samples=1, epochs=2, updates=3, work=4.0, seeds=5), Budget())
     assert everything.of(bugs[0]) == everything
 
 

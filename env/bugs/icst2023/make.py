@@ -22,19 +22,19 @@ SHORT = Size(
     share=4,
     batch=10,
     budgets={
-        "mnist": Budget(samples=384, epochs=10, updates=300, seconds=120.0),
-        "cifar10": Budget(samples=448, epochs=12, updates=300, seconds=120.0),
-        "eyes": Budget(samples=384, epochs=14, updates=250, seconds=120.0),
-        "U2": Budget(samples=640, epochs=50, updates=250, seconds=120.0),
+        "mnist": Budget(samples=384, epochs=10, updates=300, work=1_200_000),
+        "cifar10": Budget(samples=448, epochs=12, updates=300, work=1_200_000),
+        "eyes": Budget(samples=384, epochs=14, updates=250, work=1_200_000),
+        "U2": Budget(samples=640, epochs=50, updates=250, work=1_200_000),
         "reuters": Budget(samples=800, epochs=6, updates=250),
         "D4": Budget(samples=300, epochs=10, updates=300),
-        "D5": Budget(samples=400, epochs=15, updates=250, seconds=120.0),
-        "D9": Budget(samples=320, epochs=10, updates=200, seconds=120.0),
+        "D5": Budget(samples=400, epochs=15, updates=250, work=1_200_000),
+        "D9": Budget(samples=320, epochs=10, updates=200, work=1_200_000),
     },
 )
 """About a second a trial on one core."""
 
-ENOUGH = Budget(samples=60_000, epochs=200, updates=1_000_000, seconds=7200.0)
+ENOUGH = Budget(samples=60_000, epochs=200, updates=1_000_000, work=1e9)
 FULL = Size(
     mnist="mnist_full",
     cifar10="cifar10_full",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from math import prod
@@ -41,6 +41,7 @@ from netmend.env.training.damage import KEEPS_ROWS
 from netmend.env.training.layers import LARGEST_NOISE
 from netmend.env.training.measure import measured_layers
 from netmend.env.training.trial import TrialRequest
+from netmend.env.training.work import affordable, skips_last_row
 
 PREPS: frozenset[PrepName] = frozenset(
     {
@@ -66,7 +67,7 @@ class Candidate:
 
     Attributes:
         position: of the request.
-        request: what is asked for.
+        request: what is asked for, with no more updates than its work allows.
         outline: of its program.
         rows: training rows.
         held: validation rows.
@@ -96,7 +97,7 @@ class Candidate:
     @cached_property
     def key(self) -> Hashable:
         """Programs of one group have the same one."""
-        skips = self.rows % self.batch == 1 and _has_batch_norm(self.program)
+        skips = skips_last_row(self.program, self.rows)
         return self.outline.key, self.rows, self.batch, skips, self.request.budget
 
     @cached_property
@@ -162,8 +163,9 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
         # Sparse labels leave some outputs unused.
         return None
     rows = min(request.budget.samples, len(dataset.train))
-    found = Candidate(position, request, made, rows, len(dataset.validation))
-    return found if _can_be_grouped(found) else None
+    budget = affordable(program, task, rows, request.budget)
+    found = Candidate(position, replace(request, budget=budget), made, rows, len(dataset.validation))
+    return found if budget.updates and _can_be_grouped(found) else None
 
 
 def _is_plain(program: Program) -> bool:
@@ -213,7 +215,3 @@ def _can_be_grouped(found: Candidate) -> bool:
             if isinstance(layer, BatchNorm) and found.batch * prod(level.outputs[1:]) < 2:
                 return False
     return True
-
-
-def _has_batch_norm(program: Program) -> bool:
-    return any(isinstance(layer, BatchNorm) for layer in program.layers)

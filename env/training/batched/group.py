@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from math import prod
 
@@ -20,11 +19,11 @@ from netmend.env.training.batched.randomness import Noise, Orders
 from netmend.env.training.batched.updates import joined, penalties, row_steps, update_steps
 from netmend.env.training.batched.weights import GroupWeights
 from netmend.env.training.epochs import Score
-from netmend.env.training.failures import TimeoutReachedError, TrialFailure
 from netmend.env.training.measure import CHECK_ROWS
 from netmend.env.training.prepare import Labelled
 from netmend.env.training.scores import collapsed, metric, predictions, skill
 from netmend.env.training.trial import Status, Trial
+from netmend.env.training.work import skips_last_row
 
 EVALUATED = 2**18
 """Values that the widest buffer of a scoring pass may hold."""
@@ -42,7 +41,9 @@ class Group:
         program, self._budget = first.outline.program, first.request.budget
         outlines = [member.outline for member in members]
         self._rows = len(first.data.train.x)
-        self._batches = _batches(self._rows, program.batch_size, skip_one=first.has_batch_norm)
+        self._batches = _batches(
+            self._rows, program.batch_size, skip_last=skips_last_row(program, self._rows)
+        )
         levels = group_levels(outlines)
         self.weights = GroupWeights(levels, outlines, [member.request.seed for member in members], device)
         self._final = self.weights.values.clone()
@@ -121,21 +122,14 @@ class Group:
 
         return score
 
-    def fit(self, deadline: float) -> None:
-        """Train until every program has used up its epochs or its patience, or has diverged.
-
-        Args:
-            deadline: value of ``time.perf_counter()`` after which the group is given up.
-
-        Raises:
-            TimeoutReachedError: the deadline has passed.
-        """
+    def fit(self) -> None:
+        """Train until every program has used up its epochs or its patience, or has diverged."""
         self._check(self.members)
         epoch = 0
         while running := [member for member in self.members if member.status is None]:
             epoch += 1
             self._before.copy_(self.weights.values)
-            self._epoch(epoch, deadline)
+            self._epoch(epoch)
             self._record(epoch)
             running = [member for member in running if member.status is None]
             # Before a check, which overwrites the gradients.
@@ -148,16 +142,6 @@ class Group:
             for member in over:
                 member.status = Status.OK
                 self._finish(member, held.get(member.place))
-
-    def give_up(self, error: TrialFailure) -> None:
-        """End the programs that are still running with the status of a failure."""
-        for member in self.members:
-            if member.status is None:
-                member.status, member.message = (
-                    error.status,
-                    f"epoch {len(member.curves) + 1} of {member.planned}: {error}",
-                )
-                self._finish(member)
 
     def trials(self, seconds: float) -> list[Trial]:
         """What the trainings showed; ``seconds`` of the whole are shared out by their work."""
@@ -173,7 +157,7 @@ class Group:
             for member, own_checks, own_weights in zip(self.members, checks, weights, strict=True)
         ]
 
-    def _epoch(self, epoch: int, deadline: float) -> None:
+    def _epoch(self, epoch: int) -> None:
         orders = self._orders.draw()
         _fill(self._epoch_inputs, self._inputs, orders)
         self._judge.shuffle(orders)
@@ -183,9 +167,7 @@ class Group:
         ]
         done = (epoch - 1) * len(self._batches)
         self._seen = self._batches[: self._budget.updates - done]
-        for number, update in enumerate(self._steps[: len(self._seen)], done):
-            if time.perf_counter() > deadline:
-                raise TimeoutReachedError(f"stopped after {self._budget.seconds:g} s and {number} updates")
+        for update in self._steps[: len(self._seen)]:
             update()
             for step in steps:
                 step()
@@ -311,11 +293,10 @@ def _loss(judge: GroupOutputs, bound: Pass) -> Callable[[Sequence[Tensor]], None
     return judge.bind(bound.outputs, bound.gradient)
 
 
-def _batches(rows: int, size: int, *, skip_one: bool) -> list[tuple[int, int]]:
+def _batches(rows: int, size: int, *, skip_last: bool) -> list[tuple[int, int]]:
     """First and last row (exclusive) of the updates of an epoch."""
     bounds = [(start, min(start + size, rows)) for start in range(0, rows, size)]
-    single = len(bounds) > 1 and size > 1 and bounds[-1][1] - bounds[-1][0] == 1
-    return bounds[:-1] if single and skip_one else bounds
+    return bounds[:-1] if skip_last else bounds
 
 
 def _fill(target: Tensor, parts: Sequence[Tensor], orders: Sequence[Tensor] | None = None) -> None:

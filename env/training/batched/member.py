@@ -9,7 +9,7 @@ from functools import cached_property
 from torch import Tensor
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import BatchNorm, multiply_accumulates
+from netmend.env.program import multiply_accumulates
 from netmend.env.training.batched.measurements import Checks
 from netmend.env.training.batched.outline import Outline
 from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
@@ -19,6 +19,7 @@ from netmend.env.training.prepare import Prepared
 from netmend.env.training.rules import Evidence, find_symptoms
 from netmend.env.training.trial import Status, Trial, TrialRequest
 from netmend.env.training.watching import out_of_patience
+from netmend.env.training.work import PASSES
 
 
 @dataclass(eq=False)
@@ -26,7 +27,7 @@ class Member:
     """One training of a group.
 
     Attributes:
-        request: what was asked for.
+        request: what was asked for, with no more updates than its work allows (see ``affordable``).
         outline: of its program.
         dataset, data: its rows, raw and prepared.
         curves: training loss, training score, validation loss and validation score by epoch.
@@ -64,17 +65,12 @@ class Member:
     @property
     def work(self) -> float:
         """As ``Trial.work``."""
-        return 3 * multiply_accumulates(self.outline.program, self.outline.task) * self.rows / 1e6
+        return PASSES * multiply_accumulates(self.outline.program, self.outline.task) * self.rows / 1e6
 
     @cached_property
     def constant(self) -> bool:
         """Whether an epoch that changes no weight is like the one before."""
         return repeats(self.outline.program, len(self.data.train.x), self.request.budget, self.planned)
-
-    @cached_property
-    def has_batch_norm(self) -> bool:
-        """Whether a left-over batch of one row must be skipped."""
-        return any(isinstance(layer, BatchNorm) for layer in self.outline.program.layers)
 
     @cached_property
     def measured(self) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import torch
 
@@ -17,10 +18,10 @@ from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import MEMORY, plan
-from netmend.env.training.failures import TimeoutReachedError
 from netmend.env.training.local import LocalTrainer
 from netmend.env.training.loop import FAILURES, plain_torch
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
+from netmend.env.training.work import affordable
 
 
 class GroupTrainer:
@@ -64,17 +65,14 @@ class GroupTrainer:
     def _together(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         started = time.perf_counter()
         group = Group([self._member(request) for request in requests], self.device)
-        try:
-            group.fit(started + sum(request.budget.seconds for request in requests))
-        except TimeoutReachedError as error:
-            if len(requests) > 1:
-                raise
-            group.give_up(error)
+        group.fit()
         return group.trials(time.perf_counter() - started)
 
     def _member(self, request: TrialRequest) -> Member:
         dataset, data = self._local.prepare(request)
-        return Member(request, outline(resolved(request.program), dataset.task), dataset, data)
+        made = outline(resolved(request.program), dataset.task)
+        budget = affordable(made.program, made.task, len(data.train.x), request.budget)
+        return Member(replace(request, budget=budget), made, dataset, data)
 
 
 class BatchedTrainer:

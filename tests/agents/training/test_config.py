@@ -22,7 +22,7 @@ from netmend.env.training.trial import Budget
 def test_every_problem_is_named_with_its_path() -> None:
     config = TrainConfig(
         agent=AgentConfig(algorithm="ppo", n_envs=0, network=[8, 0], activation="sine"),
-        budget=BudgetConfig(trials=0, price=-1.0, epochs=0, seconds=0.0, seeds=0),
+        budget=BudgetConfig(trials=0, price=-1.0, epochs=0, work=0.0, seeds=0, total_work=2.0),
         training=TrainingConfig(steps=0, workers=-1, device="tpu"),
     )
     with pytest.raises(ConfigError) as error:
@@ -36,7 +36,8 @@ def test_every_problem_is_named_with_its_path() -> None:
         "budget.price",
         "budget.epochs",
         "budget.seeds",
-        "budget.seconds",
+        "budget.work",
+        "budget.total_work",
         "training.workers",
         "training.device",
         "training.steps",

@@ -136,16 +136,27 @@ def test_a_wrong_bug_file_lists_every_problem_with_its_path(tmp_path: Path) -> N
         load_suite(str(tmp_path))
 
 
+def test_a_budget_of_time_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "old.yaml").write_text(
+        BUG.replace("DATASET", "iris") + "budget: {epochs: 3, seconds: 20.0}\n"
+    )
+    with pytest.raises(
+        ProgramError, match=r"budget\.seconds: .* work and not by time; write `work`"
+    ) as caught:
+        load_bug(tmp_path / "old.yaml")
+    assert len(caught.value.problems) == 1
+
+
 def test_what_a_bug_file_may_say_besides(tmp_path: Path) -> None:
     more = (
         "kind: crash\nquality: A\nsymptom: it crashes\nfix_helps: 'false'\nfix_patterns: [Data dimension]\n"
-        "crash_phase: build\nnot_reproduced: no data\nbudget: {samples: 9, updates: 7}\n"
+        "crash_phase: build\nnot_reproduced: no data\nbudget: {samples: 9, updates: 7, work: 2.5}\n"
     )
     (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris") + more)
     bug = load_bug(tmp_path / "one.yaml")
     assert (bug.kind, bug.quality, bug.symptom, bug.fix_helps) == ("crash", "A", "it crashes", "false")
     assert (bug.fix_patterns, bug.crash_phase) == (("Data dimension",), "build")
-    assert (bug.not_reproduced, bug.budget) == ("no data", Budget(samples=9, updates=7))
+    assert (bug.not_reproduced, bug.budget) == ("no data", Budget(samples=9, updates=7, work=2.5))
     (tmp_path / "two.yaml").write_text(BUG.replace("DATASET", "iris"))
     plain = load_bug(tmp_path / "two.yaml")
     assert (plain.kind, plain.crash_phase, plain.budget, plain.fix_patterns) == ("performance", "", None, ())

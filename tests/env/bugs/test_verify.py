@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import rank_test
 from netmend.env.bugs.verify import judge, verify
+from netmend.env.errors import NetmendError
 from netmend.env.program import Crash, Data, Dense, Optimizer, Program
 from netmend.env.training.symptoms import Symptoms
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial, TrialRequest
@@ -94,3 +96,14 @@ def test_missing_data_are_a_verdict_and_not_an_error() -> None:
     assert [result.verdict for result in results] == ["not loaded", "reproduced"]
     assert "nowhere.npz" in results[0].reason
     assert trainer.budgets == {own}
+
+
+def test_no_verdict_from_a_trial_that_says_nothing() -> None:
+    class Hanging:
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            return [*trials(*[0.5] * (len(requests) - 1)), Trial(status=Status.HUNG, message="no result")]
+
+        def close(self) -> None: ...
+
+    with pytest.raises(NetmendError, match="hung twice: no result"):
+        verify([BUG], Hanging(), Budget(), seeds=range(5), report=lambda _: None)

@@ -12,7 +12,7 @@ from netmend.env.data import load_dataset
 from netmend.env.episode import Step
 from netmend.env.observation import LIMIT, History, State, observe, slot_names
 from netmend.env.observation.program_slots import program_slots, program_values
-from netmend.env.observation.trial_slots import trial_values
+from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import (
     Conv2d,
     Data,
@@ -201,3 +201,8 @@ def test_the_history_says_that_the_last_step_failed(mlp_program: Program, mlp_ta
     for steps, failed in (((step,), 1.0), ((step, replace(step, status=Status.OK)), 0.0), ((), 0.0)):
         state = State(mlp_program, mlp_task, TRIAL, replace(HISTORY, steps=steps))
         assert dict(zip(slot_names(), observe([state])[0], strict=True))["last/failed"] == failed
+
+
+def test_every_end_has_a_slot_but_the_one_that_says_nothing() -> None:
+    shown = {slot.removeprefix("status/") for slot in TRIAL_SLOTS if slot.startswith("status/")}
+    assert shown == set(Status) - {Status.HUNG}

@@ -13,8 +13,11 @@ from netmend.env.errors import UnknownNameError
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial, TrialRequest
 
-KILL_ONCE, EXIT, KILL, HANG, BAD_CALL, SLOW = range(-6, 0)
-"""Seeds that make ``Troublemaker`` do what they say (slow: wait for two workers); others end at once."""
+BURN, HANG_ONCE, KILL_ONCE, EXIT, KILL, HANG, BAD_CALL, SLOW = range(-8, 0)
+"""Seeds that make ``Troublemaker`` do what they say (slow: wait for two workers); others end at once.
+
+What hangs sleeps, what burns computes, both without end.
+"""
 
 
 def trial_of(request: TrialRequest) -> Trial:
@@ -65,9 +68,12 @@ class Troublemaker:
 
     def _train(self, request: TrialRequest) -> Trial:
         seed = request.seed
-        if seed == KILL_ONCE and not (self.folder / "killed").exists():
-            (self.folder / "killed").touch()
+        if seed == KILL_ONCE and self._first("killed"):
             os.kill(os.getpid(), signal.SIGSEGV)
+        if seed == HANG_ONCE and self._first("hung"):
+            time.sleep(600)
+        while seed == BURN:
+            pass
         if seed == EXIT:
             sys.stdout.flush()
             os._exit(3)
@@ -82,6 +88,12 @@ class Troublemaker:
         if seed == BAD_CALL:
             raise UnknownNameError("dataset", "iriss", ["iris"])
         return trial_of(request)
+
+    def _first(self, name: str) -> bool:
+        mark = self.folder / name
+        known = mark.exists()
+        mark.touch()
+        return not known
 
 
 def broken_factory() -> Recorder:

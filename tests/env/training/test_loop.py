@@ -288,13 +288,6 @@ def test_a_broken_program_is_a_labelled_trial(run, good, name):
     assert all(map(math.isfinite, numbers(astuple(trial))))
 
 
-def test_a_timeout_is_labelled(run, good):
-    trial = run(good, Budget(seconds=0.0))
-    assert trial.status is Status.TIMEOUT
-    assert "after 0 s" in trial.message
-    assert trial.skill == SKILL_FLOOR
-
-
 @pytest.mark.parametrize(
     "error",
     [

@@ -72,6 +72,14 @@ def test_a_seed_that_fails_pulls_the_mean_down() -> None:
     assert (trial.skill, trial.holdout, trial.metric, trial.spread) == (SKILL_FLOOR, None, None, 0.0)
 
 
+def test_where_one_seed_says_nothing_the_trial_says_nothing() -> None:
+    hung = Trial(status=Status.HUNG, message="no result")
+    trainer = SeedTrainer(Scripted(scored(0.9), scored(0.5), hung, scored(0.1)))
+    known, unknown = trainer.run([request(seeds=2), request(seed=1, seeds=2, holdout=True)])
+    assert not known.says_nothing
+    assert unknown == hung
+
+
 def test_the_first_seed_says_how_it_ended() -> None:
     failed = Trial(status=Status.CRASHED, message="no", skill=0.7, holdout=0.7)
     (trial,) = SeedTrainer(Scripted(failed, scored(0.5))).run([request(seeds=2, holdout=True)])

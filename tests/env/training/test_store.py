@@ -76,8 +76,8 @@ def test_json_keeps_every_bit() -> None:
     layers = (LayerSymptoms(index=1, gradient=-3.0000000000000004), LayerSymptoms(index=2, dead=1 / 3))
     crash = Crash(phase="loss", kind="size", message="m", layer=1, expected=(0, 3), found_type="float32")
     trial = Trial(
-        status=Status.TIMEOUT,
-        message="über 20 s\n",
+        status=Status.OUT_OF_MEMORY,
+        message="über 20 MiB\n",
         skill=0.1 + 0.2,
         metric=None,
         spread=0.1 / 3,
@@ -163,8 +163,9 @@ def test_a_failed_trial_answers_requests_with_holdout_too(path: Path) -> None:
     trainer.close()
 
 
-@pytest.mark.parametrize("status", [Status.TIMEOUT, Status.OUT_OF_MEMORY])
-def test_what_the_machine_may_have_caused_is_recorded_but_trained_again(path: Path, status: Status) -> None:
+def test_what_the_machine_may_have_caused_is_recorded_but_trained_again(path: Path) -> None:
+    status = Status.OUT_OF_MEMORY
+
     class Improving:
         def __init__(self) -> None:
             self.statuses = [status, Status.OK]
@@ -182,10 +183,11 @@ def test_what_the_machine_may_have_caused_is_recorded_but_trained_again(path: Pa
     trainer.close()
 
 
-def test_a_timeout_never_replaces_a_trial_that_ended(path: Path) -> None:
+@pytest.mark.parametrize("status", [Status.HUNG, Status.OUT_OF_MEMORY])
+def test_no_answer_never_replaces_a_trial_that_ended(path: Path, status: Status) -> None:
     class Slowing:
         def __init__(self) -> None:
-            self.statuses = [Status.OK, Status.TIMEOUT]
+            self.statuses = [Status.OK, status]
 
         def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
             return [Trial(status=self.statuses.pop(0))]
@@ -194,7 +196,7 @@ def test_a_timeout_never_replaces_a_trial_that_ended(path: Path) -> None:
 
     trainer = stored(path, Slowing())
     trainer.run([request()])
-    assert trainer.run([request(holdout=True)])[0].status is Status.TIMEOUT
+    assert trainer.run([request(holdout=True)])[0].status is status
     trainer.close()
     again = stored(path, Slowing())
     assert again.run([request()])[0].status is Status.OK

@@ -17,6 +17,7 @@ from netmend.env.errors import NetmendError, StoreError, UnknownNameError, Worke
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.limits import Limits
 from netmend.env.training.local import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.stored_trainer import StoredTrainer, StreamingTrainer
@@ -28,8 +29,12 @@ PROGRAM = Program(
 )
 
 
-def request(seed: int = 0, seconds: float = 20.0, holdout: bool = False) -> TrialRequest:
-    return TrialRequest(program=PROGRAM, budget=Budget(seconds=seconds), seed=seed, holdout=holdout)
+SOON = Limits(least=0.5, wall=2.0)
+"""Half a second of CPU time, a second in all."""
+
+
+def request(seed: int = 0, holdout: bool = False) -> TrialRequest:
+    return TrialRequest(program=PROGRAM, budget=Budget(), seed=seed, holdout=holdout)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trainer(fake_trainers: ModuleType, folder: Path) -> Iterator[WorkerTrainer]:
-    trainer = WorkerTrainer(2, factory=partial(fake_trainers.Troublemaker, folder), grace=0.1)
+    trainer = WorkerTrainer(2, factory=partial(fake_trainers.Troublemaker, folder), limits=SOON)
     yield trainer
     trainer.close()
 
@@ -80,17 +85,31 @@ def test_only_the_request_is_lost_over_which_workers_die(
 ) -> None:
     seeds = [
         1, fake_trainers.EXIT, 2, fake_trainers.HANG, 3, fake_trainers.KILL, 4, fake_trainers.KILL_ONCE, 5,
+        fake_trainers.HANG_ONCE, 6,
     ]  # fmt: skip
-    requests = [request(seed, seconds=0.4) for seed in seeds]
+    requests = [request(seed) for seed in seeds]
     trials = dict(zip(seeds, trainer.run(requests), strict=True))
-    for seed in (1, 2, 3, 4, 5, fake_trainers.KILL_ONCE):
+    for seed in (*range(1, 7), fake_trainers.KILL_ONCE, fake_trainers.HANG_ONCE):
         assert trials[seed] == fake_trainers.trial_of(request(seed))
     died, killed, hung = (trials[getattr(fake_trainers, name)] for name in ("EXIT", "KILL", "HANG"))
     assert (died.status, died.message) == (Status.CRASHED, "its worker process died (exit code 3)")
     assert killed.status is Status.OUT_OF_MEMORY
     assert "memory" in killed.message
-    assert hung.status is Status.TIMEOUT
-    assert "0.5 s" in hung.message
+    assert hung.status is Status.HUNG
+    assert "no result after 1 s" in hung.message
+    assert [trial.says_nothing for trial in (died, killed, hung)] == [False, False, True]
+
+
+def test_what_burns_cpu_time_ends_long_before_the_wall_time(
+    fake_trainers: ModuleType, tmp_path: Path
+) -> None:
+    factory = partial(fake_trainers.Troublemaker, tmp_path)
+    trainer = WorkerTrainer(1, factory=factory, split=in_groups, limits=Limits(least=0.3, wall=2000.0))
+    burnt, good = trainer.run([request(fake_trainers.BURN), request(1)])
+    trainer.close()
+    assert burnt.status is Status.HUNG
+    assert "CPU time" in burnt.message
+    assert good == fake_trainers.trial_of(request(1))
 
 
 def in_groups(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
@@ -102,7 +121,7 @@ def in_groups(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
 @pytest.fixture
 def grouping(fake_trainers: ModuleType, tmp_path: Path) -> Iterator[WorkerTrainer]:
     factory = partial(fake_trainers.Troublemaker, tmp_path)
-    trainer = WorkerTrainer(2, factory=factory, split=in_groups, grace=0.1)
+    trainer = WorkerTrainer(2, factory=factory, split=in_groups, limits=SOON)
     yield trainer
     trainer.close()
 
@@ -125,11 +144,22 @@ def test_only_one_of_a_group_is_to_blame(grouping: WorkerTrainer, fake_trainers:
         7, 8, fake_trainers.KILL,
         9, 10,
     ]  # fmt: skip
-    trials = dict(zip(seeds, grouping.run([request(seed, seconds=0.4) for seed in seeds]), strict=True))
+    trials = dict(zip(seeds, grouping.run([request(seed) for seed in seeds]), strict=True))
     for seed in (*range(1, 11), fake_trainers.KILL_ONCE):
         assert trials[seed] == fake_trainers.trial_of(request(seed))
     blamed = [trials[getattr(fake_trainers, name)].status for name in ("EXIT", "HANG", "KILL")]
-    assert blamed == [Status.CRASHED, Status.TIMEOUT, Status.OUT_OF_MEMORY]
+    assert blamed == [Status.CRASHED, Status.HUNG, Status.OUT_OF_MEMORY]
+
+
+def test_what_hung_is_not_recorded_and_trained_again(fake_trainers: ModuleType, tmp_path: Path) -> None:
+    workers = WorkerTrainer(1, factory=partial(fake_trainers.Troublemaker, tmp_path), limits=SOON)
+    trainer = StoredTrainer(workers, TrialStore(tmp_path / "trials.sqlite"))
+    requests = [request(1), request(fake_trainers.HANG)]
+    assert [trial.status for trial in trainer.run(requests)] == [Status.OK, Status.HUNG]
+    assert trainer.store.summary().statuses == {"ok": 1}
+    assert trainer.run(requests)[1].status is Status.HUNG
+    assert (trainer.hits, trainer.misses) == (1, 3)
+    trainer.close()
 
 
 def test_several_of_a_group_can_be_to_blame(grouping: WorkerTrainer, fake_trainers: ModuleType) -> None:
@@ -233,7 +263,7 @@ def test_interrupt_keeps_what_is_done_and_leaves_no_worker(tmp_path: Path, how: 
     script.write_text(INTERRUPTED)
     arguments = [sys.executable, str(script), str(tmp_path), str(Path(__file__).parent)]
     process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while count_stored(tmp_path) < 5 and time.monotonic() < deadline:
         time.sleep(0.05)
     before = time.monotonic()

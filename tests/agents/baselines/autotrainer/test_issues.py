@@ -133,7 +133,9 @@ def test_swings_pair_the_nth_maximum_with_the_nth_minimum(scores, pairs):
     assert swings(scores) == pairs
 
 
-@pytest.mark.parametrize("status", [Status.CRASHED, Status.INVALID, Status.TIMEOUT, Status.OUT_OF_MEMORY])
+@pytest.mark.parametrize(
+    "status", [Status.CRASHED, Status.INVALID, Status.TOO_MUCH_WORK, Status.OUT_OF_MEMORY]
+)
 def test_a_program_that_does_not_train_to_its_end_is_none_of_its_problems(found, status):
     assert found(FLAT, status=status) is None
 

@@ -33,7 +33,7 @@ from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer
 from netmend.env.training.local import LocalTrainer
-from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, TrialRequest
+from netmend.env.training.trial import Status, TrialRequest
 
 TRUNK_NAMES = [
     "vector", "flat", "tokens as numbers", "dense on steps", "normalised inputs", "conv1d", "conv1d, norms",
@@ -285,10 +285,10 @@ def test_a_group_that_is_too_large_is_halved(
 ):
     fit = Group.fit
 
-    def limited(self, deadline):
+    def limited(self):
         if len(self.members) > largest:
             raise error
-        fit(self, deadline)
+        fit(self)
 
     monkeypatch.setattr(Group, "fit", limited)
     requests = [TrialRequest(program=good, budget=small, seed=seed) for seed in range(5)]
@@ -299,34 +299,8 @@ def test_a_group_that_is_too_large_is_halved(
         assert_as_plain(trial, request)
 
 
-def test_only_the_slow_one_is_timed_out(datasets, small, good, assert_as_plain, monkeypatch):
-    fit = Group.fit
-
-    def slow(self, deadline):
-        fit(self, -1.0 if any(member.request.seed == 3 for member in self.members) else deadline)
-
-    monkeypatch.setattr(Group, "fit", slow)
-    requests = [TrialRequest(program=good, budget=small, seed=seed) for seed in range(5)]
-    trials = GroupTrainer(datasets.__getitem__).run(requests)
-    late = trials.pop(3)
-    assert (late.status, late.skill, late.metric) == (Status.TIMEOUT, SKILL_FLOOR, None)
-    assert late.message.startswith("epoch 1 of 3: stopped after 20 s")
-    for trial, request in zip(trials, requests[:3] + requests[4:], strict=True):
-        assert_as_plain(trial, request)
-
-
-def test_a_timeout_is_as_in_the_plain_loop(datasets, good):
-    request = TrialRequest(program=good, budget=Budget(seconds=0.0), seed=0, holdout=True)
-    (wanted,) = LocalTrainer(datasets.__getitem__).run([request])
-    for trial in BatchedTrainer(datasets.__getitem__).run([request] * 3):
-        assert wanted.message.startswith(trial.message)
-        assert replace(trial, seconds=0, message="", symptoms=wanted.symptoms) == replace(
-            wanted, seconds=0, message=""
-        )
-
-
 def test_an_interrupt_passes_through(datasets, small, good, monkeypatch):
-    def interrupted(_self, _deadline):
+    def interrupted(_self):
         assert not gc.isenabled()
         raise KeyboardInterrupt
 

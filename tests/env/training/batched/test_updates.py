@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from dataclasses import replace
 from math import inf
@@ -260,7 +259,7 @@ def trained(programs: list[Program], datasets, *, whole: bool):
         if whole:
             group._updates = [[] for _ in members]
             group._steps = joined(group._steps, row_steps(group.weights, [own.outline for own in members]))
-        group.fit(time.perf_counter() + 60)
+        group.fit()
         return group.trials(1.0)
 
 
