@@ -22,7 +22,7 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
 
 __all__ = ["Evaluation", "evaluate", "run_repairs", "task_of", "to_csv"]
 
@@ -125,9 +125,8 @@ def run_repairs(
     """
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
     rules, terms = evaluation.rules, evaluation.terms(keep_going=keep_going)
-    firsts = _run(
-        trainer, [_request(bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
-    )
+    first_requests = [_request(bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
+    firsts = answered(_run(trainer, first_requests))
     running = [
         Running(method, bug, seed, first, terms)
         for method in evaluation.methods
@@ -159,7 +158,7 @@ def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int],
         if bug.fixed is not None
         for seed in evaluation.seeds
     }
-    return dict(zip(requests, _run(trainer, list(requests.values())), strict=True))
+    return dict(zip(requests, answered(_run(trainer, list(requests.values()))), strict=True))
 
 
 def _request(program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:

@@ -88,6 +88,9 @@ class Running:
 
     def tell(self, proposal: Proposal, trial: Trial) -> None:
         """Take the trial of the program that was asked for last."""
+        if trial.says_nothing:
+            self._give_up(trial.message)
+            return
         self._attempts.append(Attempt(proposal=self._without_idle_edits(proposal), trial=trial))
         repair = self._repair
         assert repair is not None
@@ -109,6 +112,12 @@ class Running:
             failure=self._failure,
             left=self._left(),
         )
+
+    def _give_up(self, message: str) -> None:
+        """End the search, or the minimising, with a trial that hung: nobody is told of it."""
+        self._failure = f"a trial hung: {message}"
+        if self._searched is not None:
+            self._repair = None
 
     def _searching(self) -> bool:
         """Whether the method may ask for one more trial."""

@@ -41,9 +41,9 @@ class RepairVecEnv(VecEnv):
         self,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
         """One step of every repair."""
-        observations, rewards, ends, _, _ = self.repairs.step(self._actions)
+        observations, rewards, terminated, truncated, _ = self.repairs.step(self._actions)
         infos = [self._info(index) for index in range(self.num_envs)]
-        return observations, np.asarray(rewards, np.float32), np.asarray(ends), infos
+        return observations, np.asarray(rewards, np.float32), np.asarray(terminated | truncated), infos
 
     def close(self) -> None:
         """Release the repairs' trainer."""
@@ -87,7 +87,7 @@ class RepairVecEnv(VecEnv):
             "repair": ended,
             "episode": summary,
             "terminal_observation": ended.observation(),
-            "TimeLimit.truncated": False,
+            "TimeLimit.truncated": ended.cut_off,
         }
 
 

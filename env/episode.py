@@ -18,7 +18,7 @@ from netmend.env.program import Program, Task
 from netmend.env.program.crashes import same_place
 from netmend.env.program.replaced import replaced
 from netmend.env.reward import PERFECT, Rules
-from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, Successors, successors
 from netmend.repair_actions.keep import allowed
 from netmend.repair_actions.mend import MEND, only_remedy
@@ -58,6 +58,9 @@ class Episode:
     a crash leaves one remedy, that one comes first: no other edit is legal before it was tried. At skill 1
     there is nothing to gain, and the repair ends.
 
+    A trial that says nothing, because its process hung, cuts the repair off: it earns nothing, and what the
+    agent sees stays as it was before.
+
     Attributes:
         bug, task, actions, seed: what the episode was made with.
         rules: those of the bug: with its own budget, if it has one.
@@ -66,6 +69,7 @@ class Episode:
         best_patch: names of the actions that lead from the faulty program to the best one.
         steps: what happened so far.
         done: whether the repair has ended.
+        cut_off: whether a trial that hung has ended it.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class Episode:
         self.patch: tuple[str, ...] = ()
         self.best_patch: tuple[str, ...] = ()
         self.steps: list[Step] = []
-        self.done = False
+        self.done = self.cut_off = False
         self._tried = [bug.program]
         self._mask: NDArray[np.bool_] | None = None
         self._after: Successors | None = None
@@ -137,6 +141,8 @@ class Episode:
             return 0.0
         chosen = self.actions[action]
         program = self.proposal(action)
+        if trial is not None and trial.says_nothing:
+            return self._end_early(Step(action=chosen.name, status=trial.status))
         if program is None or trial is None:
             step = Step(action=chosen.name, legal=False, reward=-self.rules.price)
         else:
@@ -150,6 +156,11 @@ class Episode:
         patch = (*self.patch, *action.patch(self.program, self.task))
         return needed(self.bug.program, self.task, patch)
 
+    def _end_early(self, step: Step) -> float:
+        self.steps.append(step)
+        self.done = self.cut_off = True
+        return step.reward
+
     def observation(self) -> NDArray[np.float32]:
         """What the agent sees now, shape ``(len(slot_names()),)``; finite always."""
         row: NDArray[np.float32] = observe([self.state()])[0]
@@ -157,10 +168,11 @@ class Episode:
 
     def state(self) -> State:
         """What an observation is made of."""
+        seen = self.steps[:-1] if self.cut_off else self.steps
         history = History(
-            steps=self.steps,
+            steps=seen,
             trials=self.rules.trials,
-            trials_left=self.trials_left,
+            trials_left=self.rules.trials - len(seen),
             faulty_skill=self.faulty_skill,
             best_skill=self.best_trial.skill,
             edits=len(self.patch),
@@ -225,8 +237,12 @@ class Episode:
 
 
 def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:
-    """Begin the repair of each episode: its faulty program is trained, all of them in one call."""
-    trials = trainer.run([episode.request_first() for episode in episodes])
+    """Begin the repair of each episode: its faulty program is trained, all of them in one call.
+
+    Raises:
+        NetmendError: the trial of one of them hung.
+    """
+    trials = answered(trainer.run([episode.request_first() for episode in episodes]))
     for episode, trial in zip(episodes, trials, strict=True):
         episode.begin(trial)
 

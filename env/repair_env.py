@@ -35,6 +35,8 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     trains the edited program; it earns the skill gained over the best so far less the price of a trial. The
     episode ends with the stop action or when the trials are spent. A program that cannot be trained is a
     labelled result, never an exception; an action that the mask forbids trains nothing and costs its price.
+    A trial whose process hung says nothing: it truncates the episode, with no reward and the observation as
+    it was before.
 
     Args:
         bugs: name of a suite, path of a folder of bug files, or the bugs themselves.
@@ -113,7 +115,8 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         if episode.done:
             raise gymnasium.error.ResetNeeded("this repair has ended; call reset()")
         (reward,) = advance([episode], [int(action)], self.trainer)
-        return episode.observation(), reward, episode.done, False, episode_info(episode)
+        ended = episode.done and not episode.cut_off
+        return episode.observation(), reward, ended, episode.cut_off, episode_info(episode)
 
     def render(self) -> str | None:
         """The repair so far as text, with ``render_mode="ansi"``."""

@@ -85,8 +85,9 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         """One step of every repair: one call to the trainer, and a second one where repairs begin anew."""
         rewards = np.array(advance(self.episodes, [int(action) for action in actions], self.trainer))
         ended = np.array([episode.done for episode in self.episodes])
+        cut_off = np.array([episode.cut_off for episode in self.episodes])
         infos = self._replace_ended(ended)
-        return self._observations(), rewards, ended, np.zeros_like(ended), infos
+        return self._observations(), rewards, ended & ~cut_off, cut_off, infos
 
     def close_extras(self, **_: object) -> None:
         """Release the trainer."""

@@ -17,7 +17,7 @@ from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, select, successors
 
 
@@ -68,7 +68,7 @@ def find_order(
         seed: of the order of the bugs and of every trial.
     """
     chosen, requests = _one_action_requests(bugs, actions, rules, task_of, trials, seed)
-    results = iter(trainer.run(requests))
+    results = iter(answered(trainer.run(requests)))
     gains = np.zeros((len(chosen), len(actions)))
     for row, (bug, legal) in enumerate(chosen):
         faulty = next(results).skill

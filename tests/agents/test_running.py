@@ -12,8 +12,9 @@ from netmend.agents.evaluate import Evaluation, run_repairs
 from netmend.agents.methods import MethodError, Proposal, Repair
 from netmend.agents.outcome import Outcome
 from netmend.env.bugs.bug import Bug
+from netmend.env.errors import NetmendError
 from netmend.env.program import Optimizer, Program, Task
-from netmend.env.program.sites import width
+from netmend.env.program.sites import layer_activation, width
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.repair_actions import CATALOGUE, select
@@ -269,3 +270,40 @@ def test_every_baseline_leaves_alone_what_must_be_kept(
         assert layers == [(type(layer), width(layer)) for layer in two_fault_bug.program.layers]
         if attempt.proposal.by_actions:
             assert attempt.proposal.program.optimizer == two_fault_bug.program.optimizer
+
+
+class Hanging:
+    """Skill 0.3, 0.6 with a ReLU; the trial with the number ``at`` hangs."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.count = at, 0
+
+    def run(self, requests: list[TrialRequest]) -> list[Trial]:
+        return [self._trial(request) for request in requests]
+
+    def _trial(self, request: TrialRequest) -> Trial:
+        self.count += 1
+        if self.count == self.at:
+            return Trial(status=Status.HUNG, message="no answer")
+        relu = layer_activation(request.program, 0) == "relu"
+        return Trial(status=Status.OK, skill=0.6 if relu else 0.3, holdout=0.5)
+
+
+@pytest.mark.parametrize(
+    ("patches", "at", "searched"),
+    [([(RELU,), (BATCH_64,)], 2, 0), ([(RELU,), (BATCH_64,)], 3, 1), ([(RELU, BATCH_64)], 3, 1)],
+    ids=["first trial", "second trial", "minimising"],
+)
+def test_a_trial_that_hangs_ends_its_repair_and_is_no_attempt(
+    two_fault_bug: Bug, patches: list[tuple[str, ...]], at: int, searched: int
+) -> None:
+    method = Scripted(*patches)
+    outcome = outcome_of(Hanging(at), two_fault_bug, method)  # type: ignore[arg-type]
+    assert "hung" in outcome.failure
+    assert (outcome.searched, len(outcome.attempts)) == (searched, searched + 1)
+    assert all(attempt.trial.status is Status.OK for attempt in outcome.attempts)
+
+
+def test_a_faulty_program_that_hangs_stops_the_comparison(two_fault_bug: Bug) -> None:
+    with pytest.raises(NetmendError, match="hung"):
+        outcome_of(Hanging(1), two_fault_bug, Scripted((RELU,)))  # type: ignore[arg-type]

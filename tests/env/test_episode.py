@@ -150,3 +150,15 @@ def test_a_kept_part_rules_out_the_remedy_too() -> None:
     kept = started(CRASHES, rules=Rules(keep=("layer_dimension/*",)))
     assert not any(name.startswith("layer_dimension/") for name in legal(kept))
     assert MEND.name not in legal(kept)
+
+
+def test_a_trial_that_hung_cuts_the_repair_off_and_shows_nothing() -> None:
+    episode = started(RUNS)
+    play(episode, "optimizer/lr_0.1@program", skill=0.4)
+    seen, stands = episode.observation(), episode.program
+    reward = episode.tell(number("activation/relu@hidden"), Trial(status=Status.HUNG, message="no answer"))
+    assert reward == 0.0
+    assert episode.done
+    assert episode.cut_off
+    assert episode.program == stands
+    np.testing.assert_array_equal(episode.observation(), seen)

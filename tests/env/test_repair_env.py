@@ -232,3 +232,34 @@ def test_infos_of_a_vector_have_the_form_of_gymnasium(trainer: ScriptedTrainer) 
         assert later[key].dtype == column.dtype
     assert later["_legal"].tolist() == [True, False, True, True]
     assert first["trials_left"].tolist() == [env.setting.rules.trials] * 4
+
+
+class HangingTrainer(ScriptedTrainer):
+    """Every trial but that of a faulty program hangs."""
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        first = not self.calls or len(self.calls) % 2 == 0
+        trials = super().run(requests)
+        return (
+            trials if first else [replace(trial, status=Status.HUNG, message="no answer") for trial in trials]
+        )
+
+
+def test_a_trial_that_hangs_truncates_the_episode() -> None:
+    env = RepairEnv("tiny", trainer=HangingTrainer())
+    before, _ = env.reset(seed=0)
+    after, reward, terminated, truncated, _ = env.step(np.int64(legal(env)))
+    assert (reward, terminated, truncated) == (0.0, False, True)
+    np.testing.assert_array_equal(after, before)
+
+
+def test_in_a_vector_only_the_truncated_ones_are_replaced() -> None:
+    vector = RepairVectorEnv(2, "tiny", trainer=HangingTrainer())
+    vector.reset(seed=0)
+    actions = np.array([int(np.flatnonzero(mask)[0]) for mask in vector.action_masks()])
+    _, rewards, terminated, truncated, infos = vector.step(actions)
+    assert rewards.tolist() == [0.0, 0.0]
+    assert not terminated.any()
+    assert truncated.all()
+    assert all(episode.steps == [] for episode in vector.episodes)
+    assert infos["final_obs"][0].shape == vector.single_observation_space.shape
