@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.findings import settings
+from netmend.env.findings import choices, crashes, data, settings, targets, training
 from netmend.env.findings.finding import SEVERITIES, Case, Finding, Heuristic
 from netmend.env.program import Program
 from netmend.env.training.trial import Trial
 
-STATIC: tuple[Heuristic, ...] = settings.HEURISTICS
-"""Heuristics that look at the program and its data, not at a trial."""
+CATALOGUE: tuple[Heuristic, ...] = (
+    *crashes.HEURISTICS,
+    *data.HEURISTICS,
+    *settings.HEURISTICS,
+    *targets.HEURISTICS,
+    *training.CAUSES,
+    *choices.HEURISTICS,
+    *training.EFFECTS,
+)
+FAULTS: tuple[Heuristic, ...] = tuple(one for one in CATALOGUE if one.severity == "fault")
+"""They look at the program and its data; but for what only a training shows of a crash, not at a trial."""
 
 
 def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
@@ -21,21 +30,23 @@ def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
         program: one that ``check`` lets pass.
         dataset: its data.
     """
-    case = Case(program, dataset)
-    return _ranked([heuristic for heuristic in STATIC if heuristic.severity == "fault"], case)
+    return _found(FAULTS, Case(program, dataset))
 
 
 def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding, ...]:
     """What is wrong with a program, the likeliest cause first and faults before warnings.
+
+    A program that crashes has faults only: nothing was trained whose symptoms could be told.
 
     Args:
         program: one that ``check`` lets pass.
         dataset: its data.
         trial: one of its trials.
     """
-    return _ranked(STATIC, Case(program, dataset, trial))
+    case = Case(program, dataset, trial)
+    return _found(FAULTS if case.is_crash else CATALOGUE, case)
 
 
-def _ranked(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
+def _found(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
     found = [finding for heuristic in heuristics for finding in heuristic.findings(case)]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
-from netmend.env.program import BatchNorm, Detach, Dropout, GaussianNoise, Program, Weighted, resolved
+from netmend.env.program import BatchNorm, Detach, Dropout, GaussianNoise, Program, resolved
+from netmend.env.program.api import REMOVED_NAMES
 from netmend.env.program.names import PrepName
 from netmend.env.program.part import changed
 from netmend.env.program.sites import output_layer, weighted_layers
@@ -119,7 +120,7 @@ def old_release(case: Case) -> Iterator[Sight]:
     """Defaults of an old release that the current one reads in another way."""
     program = case.program
     meant = resolved(changed(program, api="current"))
-    if program.api != "current" and resolved(program) != meant:
+    if program.api not in ("current", *REMOVED_NAMES) and resolved(program) != meant:
         yield Sight(place="api", words={"api": program.api})
 
 
@@ -152,7 +153,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="step_before_backward",
         severity="fault",
         look=partial(loop_setting, name="order", right="backward_step"),
-        text="the optimizer steps before the backward pass, so the step does not use the gradient of its batch",
+        text="the optimizer steps before the backward pass, not with the gradient of its batch",
         edits=("api_contract/step_order@program",),
     ),
     Heuristic(
@@ -209,7 +210,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="sorted_rows",
         severity="fault",
         look=sorted_rows,
-        text="the rows are not shuffled and come sorted by target: a batch of {rows} holds one class or value",
+        text="the rows are not shuffled and come sorted by target: a batch holds {rows} alike",
         edits=("data_wrangling/shuffle@program",),
     ),
     Heuristic(
@@ -244,7 +245,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="summed_loss",
         severity="warning",
         look=summed_loss,
-        text="the loss is summed over the {value:.0f} rows of a batch, which multiplies the gradient by as many",
+        text="the loss is summed over a batch of {value:.0f} rows, so its gradient is as many times larger",
         edits=("loss_function/mean_reduction@program",),
     ),
     Heuristic(
