@@ -27,7 +27,7 @@ def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
     """The findings of severity ``fault`` that stand in a program and its data; nothing is trained.
 
     Args:
-        program: one that ``check`` lets pass.
+        program: the program.
         dataset: its data.
     """
     return _found(FAULTS, Case(program, dataset))
@@ -36,10 +36,11 @@ def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
 def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding, ...]:
     """What is wrong with a program, the likeliest cause first and faults before warnings.
 
-    A program that crashes has faults only: nothing was trained whose symptoms could be told.
+    A program that crashes has faults only: nothing was trained whose symptoms could be told. One that is out
+    of the limits of ``check`` has no findings but these.
 
     Args:
-        program: one that ``check`` lets pass.
+        program: the program.
         dataset: its data.
         trial: one of its trials.
     """
@@ -48,5 +49,7 @@ def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding,
 
 
 def _found(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
+    if case.problems:
+        heuristics = (crashes.INVALID,)
     found = [finding for heuristic in heuristics for finding in heuristic.findings(case)]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

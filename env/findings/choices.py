@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import TypeVar
 
-from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
+from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
 from netmend.env.program import (
     BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
     Dropout,
-    Embedding,
     LayerNorm,
     Program,
     ThresholdedRelu,
@@ -22,6 +22,8 @@ from netmend.env.program import (
 )
 from netmend.env.program.names import DEFAULT_LR
 from netmend.env.program.sites import MAX_SITES, block_end, output_layer, weighted_layers, width
+
+Kind = TypeVar("Kind")
 
 FAR_RATE = 30.0
 """Times above or below an optimizer's usual learning rate."""
@@ -90,9 +92,8 @@ def strong_penalty(case: Case) -> Iterator[Sight]:
 
 def high_dropout(case: Case) -> Iterator[Sight]:
     """Dropout that leaves few of the values."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Dropout) and layer.rate > HIGH_DROPOUT:
-            yield Sight(value=100 * layer.rate, place=layer_place(case.program, index))
+    rates = {index: layer.rate for index, layer in _layers(case, Dropout) if layer.rate > HIGH_DROPOUT}
+    yield from _of_layers(case, list(rates), value=100 * max(rates.values(), default=0.0))
 
 
 def short_patience(case: Case) -> Iterator[Sight]:
@@ -104,63 +105,55 @@ def short_patience(case: Case) -> Iterator[Sight]:
 
 def equal_start(case: Case) -> Iterator[Sight]:
     """Kernels that start with one number everywhere."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Weighted) and layer.kernel_init in ("zeros", "ones", "constant"):
-            words = {"init": layer.kernel_init}
-            yield Sight(place=layer_place(case.program, index), words=words, edits=_start_edits(case, index))
+    found = [i for i, layer in _layers(case, Weighted) if layer.kernel_init in ("zeros", "ones", "constant")]
+    yield from _of_layers(case, found, edits=_start_edits(case, found))
 
 
 def wide_start(case: Case) -> Iterator[Sight]:
     """Kernels that start with a deviation of 1."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Weighted) and layer.kernel_init == "standard_normal":
-            yield Sight(place=layer_place(case.program, index), edits=_start_edits(case, index))
+    found = [index for index, layer in _layers(case, Weighted) if layer.kernel_init == "standard_normal"]
+    yield from _of_layers(case, found, edits=_start_edits(case, found))
 
 
 def shifted_start(case: Case) -> Iterator[Sight]:
     """Biases that do not start at 0."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Weighted) and layer.bias and layer.bias_init != "zeros":
-            words = {"init": layer.bias_init}
-            yield Sight(place=layer_place(case.program, index), words=words, edits=_start_edits(case, index))
+    found = [i for i, layer in _layers(case, Weighted) if layer.bias and layer.bias_init != "zeros"]
+    yield from _of_layers(case, found, edits=_start_edits(case, found))
 
 
 def frozen(case: Case) -> Iterator[Sight]:
     """Layers that keep their random start."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Weighted | Embedding) and not layer.trainable:
-            yield Sight(place=layer_place(case.program, index))
+    layers = case.program.layers
+    yield from _of_layers(case, [i for i in range(len(layers)) if not getattr(layers[i], "trainable", True)])
 
 
 def no_activation(case: Case) -> Iterator[Sight]:
     """Hidden layers with nothing but a matrix: two of them in a row are one."""
     program = case.program
-    plain = [index for index in hidden_layers(program) if _is_linear(program, index)]
-    for index in plain:
-        number = hidden_layers(program).index(index) + 1
-        own = (f"activation/relu@layer{number}",) if number <= MAX_SITES else ()
-        edits = ("activation/relu@hidden", *own, "activation/*@hidden")
-        yield Sight(place=layer_place(program, index), edits=edits)
+    found = [index for index in hidden_layers(program) if _is_linear(program, index)]
+    numbers = [hidden_layers(program).index(index) + 1 for index in found]
+    own = [f"activation/relu@layer{number}" for number in numbers if number <= MAX_SITES]
+    yield from _of_layers(case, found, edits=("activation/relu@hidden", *own, "activation/*@hidden"))
 
 
 def no_bias(case: Case) -> Iterator[Sight]:
     """Layers without a bias, where no normalisation behind them shifts the values."""
     program = case.program
-    for index, layer in enumerate(program.layers):
+    found = []
+    for index, layer in _layers(case, Weighted):
         behind = program.layers[index + 1 : block_end(program, index)]
-        shifts = any(isinstance(other, BatchNorm | LayerNorm) for other in behind)
-        if isinstance(layer, Weighted) and not layer.bias and not shifts:
-            yield Sight(place=layer_place(program, index))
+        if not layer.bias and not any(isinstance(other, BatchNorm | LayerNorm) for other in behind):
+            found.append(index)
+    yield from _of_layers(case, found)
 
 
 def bottleneck(case: Case) -> Iterator[Sight]:
     """Hidden layers of one or two values in a network with wider ones."""
-    program = case.program
-    most = max((width(program.layers[index]) for index in hidden_layers(program)), default=0)
-    for index in hidden_layers(program):
-        units = width(program.layers[index])
-        if units <= NARROW < max(most, case.task.outputs + 1):
-            yield Sight(value=float(units), place=layer_place(program, index))
+    widths = {index: width(case.program.layers[index]) for index in hidden_layers(case.program)}
+    most = max(widths.values(), default=0)
+    found = {index: units for index, units in widths.items() if units <= NARROW}
+    if max(most, case.task.outputs + 1) > NARROW:
+        yield from _of_layers(case, list(found), value=float(min(found.values(), default=0)))
 
 
 def updates(case: Case) -> int:
@@ -179,15 +172,30 @@ def _is_linear(program: Program, index: int) -> bool:
     )
 
 
-def _start_edits(case: Case, index: int) -> tuple[str, ...]:
-    """Actions that give a layer another start, those of its own site first."""
-    hidden = hidden_layers(case.program)
-    if index == output_layer(case.program):
-        site = "output"
-    else:
-        number = hidden.index(index) + 1 if index in hidden else MAX_SITES + 1
-        site = f"layer{number}" if number <= MAX_SITES else "all"
-    return (f"neural_connection/glorot_uniform@{site}", "neural_connection/*_uniform@all")
+def _layers(case: Case, kind: type[Kind]) -> list[tuple[int, Kind]]:
+    """Layers of one kind, by their position."""
+    return [(index, layer) for index, layer in enumerate(case.program.layers) if isinstance(layer, kind)]
+
+
+def _of_layers(
+    case: Case, found: list[int], *, value: float | None = None, edits: tuple[str, ...] | None = None
+) -> Iterator[Sight]:
+    """One sight of all layers that show it; the number is how many where it is no other."""
+    if found:
+        number = float(len(found)) if value is None else value
+        yield Sight(value=number, place=layer_places(case.program, found), edits=edits)
+
+
+def _start_edits(case: Case, found: list[int]) -> tuple[str, ...]:
+    """Actions that give layers another start, those of a layer's own site first."""
+    hidden, sites = hidden_layers(case.program), []
+    for index in found:
+        if index == output_layer(case.program):
+            sites.append("output")
+        elif index in hidden[:MAX_SITES]:
+            sites.append(f"layer{hidden.index(index) + 1}")
+    own = [f"neural_connection/glorot_uniform@{site}" for site in sites]
+    return (*own, "neural_connection/*_uniform@all")
 
 
 _PENALTY_EDITS = ("neural_connection/remove_regularisation@all", "optimizer/remove_weight_decay@program")
@@ -204,38 +212,38 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="equal_start",
         severity="warning",
         look=equal_start,
-        text="all weights of {place} start with the same number ({init}), so its units learn the same",
+        text="{place}: all weights start with the same number, so the units learn the same",
     ),
     Heuristic(
         name="wide_start",
         severity="warning",
         look=wide_start,
-        text="the weights of {place} start with a deviation of 1, whatever its width",
+        text="{place}: the weights start with a deviation of 1, whatever the width",
     ),
     Heuristic(
         name="shifted_start",
         severity="warning",
         look=shifted_start,
-        text="the biases of {place} do not start at 0 ({init})",
+        text="{place}: the biases do not start at 0",
     ),
     Heuristic(
         name="frozen",
         severity="warning",
         look=frozen,
-        text="{place} is not trained: it keeps its random start",
+        text="{place}: not trained, so the random start stays",
         edits=("neural_connection/unfreeze@all",),
     ),
     Heuristic(
         name="no_activation",
         severity="warning",
         look=no_activation,
-        text="{place} has no activation, so it adds nothing that the next layer could not do",
+        text="{place}: no activation, which adds nothing that the next layer could not do",
     ),
     Heuristic(
         name="bottleneck",
         severity="warning",
         look=bottleneck,
-        text="{place} lets only {value:.0f} values through",
+        text="{place}: only {value:.0f} values get through",
         edits=("layer_dimension/units_*", "change_neural_architecture/*"),
     ),
     Heuristic(
@@ -282,7 +290,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="high_dropout",
         severity="warning",
         look=high_dropout,
-        text="{place} drops {value:.0f} % of its values",
+        text="{place}: {value:.0f} % of the values are dropped",
         edits=("neural_connection/dropout_rate_0.25@all", "neural_connection/remove_dropout@all"),
     ),
     Heuristic(
@@ -296,7 +304,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="no_bias",
         severity="warning",
         look=no_bias,
-        text="{place} has no bias: its output is 0 where its input is",
+        text="{place}: no bias, so the output is 0 where the input is",
         edits=("neural_connection/add_bias@all",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Crashes: what a framework would say, and the edits that can answer each kind of it."""
+"""Programs that cannot be tried, and crashes: what a framework would say, and the edits that can answer each kind of it."""
 
 from __future__ import annotations
 
@@ -88,6 +88,12 @@ What only the numbers decide (kind ``other``) has no answer of its own.
 _UNSEEN: tuple[str, ...] = ("iterations/batch_*", "add_layer/*", "layer_dimension/*")
 
 
+def invalid(case: Case) -> Iterator[Sight]:
+    """Settings out of range, and networks too large to be tried."""
+    for problem in case.problems:
+        yield Sight(place=problem.partition(":")[0], words={"problem": problem})
+
+
 def crash(case: Case) -> Iterator[Sight]:
     """The crash of the program, from the static check or from a trial."""
     if case.crash is not None:
@@ -106,6 +112,14 @@ def _sight(case: Case, found: Crash) -> Sight:
     )
 
 
+INVALID = Heuristic(
+    name="invalid",
+    severity="fault",
+    look=invalid,
+    text="the program cannot be tried: {problem}",
+    edits=("change_neural_architecture/*", "data_*", "layer_dimension/*", "add_layer/*"),
+)
 HEURISTICS: tuple[Heuristic, ...] = (
+    INVALID,
     Heuristic(name="crash", severity="fault", look=crash, text="the program crashes{when}: {message}"),
 )

@@ -6,13 +6,13 @@ Detection stands apart from explanation and advice: a heuristic's ``look`` says 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, TypeAlias, get_args
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.program import Crash, Program, Task, find_crash, infer_shapes, prepared_task
+from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
 from netmend.env.program.yaml import KIND_OF_LAYER
 from netmend.env.training.trial import Status, Trial
 
@@ -62,6 +62,11 @@ class Case:
     def task(self) -> Task:
         """What the data ask for."""
         return self.dataset.task
+
+    @cached_property
+    def problems(self) -> list[str]:
+        """Why the program is none that can be tried; nothing else can then be said of it."""
+        return check(self.program, self.task)
 
     @cached_property
     def crash(self) -> Crash | None:
@@ -136,3 +141,8 @@ class Heuristic:
 def layer_place(program: Program, index: int) -> str:
     """A layer as a person counts it, with its kind: ``layer 2 (dense)``."""
     return f"layer {index + 1} ({KIND_OF_LAYER[type(program.layers[index])]})"
+
+
+def layer_places(program: Program, indices: Sequence[int]) -> str:
+    """Several layers: ``layer 1 (dense), layer 3 (conv2d)``."""
+    return ", ".join(layer_place(program, index) for index in indices)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
+from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
 from netmend.env.program import BatchNorm, Detach, Dropout, GaussianNoise, Program, resolved
 from netmend.env.program.api import REMOVED_NAMES
 from netmend.env.program.names import PrepName
@@ -47,8 +47,8 @@ def optimized(case: Case) -> Iterator[Sight]:
     learning = weighted_layers(case.program)
     left = [index for index in learning if (index == last) != (which == "output")]
     if which in ("hidden", "output") and left:
-        places = ", ".join(layer_place(case.program, index) for index in left)
-        yield Sight(value=float(len(left)), place="loop.optimized", words={"layers": places})
+        words = {"layers": layer_places(case.program, left)}
+        yield Sight(value=float(len(left)), place="loop.optimized", words=words)
 
 
 def detached(case: Case) -> Iterator[Sight]:
@@ -133,12 +133,9 @@ def summed_loss(case: Case) -> Iterator[Sight]:
 
 def _two_modes(program: Program) -> str:
     """The layers that work in one way while training and in another while predicting, in words."""
-    kinds = [
-        layer_place(program, index)
-        for index, layer in enumerate(program.layers)
-        if isinstance(layer, Dropout | GaussianNoise | BatchNorm)
-    ]
-    return ", ".join(kinds) or "no layer of this network yet"
+    kinds = Dropout | GaussianNoise | BatchNorm
+    found = [index for index, layer in enumerate(program.layers) if isinstance(layer, kinds)]
+    return layer_places(program, found) or "no layer of this network yet"
 
 
 HEURISTICS: tuple[Heuristic, ...] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
-from netmend.env.program import output_layer
+from netmend.env.program import Weighted, output_layer
 from netmend.env.training.measure import LARGE_WEIGHT
 from netmend.env.training.rules import ABNORMAL, LARGEST_LOSS, ZERO_GRADIENT
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
@@ -17,7 +17,6 @@ from netmend.env.training.trial import Status
 _ENDED = {
     Status.TIMEOUT: "took too long and was ended",
     Status.OUT_OF_MEMORY: "ran out of memory",
-    Status.INVALID: "cannot be trained",
 }
 FAR_SCALE, FAR_SPREAD = 0.5, 2.0
 """Log10 of a scale, and of the ratio of two scales, from which they are worth a word."""
@@ -85,6 +84,16 @@ def worst_layer(name: str, least: float, symptom: str) -> Callable[[Case], Itera
         yield Sight(value=value, place=layer_place(case.program, layer.index), words=words)
 
     return look
+
+
+def zero_gradient(case: Case) -> Iterator[Sight]:
+    """A layer most of whose gradient is zero; of an embedding it is that of the words of other rows."""
+    symptoms, layers = _symptoms(case), case.program.layers
+    kernels = [layer for layer in symptoms.layers if isinstance(layers[layer.index], Weighted)]
+    worst = max(kernels, key=lambda layer: layer.gradient_zero, default=None)
+    if worst and symptoms.dying_relu >= 0.25 and worst.gradient_zero >= ZERO_GRADIENT and _trained(case):
+        words = {"percent": f"{100 * worst.gradient_zero:.0f}"}
+        yield Sight(value=worst.gradient_zero, place=layer_place(case.program, worst.index), words=words)
 
 
 def large_outputs(case: Case) -> Iterator[Sight]:
@@ -288,7 +297,7 @@ EFFECTS: tuple[Heuristic, ...] = (
     Heuristic(
         name="zero_gradient",
         severity="warning",
-        look=worst_layer("gradient_zero", 0.25, "dying_relu"),
+        look=zero_gradient,
         text="{percent} % of the gradient of {place} were exactly zero;"
         + f" {100 * ZERO_GRADIENT:.0f} % is much",
         edits=("activation/leaky_relu@hidden", *_WIDER_GRADIENT, "optimizer/lr_div10@program"),
