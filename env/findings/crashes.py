@@ -1,4 +1,4 @@
-"""Programs that cannot be tried, and crashes: what a framework would say, and the edits that can answer each kind of it."""
+"""Programs that cannot be tried, and crashes: what a framework would say, and what can answer it."""
 
 from __future__ import annotations
 

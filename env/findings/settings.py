@@ -207,7 +207,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="sorted_rows",
         severity="fault",
         look=sorted_rows,
-        text="the rows are not shuffled and come sorted by target: a batch holds {rows} alike",
+        text="the rows are not shuffled and come sorted by target: a batch of {rows} is all alike",
         edits=("data_wrangling/shuffle@program",),
     ),
     Heuristic(

@@ -206,8 +206,8 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="changed_classes",
         severity="fault",
         look=changed_classes,
-        text="{step} by {factor:.3g} changes the class ids: of {classes} classes the loss sees {value:.0f},"
-        " and not by their numbers",
+        text="{step} by {factor:.3g} changes the class ids: the loss tells {value:.0f} of"
+        " {classes} classes apart, under other numbers",
         edits=("data_wrangling/remove_prep@targets",),
     ),
     Heuristic(
