@@ -279,14 +279,14 @@ EFFECTS: tuple[Heuristic, ...] = (
         name="vanishing_gradient",
         severity="warning",
         look=share("vanishing_gradient", 0.25),
-        text="in {percent} % of the measurements the first layer's gradient was under 1/1000 of the last one's",
+        text="in {percent} % of the measurements the first layer's gradient was under 1/1000 of the last's",
         edits=_WIDER_GRADIENT,
     ),
     Heuristic(
         name="exploding_gradient",
         severity="warning",
         look=exploding,
-        text="in {percent} % of the measurements the first layer's gradient was over 70 times the last one's",
+        text="in {percent} % of the measurements the first layer's gradient was over 70 times the last's",
         edits=(
             "neural_connection/*_uniform@*",
             "optimizer/clip_norm_1@program",
