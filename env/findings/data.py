@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netmend.env.data.dataset import Dataset
 from netmend.env.findings.finding import Case, Heuristic, Sight
 from netmend.env.training.scales import columns
 
@@ -21,13 +23,13 @@ LARGE_SHARE, LARGE_RATIO = 0.75, 10.0
 def missing_values(case: Case) -> Iterator[Sight]:
     """Columns with NaN or infinite values, where the program fills none."""
     if not _fills(case):
-        yield from _by_column(case, ~np.isfinite(_table(case)))
+        yield from _by_column(case, _shares(case.dataset)[0])
 
 
 def marked_values(case: Case) -> Iterator[Sight]:
     """Columns that hold -999, which stands for what is missing in many tables."""
-    if not _fills(case) and case.task.vocabulary == 0:
-        yield from _by_column(case, _table(case) == MARK)
+    if not _fills(case):
+        yield from _by_column(case, _shares(case.dataset)[1])
 
 
 def imbalance(case: Case) -> Iterator[Sight]:
@@ -48,20 +50,20 @@ def _fills(case: Case) -> bool:
     return any(step.kind == "fill_missing" for step in case.program.data.prep)
 
 
-def _table(case: Case) -> NDArray[np.float64]:
-    """Rows that are trained on or validated on, features as columns."""
-    x = np.concatenate([case.dataset.train.x, case.dataset.validation.x])
-    table: NDArray[np.float64] = columns(x)
-    return table
+@lru_cache(maxsize=16)
+def _shares(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By feature, the share of values that are missing and of those that are -999, where rows are seen."""
+    x = np.concatenate([dataset.train.x, dataset.validation.x])
+    table = columns(x)
+    return (~np.isfinite(table)).mean(0), (table == MARK).mean(0)
 
 
-def _by_column(case: Case, hits: NDArray[np.bool_]) -> Iterator[Sight]:
-    shares = hits.mean(0)
+def _by_column(case: Case, shares: NDArray[np.float64]) -> Iterator[Sight]:
     found = np.argsort(-shares, kind="stable")[: int((shares > 0).sum())]
     names = [_column(case, int(index)) for index in found]
     if len(found) > NAMED:
         place = f"{len(found)} of {len(shares)} columns, most of all {names[0]}"
-        yield _share(place, float(hits.mean()))
+        yield _share(place, float(shares.mean()))
         return
     for name, index in zip(names, found, strict=True):
         yield _share(name, float(shares[index]))

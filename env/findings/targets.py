@@ -180,14 +180,10 @@ _TAKES: dict[LossName, tuple[float, float]] = {
 """Targets for which a loss is defined, where that is not all of them."""
 
 
-@lru_cache(maxsize=256)
-def _range(program: Program, dataset: Dataset) -> tuple[float, float]:
-    return prepare(resolved(program), dataset, ROWS, "cpu").target_range
-
-
+@lru_cache(maxsize=64)
 def target_range(program: Program, dataset: Dataset) -> tuple[float, float]:
     """Smallest and largest target that the loss sees; of a program that does not crash."""
-    return _range(program, dataset)
+    return prepare(resolved(program), dataset, ROWS, "cpu").target_range
 
 
 def _reach(low: float, high: float) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.loading import load_suite
-from netmend.env.data import load_dataset
+from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.findings import faults, findings
 from netmend.env.findings.finding import Case
 from netmend.env.program import Activation, Crash, Dense, Loop, Prep, Program, find_crash
@@ -174,3 +174,13 @@ def test_published_fixes_have_a_fault_in_one_of_twenty_at_most() -> None:
     wrong = [program for program in fixes if faults(program, load_dataset(program.data.dataset))]
     assert len(fixes) > 200
     assert len(wrong) <= 0.05 * len(fixes)
+
+
+def test_many_columns_with_gaps_are_one_finding() -> None:
+    whole = load_dataset("digits")
+    x = whole.train.x.copy()
+    x[:10, 3:20] = np.inf
+    gaps = make_dataset(whole.task, Part(x, whole.train.y), whole.validation, whole.holdout)
+    program = BASES["digits_keras"].program
+    (finding,) = faults(program, gaps)
+    assert finding.place == "17 of 64 columns, most of all feature 4"
