@@ -15,10 +15,11 @@ from netmend.agents.files import write_whole
 from netmend.agents.methods import Method
 from netmend.agents.outcome import Attempt, Outcome
 from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
+from netmend.env.findings import Finding, findings
 from netmend.env.program import dump
 from netmend.env.reward import Rules
-from netmend.env.training.symptoms import explain
-from netmend.env.training.trial import Status, Trainer, Trial
+from netmend.env.training.trial import Trainer, Trial
 from netmend.repair_actions import CATALOGUE
 
 
@@ -27,11 +28,11 @@ class RepairResult:
     """What came of the repair of one bug.
 
     Attributes:
-        findings: what is wrong with the faulty program's training, readable.
+        findings: what is wrong with the faulty program, the likeliest cause first.
         outcome: every program that was tried.
     """
 
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     outcome: Outcome
 
     @property
@@ -56,13 +57,10 @@ def repair(
     """Repair a bug, published fix or not, by validation skill alone; the hold-out part stays closed."""
     evaluation = Evaluation(bugs=(bug,), methods=(policy,), rules=rules, seeds=(seed,))
     (outcome,) = run_repairs(evaluation, trainer, holdout=False)
-    return RepairResult(findings=findings(outcome.attempts[0].trial), outcome=outcome)
-
-
-def findings(trial: Trial) -> tuple[str, ...]:
-    """What is wrong with a trial: why it ended early if it did, then its symptoms."""
-    ended = () if trial.status is Status.OK else (f"{trial.status.value}: {trial.message}",)
-    return (*ended, *explain(trial.symptoms))
+    dataset = load_dataset(bug.program.data.dataset)
+    return RepairResult(
+        findings=findings(bug.program, dataset, outcome.attempts[0].trial), outcome=outcome
+    )
 
 
 def to_yaml(result: RepairResult) -> str:
@@ -84,8 +82,10 @@ def print_repair(result: RepairResult, console: Console) -> None:
     outcome, answer = result.outcome, result.answer
     console.print(f"[bold]{escape(outcome.bug.id)}[/bold], repaired by {escape(outcome.method)}")
     console.print("\nfindings")
-    for line in result.findings or ("nothing that a rule would name",):
-        console.print(f"  {escape(line)}")
+    for finding in result.findings:
+        console.print(f"  {finding.severity}: {escape(finding.text)}")
+    if not result.findings:
+        console.print("  nothing that a rule would name")
     console.print(_trace(outcome))
     console.print("patch")
     for name in answer.proposal.patch:

@@ -45,7 +45,8 @@ class Dataset:
     Attributes:
         task: what has to be learnt.
         train, validation, holdout: the parts; they share no row, but for tables of a handful of rows.
-        fingerprint: sha256 of the task and of every value, in hex.
+        fingerprint: sha256 of the task and of every value, in hex; names do not count.
+        features: names of the columns of a table, none where the data have none.
     """
 
     task: Task
@@ -53,24 +54,27 @@ class Dataset:
     validation: Part
     holdout: Part
     fingerprint: str
+    features: tuple[str, ...] = ()
 
 
-def make_dataset(task: Task, train: Part, validation: Part, holdout: Part) -> Dataset:
+def make_dataset(
+    task: Task, train: Part, validation: Part, holdout: Part, *, features: tuple[str, ...] = ()
+) -> Dataset:
     """Put the parts together and take the fingerprint."""
     digest = hashlib.sha256(repr(task).encode())
     for part in (train, validation, holdout):
         digest.update(np.ascontiguousarray(part.x).data)
         digest.update(np.ascontiguousarray(part.y).data)
-    return Dataset(task, train, validation, holdout, digest.hexdigest())
+    return Dataset(task, train, validation, holdout, digest.hexdigest(), features)
 
 
-def split_rows(task: Task, x: Rows, y: Rows) -> Dataset:
+def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> Dataset:
     """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part."""
     order = np.random.default_rng(SPLIT_SEED).permutation(len(y))
     held = min(len(y) // 4, LARGEST_PART)
-    rows = order[: 2 * held], order[2 * held :]
-    parts = [Part(x[index], y[index]) for index in (rows[1], rows[0][:held], rows[0][held:])]
-    return make_dataset(task, *parts)
+    rows = order[2 * held :], order[:held], order[held : 2 * held]
+    train, validation, holdout = [Part(x[index], y[index]) for index in rows]
+    return make_dataset(task, train, validation, holdout, features=features)
 
 
 def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0) -> Task:

@@ -7,6 +7,7 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,13 @@ from netmend.env.data.jpeg import decoded, is_jpeg
 from netmend.env.data.views import View
 from netmend.env.errors import DataError
 
+_Lines: TypeAlias = list[tuple[int, list[str]]]
+LEAST_ROWS = 8
+"""Rows that a part needs at least."""
+_MISSING = ("", "nan")
+_KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
+"""What an array holds, by the kind of its dtype."""
+
 
 def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
@@ -24,14 +32,16 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     targets. Inputs may be missing (NaN). Of a pack, ``view`` says which rows are used and how they are seen.
 
     Raises:
-        DataError: the file is damaged.
+        DataError: the file is damaged, or its arrays do not belong together.
     """
     view = view or View(pack=name)
     arrays = _arrays(path, view)
     modality = "" if view.bags else _modality(path, arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
+        _check_arrays(path, arrays, ("x_train", "x_test", "y_train", "y_test"))
         return _pack(path, name, arrays, modality, view)
     if {"x", "y"} <= arrays.keys():
+        _check_arrays(path, arrays, ("x", "y"))
         x, (kind, y) = _rows(arrays["x"], modality), _targets(arrays["y"])
         _check(path, x, y)
         words = int(x.max()) + 1 if modality == "text" else 0
@@ -44,25 +54,23 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
 def read_csv(path: Path, name: str) -> Dataset:
     """Read a table with a header: a column ``class`` or columns ``target...``; the others are features.
 
-    An empty cell of a feature is a missing value (NaN). Raises DataError naming the row where a target is
-    missing or a value is no number.
+    An empty cell of a feature is a missing value (NaN). Raises DataError naming row and column where a class
+    or a target is missing or a value is no number.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *rows = [row for row in csv.reader(file) if row]
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as a csv table with a header: {error}") from error
+    header, rows = _cells(path)
     targets = [i for i, title in enumerate(header) if title == "class" or title.startswith("target")]
     if not targets or (len(targets) > 1 and "class" in header):
         raise DataError(f"{path}: needs one column 'class' or columns 'target...'; has {header}")
     features = [i for i in range(len(header)) if i not in targets]
     x = _numbers(path, header, rows, features, empty="nan")
+    _refuse_missing(path, header, rows, targets)
     if header[targets[0]] == "class":
         kind, y = _targets(_classes(rows, targets[0]))
     else:
         kind, y = _targets(_numbers(path, header, rows, targets))
     _check(path, x, y)
-    return split_rows(make_task(name, kind, x, _outputs(y)), x, y)
+    names = tuple(header[column] for column in features)
+    return split_rows(make_task(name, kind, x, _outputs(y)), x, y, names)
 
 
 def _arrays(path: Path, view: View) -> dict[str, NDArray[np.generic]]:
@@ -90,14 +98,19 @@ def _pack(
 ) -> Dataset:
     # packs hold their training rows in mixed order, so the first ones are a fair sample
     held = min(view.held, len(arrays["y_train"]) // 4)
+    for part in ("train", "test"):
+        given, wanted = (len(arrays[f"{side}_{part}"]) for side in "xy")
+        if given != wanted:
+            raise DataError(f"{path}: {given} rows of x_{part} and {wanted} of y_{part}; as many are needed")
     (kind, whole), (test_kind, unseen) = _targets(arrays["y_train"]), _targets(arrays["y_test"])
     rows = held + view.train
     x, y = _rows(view.transform(arrays["x_train"][:rows]), modality), whole[:rows]
     test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
-    _check(path, x, y)
-    _check(path, test.x, test.y)
+    _check(path, x, y, ("x_train", "y_train"))
+    _check(path, test.x, test.y, ("x_test", "y_test"))
     if (kind, whole.shape[1:]) != (test_kind, unseen.shape[1:]):
-        raise DataError(f"{path}: y_train of a {kind} and y_test of a {test_kind} do not belong together")
+        found = f"y_train of a {kind} {whole.shape[1:]} and y_test of a {test_kind} {unseen.shape[1:]}"
+        raise DataError(f"{path}: {found} do not belong together")
     outputs = max(_outputs(whole), _outputs(unseen))
     words = max(int(arrays[key].max()) for key in ("x_train", "x_test")) + 1 if modality == "text" else 0
     task = make_task(name, kind, x, outputs, words)
@@ -129,37 +142,85 @@ def _outputs(y: Rows) -> int:
     return int(y.max()) + 1 if y.dtype == np.int64 else int(y.shape[1])
 
 
-def _numbers(
-    path: Path, header: list[str], rows: list[list[str]], columns: list[int], empty: str = ""
-) -> Rows:
+def _cells(path: Path) -> tuple[list[str], _Lines]:
+    """The header of a table, and its rows by their line in the file; empty lines are left out."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            (_, header), *rows = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a csv table with a header: {error}") from error
+    for line, row in rows:
+        if len(row) != len(header):
+            raise DataError(f"{path}, row {line}: {len(row)} cells, but the header has {len(header)} columns")
+    return header, rows
+
+
+def _numbers(path: Path, header: list[str], rows: _Lines, columns: list[int], empty: str = "") -> Rows:
     """Cells as numbers; an empty one stands for the number in ``empty``."""
     values = np.empty((len(rows), len(columns)), np.float32)
-    for i, row in enumerate(rows):
-        try:
-            values[i] = [float(row[column].strip() or empty) for column in columns]
-        except (ValueError, IndexError) as error:
-            raise DataError(
-                f"{path}, row {i + 2}: {len(header)} columns of numbers expected: {error}"
-            ) from error
+    for i, (line, row) in enumerate(rows):
+        for k, column in enumerate(columns):
+            try:
+                values[i, k] = float(row[column].strip() or empty)
+            except ValueError as error:
+                where = f"{path}, row {line}, column {header[column]!r}"
+                raise DataError(f"{where}: {row[column]!r} is no number") from error
     return values
 
 
-def _classes(rows: list[list[str]], column: int) -> Rows:
-    return np.unique([row[column] for row in rows], return_inverse=True)[1].astype(np.int64)
+def _classes(rows: _Lines, column: int) -> Rows:
+    return np.unique([row[column] for _, row in rows], return_inverse=True)[1].astype(np.int64)
 
 
-def _check(path: Path, x: Rows, y: Rows) -> None:
-    if len(x) != len(y) or len(y) < 8:
+def _refuse_missing(path: Path, header: list[str], rows: _Lines, columns: list[int]) -> None:
+    """Raise DataError at the first class or target that is not there."""
+    for line, row in rows:
+        for column in columns:
+            if row[column].strip().lower() in _MISSING:
+                where = f"{path}, row {line}, column {header[column]!r}"
+                raise DataError(
+                    f"{where}: {row[column]!r} stands for a missing value, which a target may not be"
+                )
+
+
+def _check(path: Path, x: Rows, y: Rows, names: tuple[str, str] = ("x", "y")) -> None:
+    """Raise DataError unless the rows and their targets, in the form of ``Part``, belong together."""
+    of_x, of_y = names
+    if len(x) != len(y) or len(y) < LEAST_ROWS:
         raise DataError(
-            f"{path}: {len(x)} rows of x and {len(y)} of y; the same number, at least 8, is needed"
+            f"{path}: {len(x)} rows of {of_x} and {len(y)} of {of_y};"
+            f" the same number, at least {LEAST_ROWS}, is needed"
         )
     if x.ndim < 2:
-        raise DataError(f"{path}: x of shape {x.shape} has no feature axis; (rows, features) is needed")
+        raise DataError(f"{path}: {of_x} of shape {x.shape} has no feature axis; (rows, features) is needed")
     if y.dtype == np.int64 and y.ndim != 1:
         raise DataError(
-            f"{path}: class ids of shape {y.shape}; one per row, or several of 0 and 1, are needed"
+            f"{path}: class ids of shape {y.shape} in {of_y}; one per row, or several of 0 and 1, are needed"
         )
     if not np.isfinite(y).all():
-        raise DataError(f"{path}: holds targets that are not finite")
+        row = int(np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(1))[0])
+        raise DataError(f"{path}: {of_y} holds targets that are not finite, the first in row {row + 1}")
     if y.dtype == np.int64 and y.min() < 0:
-        raise DataError(f"{path}: class ids start at 0, found {y.min()}")
+        raise DataError(f"{path}: class ids start at 0, found {y.min()} in {of_y}")
+
+
+def _check_arrays(path: Path, arrays: Mapping[str, NDArray[np.generic]], names: tuple[str, ...]) -> None:
+    """Raise DataError unless the arrays that belong together have rows of one shape and of one kind."""
+    for name in names:
+        if arrays[name].ndim == 0 or arrays[name].dtype.kind not in _KINDS:
+            found = f"{arrays[name].dtype} of shape {arrays[name].shape}"
+            raise DataError(f"{path}: {name} is {found}; rows of numbers are needed")
+    of_x = [name for name in names if name.startswith("x")]
+    for other in of_x[1:]:
+        _check_alike(path, arrays, of_x[0], other)
+
+
+def _check_alike(path: Path, arrays: Mapping[str, NDArray[np.generic]], first: str, other: str) -> None:
+    one, two = arrays[first], arrays[other]
+    if one.shape[1:] != two.shape[1:]:
+        shapes = f"{first} has rows of shape {one.shape[1:]} and {other} of {two.shape[1:]}"
+        raise DataError(f"{path}: {shapes}; the same is needed")
+    if _KINDS[one.dtype.kind] != _KINDS[two.dtype.kind]:
+        kinds = f"{first} is {one.dtype} and {other} {two.dtype}"
+        raise DataError(f"{path}: {kinds}; both whole numbers or both real ones are needed")

@@ -34,6 +34,7 @@ from netmend.env.training.damage import damaged
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
 from netmend.env.training.scales import Values, moments, spread, unscaled
+from netmend.env.training.scores import cut
 
 CACHED = 256
 """Prepared datasets that are kept; a repair trains on the same few again and again."""
@@ -76,6 +77,7 @@ class Preparation:
         columns: of one-hot labels.
         tokens: whether rows stay token ids.
         data, loss, task: what decides the encoding.
+        cut: see ``scores.cut``.
         device: where the tensors go.
     """
 
@@ -87,6 +89,7 @@ class Preparation:
     data: Data
     loss: LossName
     task: Task
+    cut: float
     device: str
 
     def apply(self, part: Part) -> Labelled:
@@ -168,7 +171,8 @@ class PreparedCache:
         """As the function ``prepare``."""
         tokens = _takes_tokens(program, dataset.task)
         columns = _one_hot_columns(program, dataset.task)
-        key = (dataset.fingerprint, program.data, program.loss, samples, tokens, columns, device)
+        encoding = program.data, program.loss, tokens, columns, cut(program)
+        key = (dataset.fingerprint, encoding, samples, device)
         if key not in self._known:
             self._known[key] = prepare(program, dataset, samples, device)
             self._bytes += self._known[key].nbytes
@@ -243,6 +247,7 @@ def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Pr
         data=program.data,
         loss=program.loss,
         task=task,
+        cut=cut(program),
         device=device,
     )
     if all(_for_all_rows(step) for step in prep):

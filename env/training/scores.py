@@ -5,13 +5,36 @@ The truth tells the task: class ids ``(n,)`` and labels ``(n, labels)`` are int6
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from netmend.env.program import LOGIT_LOSSES, LossName
+from netmend.env.program import (
+    LOGIT_LOSSES,
+    Activation,
+    ActivationName,
+    Crop,
+    Detach,
+    Dropout,
+    Flatten,
+    GaussianNoise,
+    GlobalPool,
+    Pool,
+    Program,
+    Reshape,
+    Weighted,
+)
 from netmend.env.training.losses import MARGIN_LOSSES
-from netmend.env.training.prepare import Preparation
 from netmend.env.training.trial import SKILL_FLOOR
+
+if TYPE_CHECKING:
+    from netmend.env.training.prepare import Preparation
+
+PROBABILITIES: frozenset[ActivationName] = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
+"""Activations whose outputs say how likely a class is, whatever loss they are trained with."""
+_KEEPS_VALUES = Dropout | GaussianNoise | Flatten | Reshape | Crop | Pool | GlobalPool | Detach
+"""Layers that leave a probability one."""
 
 LEAST_R2 = -1e6
 """R² is cut off here, so that it stays a finite number."""
@@ -20,21 +43,41 @@ LEAST_R2 = -1e6
 def predictions(outputs: Tensor, preparation: Preparation) -> Tensor:
     """Class ids ``(n,)``, labels ``(n, labels)``, or values ``(n, targets)`` in the targets' own units.
 
-    One output unit decides between the classes 0 and 1, and each one of a label between no and yes: at 0.5,
-    or at 0 if the loss wants logits or margins.
+    One output unit decides between the classes 0 and 1, and each one of a label between no and yes: see
+    ``cut``.
     """
     if preparation.task.kind == "regression":
         return preparation.in_own_units(outputs)
     if preparation.task.kind == "multilabel":
-        return (outputs > threshold(preparation.loss)).long()
+        return (outputs > preparation.cut).long()
     if outputs.shape[1] > 1:
         return outputs.argmax(1)
-    return (outputs[:, 0] > threshold(preparation.loss)).long()
+    return (outputs[:, 0] > preparation.cut).long()
 
 
-def threshold(loss: LossName) -> float:
-    """Output of a single unit above which it says class 1."""
-    return 0.0 if loss in LOGIT_LOSSES or loss in MARGIN_LOSSES else 0.5
+def cut(program: Program) -> float:
+    """Output of a single unit above which it says yes, where the network's own output says it is.
+
+    A probability is cut at 0.5, whatever the loss: a sigmoid in front of a loss on logits is trained badly,
+    but read as its author reads it. Anything else is cut in the middle of what the loss draws it to: at 0
+    for logits and margins (-1 and 1), a tanh or a relu among them, at 0.5 for the values 0 and 1.
+    """
+    if _returned_by(program) in PROBABILITIES:
+        return 0.5
+    return 0.0 if program.loss in LOGIT_LOSSES or program.loss in MARGIN_LOSSES else 0.5
+
+
+def _returned_by(program: Program) -> ActivationName:
+    """The activation whose values the network returns; linear where another layer changes them."""
+    for layer in reversed(program.layers):
+        if isinstance(layer, Activation):
+            return layer.function
+        if isinstance(layer, Weighted):
+            name: ActivationName = getattr(layer, "activation", "linear")
+            return name
+        if not isinstance(layer, _KEEPS_VALUES):
+            break
+    return "linear"
 
 
 def metric(predicted: Tensor, truth: Tensor) -> Tensor:

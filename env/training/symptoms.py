@@ -1,6 +1,6 @@
 """What a training shows beside its curves: measurements, kept per layer, and what the rules make of them.
 
-The rules themselves are in ``rules.py``; here is what they give, and what it means in words.
+The rules themselves are in ``rules.py``; here is what they give. ``netmend.env.findings`` says it in words.
 """
 
 from __future__ import annotations
@@ -124,45 +124,3 @@ class Symptoms:
     rate_gain: float = 0.0
     crash: Crash | None = None
     layers: tuple[LayerSymptoms, ...] = ()
-
-
-FINDINGS: dict[str, tuple[float, str]] = {
-    "non_finite": (1.0, "the loss or a weight became NaN or infinite"),
-    "output_mismatch": (1.0, "the output activation does not suit the loss and the targets"),
-    "loss_mismatch": (1.0, "the loss does not suit the task"),
-    "unscaled_inputs": (0.5, "the inputs are far from unit scale"),
-    "missing_values": (1e-6, "inputs are missing or infinite"),
-    "outliers": (0.01, "many inputs are far from the others"),
-    "imbalance": (1.0, "some class is ten times as frequent as another"),
-    "absent_targets": (0.1, "the training rows lack some of the targets"),
-    "input_spread": (2.0, "the inputs' features differ in scale by a factor of 100 or more"),
-    "unscaled_targets": (0.5, "the targets are far from unit scale"),
-    "abnormal_activations": (1.0, "a hidden layer's outputs are very large"),
-    "vanishing_gradient": (0.25, "the gradient vanishes on its way to the first layer"),
-    "exploding_gradient": (0.25, "the gradient explodes on its way to the first layer"),
-    "dying_relu": (0.25, "most of a layer's gradient is exactly zero"),
-    "dead_units": (0.4, "many units are zero on every row"),
-    "saturation": (0.3, "many outputs are in the flat part of their activation"),
-    "unchanged_weights": (0.3, "weights do not change"),
-    "rate_gain": (0.8, "the learning rate is far off: too low where this is positive, else too high"),
-    "large_weights": (0.3, "weights are very large"),
-    "collapsed_predictions": (0.9, "the predictions hardly differ from row to row"),
-    "worst_class": (0.9, "one of the targets is hardly learnt"),
-    "unpredicted": (0.1, "some class is never predicted"),
-    "slow_convergence": (1.0, "the score hardly rises"),
-    "oscillation": (0.2, "the training score swings"),
-    "increasing_loss": (0.4, "the training loss keeps rising"),
-    "turned_bad": (0.3, "the validation loss rises while the training loss falls"),
-    "overfitting": (0.1, "the training score is well above the validation score"),
-    "underfitting": (0.4, "the training score is low"),
-}
-"""By symptom: the magnitude from which it is worth a word, and the word. Causes come before effects."""
-
-
-def explain(symptoms: Symptoms) -> list[str]:
-    """What a trial's symptoms say, in words, the likely causes first."""
-    return [
-        f"{sentence} ({name} {getattr(symptoms, name):.2g})"
-        for name, (least, sentence) in FINDINGS.items()
-        if abs(getattr(symptoms, name)) >= least
-    ]

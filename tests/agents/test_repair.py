@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from netmend.agents.baselines.fixed_order import FixedOrder
-from netmend.agents.repair import RepairResult, findings, print_repair, repair, write_repair
+from netmend.agents.repair import RepairResult, print_repair, repair, write_repair
 from netmend.env.bugs.bug import Bug
+from netmend.env.findings import Finding
 from netmend.env.program import load
 from netmend.env.reward import Rules
-from netmend.env.training.symptoms import Symptoms
-from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
+from netmend.env.training.trial import Trainer, TrialRequest
 
 METHOD = FixedOrder(("optimizer/clip_norm_1@program", "optimizer/adam@program", "activation/relu@hidden"))
 
@@ -63,9 +63,13 @@ def test_says_where_nothing_helped(users_bug: Bug, scripted_trainer: Trainer) ->
     assert "no edit helped" in text.getvalue()
 
 
-def test_findings_begin_with_why_a_trial_ended_early() -> None:
-    crash = Trial(status=Status.CRASHED, message="layers[1]: 3 is not 4")
-    assert findings(crash)[0] == "crashed: layers[1]: 3 is not 4"
-    healthy = replace(crash, status=Status.OK, message="")
-    named = findings(replace(healthy, symptoms=Symptoms(non_finite=1.0)))
-    assert len(named) > len(findings(healthy))
+def test_prints_what_was_found(result: RepairResult) -> None:
+    found = Finding(
+        name="x", severity="fault", text="[9] % missing", value=9.0, place="column a", edits=("optimizer/*",)
+    )
+    text = io.StringIO()
+    print_repair(replace(result, findings=(found,)), Console(file=text, width=120))
+    assert "fault: [9] % missing" in text.getvalue()
+    text = io.StringIO()
+    print_repair(replace(result, findings=()), Console(file=text, width=120))
+    assert "nothing that a rule would name" in text.getvalue()

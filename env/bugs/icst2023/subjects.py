@@ -156,6 +156,7 @@ def eyes(size: Size) -> Program:
         optimizer=Optimizer(kind="sgd", lr=0.01),
         batch_size=128,
         epochs=50,
+        metric="mse",
     )
 
 

@@ -16,7 +16,7 @@ from netmend.env.training.batched.levels import neighbours
 from netmend.env.training.batched.loss_gradients import LOSS_GRADIENTS, LossGradient
 from netmend.env.training.losses import LOSS_FUNCTIONS
 from netmend.env.training.prepare import Prepared
-from netmend.env.training.scores import LEAST_R2, threshold
+from netmend.env.training.scores import LEAST_R2
 
 LEAST_TOTAL = 1e-12
 """Sum of squares that the targets of a regression have at least; see ``scores.metric``."""
@@ -146,7 +146,7 @@ class _ScoreRun:
         preparation = data[0].preparation
         self._loss = _LOSSES[preparation.loss]
         self._regression = preparation.task.kind == "regression"
-        self._threshold = threshold(preparation.loss)
+        self._cut = preparation.cut
         self._trained = targets.shape[1]
         held_targets = torch.stack([own.validation.targets for own in data])
         self._targets = torch.cat([targets, held_targets], 1)
@@ -190,7 +190,7 @@ class _ScoreRun:
             return (outputs - self._offset) / self._factor
         if outputs.shape[2] > 1:
             return outputs.argmax(2)
-        return (outputs[:, :, 0] > self._threshold).long()
+        return (outputs[:, :, 0] > self._cut).long()
 
     def _scores(self, predicted: Tensor, truth: Tensor, seen: int) -> list[Tensor]:
         """Accuracy, or R² (mean over targets), of the training and of the validation rows; see ``metric``."""
@@ -217,4 +217,5 @@ def _loss_key(prepared: Prepared, units: int) -> Hashable:
 
 def _score_key(prepared: Prepared) -> Hashable:
     preparation = prepared.preparation
-    return preparation.task.kind, tuple(prepared.validation.truth.shape), preparation.targets.factor.shape
+    shapes = tuple(prepared.validation.truth.shape), preparation.targets.factor.shape
+    return preparation.task.kind, *shapes, preparation.cut

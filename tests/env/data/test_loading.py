@@ -30,6 +30,9 @@ def _parts(train: np.ndarray, test: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
+_TWO_PARTS = _parts(np.arange(20) % 2, np.arange(9) % 2)
+
+
 def test_a_pack_of_pictures_has_its_channels_first(tmp_path: Path) -> None:
     y = np.arange(80) % 4
     _pack(tmp_path / "colour.npz", np.zeros((80, 6, 5, 3), np.uint8), y, "image")
@@ -67,6 +70,24 @@ def test_a_csv_table(tmp_path: Path) -> None:
     assert dataset.task.input_shape == (2,)
     assert np.array_equal(dataset.train.x[:, 1], dataset.train.x[:, 0] * 2)
     assert np.array_equal(dataset.train.y, dataset.train.x[:, 0].astype(int) % 2)
+
+
+def test_a_csv_table_knows_its_columns_and_its_fingerprint_does_not(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{i % 2},{i * 2}\n" for i in range(40))
+    path = tmp_path / "table.csv"
+    path.write_text("age,class,fare\n" + rows)
+    named = load_dataset(str(path))
+    assert named.features == ("age", "fare")
+    path.write_text("a,class,the fare\n" + rows)
+    assert load_dataset(str(path)).fingerprint == named.fingerprint
+    assert load_dataset("circles").features == ()
+
+
+def test_a_pack_is_refused_for_rows_behind_those_that_are_used(tmp_path: Path) -> None:
+    x, y = np.zeros((6000, 2)), np.arange(6000) % 2
+    np.savez(tmp_path / "long.npz", x_train=x[:-1], y_train=y, x_test=x, y_test=y)
+    with pytest.raises(DataError, match="5999 rows of x_train and 6000 of y_train"):
+        load_dataset("long", tmp_path)
 
 
 def test_an_empty_cell_of_a_feature_is_a_missing_value(tmp_path: Path) -> None:
@@ -112,8 +133,13 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
     [
         ("a,b\n1,2\n", "needs one column 'class'"),
         ("a,target\n" + "1,2\n" * 9 + "x,2\n", "row 11"),
-        ("a,target\n" + "1,nan\n" * 9, "not finite"),
-        ("a,target\n" + "1,2\n" * 9 + "1,\n", "row 11"),
+        ("a,target\n" + "1,2\n" * 9 + "1,nan\n", "row 11, column 'target': 'nan' stands for a missing"),
+        ("a,target\n" + "1,inf\n" * 9, "y holds targets that are not finite, the first in row 1"),
+        ("a,target\n" + "1,2\n" * 9 + "1,\n", "row 11, column 'target': '' stands for a missing"),
+        ("a,target\n\n" + "1,2\n" * 9 + "1,\n", "row 12, column 'target'"),
+        ("a,class\n" + "1,yes\n" * 9 + "1,\n", "row 11, column 'class': '' stands for a missing"),
+        ("a,class\n" + "1,yes\n" * 9 + "1, NaN\n", "row 11, column 'class': ' NaN' stands for a missing"),
+        ("a,b,class\n" + "1,2,yes\n" * 9 + "1,no\n", "row 11: 2 cells, but the header has 3 columns"),
         ("a,target\n1,2\n", "at least 8"),
         ("", "header"),
     ],
@@ -151,7 +177,21 @@ def test_class_ids_in_a_column_are_flattened(tmp_path: Path) -> None:
     [
         ({"x": np.zeros(20), "y": np.zeros(20)}, "no feature axis"),
         ({"x": np.zeros((20, 2)), "y": np.full((20, 3), 2)}, "class ids of shape"),
-        ({"x": np.zeros((20, 2)), "y": np.full((20, 1), np.nan)}, "targets that are not finite"),
+        ({"x": np.zeros((20, 2)), "y": np.full((20, 1), np.nan)}, "y holds targets that are not finite"),
+        (
+            _parts(np.zeros(20), np.full(9, np.nan)),
+            "y_test holds targets that are not finite, the first in row 1",
+        ),
+        (_parts(np.zeros(20, np.int64), np.full(9, -1)), "class ids start at 0, found -1 in y_test"),
+        (
+            {**_TWO_PARTS, "x_test": np.zeros((9, 3))},
+            r"rows of shape \(2,\) and x_test of \(3,\)",
+        ),
+        ({**_TWO_PARTS, "x_test": np.zeros((9, 2, 1))}, r"x_test of \(2, 1\)"),
+        ({**_TWO_PARTS, "x_test": np.zeros((9, 2), np.uint8)}, "x_train is float64 and x_test uint8"),
+        ({**_TWO_PARTS, "x_train": np.zeros((19, 2))}, "19 rows of x_train and 20 of y_train"),
+        ({"x": np.full((20, 2), "a"), "y": np.zeros(20)}, "x is <U1 of shape"),
+        ({"x": np.zeros((20, 2)), "y": np.array(1)}, r"y is int64 of shape \(\)"),
         (_parts(np.zeros(20, np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
         (_parts(np.zeros((20, 3), np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
         ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("{not json")}, "meta is no JSON"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from netmend.env.data import Part, make_dataset
 from netmend.env.program import (
     PREPS,
+    Activation,
     Data,
     Dense,
     Embedding,
@@ -206,6 +207,19 @@ def test_several_labels(labels):
     assert predictions(outputs, data.preparation).tolist() == [[0, 0, 1]]
     soft = prepare(program("labels", loss="binary_crossentropy", labels="value"), labels, 100, "cpu")
     assert predictions(outputs + 0.4, soft.preparation).tolist() == [[0, 0, 1]]
+    likely = program("labels", loss="bce_with_logits", labels="value")
+    likely = replace(likely, layers=(Flatten(), Dense(units=3, activation="sigmoid")))
+    read = prepare(likely, labels, 100, "cpu").preparation
+    assert predictions(outputs + 0.4, read).tolist() == [[0, 0, 1]]
+
+
+def test_the_cache_tells_programs_apart_whose_outputs_are_read_in_other_ways(datasets):
+    cache = PreparedCache()
+    logit = program("two", units=1, loss="bce_with_logits")
+    likely = replace(logit, layers=(*logit.layers, Activation(function="sigmoid")))
+    for own in (logit, likely):
+        data = cache.prepare(own, datasets["two"], 100, "cpu")
+        assert predictions(torch.tensor([[0.3]]), data.preparation).tolist() == [own is logit]
 
 
 def test_the_cache_tells_one_hot_rows_of_other_widths_apart(datasets):

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 import torch
 
-from netmend.env.training.scores import collapsed, metric, skill
+from netmend.env.program import (
+    Activation,
+    BatchNorm,
+    Data,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    LossName,
+    Optimizer,
+    Program,
+    Rescale,
+)
+from netmend.env.training.scores import collapsed, cut, metric, skill
 from netmend.env.training.trial import SKILL_FLOOR
 
 IDS = torch.tensor([0, 0, 0, 1])
@@ -53,3 +66,39 @@ def test_a_prediction_that_is_no_number_has_the_least_skill():
     truth = torch.tensor([[1.0], [2.0], [3.0]])
     score = float(metric(torch.tensor([[1.0], [float("nan")], [3.0]]), truth))
     assert skill(score, truth) == SKILL_FLOOR
+
+
+def unit(activation: str = "linear", *behind: Layer) -> tuple[Layer, ...]:
+    return (Dense(units=4, activation="relu"), Dense(units=1, activation=activation), *behind)  # type: ignore[arg-type]
+
+
+SIGMOID = Activation(function="sigmoid")
+
+
+@pytest.mark.parametrize(
+    ("loss", "layers", "place"),
+    [
+        ("binary_crossentropy", unit("sigmoid"), 0.5),
+        ("bce_with_logits", unit("sigmoid"), 0.5),
+        ("bce_with_logits", unit("linear", SIGMOID), 0.5),
+        ("bce_with_logits", unit("linear", SIGMOID, Dropout(rate=0.1), Flatten()), 0.5),
+        ("hinge", unit("sigmoid"), 0.5),
+        ("bce_with_logits", unit("hard_sigmoid"), 0.5),
+        ("bce_with_logits", unit("softmax"), 0.5),
+        ("mse", unit(), 0.5),
+        ("mse", unit("tanh"), 0.5),
+        ("binary_crossentropy", unit(), 0.5),
+        ("bce_with_logits", unit(), 0.0),
+        ("bce_with_logits", unit("relu"), 0.0),
+        ("bce_with_logits", unit("tanh"), 0.0),
+        ("bce_with_logits", unit("sigmoid", Rescale(factor=2, offset=-1)), 0.0),
+        ("bce_with_logits", unit("sigmoid", BatchNorm()), 0.0),
+        ("hinge", unit("tanh"), 0.0),
+        ("squared_hinge", unit(), 0.0),
+    ],
+)
+def test_one_unit_is_cut_where_its_own_output_says(
+    loss: LossName, layers: tuple[Layer, ...], place: float
+) -> None:
+    program = Program(data=Data(dataset="two"), layers=layers, loss=loss, optimizer=Optimizer())
+    assert cut(program) == place

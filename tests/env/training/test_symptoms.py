@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +17,6 @@ from netmend.env.program import (
 )
 from netmend.env.training.measure import reading_point
 from netmend.env.training.rules import increasing_loss, oscillation, slow_convergence, turned_bad
-from netmend.env.training.symptoms import FINDINGS, Symptoms, explain
 from netmend.env.training.trial import Curves
 
 Change = Callable[[Program], Program]
@@ -79,19 +78,29 @@ PROVOKED: dict[str, Change] = {
 }
 
 
+LEAST = {
+    "vanishing_gradient": 0.25,
+    "exploding_gradient": 0.25,
+    "dying_relu": 0.25,
+    "oscillation": 0.2,
+    "underfitting": 0.4,
+    "increasing_loss": 0.4,
+    "collapsed_predictions": 0.9,
+    "large_weights": 0.3,
+    "unchanged_weights": 0.3,
+    "saturation": 0.3,
+    "dead_units": 0.4,
+    "unscaled_inputs": 0.5,
+}
+"""Values that no good program reaches; 1 of the others, which hold or do not."""
+
+
 @pytest.mark.parametrize("name", PROVOKED)
 def test_a_symptom_shows_in_a_program_made_for_it_and_not_in_a_good_one(run, good, name):
     good = replace(good, data=Data(dataset="table", prep=(Prep(kind="standardize"),)))
-    least = FINDINGS[name][0] if name in FINDINGS else 1.0
+    least = LEAST.get(name, 1.0)
     assert abs(getattr(run(PROVOKED[name](good)).symptoms, name)) >= least
     assert abs(getattr(run(good).symptoms, name)) < least
-
-
-def test_a_good_program_has_nothing_to_say(run, good, regression):
-    standard = Prep(kind="standardize")
-    assert explain(run(replace(good, data=Data(dataset="table", prep=(standard,)))).symptoms) == []
-    data = Data(dataset="values", labels="value", prep=(standard, Prep(kind="standardize_target")))
-    assert explain(run(replace(regression, data=data)).symptoms) == []
 
 
 def test_overfitting(run, good):
@@ -181,9 +190,3 @@ def test_rules_on_curves():
     assert slow_convergence(replace(flat, validation_score=(0.1, 0.3, 0.3))) == 0
     bad = Curves(train_loss=(3.0, 2.0, 1.0), validation_loss=(3.0, 3.1, 3.0))
     assert turned_bad(bad) == 0.5
-
-
-def test_findings_are_about_symptoms():
-    assert set(FINDINGS) <= {field.name for field in fields(Symptoms)}
-    assert explain(Symptoms()) == []
-    assert explain(Symptoms(non_finite=1.0)) == ["the loss or a weight became NaN or infinite (non_finite 1)"]

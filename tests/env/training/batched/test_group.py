@@ -92,6 +92,16 @@ def test_programs_of_several_datasets(both, good, regression):
     assert all(trial.status is Status.OK for trial in trials)
 
 
+def test_outputs_are_read_as_each_program_says(both, good):
+    """One group, one loss, one truth: a sigmoid in front of it and none."""
+    two = replace(good, data=Data(dataset="two"), loss="bce_with_logits")
+    logit, likely = (
+        replace(two, layers=(Dense(units=1, activation=name),)) for name in ("linear", "sigmoid")
+    )
+    trials = both(logit, likely, replace(likely, loss="hinge"), replace(logit, loss="mse"))
+    assert min(trial.skill for trial in trials) > 0.5
+
+
 def test_a_program_that_diverges_leaves_the_others_alone(datasets, good):
     wild = replace(
         good,

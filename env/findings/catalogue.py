@@ -1,0 +1,55 @@
+"""Every heuristic, in the order of its findings: likely causes before what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netmend.env.data.dataset import Dataset
+from netmend.env.findings import choices, crashes, data, settings, targets, training
+from netmend.env.findings.finding import SEVERITIES, Case, Finding, Heuristic
+from netmend.env.program import Program
+from netmend.env.training.trial import Trial
+
+CATALOGUE: tuple[Heuristic, ...] = (
+    *crashes.HEURISTICS,
+    *data.HEURISTICS,
+    *settings.HEURISTICS,
+    *targets.HEURISTICS,
+    *training.CAUSES,
+    *choices.HEURISTICS,
+    *training.EFFECTS,
+)
+FAULTS: tuple[Heuristic, ...] = tuple(one for one in CATALOGUE if one.severity == "fault")
+"""They look at the program and its data; but for what only a training shows of a crash, not at a trial."""
+
+
+def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
+    """The findings of severity ``fault`` that stand in a program and its data; nothing is trained.
+
+    Args:
+        program: the program.
+        dataset: its data.
+    """
+    return _found(FAULTS, Case(program, dataset))
+
+
+def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding, ...]:
+    """What is wrong with a program, the likeliest cause first and faults before warnings.
+
+    A program that crashes has faults only: nothing was trained whose symptoms could be told. One that is out
+    of the limits of ``check`` has no findings but these.
+
+    Args:
+        program: the program.
+        dataset: its data.
+        trial: one of its trials.
+    """
+    case = Case(program, dataset, trial)
+    return _found(FAULTS if case.is_crash else CATALOGUE, case)
+
+
+def _found(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
+    if case.problems:
+        heuristics = (crashes.INVALID,)
+    found = [finding for heuristic in heuristics for finding in heuristic.findings(case)]
+    return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -1,0 +1,255 @@
+"""Settings that docs/program.md calls faults: each one is wrong whatever the data are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
+from netmend.env.program import BatchNorm, Detach, Dropout, GaussianNoise, Program, resolved
+from netmend.env.program.api import REMOVED_NAMES
+from netmend.env.program.names import PrepName
+from netmend.env.program.part import changed
+from netmend.env.program.sites import output_layer, weighted_layers
+
+OF_SHAPE: frozenset[PrepName] = frozenset(
+    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
+)
+"""Steps that do the same whatever ``rows`` says."""
+LARGEST_HALF = 65504.0
+"""Largest number in half precision (IEEE 754 binary16)."""
+
+
+def loop_setting(case: Case, *, name: str, right: object) -> Iterator[Sight]:
+    """A key of the loop that is not what a loop must do."""
+    value = getattr(case.program.loop, name)
+    if value != right:
+        yield Sight(place=f"loop.{name}", words={"setting": value})
+
+
+def train_mode(case: Case) -> Iterator[Sight]:
+    """The network is never put into training mode."""
+    if not case.program.loop.training_mode:
+        yield Sight(place="loop.training_mode", words={"layers": _two_modes(case.program)})
+
+
+def evaluation_mode(case: Case) -> Iterator[Sight]:
+    """The network is not put into evaluation mode for predictions."""
+    if not case.program.loop.evaluation_mode:
+        yield Sight(place="loop.evaluation_mode", words={"layers": _two_modes(case.program)})
+
+
+def optimized(case: Case) -> Iterator[Sight]:
+    """Layers whose parameters the optimizer was not given."""
+    which, last = case.program.loop.optimized, output_layer(case.program)
+    learning = weighted_layers(case.program)
+    left = [index for index in learning if (index == last) != (which == "output")]
+    if which in ("hidden", "output") and left:
+        words = {"layers": layer_places(case.program, left)}
+        yield Sight(value=float(len(left)), place="loop.optimized", words=words)
+
+
+def detached(case: Case) -> Iterator[Sight]:
+    """Layers in front of a detach, which get no gradient."""
+    layers = case.program.layers
+    for index, layer in enumerate(layers):
+        cut = [before for before in layers[:index] if getattr(before, "trainable", False)]
+        if isinstance(layer, Detach) and cut:
+            yield Sight(value=float(len(cut)), place=layer_place(case.program, index))
+
+
+def prepared_apart(case: Case) -> Iterator[Sight]:
+    """Steps of the preparation that only the training rows get."""
+    for index, step in enumerate(case.program.data.prep):
+        if step.rows == "train" and step.kind not in OF_SHAPE:
+            yield Sight(place=f"data.prep[{index}].rows", words={"step": step.kind})
+
+
+def sorted_rows(case: Case) -> Iterator[Sight]:
+    """Rows that come sorted by target, where there is more than one batch of them."""
+    program, rows = case.program, len(case.dataset.train)
+    if not program.data.shuffle and program.batch_size < rows:
+        yield Sight(place="data.shuffle", words={"rows": program.batch_size})
+
+
+def ordered_split(case: Case) -> Iterator[Sight]:
+    """The first 80 % of the rows in the order of the targets are trained on."""
+    if case.program.data.split == "ordered":
+        yield Sight(place="data.split")
+
+
+def leaky_split(case: Case) -> Iterator[Sight]:
+    """Training rows stand in the program's own validation part."""
+    if case.program.data.split == "leaky":
+        yield Sight(place="data.split")
+
+
+def endless_patience(case: Case) -> Iterator[Sight]:
+    """Early stopping without a validation part to look at."""
+    program = case.program
+    if program.data.split == "none" and program.patience is not None:
+        yield Sight(value=float(program.patience), place="patience")
+
+
+def no_validation(case: Case) -> Iterator[Sight]:
+    """No validation part, and nothing that would look at one."""
+    if case.program.data.split == "none" and case.program.patience is None:
+        yield Sight(place="data.split")
+
+
+def half_overflow(case: Case) -> Iterator[Sight]:
+    """Raw inputs that half precision cannot hold, and no step that would make them smaller."""
+    data, x = case.program.data, case.dataset.train.x
+    scaled = any(step.kind in ("standardize", "min_max", "scale") for step in data.prep)
+    if data.input_type != "float16" or scaled:
+        return
+    largest = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
+    if largest > LARGEST_HALF:
+        yield Sight(value=largest, place="data.input_type")
+
+
+def half_precision(case: Case) -> Iterator[Sight]:
+    """Inputs rounded to half precision, where none of them is too large for it."""
+    if case.program.data.input_type == "float16" and not any(half_overflow(case)):
+        yield Sight(place="data.input_type")
+
+
+def old_release(case: Case) -> Iterator[Sight]:
+    """Defaults of an old release that the current one reads in another way."""
+    program = case.program
+    meant = resolved(changed(program, api="current"))
+    if program.api not in ("current", *REMOVED_NAMES) and resolved(program) != meant:
+        yield Sight(place="api", words={"api": program.api})
+
+
+def summed_loss(case: Case) -> Iterator[Sight]:
+    """The loss of a batch is the sum over its rows."""
+    program = case.program
+    if program.reduction == "sum" and program.batch_size > 1:
+        yield Sight(value=float(program.batch_size), place="reduction")
+
+
+def _two_modes(program: Program) -> str:
+    """The layers that work in one way while training and in another while predicting, in words."""
+    kinds = Dropout | GaussianNoise | BatchNorm
+    found = [index for index, layer in enumerate(program.layers) if isinstance(layer, kinds)]
+    return layer_places(program, found) or "no layer of this network yet"
+
+
+HEURISTICS: tuple[Heuristic, ...] = (
+    Heuristic(
+        name="gradients_add_up",
+        severity="fault",
+        look=partial(loop_setting, name="zero_grad", right=True),
+        text="gradients are never set to zero, so every update repeats all the gradients before it",
+        edits=("api_contract/zero_grad@program",),
+    ),
+    Heuristic(
+        name="step_before_backward",
+        severity="fault",
+        look=partial(loop_setting, name="order", right="backward_step"),
+        text="the optimizer steps before the backward pass, not with the gradient of its batch",
+        edits=("api_contract/step_order@program",),
+    ),
+    Heuristic(
+        name="not_all_optimized",
+        severity="fault",
+        look=optimized,
+        text="the optimizer was not given the parameters of {layers}: they never change",
+        edits=("api_contract/optimize_all@program",),
+    ),
+    Heuristic(
+        name="gradient_cut",
+        severity="fault",
+        look=detached,
+        text="{place} lets no gradient through: {value:.0f} layers in front of it never learn",
+        edits=("neural_connection/remove_detach@all",),
+    ),
+    Heuristic(
+        name="no_training_mode",
+        severity="fault",
+        look=train_mode,
+        text="the network is never put into training mode, which matters to {layers}",
+        edits=("api_contract/training_mode@program",),
+    ),
+    Heuristic(
+        name="no_evaluation_mode",
+        severity="fault",
+        look=evaluation_mode,
+        text="the network predicts in training mode, which matters to {layers}",
+        edits=("api_contract/evaluation_mode@program",),
+    ),
+    Heuristic(
+        name="prepared_apart",
+        severity="fault",
+        look=prepared_apart,
+        text="{step} is done to the training rows only: validation and prediction get other numbers",
+        edits=("data_wrangling/all_rows@inputs", "data_wrangling/remove_prep@*"),
+    ),
+    Heuristic(
+        name="ordered_split",
+        severity="fault",
+        look=ordered_split,
+        text="the training rows are the first 80 % in the order of the targets: the last classes or values"
+        " are missing",
+        edits=("data_wrangling/random_split@program",),
+    ),
+    Heuristic(
+        name="leaky_split",
+        severity="fault",
+        look=leaky_split,
+        text="rows that are trained on stand in the program's validation part too, which hides overfitting",
+        edits=("data_wrangling/random_split@program",),
+    ),
+    Heuristic(
+        name="sorted_rows",
+        severity="fault",
+        look=sorted_rows,
+        text="the rows are not shuffled and come sorted by target: a batch of {rows} is all alike",
+        edits=("data_wrangling/shuffle@program",),
+    ),
+    Heuristic(
+        name="endless_patience",
+        severity="fault",
+        look=endless_patience,
+        text="early stopping after {value:.0f} epochs has no validation part to look at, so it never stops",
+        edits=("data_wrangling/random_split@program", "iterations/remove_early_stopping@program"),
+    ),
+    Heuristic(
+        name="half_overflow",
+        severity="fault",
+        look=half_overflow,
+        text="inputs go up to {value:.6g}, and half precision ends at 65,504: what is above becomes infinite",
+        edits=("data_type/full_precision@inputs", "data_wrangling/*@inputs"),
+    ),
+    Heuristic(
+        name="old_release",
+        severity="fault",
+        look=old_release,
+        text="the program was written for {api}: the current release reads its defaults in another way",
+        edits=("versioning/explicit_defaults@program", "versioning/*"),
+    ),
+    Heuristic(
+        name="half_precision",
+        severity="warning",
+        look=half_precision,
+        text="the inputs are rounded to half precision, which keeps three digits of a number",
+        edits=("data_type/full_precision@inputs",),
+    ),
+    Heuristic(
+        name="summed_loss",
+        severity="warning",
+        look=summed_loss,
+        text="the loss is summed over a batch of {value:.0f} rows, so its gradient is as many times larger",
+        edits=("loss_function/mean_reduction@program",),
+    ),
+    Heuristic(
+        name="no_validation",
+        severity="warning",
+        look=no_validation,
+        text="no rows are kept back for validation, so overfitting would not be seen",
+        edits=("data_wrangling/random_split@program",),
+    ),
+)
