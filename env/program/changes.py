@@ -133,7 +133,7 @@ def _costs(before: tuple[Layer, ...], after: tuple[Layer, ...]) -> dict[tuple[in
 
 @lru_cache(maxsize=4096)
 def _distance(old: Layer, new: Layer) -> int:
-    return len(_differing(old, new))
+    return len(differing(old, new))
 
 
 def _of_same_kind(before: Program, after: Program) -> Iterator[tuple[Layer, Layer | None]]:
@@ -143,7 +143,7 @@ def _of_same_kind(before: Program, after: Program) -> Iterator[tuple[Layer, Laye
 def _of_layers(old: Layer | None, new: Layer | None) -> Iterator[str]:
     lone = new if old is None else old
     if old is not None and new is not None:
-        yield from (LAYER_KINDS_OF_CHANGE.get(name, "LWS") for name in _differing(old, new))
+        yield from (LAYER_KINDS_OF_CHANGE.get(name, "LWS") for name in differing(old, new))
     elif isinstance(lone, Activation):
         yield "ACH"
     elif isinstance(lone, Dropout):
@@ -154,12 +154,12 @@ def _of_layers(old: Layer | None, new: Layer | None) -> Iterator[str]:
 
 def _of_rest(before: Program, after: Program) -> Iterator[str]:
     names = [
-        name for name in _differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
+        name for name in differing(before, after) if name not in ("layers", "data", "optimizer", "monitor")
     ]
-    names += [f"data.{name}" for name in _differing(before.data, after.data)]
+    names += [f"data.{name}" for name in differing(before.data, after.data)]
     if "loss" in names and _labels_follow(before, after):
         names = [name for name in names if name != "data.labels"]
-    names += [f"optimizer.{name}" for name in _differing(before.optimizer, after.optimizer)]
+    names += [f"optimizer.{name}" for name in differing(before.optimizer, after.optimizer)]
     return (OTHER_KINDS_OF_CHANGE.get(name, name.rpartition(".")[2]) for name in names)
 
 
@@ -168,7 +168,7 @@ def _labels_follow(before: Program, after: Program) -> bool:
     return {before.data.labels, after.data.labels} <= CLASS_LABELS
 
 
-def _differing(old: object, new: object) -> list[str]:
+def differing(old: object, new: object) -> list[str]:
     """Names of the fields of two dataclass instances of one class that differ."""
     return [
         entry.name
