@@ -23,7 +23,7 @@ _NONE = ("linear", None)
 def in_words(before: Program, after: Program) -> tuple[str, ...]:
     """What differs between two programs, a line for each part; empty exactly where they are equal.
 
-    Layers are named by their position in the program before, counted from 0 as in every message.
+    Layers are named by their position in the program before, counted from 1 as in findings.
 
     Example:
         >>> in_words(program, replace(program, batch_size=64))
@@ -43,9 +43,9 @@ def _layers(before: Program, after: Program) -> Iterator[str]:
     outputs = output_layer(before), output_layer(after)
     old_index = new_index = 0
     for old, new in align(before.layers, after.layers):
-        name = "output layer" if outputs[0] == old_index else f"layer {old_index}"
+        name = "output layer" if outputs[0] == old_index else f"layer {old_index + 1}"
         if old is None and new is not None:
-            place = f"behind layer {old_index - 1}" if old_index else "in front of all layers"
+            place = f"behind layer {old_index}" if old_index else "in front of layer 1"
             role = "output layer " if outputs[1] == new_index else ""
             yield f"{role}{_layer(new)} added {place}"
         elif new is None and old is not None:

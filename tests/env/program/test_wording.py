@@ -48,7 +48,7 @@ def relu_output(program: Program) -> Program:
         (lambda p: relu_output(p), "output layer (dense): activation none -> relu"),
         (
             lambda p: replace(p, layers=(p.layers[0], replace(p.layers[1], units=64), p.layers[2])),
-            "layer 1 (dense): units 8 -> 64",
+            "layer 2 (dense): units 8 -> 64",
         ),
         (
             lambda p: replace(p, optimizer=Optimizer(kind="sgd", lr=10.0, momentum=0.9)),
@@ -60,11 +60,11 @@ def relu_output(program: Program) -> Program:
         ),
         (
             lambda p: replace(p, layers=(p.layers[0], BatchNorm(), *p.layers[1:])),
-            "batch_norm added behind layer 0",
+            "batch_norm added behind layer 1",
         ),
         (
             lambda p: replace(p, layers=(Dropout(rate=0.5), *p.layers)),
-            "dropout (rate 0.5) added in front of all layers",
+            "dropout (rate 0.5) added in front of layer 1",
         ),
         (
             lambda p: replace(p, layers=p.layers[:-1]),
@@ -99,7 +99,7 @@ def test_what_the_new_output_layer_lacks_is_said(mlp_program: Program) -> None:
     assert in_words(relu_output(mlp_program), mlp_program) == (
         "output layer (dense): activation relu -> none",
     )
-    assert in_words(closed, mlp_program) == ("layer 3 removed: activation (function relu)",)
+    assert in_words(closed, mlp_program) == ("layer 4 removed: activation (function relu)",)
 
 
 def test_values_that_look_alike_are_told_in_full(mlp_program: Program) -> None:
