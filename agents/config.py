@@ -260,6 +260,34 @@ class MeasureBugsConfig:
 
 
 @dataclass
+class ClaimsConfig:
+    """``netmend bugs claims``.
+
+    Attributes:
+        suite: whose bugs are repaired; several with ``+`` between them.
+        method: that repairs them; ``policy`` is the trained agent.
+        policy: folder of a training run or of its policy.
+        split: which bugs.
+        good: whether good programs are repaired too: the bases of mutants, and the published fixes of the
+            suites' real bugs with a measured gain.
+        seeds: repairs of each program, with the seeds from ``seed`` on.
+        limit: at most this many programs, the first ones; null = all.
+    """
+
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    training: RunnerConfig = field(default_factory=RunnerConfig)
+    suite: str = MISSING
+    method: str = "policy"
+    policy: str | None = None
+    split: str = "held-out"
+    good: bool = True
+    seeds: int = 3
+    limit: int | None = None
+    seed: int = 0
+    data_dir: str | None = None
+
+
+@dataclass
 class DeepCrimeConfig:
     """``netmend bugs deepcrime``.
 
@@ -315,6 +343,7 @@ def register_schemas() -> None:
     store.store(name="repair_schema", node=RepairConfig)
     store.store(name="make_bugs_schema", node=MakeBugsConfig)
     store.store(name="measure_bugs_schema", node=MeasureBugsConfig)
+    store.store(name="claims_schema", node=ClaimsConfig)
     store.store(name="deepcrime_schema", node=DeepCrimeConfig)
     store.store(name="bench_schema", node=BenchConfig)
 
@@ -348,8 +377,7 @@ def _unknown_keys(config: object, prefix: str = "") -> Iterator[str]:
 
 def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
     """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
-    wanted = {name: getattr(config, name) for name in LIMITS}
-    changes = {name: value for name, value in wanted.items() if value is not None}
+    changes = stated(config)
     return Rules(
         trials=config.trials,
         budget=replace(suite_budget, **changes),
@@ -357,6 +385,20 @@ def make_rules(config: BudgetConfig, suite_budget: Budget) -> Rules:
         price=config.price,
         tolerance=config.tolerance,
     )
+
+
+def stated(config: BudgetConfig) -> dict[str, Any]:
+    """The limits of a trial that the configuration sets, by name; the others are left open."""
+    wanted = {name: getattr(config, name) for name in LIMITS}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def check_repair(config: RepairConfig) -> None:
+    """Refuse values that make no sense. Raises ConfigError with every problem."""
+    problems = budget_problems(config.budget) + runner_problems(config.training)
+    problems += _at_least("seed", config.seed, 0)
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_train(config: TrainConfig) -> None:
@@ -424,6 +466,18 @@ def check_measure(config: MeasureBugsConfig) -> None:
     """Refuse numbers that make no sense. Raises ConfigError with every problem."""
     problems = runner_problems(config.training)
     problems += _at_least("seeds", config.seeds, 5) + _at_least("longest", config.longest, 1)
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_claims(config: ClaimsConfig) -> None:
+    """Refuse what makes no sense. Raises ConfigError with every problem."""
+    problems = budget_problems(config.budget) + runner_problems(config.training)
+    problems += split_problems(config.split)
+    problems += _at_least("seeds", config.seeds, 1) + _at_least("limit", config.limit, 1)
+    problems += _at_least("seed", config.seed, 0)
+    if (config.method == "policy") != (config.policy is not None):
+        problems.append("policy: name the folder of a training run, or another method with method=")
     if problems:
         raise ConfigError(problems)
 
