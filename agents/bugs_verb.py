@@ -9,14 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from netmend.agents.config import (
-    ConfigError,
-    MakeBugsConfig,
-    MeasureBugsConfig,
-    check_measure,
-    runner_problems,
-    typed,
-)
+from netmend.agents.bugs_config import MakeBugsConfig, MeasureBugsConfig, check_measure
+from netmend.agents.config import ConfigError, runner_problems, typed
 from netmend.agents.hydra_run import run_job
 from netmend.agents.runner import open_trainer
 from netmend.env.bugs.bug import Suite

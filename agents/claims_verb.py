@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.bugs_config import ClaimsConfig, check_claims
 from netmend.agents.claims import Row, Share, cases, groups, measure, shares, unconfirmed, write_claims
-from netmend.agents.config import BugsConfig, ClaimsConfig, check_claims, make_rules, typed
+from netmend.agents.config import BugsConfig, make_rules, typed
 from netmend.agents.folders import shown
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.policy import load_policy

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from netmend.env.bugs.bug import SPLITS
@@ -21,7 +20,6 @@ from netmend.env.training.trial import Budget
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
-DEEPCRIME_TESTS = ("glm", "wilcoxon")
 
 
 class ConfigError(NetmendError):
@@ -219,98 +217,6 @@ class RepairConfig:
 
 
 @dataclass
-class MakeBugsConfig:
-    """``netmend bugs make``.
-
-    Attributes:
-        suite: name of the suite to make.
-        seed: another one than the suite's own.
-        out: file to write; null = the suite's place in the package.
-        force: whether a file that is there may be replaced.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    suite: str = MISSING
-    seed: int | None = None
-    out: str | None = None
-    force: bool = False
-
-
-@dataclass
-class MeasureBugsConfig:
-    """``netmend bugs verify`` and ``netmend bugs reachable``.
-
-    Attributes:
-        suite: whose bugs: a name, or the path of a folder of bug files.
-        only: ids of some of them; null = all.
-        seeds: trainings of each program.
-        write: whether ``verify`` keeps what it measured in the folder of the bug files.
-        search: whether ``reachable`` looks for sequences where none is on file that holds; it keeps them.
-        longest: most actions of a sequence that it looks for.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    suite: str = MISSING
-    only: list[str] | None = None
-    seeds: int = 8
-    write: bool = False
-    search: bool = False
-    longest: int = 4
-    data_dir: str | None = None
-
-
-@dataclass
-class ClaimsConfig:
-    """``netmend bugs claims``.
-
-    Attributes:
-        suite: whose bugs are repaired; several with ``+`` between them.
-        method: that repairs them; ``policy`` is the trained agent.
-        policy: folder of a training run or of its policy.
-        split: which bugs.
-        good: whether good programs are repaired too: the bases of mutants, and the published fixes of the
-            suites' real bugs with a measured gain.
-        seeds: repairs of each program, with the seeds from ``seed`` on.
-        limit: at most this many programs, the first ones; null = all.
-    """
-
-    budget: BudgetConfig = field(default_factory=BudgetConfig)
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    suite: str = MISSING
-    method: str = "policy"
-    policy: str | None = None
-    split: str = "held-out"
-    good: bool = True
-    seeds: int = 3
-    limit: int | None = None
-    seed: int = 0
-    data_dir: str | None = None
-
-
-@dataclass
-class DeepCrimeConfig:
-    """``netmend bugs deepcrime``.
-
-    Attributes:
-        program: the good program: file of a bug that has it as its program, or name of a base program.
-        suite: in its place, a suite whose bug ``bug`` has the good program as its published fix.
-        bug: id of that bug.
-        operators: DeepCrime's ids; null = all 24.
-        seeds: trainings of each program; DeepCrime takes 10 to 20.
-        test: of the killing rule, ``glm`` or ``wilcoxon``.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    program: str | None = None
-    suite: str | None = None
-    bug: str | None = None
-    operators: list[str] | None = None
-    seeds: int = 10
-    test: str = "glm"
-    data_dir: str | None = None
-
-
-@dataclass
 class BenchConfig:
     """``netmend bench``.
 
@@ -333,19 +239,6 @@ class BenchConfig:
     memory: int = 32
     device: str = "cpu"
     seed: int = 0
-
-
-def register_schemas() -> None:
-    """Make Hydra know the types of every key. Calling it again is fine."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConfig)
-    store.store(name="evaluate_schema", node=EvaluateConfig)
-    store.store(name="repair_schema", node=RepairConfig)
-    store.store(name="make_bugs_schema", node=MakeBugsConfig)
-    store.store(name="measure_bugs_schema", node=MeasureBugsConfig)
-    store.store(name="claims_schema", node=ClaimsConfig)
-    store.store(name="deepcrime_schema", node=DeepCrimeConfig)
-    store.store(name="bench_schema", node=BenchConfig)
 
 
 def typed(composed: DictConfig, kind: type[Config]) -> Config:
@@ -396,7 +289,7 @@ def stated(config: BudgetConfig) -> dict[str, Any]:
 def check_repair(config: RepairConfig) -> None:
     """Refuse values that make no sense. Raises ConfigError with every problem."""
     problems = budget_problems(config.budget) + runner_problems(config.training)
-    problems += _at_least("seed", config.seed, 0)
+    problems += at_least("seed", config.seed, 0)
     if problems:
         raise ConfigError(problems)
 
@@ -417,8 +310,8 @@ def check_train(config: TrainConfig) -> None:
         ("validation_bugs", 0),
         ("traces", 0),
     ):
-        problems += _at_least(f"training.{key}", getattr(training, key), least)
-    problems += _at_least("seed", config.seed, 0)
+        problems += at_least(f"training.{key}", getattr(training, key), least)
+    problems += at_least("seed", config.seed, 0)
     if not config.actions.names:
         problems.append("actions.names: name at least one action")
     if problems:
@@ -431,9 +324,9 @@ def check_bench(config: BenchConfig) -> None:
     Raises:
         ConfigError: naming every problem with the path of its key.
     """
-    problems = _at_least("programs", config.programs, 2) + _at_least("seed", config.seed, 0)
+    problems = at_least("programs", config.programs, 2) + at_least("seed", config.seed, 0)
     for key in ("repeats", "workers", "growth_to", "memory"):
-        problems += _at_least(key, getattr(config, key), 1)
+        problems += at_least(key, getattr(config, key), 1)
     problems += _device_problems("device", config.device)
     if problems:
         raise ConfigError(problems)
@@ -441,10 +334,10 @@ def check_bench(config: BenchConfig) -> None:
 
 def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]:
     """What is wrong with a budget, by key; ``by_work``: whether a repair may end by its work."""
-    problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
-    problems += _at_least("budget.tolerance", config.tolerance, 0)
+    problems = at_least("budget.trials", config.trials, 1) + at_least("budget.price", config.price, 0)
+    problems += at_least("budget.tolerance", config.tolerance, 0)
     for key in ("samples", "epochs", "updates", "seeds"):
-        problems += _at_least(f"budget.{key}", getattr(config, key), 1)
+        problems += at_least(f"budget.{key}", getattr(config, key), 1)
     if config.seconds is not None and config.seconds <= 0:
         problems.append(f"budget.seconds: {config.seconds} is not above 0")
     if config.work is not None and not by_work:
@@ -456,43 +349,8 @@ def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]
 
 def runner_problems(config: RunnerConfig) -> list[str]:
     """What is wrong with the choice of who trains, by key."""
-    problems = _at_least("training.workers", config.workers, 0) + _at_least(
-        "training.memory", config.memory, 1
-    )
+    problems = at_least("training.workers", config.workers, 0) + at_least("training.memory", config.memory, 1)
     return problems + _device_problems("training.device", config.device)
-
-
-def check_measure(config: MeasureBugsConfig) -> None:
-    """Refuse numbers that make no sense. Raises ConfigError with every problem."""
-    problems = runner_problems(config.training)
-    problems += _at_least("seeds", config.seeds, 5) + _at_least("longest", config.longest, 1)
-    if problems:
-        raise ConfigError(problems)
-
-
-def check_claims(config: ClaimsConfig) -> None:
-    """Refuse what makes no sense. Raises ConfigError with every problem."""
-    problems = budget_problems(config.budget) + runner_problems(config.training)
-    problems += split_problems(config.split)
-    problems += _at_least("seeds", config.seeds, 1) + _at_least("limit", config.limit, 1)
-    problems += _at_least("seed", config.seed, 0)
-    if (config.method == "policy") != (config.policy is not None):
-        problems.append("policy: name the folder of a training run, or another method with method=")
-    if problems:
-        raise ConfigError(problems)
-
-
-def check_deepcrime(config: DeepCrimeConfig) -> None:
-    """Refuse what makes no sense. Raises ConfigError with every problem."""
-    problems = runner_problems(config.training) + _at_least("seeds", config.seeds, 5)
-    if config.test not in DEEPCRIME_TESTS:
-        problems.append(f"test: {config.test!r} is none of {', '.join(DEEPCRIME_TESTS)}")
-    if (config.program is None) == (config.suite is None) or (config.suite is None) != (config.bug is None):
-        problems.append(
-            "program: name the good program, or with suite= and bug= a bug that has it as its fix"
-        )
-    if problems:
-        raise ConfigError(problems)
 
 
 def split_problems(split: str) -> list[str]:
@@ -501,9 +359,9 @@ def split_problems(split: str) -> list[str]:
 
 
 def _agent(config: AgentConfig) -> Iterator[str]:
-    yield from _at_least("agent.n_envs", config.n_envs, 1)
+    yield from at_least("agent.n_envs", config.n_envs, 1)
     for index, units in enumerate(config.network):
-        yield from _at_least(f"agent.network[{index}]", units, 1)
+        yield from at_least(f"agent.network[{index}]", units, 1)
     if config.activation not in NETWORK_ACTIVATIONS:
         yield f"agent.activation: {config.activation!r} is none of {', '.join(NETWORK_ACTIVATIONS)}"
 
@@ -512,5 +370,6 @@ def _device_problems(path: str, device: str) -> list[str]:
     return [] if DEVICE.fullmatch(device) else [f"{path}: {device!r} is none of cpu, cuda, cuda:N"]
 
 
-def _at_least(path: str, value: float | None, least: float) -> list[str]:
+def at_least(path: str, value: float | None, least: float) -> list[str]:
+    """The problem of a number below the least that makes sense, if it is one."""
     return [] if value is None or value >= least else [f"{path}: {value} is below {least}"]

@@ -19,8 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from netmend.agents.config import ConfigError, register_schemas
+from netmend.agents.config import ConfigError
 from netmend.agents.overrides import prepare, value_of
+from netmend.agents.schemas import register_schemas
 
 ERROR_FILE = "error.txt"
 NOISE = ("full_key:", "object_type=", "reference_type=")
