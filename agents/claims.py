@@ -125,16 +125,20 @@ def measure(
 ) -> list[Row]:
     """Repair every program with every seed as ``netmend repair`` does, then look whether it speaks the truth.
 
-    The search, the confirmations and the fresh run are one call each for all programs; with a trainer that
-    keeps a store, what was cut off goes on where it stopped.
+    All programs are searched in lockstep; with a trainer that keeps a store, what was cut off goes on where
+    it stopped. ``report`` takes a line now and then.
     """
     evaluation = Evaluation(
         bugs=tuple(case.bug for case in programs), methods=(method,), rules=rules, seeds=tuple(seeds)
     )
-    results = repair_many(evaluation, trainer, progress=progress)
+
+    def confirming(done: int, trainings: int) -> None:
+        report(f"trainings that confirm: {done}/{trainings}")
+
+    results = repair_many(evaluation, trainer, progress=progress, confirming=confirming)
     claimed = [result for result in results if result.claim != "none"]
     report(f"{len(claimed)} claims of {len(results)} repairs; a fresh run of each")
-    fresh = dict(zip(map(id, claimed), confirm_again(claimed, trainer), strict=True))
+    fresh = dict(zip(map(id, claimed), confirm_again(claimed, trainer, confirming), strict=True))
     repeated = [case for case in programs for _ in seeds]
     return [
         Row(case=case, result=result, fresh=fresh.get(id(result)))

@@ -7,10 +7,11 @@ the gain does not hold up, no second candidate is looked at.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
+from typing import TypeAlias
 
 from scipy.stats import t as student
 
@@ -29,6 +30,10 @@ SURVIVES = 0.99
 """Probability with which a fresh run with other seeds must find at least that gain again."""
 USUAL_SPREAD, USUAL_FREEDOM = 0.04, 1
 """What is known of the spread of a gain before any is seen, and how many degrees of freedom it is worth."""
+AT_ONCE = 300
+"""Trainings of one call, so that somebody who waits is told how far it is."""
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many of all trainings are done."""
 NO_ANSWER = (Status.TIMEOUT, Status.OUT_OF_MEMORY)
 """What says as much about the machine as about a program."""
 
@@ -109,10 +114,21 @@ class Confirmation:
         return self.complete and self.gain >= LEAST_GAIN
 
 
-def confirm(pairs: Sequence[Pair], trainer: Trainer) -> list[Confirmation]:
-    """Train both programs of every pair anew, all in one call, and score them on the hold-out part."""
+def confirm(pairs: Sequence[Pair], trainer: Trainer, progress: Progress | None = None) -> list[Confirmation]:
+    """Train both programs of every pair anew and score them on the hold-out part.
+
+    Args:
+        pairs: what is compared.
+        trainer: gets the trainings of many pairs in one call.
+        progress: told after each call.
+    """
     requests = list(dict.fromkeys(request for pair in pairs for request in pair.requests()))
-    trials = dict(zip(requests, trainer.run(requests), strict=True)) if requests else {}
+    trials: dict[TrialRequest, Trial] = {}
+    while len(trials) < len(requests):
+        some = requests[len(trials) : len(trials) + AT_ONCE]
+        trials |= zip(some, trainer.run(some), strict=True)
+        if progress is not None:
+            progress(len(trials), len(requests))
     return [
         Confirmation(before=tuple(own[:SEEDS]), after=tuple(own[SEEDS:]))
         for own in ([trials[request] for request in pair.requests()] for pair in pairs)

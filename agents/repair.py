@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from netmend.agents.confirm import Confirmation, Pair, confirm
+from netmend.agents import confirm
+from netmend.agents.confirm import Confirmation, Pair
 from netmend.agents.evaluate import Evaluation, Progress, run_repairs
 from netmend.agents.methods import Method
 from netmend.agents.outcome import Attempt, Outcome
@@ -108,19 +109,22 @@ def repair_many(
     *,
     budget_of: BudgetOf | None = None,
     progress: Progress | None = None,
+    confirming: confirm.Progress | None = None,
 ) -> list[RepairResult]:
-    """Every repair of an evaluation, all in lockstep, and the confirmation of all answers in one call.
+    """Every repair of an evaluation, all in lockstep, then the confirmation of all answers.
 
     Args:
         evaluation: bugs, methods, seeds and rules.
         trainer: trains.
         budget_of: of the confirming trainings; None = that of the bug's trials.
         progress: told after each round of the search.
+        confirming: told how far the confirmation is.
     """
     outcomes = run_repairs(evaluation, trainer, holdout=False, progress=progress)
     pairs = [_pair(outcome, evaluation.rules, budget_of) for outcome in outcomes]
     changed = [pair for pair in pairs if pair.after != pair.before]
-    confirmations = dict(zip(map(id, changed), confirm(changed, trainer), strict=True))
+    confirmed = confirm.confirm(changed, trainer, confirming)
+    confirmations = dict(zip(map(id, changed), confirmed, strict=True))
     return [
         RepairResult(
             outcome=outcome,
@@ -132,7 +136,9 @@ def repair_many(
     ]
 
 
-def confirm_again(results: Sequence[RepairResult], trainer: Trainer) -> list[Confirmation]:
+def confirm_again(
+    results: Sequence[RepairResult], trainer: Trainer, progress: confirm.Progress | None = None
+) -> list[Confirmation]:
     """A fresh run of the confirmation of each result, with other seeds: was what was claimed true?"""
     pairs = [
         Pair(
@@ -144,7 +150,7 @@ def confirm_again(results: Sequence[RepairResult], trainer: Trainer) -> list[Con
         )
         for result in results
     ]
-    return confirm(pairs, trainer)
+    return confirm.confirm(pairs, trainer, progress)
 
 
 def _pair(outcome: Outcome, rules: Rules, budget_of: BudgetOf | None) -> Pair:
