@@ -9,14 +9,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from rich.console import Console
 
-from netmend.agents.config import (
-    ConfigError,
-    MakeBugsConfig,
-    MeasureBugsConfig,
-    check_measure,
-    runner_problems,
-    typed,
-)
+from netmend.agents.bugs_config import MakeBugsConfig, MeasureBugsConfig, check_measure
+from netmend.agents.config import ConfigError, runner_problems, typed
 from netmend.agents.hydra_run import run_job
 from netmend.agents.runner import open_trainer
 from netmend.env.bugs.bug import Suite
@@ -31,10 +25,11 @@ usage: netmend bugs                   list the suites
        netmend bugs make suite=NAME   make a suite again; `netmend bugs make --help` shows the keys
        netmend bugs verify SUITE      train faulty programs and fixes: which bugs are as recorded?
        netmend bugs reachable SUITE   check that a few actions reach the fixes; search=true finds them
+       netmend bugs claims SUITES     repair good and faulty programs: is what is said of them true?
        netmend bugs deepcrime program=NAME   search DeepCrime's 24 operators on a good program
        netmend bugs coverage          fix patterns and their actions, real bugs and what became of them
 """
-WORDS = ("list", "show", "make", "verify", "reachable", "deepcrime", "coverage")
+WORDS = ("list", "show", "make", "verify", "reachable", "claims", "deepcrime", "coverage")
 REAL = "real-v1"
 """The suite whose bugs ``coverage`` counts."""
 
@@ -60,6 +55,10 @@ def run_bugs(words: Sequence[str]) -> int:
             return _measure(word, [f"suite={suite}", *rest])
         case ["verify" | "reachable" as word, *rest]:
             return _measure(word, rest)
+        case ["claims", *rest]:
+            named = bool(rest) and "=" not in rest[0] and not rest[0].startswith("-")
+            words = [f"suite={rest[0]}", *rest[1:]] if named else rest
+            return run_job("claims", words, "netmend.agents.claims_verb:claims_job", shown="bugs claims")
         case ["deepcrime", *rest]:
             job = "netmend.agents.deepcrime_verb:deepcrime_job"
             return run_job("deepcrime", rest, job, shown="bugs deepcrime")

@@ -33,7 +33,12 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line; returns the exit status: 0, 1 (a bug of netmend), 2 (refused) or 130 (Ctrl-C)."""
+    """Run a command line.
+
+    Returns:
+        the exit status: 0, 1 (a bug of netmend), 2 (refused), 3 (``repair`` has nothing to offer) or 130
+        (Ctrl-C).
+    """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)

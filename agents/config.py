@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from netmend.env.bugs.bug import SPLITS
@@ -22,7 +21,6 @@ from netmend.repair_actions.keep import check_keep
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 Config = TypeVar("Config")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
-DEEPCRIME_TESTS = ("glm", "wilcoxon")
 
 
 class ConfigError(NetmendError):
@@ -223,6 +221,7 @@ class RepairConfig:
     Attributes:
         bug: path of a bug file, or the id of a bug of the suite.
         policy: folder of a training run or of its policy.
+        keep: what no edit may touch; see ``TrainConfig``.
         seed: of the trials.
     """
 
@@ -231,71 +230,8 @@ class RepairConfig:
     training: RunnerConfig = field(default_factory=RunnerConfig)
     bug: str = MISSING
     policy: str = MISSING
+    keep: list[str] = field(default_factory=list)
     seed: int = 0
-    data_dir: str | None = None
-
-
-@dataclass
-class MakeBugsConfig:
-    """``netmend bugs make``.
-
-    Attributes:
-        suite: name of the suite to make.
-        seed: another one than the suite's own.
-        out: file to write; null = the suite's place in the package.
-        force: whether a file that is there may be replaced.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    suite: str = MISSING
-    seed: int | None = None
-    out: str | None = None
-    force: bool = False
-
-
-@dataclass
-class MeasureBugsConfig:
-    """``netmend bugs verify`` and ``netmend bugs reachable``.
-
-    Attributes:
-        suite: whose bugs: a name, or the path of a folder of bug files.
-        only: ids of some of them; null = all.
-        seeds: trainings of each program.
-        write: whether ``verify`` keeps what it measured in the folder of the bug files.
-        search: whether ``reachable`` looks for sequences where none is on file that holds; it keeps them.
-        longest: most actions of a sequence that it looks for.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    suite: str = MISSING
-    only: list[str] | None = None
-    seeds: int = 8
-    write: bool = False
-    search: bool = False
-    longest: int = 4
-    data_dir: str | None = None
-
-
-@dataclass
-class DeepCrimeConfig:
-    """``netmend bugs deepcrime``.
-
-    Attributes:
-        program: the good program: file of a bug that has it as its program, or name of a base program.
-        suite: in its place, a suite whose bug ``bug`` has the good program as its published fix.
-        bug: id of that bug.
-        operators: DeepCrime's ids; null = all 24.
-        seeds: trainings of each program; DeepCrime takes 10 to 20.
-        test: of the killing rule, ``glm`` or ``wilcoxon``.
-    """
-
-    training: RunnerConfig = field(default_factory=RunnerConfig)
-    program: str | None = None
-    suite: str | None = None
-    bug: str | None = None
-    operators: list[str] | None = None
-    seeds: int = 10
-    test: str = "glm"
     data_dir: str | None = None
 
 
@@ -322,18 +258,6 @@ class BenchConfig:
     memory: int = 32
     device: str = "cpu"
     seed: int = 0
-
-
-def register_schemas() -> None:
-    """Make Hydra know the types of every key. Calling it again is fine."""
-    store = ConfigStore.instance()
-    store.store(name="train_schema", node=TrainConfig)
-    store.store(name="evaluate_schema", node=EvaluateConfig)
-    store.store(name="repair_schema", node=RepairConfig)
-    store.store(name="make_bugs_schema", node=MakeBugsConfig)
-    store.store(name="measure_bugs_schema", node=MeasureBugsConfig)
-    store.store(name="deepcrime_schema", node=DeepCrimeConfig)
-    store.store(name="bench_schema", node=BenchConfig)
 
 
 def typed(composed: DictConfig, kind: type[Config]) -> Config:
@@ -370,8 +294,7 @@ def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] =
         UnknownNameError: ``keep`` names neither a part of a program nor an action.
     """
     check_keep(keep)
-    wanted = {name: getattr(config, name) for name in LIMITS}
-    changes = {name: value for name, value in wanted.items() if value is not None}
+    changes = stated(config)
     return Rules(
         trials=config.trials,
         budget=replace(suite_budget, **changes),
@@ -381,6 +304,20 @@ def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] =
         tolerance=config.tolerance,
         keep=tuple(keep),
     )
+
+
+def stated(config: BudgetConfig) -> dict[str, Any]:
+    """The limits of a trial that the configuration sets, by name; the others are left open."""
+    wanted = {name: getattr(config, name) for name in LIMITS}
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def check_repair(config: RepairConfig) -> None:
+    """Refuse values that make no sense. Raises ConfigError with every problem."""
+    problems = budget_problems(config.budget) + runner_problems(config.training)
+    problems += at_least("seed", config.seed, 0)
+    if problems:
+        raise ConfigError(problems)
 
 
 def check_train(config: TrainConfig) -> None:
@@ -399,8 +336,8 @@ def check_train(config: TrainConfig) -> None:
         ("validation_bugs", 0),
         ("traces", 0),
     ):
-        problems += _at_least(f"training.{key}", getattr(training, key), least)
-    problems += _at_least("seed", config.seed, 0)
+        problems += at_least(f"training.{key}", getattr(training, key), least)
+    problems += at_least("seed", config.seed, 0)
     if not config.actions.names:
         problems.append("actions.names: name at least one action")
     if problems:
@@ -413,9 +350,9 @@ def check_bench(config: BenchConfig) -> None:
     Raises:
         ConfigError: naming every problem with the path of its key.
     """
-    problems = _at_least("programs", config.programs, 2) + _at_least("seed", config.seed, 0)
+    problems = at_least("programs", config.programs, 2) + at_least("seed", config.seed, 0)
     for key in ("repeats", "workers", "growth_to", "memory"):
-        problems += _at_least(key, getattr(config, key), 1)
+        problems += at_least(key, getattr(config, key), 1)
     problems += _device_problems("device", config.device)
     if problems:
         raise ConfigError(problems)
@@ -423,11 +360,11 @@ def check_bench(config: BenchConfig) -> None:
 
 def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]:
     """What is wrong with a budget, by key; ``by_work``: whether a repair may end by its work."""
-    problems = _at_least("budget.trials", config.trials, 1) + _at_least("budget.price", config.price, 0)
-    problems += _at_least("budget.part_price", config.part_price, 0)
-    problems += _at_least("budget.tolerance", config.tolerance, 0)
+    problems = at_least("budget.trials", config.trials, 1) + at_least("budget.price", config.price, 0)
+    problems += at_least("budget.part_price", config.part_price, 0)
+    problems += at_least("budget.tolerance", config.tolerance, 0)
     for key in ("samples", "epochs", "updates", "seeds"):
-        problems += _at_least(f"budget.{key}", getattr(config, key), 1)
+        problems += at_least(f"budget.{key}", getattr(config, key), 1)
     for key in ("work", "total_work"):
         value = getattr(config, key)
         if value is not None and not value > 0:
@@ -439,31 +376,8 @@ def budget_problems(config: BudgetConfig, *, by_work: bool = False) -> list[str]
 
 def runner_problems(config: RunnerConfig) -> list[str]:
     """What is wrong with the choice of who trains, by key."""
-    problems = _at_least("training.workers", config.workers, 0) + _at_least(
-        "training.memory", config.memory, 1
-    )
+    problems = at_least("training.workers", config.workers, 0) + at_least("training.memory", config.memory, 1)
     return problems + _device_problems("training.device", config.device)
-
-
-def check_measure(config: MeasureBugsConfig) -> None:
-    """Refuse numbers that make no sense. Raises ConfigError with every problem."""
-    problems = runner_problems(config.training)
-    problems += _at_least("seeds", config.seeds, 5) + _at_least("longest", config.longest, 1)
-    if problems:
-        raise ConfigError(problems)
-
-
-def check_deepcrime(config: DeepCrimeConfig) -> None:
-    """Refuse what makes no sense. Raises ConfigError with every problem."""
-    problems = runner_problems(config.training) + _at_least("seeds", config.seeds, 5)
-    if config.test not in DEEPCRIME_TESTS:
-        problems.append(f"test: {config.test!r} is none of {', '.join(DEEPCRIME_TESTS)}")
-    if (config.program is None) == (config.suite is None) or (config.suite is None) != (config.bug is None):
-        problems.append(
-            "program: name the good program, or with suite= and bug= a bug that has it as its fix"
-        )
-    if problems:
-        raise ConfigError(problems)
 
 
 def split_problems(split: str) -> list[str]:
@@ -472,9 +386,9 @@ def split_problems(split: str) -> list[str]:
 
 
 def _agent(config: AgentConfig) -> Iterator[str]:
-    yield from _at_least("agent.n_envs", config.n_envs, 1)
+    yield from at_least("agent.n_envs", config.n_envs, 1)
     for index, units in enumerate(config.network):
-        yield from _at_least(f"agent.network[{index}]", units, 1)
+        yield from at_least(f"agent.network[{index}]", units, 1)
     if config.activation not in NETWORK_ACTIVATIONS:
         yield f"agent.activation: {config.activation!r} is none of {', '.join(NETWORK_ACTIVATIONS)}"
 
@@ -483,5 +397,6 @@ def _device_problems(path: str, device: str) -> list[str]:
     return [] if DEVICE.fullmatch(device) else [f"{path}: {device!r} is none of cpu, cuda, cuda:N"]
 
 
-def _at_least(path: str, value: float | None, least: float) -> list[str]:
+def at_least(path: str, value: float | None, least: float) -> list[str]:
+    """The problem of a number below the least that makes sense, if it is one."""
     return [] if value is None or value >= least else [f"{path}: {value} is below {least}"]

@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from netmend.agents.config import ConfigError, DeepCrimeConfig, check_deepcrime, typed
+from netmend.agents.bugs_config import DeepCrimeConfig, check_deepcrime
+from netmend.agents.config import ConfigError, typed
 from netmend.agents.files import write_whole
 from netmend.agents.runner import open_trainer
 from netmend.env.bugs.bases import BASES

@@ -19,8 +19,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from netmend.agents.config import ConfigError, register_schemas
+from netmend.agents.config import ConfigError
 from netmend.agents.overrides import prepare, value_of
+from netmend.agents.schemas import register_schemas
 
 ERROR_FILE = "error.txt"
 NOISE = ("full_key:", "object_type=", "reference_type=")
@@ -29,8 +30,8 @@ NOISE = ("full_key:", "object_type=", "reference_type=")
 class Job(Protocol):
     """What a verb does with its composed configuration, in the folder of its run."""
 
-    def __call__(self, composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
-        """Do it; raises NetmendError where the user can mend it."""
+    def __call__(self, composed: DictConfig, folder: Path, overrides: Sequence[str]) -> int | None:
+        """Do it; returns an exit status, None for 0. Raises NetmendError where the user can mend it."""
         ...
 
 
@@ -40,14 +41,18 @@ def run_job(verb: str, words: Sequence[str], job_path: str, shown: str | None = 
     The job's module is imported only when it runs, so that ``--help`` answers at once. Where a job fails, its
     traceback is written to ``error.txt`` in the run's folder and the exception comes out of this function.
     ``shown`` is what the user typed where that is not the verb.
+
+    Returns:
+        the exit status: the highest that a job gave.
     """
     failures: list[Exception] = []
+    statuses = [0]
 
     def task(composed: DictConfig) -> None:
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         try:
-            _load(job_path)(composed, folder, list(settings.overrides.task))
+            statuses.append(_load(job_path)(composed, folder, list(settings.overrides.task)) or 0)
         except Exception as error:
             _write_traceback(folder)
             if settings.mode == RunMode.MULTIRUN:
@@ -63,7 +68,7 @@ def run_job(verb: str, words: Sequence[str], job_path: str, shown: str | None = 
             raise failures[0]
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError([explain(error)]) from error
-    return 0
+    return max(statuses)
 
 
 def explain(error: Exception) -> str:

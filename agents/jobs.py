@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -16,23 +17,29 @@ from netmend.agents.config import (
     EvaluateConfig,
     RepairConfig,
     budget_problems,
+    check_repair,
     make_rules,
     runner_problems,
     split_problems,
+    stated,
     typed,
 )
 from netmend.agents.evaluate import Evaluation, evaluate, task_of
 from netmend.agents.folders import shown
+from netmend.agents.length import full_budget, trial_budget
 from netmend.agents.methods import Method, MethodError, PolicyMethod
+from netmend.agents.named_bug import find_bug
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
-from netmend.agents.repair import print_repair, repair, write_repair
+from netmend.agents.repair import repair
+from netmend.agents.repair_page import print_repair, write_offer
 from netmend.agents.runner import open_suite, open_trainer, workers_of
 from netmend.agents.tables import print_summary
-from netmend.env.bugs import load_bug, load_suite
 from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.data import load_dataset
 from netmend.env.errors import UnknownNameError
+from netmend.env.program import Program
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import RepairAction, select
@@ -44,8 +51,11 @@ SEARCHED = ("train", "validation")
 SUGGESTIONS = "suggestions.sqlite"
 """File beside the store of trials with what searches over hyper-parameters suggested."""
 
-ORDER, REPAIRED = "fixed_order.yaml", "repaired.yaml"
-"""Files that an evaluation and a repair write beside their other results."""
+ORDER = "fixed_order.yaml"
+"""File that an evaluation writes beside its results."""
+
+UNREPAIRED = 3
+"""Exit status of a repair after which there is nothing to offer."""
 
 
 def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
@@ -81,20 +91,33 @@ def evaluate_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -
     console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
 
 
-def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
-    """The verb ``repair``: repair one bug, say what was found and done, write the repaired program."""
+def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> int:  # noqa: ARG001
+    """The verb ``repair``: repair one bug, say what was found and done, write the program that is offered.
+
+    Returns:
+        0, or ``UNREPAIRED`` where there is nothing to offer.
+    """
     config = typed(composed, RepairConfig)
-    problems = [*budget_problems(config.budget), *runner_problems(config.training)]
-    if problems:
-        raise ConfigError(problems)
+    check_repair(config)
+    bug, suite_budget = find_bug(config.bug, config.bugs.suite)
     method = _policy_method(config.policy)
-    bug, budget = _bug(config)
     with open_trainer(config.training, config.data_dir) as trainer:
-        result = repair(bug, method, trainer, make_rules(config.budget, budget), seed=config.seed)
+        data = load_dataset(bug.program.data.dataset)
+        own = suite_budget is None and bug.budget is None
+        budget = suite_budget or (trial_budget(bug.program, data) if own else Budget())
+        rules = make_rules(config.budget, budget, config.keep)
+
+        def full(before: Program, after: Program) -> Budget:
+            return replace(full_budget((before, after), data), **stated(config.budget))
+
+        result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=full if own else None)
     console = Console()
-    print_repair(result, console)
-    write_repair(result, folder / REPAIRED)
-    console.print(f"repaired program  {shown(folder / REPAIRED)}", highlight=False, soft_wrap=True)
+    print_repair(result, console, budget=rules.of(bug).budget)
+    written = write_offer(result, folder)
+    if written is None:
+        return UNREPAIRED
+    console.print(f"{written.stem} program  {shown(written)}", highlight=False, soft_wrap=True)
+    return 0
 
 
 def _check_evaluate(config: EvaluateConfig) -> None:
@@ -198,15 +221,3 @@ def _policy_method(folder: str) -> PolicyMethod:
     """The policy with the very actions that it was trained with."""
     policy = load_policy(folder)
     return PolicyMethod(policy, policy.repair_actions())
-
-
-def _bug(config: RepairConfig) -> tuple[Bug, Budget]:
-    """The bug and the trial budget that it is repaired with."""
-    path = Path(config.bug)
-    if path.suffix in (".yaml", ".yml") or path.is_file():
-        return load_bug(path), Budget()
-    suite = load_suite(config.bugs.suite)
-    for bug in suite.bugs:
-        if bug.id == config.bug:
-            return bug, suite.budget
-    raise UnknownNameError("bug", config.bug, (bug.id for bug in suite.bugs))

@@ -1,26 +1,27 @@
-"""Repair one bug and say what was found, what was tried and what helped."""
+"""Repair programs: search, then confirm the answer once, and claim what holds up."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Literal, TypeAlias
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
-from netmend.agents.evaluate import Evaluation, run_repairs
-from netmend.agents.files import write_whole
+from netmend.agents import confirm
+from netmend.agents.confirm import Confirmation, Pair
+from netmend.agents.evaluate import Evaluation, Progress, run_repairs
 from netmend.agents.methods import Method
 from netmend.agents.outcome import Attempt, Outcome
 from netmend.env.bugs.bug import Bug
-from netmend.env.data import load_dataset
+from netmend.env.bugs.making import LEAST_SKILL
+from netmend.env.data import Dataset, load_dataset
 from netmend.env.findings import Finding, findings
-from netmend.env.program import dump
+from netmend.env.program import Program
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Trainer, Trial
-from netmend.repair_actions import CATALOGUE
+from netmend.env.training.trial import Budget, Status, Trainer, Trial
+
+Claim = Literal["repair", "improvement", "none"]
+BudgetOf: TypeAlias = Callable[[Program, Program], Budget]
+"""The budget of the trainings that confirm, by faulty program and answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +29,22 @@ class RepairResult:
     """What came of the repair of one bug.
 
     Attributes:
-        findings: what is wrong with the faulty program, the likeliest cause first.
         outcome: every program that was tried.
+        findings: what is wrong with the faulty program, the worst first.
+        confirmation: what fresh trainings of the faulty program and the answer showed; None where the answer
+            is the program as it was.
+        budget: of the trainings that confirmed.
     """
 
-    findings: tuple[Finding, ...]
     outcome: Outcome
+    findings: tuple[Finding, ...]
+    confirmation: Confirmation | None
+    budget: Budget
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data of the program."""
+        return load_dataset(self.outcome.bug.program.data.dataset)
 
     @property
     def before(self) -> Trial:
@@ -42,81 +53,112 @@ class RepairResult:
 
     @property
     def answer(self) -> Attempt:
-        """The repaired program, its minimised patch (empty where nothing helped) and its trial."""
+        """The best program, its minimised patch (empty where nothing helped) and its trial."""
         return self.outcome.minimised
+
+    @property
+    def was_good(self) -> bool:
+        """Whether the program was good as it was: no fault stands in it, and it trains to a good skill.
+
+        Good is what a program must reach from which mutants are made. Where fresh trainings are known, each
+        of them must end well, and the skill is their mean on the hold-out part.
+        """
+        if any(finding.severity == "fault" for finding in self.findings):
+            return False
+        fresh = self.confirmation
+        trials = (self.before,) if fresh is None else fresh.before
+        skills = (self.before.skill,) if fresh is None else fresh.skills[0]
+        least = LEAST_SKILL.get(self.dataset.task.kind, LEAST_SKILL["classification"])
+        return all(trial.status is Status.OK for trial in trials) and sum(skills) / len(skills) >= least
+
+    @property
+    def claim(self) -> Claim:
+        """What may be said of the answer: nothing without a gain that holds, of a good program no repair."""
+        if self.confirmation is None or not self.confirmation.holds:
+            return "none"
+        return "improvement" if self.was_good else "repair"
 
 
 def repair(
     bug: Bug,
-    policy: Method,
+    method: Method,
     trainer: Trainer,
     rules: Rules,
     *,
     seed: int = 0,
+    budget_of: BudgetOf | None = None,
 ) -> RepairResult:
-    """Repair a bug, published fix or not, by validation skill alone; the hold-out part stays closed."""
-    evaluation = Evaluation(bugs=(bug,), methods=(policy,), rules=rules, seeds=(seed,))
-    (outcome,) = run_repairs(evaluation, trainer, holdout=False)
-    dataset = load_dataset(bug.program.data.dataset)
-    return RepairResult(
-        findings=findings(bug.program, dataset, outcome.attempts[0].trial), outcome=outcome
-    )
+    """Repair a bug, published fix or not, by validation skill alone, and confirm the answer once.
+
+    Args:
+        bug: what to repair.
+        method: searches.
+        trainer: trains.
+        rules: of the search.
+        seed: of the search's trials.
+        budget_of: see ``repair_many``.
+    """
+    evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules, seeds=(seed,))
+    (result,) = repair_many(evaluation, trainer, budget_of=budget_of)
+    return result
 
 
-def to_yaml(result: RepairResult) -> str:
-    """The repaired program as YAML, with its patch and skills as comments."""
-    answer = result.answer
-    edits = [f"{name}  {CATALOGUE[name].description}" for name in answer.proposal.patch] or ["no edit helped"]
-    skills = f"validation skill {result.before.skill:.3f} before, {answer.trial.skill:.3f} after"
-    comments = [f"repair of {result.outcome.bug.id}", skills, *edits]
-    return "".join(f"# {line}\n" for line in comments) + dump(answer.proposal.program)
+def repair_many(
+    evaluation: Evaluation,
+    trainer: Trainer,
+    *,
+    budget_of: BudgetOf | None = None,
+    progress: Progress | None = None,
+    confirming: confirm.Progress | None = None,
+) -> list[RepairResult]:
+    """Every repair of an evaluation, all in lockstep, then the confirmation of all answers.
+
+    Args:
+        evaluation: bugs, methods, seeds and rules.
+        trainer: trains.
+        budget_of: of the confirming trainings; None = that of the bug's trials.
+        progress: told after each round of the search.
+        confirming: told how far the confirmation is.
+    """
+    outcomes = run_repairs(evaluation, trainer, holdout=False, progress=progress)
+    pairs = [_pair(outcome, evaluation.rules, budget_of) for outcome in outcomes]
+    changed = [pair for pair in pairs if pair.after != pair.before]
+    confirmed = confirm.confirm(changed, trainer, confirming)
+    confirmations = dict(zip(map(id, changed), confirmed, strict=True))
+    return [
+        RepairResult(
+            outcome=outcome,
+            findings=_findings(outcome),
+            confirmation=confirmations.get(id(pair)),
+            budget=pair.budget,
+        )
+        for outcome, pair in zip(outcomes, pairs, strict=True)
+    ]
 
 
-def write_repair(result: RepairResult, path: Path) -> None:
-    """Write the repaired program as YAML."""
-    write_whole(path, to_yaml(result))
+def confirm_again(
+    results: Sequence[RepairResult], trainer: Trainer, progress: confirm.Progress | None = None
+) -> list[Confirmation]:
+    """A fresh run of the confirmation of each result, with other seeds: was what was claimed true?"""
+    pairs = [
+        Pair(
+            before=result.outcome.bug.program,
+            after=result.answer.proposal.program,
+            budget=result.budget,
+            seed=result.outcome.seed,
+            run=1,
+        )
+        for result in results
+    ]
+    return confirm.confirm(pairs, trainer, progress)
 
 
-def print_repair(result: RepairResult, console: Console) -> None:
-    """Print findings, every trial, the minimised patch and the skill before and after."""
-    outcome, answer = result.outcome, result.answer
-    console.print(f"[bold]{escape(outcome.bug.id)}[/bold], repaired by {escape(outcome.method)}")
-    console.print("\nfindings")
-    for finding in result.findings:
-        console.print(f"  {finding.severity}: {escape(finding.text)}")
-    if not result.findings:
-        console.print("  nothing that a rule would name")
-    console.print(_trace(outcome))
-    console.print("patch")
-    for name in answer.proposal.patch:
-        console.print(f"  {escape(name)}  [dim]{escape(CATALOGUE[name].description)}[/dim]")
-    if not answer.proposal.patch:
-        console.print("  no edit helped: the program stays as it is")
-    console.print(
-        f"validation skill {result.before.skill:.3f} before, [bold]{answer.trial.skill:.3f}[/bold] after, "
-        f"{outcome.trials} trials, {outcome.work:.0f} million multiply-accumulates"
-    )
+def _pair(outcome: Outcome, rules: Rules, budget_of: BudgetOf | None) -> Pair:
+    before, after = outcome.bug.program, outcome.minimised.proposal.program
+    budget = rules.of(outcome.bug).budget if budget_of is None else budget_of(before, after)
+    return Pair(before=before, after=after, budget=budget, seed=outcome.seed)
 
 
-def _trace(outcome: Outcome) -> Table:
-    table = Table(title="trials", title_justify="left")
-    for header in ("trial", "change", "edits", "status", "skill"):
-        table.add_column(header, justify="left" if header in ("change", "status") else "right")
-    for number, attempt in enumerate(outcome.attempts):
-        edits, skill = str(len(attempt.proposal.patch)), f"{attempt.trial.skill:.3f}"
-        change = escape(_change(outcome, number))
-        table.add_row(str(number), change, edits, attempt.trial.status.value, skill)
-    return table
-
-
-def _change(outcome: Outcome, number: int) -> str:
-    """What an attempt changed: edits added to an earlier one, or left out of the best while minimising."""
-    patch = outcome.attempts[number].proposal.patch
-    if not patch:
-        return "as it was" if number == 0 else "no edit"
-    if number > outcome.searched:
-        left_out = Counter(outcome.found.proposal.patch) - Counter(patch)
-        return f"without {' and '.join(left_out.elements())}"
-    earlier = {attempt.proposal.patch for attempt in outcome.attempts[:number]}
-    known = max(length for length in range(len(patch)) if patch[:length] in earlier)
-    return f"+ {' + '.join(patch[known:])}"
+def _findings(outcome: Outcome) -> tuple[Finding, ...]:
+    program = outcome.bug.program
+    return findings(program, load_dataset(program.data.dataset), outcome.attempts[0].trial)

@@ -28,13 +28,19 @@ class ProgramError(NetmendError):
         super().__init__(f"{source}: {count}{lines}")
 
 
+LISTED = 40
+"""Known names that a message lists at most, where none of them is near."""
+
+
 class UnknownNameError(NetmendError):
     """A name is in none of the registries that could hold it; the message lists near matches."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names)}"
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        known = f"known: {', '.join(names[:LISTED])}{more}"
+        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else known
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
 

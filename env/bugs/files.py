@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from netmend.env.program import (
     read_yaml,
 )
 from netmend.env.program.crashes import Phase
+from netmend.env.program.fields import fields_of
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.training.trial import Budget
 
@@ -76,6 +78,8 @@ NO_PHASE: Literal[""] = ""
 def read_bug(path: Path) -> Bug:
     """Read the file of one bug; a relative dataset file is looked for beside it.
 
+    The file of a program alone, as ``netmend repair`` writes it, is a bug of which nothing else is known.
+
     Raises:
         ProgramError: the file is wrong; the message lists every problem with its path.
     """
@@ -83,13 +87,30 @@ def read_bug(path: Path) -> Bug:
     problems: list[str] = []
     if isinstance(plain, Mapping):
         check_version(plain, problems)
+        plain = {key: value for key, value in plain.items() if key != VERSION_KEY}
+        if _is_program(plain):
+            return _bug_of(path, plain, problems)
         plain = {"id": path.stem, "split": "held-out", **plain}
-        plain.pop(VERSION_KEY, None)
     bug = _bug(plain, "", {}, problems)
     if bug is None or problems:
         raise ProgramError(str(path), problems)
     fixed = _beside(bug.fixed, path.parent) if bug.fixed is not None else None
     return replace(bug, program=_beside(bug.program, path.parent), fixed=fixed)
+
+
+def written_in(program: Program, folder: Path) -> Program:
+    """The program as a file in ``folder`` says it: the path of its data starts there.
+
+    So that folders with their data can be moved and handed on; ``read_bug`` is the way back.
+    """
+    place = Path(program.data.dataset)
+    if not place.is_absolute():
+        return program
+    try:
+        name = Path(os.path.relpath(place, folder.resolve())).as_posix()
+    except ValueError:  # another drive
+        return program
+    return replace(program, data=replace(program.data, dataset=name))
 
 
 def is_bug_file(path: Path) -> bool:
@@ -221,6 +242,18 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
         fixed_score=fixed_score,
         **texts,
     )
+
+
+def _is_program(plain: Plain) -> bool:
+    """Whether a mapping is a program itself: it has keys of one, and none that holds one."""
+    return "program" not in plain and any(field.name in plain for field in fields_of(Program))
+
+
+def _bug_of(path: Path, plain: Plain, problems: list[str]) -> Bug:
+    program = decode_program(plain, "", problems)
+    if program is None or problems:
+        raise ProgramError(str(path), problems)
+    return Bug(id=path.stem, program=_beside(program, path.parent), split="held-out")
 
 
 def _fixes(plain: object, problems: list[str]) -> Fixes:

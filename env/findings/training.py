@@ -15,7 +15,8 @@ from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Status
 
 _ENDED = {
-    Status.TIMEOUT: "took too long and was ended",
+    Status.TOO_MUCH_WORK: "takes more work than a trial may",
+    Status.HUNG: "did not come to an end",
     Status.OUT_OF_MEMORY: "ran out of memory",
 }
 FAR_SCALE, FAR_SPREAD = 0.5, 2.0

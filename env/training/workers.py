@@ -75,7 +75,7 @@ class WorkerTrainer:
 
     A worker gets a group of requests at a time. Where it dies or hangs over a group it is replaced and the
     halves of the group are tried; a single request over which workers die twice is ``crashed`` or
-    ``out_of_memory``, one that hangs a ``timeout``. An interrupt (Ctrl-C) stops all workers; none outlives
+    ``out_of_memory``, one that hangs is ``hung``. An interrupt (Ctrl-C) stops all workers; none outlives
     this process.
 
     Args:

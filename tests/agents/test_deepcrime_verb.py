@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from netmend.agents.bugs_config import DEEPCRIME_TESTS
 from netmend.agents.cli import main
-from netmend.agents.config import DEEPCRIME_TESTS
 from netmend.env.bugs.deepcrime.kill import TESTS
 
 GOOD = """\

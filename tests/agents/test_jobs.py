@@ -17,15 +17,16 @@ from netmend.agents.config import (
     BugsConfig,
     ConfigError,
     EvaluateConfig,
+    RepairConfig,
     RunnerConfig,
 )
-from netmend.agents.jobs import evaluate_job
+from netmend.agents.jobs import UNREPAIRED, evaluate_job, repair_job
 from netmend.agents.methods import Method, MethodError
 from netmend.agents.policy import Policy, save_policy
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.observation import slot_names
-from netmend.env.program import Data, Dense
-from netmend.env.training.trial import Budget, Trainer
+from netmend.env.program import Data, Dense, Program, dump, to_plain, write_yaml
+from netmend.env.training.trial import Budget, Trainer, TrialRequest
 from netmend.repair_actions import select
 
 ACTIONS = select(["optimizer/*", "activation/*"])
@@ -144,6 +145,58 @@ def test_minimising_can_be_switched_off(suite: Suite, tmp_path: Path) -> None:
     assert tables[0]["trials"]["value"] > 1 == tables[1]["trials"]["value"]
     assert "edits" in tables[0]
     assert not {"edits", "fixed, minimised"} & set(tables[1])
+
+
+def write(program: Program, path: Path) -> Path:
+    path.write_text(dump(program))
+    return path
+
+
+def repair(bug: Path, policy: str, folder: Path, **changes: object) -> int:
+    config = RepairConfig(bugs=BugsConfig(suite="tiny"), bug=str(bug), policy=policy, **changes)  # type: ignore[arg-type]
+    return repair_job(OmegaConf.structured(config), folder, [])
+
+
+def test_a_program_file_is_repaired_at_its_own_length(
+    suite: Suite,
+    policy: str,
+    scripted_trainer: Trainer,
+    two_fault_bug: Bug,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bug = write(two_fault_bug.program, tmp_path / "mine.yaml")
+    assert repair(bug, policy, tmp_path / "run") == 0
+    assert "each trial is trained on all 997 rows and all 10 epochs" in capsys.readouterr().out
+    requests: list[TrialRequest] = scripted_trainer.requests  # type: ignore[attr-defined]
+    assert {request.budget.samples for request in requests} == {997}
+    assert repair(tmp_path / "run" / "repaired.yaml", policy, tmp_path / "again") in (0, UNREPAIRED)
+
+
+def test_the_users_limits_and_those_of_the_file_win(
+    suite: Suite, policy: str, scripted_trainer: Trainer, two_fault_bug: Bug, tmp_path: Path
+) -> None:
+    bug = write(two_fault_bug.program, tmp_path / "mine.yaml")
+    repair(bug, policy, tmp_path / "a", budget=BudgetConfig(epochs=3, trials=1))
+    requests: list[TrialRequest] = scripted_trainer.requests  # type: ignore[attr-defined]
+    assert {(request.budget.samples, request.budget.epochs) for request in requests} == {(997, 3)}
+    scripted_trainer.calls.clear()  # type: ignore[attr-defined]
+    plain = to_plain(two_fault_bug.program)
+    whole = write_yaml({"netmend": 1, "program": plain, "budget": {"samples": 99, "epochs": 7}})
+    (tmp_path / "whole.yaml").write_text(whole)
+    repair(tmp_path / "whole.yaml", policy, tmp_path / "b", budget=BudgetConfig(trials=1))
+    requests = scripted_trainer.requests  # type: ignore[attr-defined]
+    assert {(request.budget.samples, request.budget.epochs) for request in requests} == {(99, 7)}
+
+
+def test_nothing_to_offer_has_an_exit_status_of_its_own(
+    suite: Suite, policy: str, two_fault_bug: Bug, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert two_fault_bug.fixed is not None
+    bug = write(two_fault_bug.fixed, tmp_path / "good.yaml")
+    assert repair(bug, policy, tmp_path / "run") == UNREPAIRED
+    assert "good needs no repair" in capsys.readouterr().out
+    assert not list((tmp_path / "run").glob("*.yaml"))
 
 
 def test_a_budget_of_work(suite: Suite, tmp_path: Path) -> None:

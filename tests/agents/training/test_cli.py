@@ -187,5 +187,21 @@ def test_from_training_to_repair(elsewhere: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(["bugs", "show", "tiny"]) == 0
     bug = capsys.readouterr().out.splitlines()[1].split()[0]
-    assert main(["repair", *fast, f"bug={bug}", "policy=runs/a", "hydra.run.dir=runs/c"]) == 0
-    assert (elsewhere / "runs" / "c" / "repaired.yaml").is_file()
+    status = main(["repair", *fast, f"bug={bug}", "policy=runs/a", "hydra.run.dir=runs/c"])
+    assert status in (0, 3)
+    offered = [path for path in (elsewhere / "runs" / "c").glob("*.yaml") if path.stem != "config"]
+    assert len(offered) == (status == 0)
+    assert main(["repair", "bug=train.py", "policy=runs/a"]) == 2
+    assert capsys.readouterr().err == "netmend: no file train.py\n"
+
+
+def test_the_exit_status_is_the_highest_that_a_job_gives(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "netmend.agents.jobs.repair_job", lambda composed, *_: {0: None, 1: 3, 2: 0}[composed.seed]
+    )
+    asked = ["repair", "bug=a", "policy=b"]
+    assert main([*asked, "seed=0"]) == 0
+    assert main([*asked, "seed=1"]) == 3
+    assert main([*asked, "-m", "seed=0,1,2"]) == 3

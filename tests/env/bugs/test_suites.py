@@ -13,18 +13,19 @@ from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
-from netmend.env.bugs.files import FIX_PATTERNS, read_suite
+from netmend.env.bugs.files import FIX_PATTERNS, read_suite, written_in
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
 from netmend.env.bugs.operators import CRASHING, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
-from netmend.env.program import Conv1d, Conv2d, Recurrent, check
+from netmend.env.program import Conv1d, Conv2d, Program, Recurrent, check, dump
 from netmend.env.program.crashes import PHASES, find_crash
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import PATTERNS
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "program.md"
 BUG = """
 netmend: 1
 provenance: written by hand
@@ -116,6 +117,36 @@ def test_a_folder_of_bug_files(tmp_path: Path) -> None:
     assert suite.bugs[0].fixed is None
     assert (suite.budget.epochs, suite.budget.samples) == (3, Budget().samples)
     assert load_suite(str(tmp_path / "one.yaml")).bugs == (load_bug(tmp_path / "one.yaml"),)
+
+
+def test_the_complete_example_of_the_documentation_is_a_bug(tmp_path: Path) -> None:
+    text = DOCUMENT.read_text().split("## A complete example")[1].split("```")[1].removeprefix("yaml")
+    (tmp_path / "whole.yaml").write_text(text)
+    bug = load_bug(tmp_path / "whole.yaml")
+    task = load_dataset("digits_images").task
+    assert (bug.id, bug.split, bug.program.patience) == ("whole", "held-out", 4)
+    assert not check(bug.program, task)
+    assert find_crash(bug.program, task) is None
+
+
+def test_what_is_written_is_read_wherever_the_folders_go(tmp_path: Path, mlp_program: Program) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "runs").mkdir()
+    data = replace(mlp_program.data, dataset=str(tmp_path / "mine" / "data.csv"))
+    program = replace(mlp_program, data=data)
+    written = written_in(program, tmp_path / "runs")
+    assert written.data.dataset == "../mine/data.csv"
+    (tmp_path / "runs" / "repaired.yaml").write_text(dump(written))
+    assert load_bug(tmp_path / "runs" / "repaired.yaml").program == program
+    assert load_suite(str(tmp_path / "runs")).bugs[0].program == program
+    assert written_in(mlp_program, tmp_path) == mlp_program
+
+
+def test_problems_of_a_program_file_have_the_paths_of_a_program(tmp_path: Path, mlp_program: Program) -> None:
+    (tmp_path / "bad.yaml").write_text(dump(mlp_program).replace("units: 16", "units: 0") + "colour: red\n")
+    with pytest.raises(ProgramError) as caught:
+        load_bug(tmp_path / "bad.yaml")
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["colour", "layers[0].units"]
 
 
 def test_a_wrong_bug_file_lists_every_problem_with_its_path(tmp_path: Path) -> None:

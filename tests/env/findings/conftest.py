@@ -176,7 +176,7 @@ EXAMPLES: dict[str, Case] = {
         replace(CLASSES, loss="bce_with_logits", data=replace(CLASSES.data, labels="one_hot"))
     ),
     "idle_outputs": ends(CLASSES, Dense(units=10)),
-    "ended": shown(CLASSES, Trial(status=Status.TIMEOUT, message="20 seconds")),
+    "ended": shown(CLASSES, Trial(status=Status.TOO_MUCH_WORK, message="one update needs 9,000 millions")),
     "unscaled_inputs": symptom(WIDE, unscaled_inputs=2.8),
     "input_spread": symptom(WIDE, input_spread=3.0),
     "unscaled_targets": symptom(data(VALUES, prep=(STANDARD,)), unscaled_targets=-1.5),

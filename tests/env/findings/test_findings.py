@@ -143,7 +143,8 @@ def test_a_sigmoid_in_front_of_a_loss_on_logits_is_a_fault(good: dict[str, Case]
 def test_every_crash_has_an_edit_that_is_legal_where_there_is_any() -> None:
     actions = tuple(CATALOGUE.values())
     crashes = 0
-    for bug in load_suite("crashes-v1").split("held-out") + load_suite("real-v1").bugs:
+    bugs, _ = without_missing_packs(load_suite("real-v1").bugs)
+    for bug in load_suite("crashes-v1").split("held-out") + bugs:
         task = load_dataset(bug.program.data.dataset).task
         if find_crash(bug.program, task) is None:
             continue

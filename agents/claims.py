@@ -1,0 +1,244 @@
+"""Is what ``repair`` claims true? Good and faulty programs are repaired, and a fresh run looks again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scipy.stats import binomtest
+
+from netmend.agents.confirm import Confirmation
+from netmend.agents.estimates import CONFIDENCE
+from netmend.agents.evaluate import Evaluation, Progress
+from netmend.agents.files import write_whole
+from netmend.agents.methods import Method
+from netmend.agents.outcome import PATCH_SEPARATOR
+from netmend.agents.repair import RepairResult, confirm_again, repair_many
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.program.yaml import digest
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Budget, Trainer
+
+TABLE, SUMMARY = "claims.csv", "claims.json"
+"""Files of a run."""
+GOOD = "good"
+"""What good programs have in place of a suite."""
+COLUMNS = (
+    *("suite", "program", "kind", "seed", "faults", "warnings", "claim"),
+    *("gain_search", "gain_confirmed", "gain_fresh", "confirmed", "patch"),
+)
+"""Of ``claims.csv``: one row for each program and seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A program that is repaired, and where it comes from.
+
+    Attributes:
+        suite: its suite, ``good`` of a good program.
+        bug: the program as a bug, with the budget of its trials.
+    """
+
+    suite: str
+    bug: Bug
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is known to be wrong with it."""
+        return self.suite == GOOD
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One repair of one program.
+
+    Attributes:
+        case: the program.
+        result: what ``repair`` says of it.
+        fresh: the fresh run of what was claimed; None where nothing was.
+    """
+
+    case: Case
+    result: RepairResult
+    fresh: Confirmation | None
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether the fresh run found the gain; None where nothing was claimed."""
+        return None if self.fresh is None else self.fresh.shows
+
+    def count(self, severity: str) -> int:
+        """Findings of a severity."""
+        return sum(finding.severity == severity for finding in self.result.findings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """How many of how many, with the exact (Clopper and Pearson) 95 % interval of the share."""
+
+    count: int
+    of: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Both ends; none is known of nothing."""
+        if not self.of:
+            return 0.0, 1.0
+        found = binomtest(self.count, self.of).proportion_ci(CONFIDENCE, method="exact")
+        return float(found.low), float(found.high)
+
+
+def cases(suites: Sequence[Suite], split: str, *, good: bool) -> tuple[Case, ...]:
+    """The bugs of one split of each suite and, where asked for, the good programs of all splits."""
+    faulty = [
+        Case(suite=suite.name, bug=_budgeted(bug, suite)) for suite in suites for bug in suite.split(split)
+    ]
+    return (*faulty, *(good_programs(suites) if good else ()))
+
+
+def good_programs(suites: Sequence[Suite]) -> Iterator[Case]:
+    """The base programs, and the published fixes of real bugs that have a measured gain; each once."""
+    seen: set[str] = set()
+    bases = (Bug(id=name, program=base.program, budget=Budget()) for name, base in BASES.items())
+    fixes = (_fix(bug, suite) for suite in suites for bug in suite.bugs if _has_gain(bug))
+    for bug in (*bases, *fixes):
+        if digest(bug.program) not in seen:
+            seen.add(digest(bug.program))
+            yield Case(suite=GOOD, bug=bug)
+
+
+def measure(
+    programs: Sequence[Case],
+    method: Method,
+    rules: Rules,
+    seeds: Sequence[int],
+    trainer: Trainer,
+    *,
+    progress: Progress | None = None,
+    report: Callable[[str], None] = print,
+) -> list[Row]:
+    """Repair every program with every seed as ``netmend repair`` does, then look whether it speaks the truth.
+
+    All programs are searched in lockstep; with a trainer that keeps a store, what was cut off goes on where
+    it stopped. ``report`` takes a line now and then.
+    """
+    evaluation = Evaluation(
+        bugs=tuple(case.bug for case in programs), methods=(method,), rules=rules, seeds=tuple(seeds)
+    )
+
+    def confirming(done: int, trainings: int) -> None:
+        report(f"trainings that confirm: {done}/{trainings}")
+
+    results = repair_many(evaluation, trainer, progress=progress, confirming=confirming)
+    claimed = [result for result in results if result.claim != "none"]
+    report(f"{len(claimed)} claims of {len(results)} repairs; a fresh run of each")
+    fresh = dict(zip(map(id, claimed), confirm_again(claimed, trainer, confirming), strict=True))
+    repeated = [case for case in programs for _ in seeds]
+    return [
+        Row(case=case, result=result, fresh=fresh.get(id(result)))
+        for case, result in zip(repeated, results, strict=True)
+    ]
+
+
+def write_claims(rows: Sequence[Row], folder: Path) -> None:
+    """Write ``claims.csv`` and ``claims.json``."""
+    write_whole(folder / TABLE, to_csv(rows))
+    write_whole(folder / SUMMARY, json.dumps(to_plain(rows), indent=2) + "\n")
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """A header and one line for each program and seed."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_cells, rows))
+    return text.getvalue()
+
+
+def to_plain(rows: Sequence[Row]) -> dict[str, object]:
+    """The figures of every group, and the claims that were not confirmed."""
+    return {
+        "groups": {name: _figures(own) for name, own in groups(rows).items()},
+        "unconfirmed": [_cells(row) for row in unconfirmed(rows)],
+    }
+
+
+def groups(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """The rows by suite, good programs last, and all of them."""
+    names = dict.fromkeys(row.case.suite for row in rows)
+    return {name: [row for row in rows if row.case.suite == name] for name in names} | {"all": list(rows)}
+
+
+def shares(rows: Sequence[Row]) -> dict[str, Share]:
+    """What is counted of a group of repairs.
+
+    Programs have one set of findings for each seed, since a trial's symptoms are among them; a program counts
+    as one with faults if any seed shows one.
+    """
+    programs = {row.case.bug.id for row in rows}
+    faulted = {row.case.bug.id for row in rows if row.count("fault")}
+    claims = Counter(row.result.claim for row in rows)
+    claimed = claims["repair"] + claims["improvement"]
+    return {
+        "programs with a fault": Share(count=len(faulted), of=len(programs)),
+        "repairs": Share(count=claims["repair"], of=len(rows)),
+        "improvements": Share(count=claims["improvement"], of=len(rows)),
+        "claims not confirmed": Share(count=len(unconfirmed(rows)), of=claimed),
+    }
+
+
+def unconfirmed(rows: Sequence[Row]) -> list[Row]:
+    """The claims whose gain the fresh run did not find."""
+    return [row for row in rows if row.confirmed is False]
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, object]:
+    found: dict[str, object] = {
+        name: {"count": share.count, "of": share.of, "interval": share.interval}
+        for name, share in shares(rows).items()
+    }
+    severities = ("fault", "warning")
+    return found | {f"{severity}s": sum(row.count(severity) for row in rows) for severity in severities}
+
+
+def _cells(row: Row) -> dict[str, object]:
+    result = row.result
+    return {
+        "suite": row.case.suite,
+        "program": row.case.bug.id,
+        "kind": "good" if row.case.is_good else "faulty",
+        "seed": result.outcome.seed,
+        "faults": row.count("fault"),
+        "warnings": row.count("warning"),
+        "claim": result.claim,
+        "gain_search": f"{result.answer.trial.skill - result.before.skill:.6g}",
+        "gain_confirmed": _gain(result.confirmation),
+        "gain_fresh": _gain(row.fresh),
+        "confirmed": "" if row.confirmed is None else str(row.confirmed).lower(),
+        "patch": PATCH_SEPARATOR.join(result.answer.proposal.patch),
+    }
+
+
+def _gain(confirmation: Confirmation | None) -> str:
+    return "" if confirmation is None else f"{confirmation.gain:.6g}"
+
+
+def _budgeted(bug: Bug, suite: Suite) -> Bug:
+    """A bug that no longer needs its suite."""
+    return bug if bug.budget is not None else replace(bug, budget=suite.budget)
+
+
+def _has_gain(bug: Bug) -> bool:
+    """Whether a bug of somebody's has a published fix that is measured to be better."""
+    return bug.fixed is not None and not bug.base and bug.goal() is not None and bug.faulty_score is not None
+
+
+def _fix(bug: Bug, suite: Suite) -> Bug:
+    assert bug.fixed is not None
+    return Bug(id=f"{bug.id} (fixed)", program=bug.fixed, budget=bug.budget or suite.budget)

@@ -1,0 +1,163 @@
+"""The last word on an answer: both programs trained anew, with fresh seeds, on the hold-out part.
+
+The hold-out part is opened here once, for the one answer that a repair would give, and never to choose: where
+the gain does not hold up, no second candidate is looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from statistics import fmean
+from typing import TypeAlias
+
+from scipy.stats import t as student
+
+from netmend.agents.outcome import holdout_skill
+from netmend.env.bugs.bug import LEAST_SPREAD
+from netmend.env.program import Program
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trainer, Trial, TrialRequest
+
+SEEDS = 3
+"""Trainings of each of the two programs."""
+FRESH = 1_000_000
+"""First seed of a confirmation; the search has a few from 0 on."""
+LEAST_GAIN = LEAST_SPREAD
+"""Hold-out skill that a claim promises at least: less is no difference anywhere in netmend."""
+SURVIVES = 0.99
+"""Probability with which a fresh run with other seeds must find at least that gain again."""
+USUAL_SPREAD, USUAL_FREEDOM = 0.04, 1
+"""What is known of the spread of a gain before any is seen, and how many degrees of freedom it is worth."""
+AT_ONCE = 300
+"""Trainings of one call, so that somebody who waits is told how far it is."""
+Progress: TypeAlias = Callable[[int, int], None]
+"""Told how many of all trainings are done."""
+NO_ANSWER = (Status.HUNG, Status.OUT_OF_MEMORY)
+"""What says as much about the machine as about a program."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """The two programs to be compared, and how.
+
+    Attributes:
+        before, after: the faulty program and the answer.
+        budget: of each training.
+        seed: of the repair; its confirmation has seeds of its own.
+        run: another number gives other seeds: 0 confirms an answer, 1 looks whether that was true.
+    """
+
+    before: Program
+    after: Program
+    budget: Budget
+    seed: int
+    run: int = 0
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Of the trainings: none is one of the search's, or of another run's."""
+        first = FRESH * (self.run + 1) + SEEDS * self.seed
+        return tuple(range(first, first + SEEDS))
+
+    def requests(self) -> list[TrialRequest]:
+        """The trainings: of the program before with each seed, then of the one after."""
+        budget = replace(self.budget, seeds=1)
+        return [
+            TrialRequest(program=program, budget=budget, seed=seed, holdout=True)
+            for program in (self.before, self.after)
+            for seed in self.seeds
+        ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What the fresh trainings showed.
+
+    Attributes:
+        before, after: trials of the faulty program and of the answer, by seed.
+    """
+
+    before: tuple[Trial, ...]
+    after: tuple[Trial, ...]
+
+    @property
+    def skills(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Hold-out skills before and after, by seed."""
+        return _skills(self.before), _skills(self.after)
+
+    @property
+    def gains(self) -> tuple[float, ...]:
+        """Hold-out skill gained, by seed."""
+        before, after = self.skills
+        return tuple(new - old for old, new in zip(before, after, strict=True))
+
+    @property
+    def gain(self) -> float:
+        """Its mean."""
+        return fmean(self.gains)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every training says something about its program."""
+        return all(trial.status not in NO_ANSWER for trial in (*self.before, *self.after))
+
+    @property
+    def holds(self) -> bool:
+        """Whether the gain may be claimed."""
+        return self.complete and may_be_claimed(self.gains)
+
+    @property
+    def shows(self) -> bool:
+        """Whether the gain was there: what is asked of a fresh run once a claim was made."""
+        return self.complete and self.gain >= LEAST_GAIN
+
+
+def confirm(pairs: Sequence[Pair], trainer: Trainer, progress: Progress | None = None) -> list[Confirmation]:
+    """Train both programs of every pair anew and score them on the hold-out part.
+
+    Args:
+        pairs: what is compared.
+        trainer: gets the trainings of many pairs in one call.
+        progress: told after each call.
+    """
+    requests = list(dict.fromkeys(request for pair in pairs for request in pair.requests()))
+    trials: dict[TrialRequest, Trial] = {}
+    while len(trials) < len(requests):
+        some = requests[len(trials) : len(trials) + AT_ONCE]
+        trials |= zip(some, trainer.run(some), strict=True)
+        if progress is not None:
+            progress(len(trials), len(requests))
+    return [
+        Confirmation(before=tuple(own[:SEEDS]), after=tuple(own[SEEDS:]))
+        for own in ([trials[request] for request in pair.requests()] for pair in pairs)
+    ]
+
+
+def may_be_claimed(gains: Sequence[float]) -> bool:
+    """Whether a fresh run with as many other seeds would find the gain again 99 times in 100.
+
+    The mean of the fresh gains is, with that probability, above ``m - t s sqrt(2 / n)``: both means vary with
+    the spread s of a single gain (a prediction interval). That bound must be at least ``LEAST_GAIN``. Three
+    seeds say little about s, and three that agree by chance would say 0; so s is moderated by what is usual
+    (Smyth 2004, as in limma): ``USUAL_FREEDOM`` degrees of freedom of the variance ``USUAL_SPREAD`` squared
+    are added to the two of the sample, and t has them all. One degree is little, so that the bound holds
+    for programs that vary ten times as much as is usual too.
+    """
+    n = len(gains)
+    mean = fmean(gains)
+    squares = sum((gain - mean) ** 2 for gain in gains)
+    freedom = USUAL_FREEDOM + n - 1
+    spread = math.sqrt((USUAL_FREEDOM * USUAL_SPREAD**2 + squares) / freedom)
+    return mean - _quantile(freedom) * spread * math.sqrt(2 / n) >= LEAST_GAIN
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    return float(student.ppf(SURVIVES, freedom))
+
+
+def _skills(trials: Sequence[Trial]) -> tuple[float, ...]:
+    known = map(holdout_skill, trials)
+    return tuple(SKILL_FLOOR if skill is None else skill for skill in known)

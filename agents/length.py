@@ -1,0 +1,128 @@
+"""How long a person's own program is trained: whole where that takes seconds, else cut, and that is said.
+
+Time is what ``netmend.env.training.work`` expects of an ordinary core: a plan is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from netmend.env.data.dataset import Dataset
+from netmend.env.program import Program, Task, find_crash
+from netmend.env.training.trial import Budget
+from netmend.env.training.work import expected_seconds, planned_updates, training_work
+from netmend.repair_actions.mend import mending
+from netmend.repair_actions.patch import applied
+
+TRIAL_SECONDS = 5.0
+"""One trial: a repair takes about five of them, two or three that minimise its patch, and as many again to
+confirm it: a minute on one core, less where several work."""
+CONFIRM_SECONDS = 20.0
+"""One of the six trainings that confirm an answer: longer than a trial, since that is done once."""
+LONGER = 4
+"""How many times its own epochs a trial may have, so that an edit that lengthens the training can help."""
+STRETCH = 2
+"""How many times ``TRIAL_SECONDS`` such a longer trial may take."""
+HEAVIER = 10
+"""How many times the planned work a trial may do, for edits that make the network larger."""
+LEAST = Budget()
+"""What a cut leaves at least: the limits of the trials that policies learn from."""
+
+
+def trial_budget(program: Program, dataset: Dataset) -> Budget:
+    """The budget of each trial of a person's own program.
+
+    All rows and its own epochs where one training takes at most ``TRIAL_SECONDS``, with room for edits that
+    lengthen it; else the epochs are cut, and the rows only where few epochs would be left. A program that
+    crashes is taken as what its static check makes of it; where even that crashes nobody knows what it costs,
+    and it has the least there is.
+    """
+    running = _running(program, dataset.task)
+    if running is None:
+        return LEAST
+    rows = len(dataset.train)
+    cost = _seconds(running, dataset.task, rows, running.epochs)
+    if cost > TRIAL_SECONDS:
+        return _cut(running, dataset, TRIAL_SECONDS)
+    longer = min(LONGER, max(1.0, STRETCH * TRIAL_SECONDS / cost))
+    epochs = int(longer * running.epochs)
+    updates = max(_updates(running, rows, epochs), _affordable(running, dataset, STRETCH * TRIAL_SECONDS))
+    return _budget(running, dataset.task, rows, epochs, updates)
+
+
+def full_budget(programs: Sequence[Program], dataset: Dataset) -> Budget:
+    """One budget under which all of the programs train in full, or as long as ``CONFIRM_SECONDS`` allow."""
+    rows, task = len(dataset.train), dataset.task
+    running = [known for program in programs if (known := _running(program, task)) is not None]
+    if not running:
+        return LEAST
+    dearest = max(running, key=lambda program: _seconds(program, task, rows, program.epochs))
+    if _seconds(dearest, task, rows, dearest.epochs) > CONFIRM_SECONDS:
+        return _cut(dearest, dataset, CONFIRM_SECONDS)
+    updates = max(_updates(program, rows, program.epochs) for program in running)
+    return _budget(dearest, task, rows, max(program.epochs for program in running), updates)
+
+
+def told(program: Program, dataset: Dataset, budget: Budget) -> str:
+    """What of its rows and epochs a program is trained on: "256 of 1,200 rows and 12 of 40 epochs"."""
+    rows = len(dataset.train)
+    epochs = epochs_done(program, dataset, budget)
+    return f"{_of(min(rows, budget.samples), rows, 'rows')} and {_of(epochs, program.epochs, 'epochs')}"
+
+
+def is_whole(program: Program, dataset: Dataset, budget: Budget) -> bool:
+    """Whether a training within the budget uses all rows and does all epochs of the program."""
+    return budget.samples >= len(dataset.train) and epochs_done(program, dataset, budget) == program.epochs
+
+
+def epochs_done(program: Program, dataset: Dataset, budget: Budget) -> int:
+    """Epochs, the last one perhaps in part, that a training within the budget does of a program's own."""
+    rows = min(len(dataset.train), budget.samples)
+    running = _running(program, dataset.task)
+    if running is None:
+        return budget.epochs_of(program, rows)
+    return math.ceil(planned_updates(running, dataset.task, rows, budget) / _updates(running, rows, 1))
+
+
+def _cut(program: Program, dataset: Dataset, seconds: float) -> Budget:
+    """As many epochs as fit; where these are fewer than the least, as many rows as fit with those."""
+    rows, task = len(dataset.train), dataset.task
+    least = min(program.epochs, LEAST.epochs)
+    epochs = int(program.epochs * seconds / _seconds(program, task, rows, program.epochs))
+    if epochs < least:
+        fitting = int(rows * seconds / _seconds(program, task, rows, least))
+        epochs, rows = least, min(rows, max(fitting, LEAST.samples))
+    wanted, cost = _updates(program, rows, epochs), _seconds(program, task, rows, epochs)
+    fits = max(LEAST.updates, int(wanted * min(1.0, seconds / cost)))
+    return _budget(program, task, rows, epochs, min(wanted, fits))
+
+
+def _budget(program: Program, task: Task, rows: int, epochs: int, updates: int) -> Budget:
+    """A budget whose work does not cut what is planned."""
+    work = HEAVIER * training_work(program, task, rows, updates)
+    return Budget(samples=rows, epochs=epochs, updates=updates, work=max(LEAST.work, work))
+
+
+def _affordable(program: Program, dataset: Dataset, seconds: float) -> int:
+    """Updates that fit into so many seconds, for edits that make the batches smaller."""
+    updates = _updates(program, len(dataset.train), program.epochs)
+    return int(updates * seconds / _seconds(program, dataset.task, len(dataset.train), program.epochs))
+
+
+def _seconds(program: Program, task: Task, rows: int, epochs: int) -> float:
+    return expected_seconds(program, task, rows, _updates(program, rows, epochs))
+
+
+def _updates(program: Program, rows: int, epochs: int) -> int:
+    return epochs * math.ceil(rows / program.batch_size)
+
+
+def _running(program: Program, task: Task) -> Program | None:
+    """The program, or what the static remedies of its crash make of it; None where even that crashes."""
+    program = applied(program, task, mending(program, task))
+    return program if find_crash(program, task) is None else None
+
+
+def _of(used: int, whole: int, what: str) -> str:
+    return f"all {whole:,} {what}" if used >= whole else f"{used:,} of {whole:,} {what}"

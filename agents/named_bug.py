@@ -1,0 +1,66 @@
+"""What the user means by ``bug=``: a file of one's own, or the id of a bug of a suite."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from pathlib import Path
+
+from netmend.env.bugs import load_bug, load_suite
+from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.files import is_bug_file
+from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.training.trial import Budget
+
+READ = frozenset({".yaml", ".yml", ".json"})
+SCRIPTS = frozenset({".py", ".ipynb"})
+FILES = READ | SCRIPTS | {".txt", ".csv", ".npz"}
+"""Endings of what is meant as a file, whether it is there or not."""
+NEAR = 3
+"""Near matches that are named."""
+
+
+def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
+    """The bug, and the budget of its trials; None where it is a person's own program.
+
+    Args:
+        name: path of a file, or id of a bug.
+        suite: in which ids are looked for.
+
+    Raises:
+        NetmendError: there is no such file or bug, or none that is read; the message says what is meant.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        raise NetmendError(f"{name} is a folder; repair one of its bugs with bugs={name} bug=ID")
+    if path.is_file():
+        return _own(path), None
+    loaded = load_suite(suite)
+    ids = [bug.id for bug in loaded.bugs]
+    if name in ids:
+        return loaded.bugs[ids.index(name)], loaded.budget
+    if path.suffix in FILES or os.sep in name:
+        raise NetmendError(f"no file {name}{_near(path, ids)}")
+    raise UnknownNameError(f"bug of {loaded.name}, and no file:", name, ids)
+
+
+def _own(path: Path) -> Bug:
+    if path.suffix in SCRIPTS:
+        raise NetmendError(
+            f"{path} is a script, which is not read; netmend repair reads the program as YAML"
+            " (docs/program.md): its data, layers, loss, optimizer, batch size and epochs"
+        )
+    if not is_bug_file(path):
+        raise NetmendError(f"{path} holds a suite; repair one of its bugs with bugs={path} bug=ID")
+    return load_bug(path)
+
+
+def _near(path: Path, ids: list[str]) -> str:
+    folder = path.parent
+    here = folder.iterdir() if folder.is_dir() else ()
+    files = [str(folder / entry.name) for entry in here if entry.suffix in READ]
+    near = [
+        *difflib.get_close_matches(str(path), files, n=NEAR),
+        *difflib.get_close_matches(path.stem, ids, n=NEAR, cutoff=0.75),
+    ][:NEAR]
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
