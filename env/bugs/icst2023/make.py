@@ -22,14 +22,14 @@ SHORT = Size(
     share=4,
     batch=10,
     budgets={
-        "mnist": Budget(samples=384, epochs=10, updates=300, work=1_200_000),
-        "cifar10": Budget(samples=448, epochs=12, updates=300, work=1_200_000),
-        "eyes": Budget(samples=384, epochs=14, updates=250, work=1_200_000),
-        "U2": Budget(samples=640, epochs=50, updates=250, work=1_200_000),
+        "mnist": Budget(samples=384, epochs=10, updates=300, work=1_200_000.0),
+        "cifar10": Budget(samples=448, epochs=12, updates=300, work=1_200_000.0),
+        "eyes": Budget(samples=384, epochs=14, updates=250, work=1_200_000.0),
+        "U2": Budget(samples=640, epochs=50, updates=250, work=1_200_000.0),
         "reuters": Budget(samples=800, epochs=6, updates=250),
         "D4": Budget(samples=300, epochs=10, updates=300),
-        "D5": Budget(samples=400, epochs=15, updates=250, work=1_200_000),
-        "D9": Budget(samples=320, epochs=10, updates=200, work=1_200_000),
+        "D5": Budget(samples=400, epochs=15, updates=250, work=1_200_000.0),
+        "D9": Budget(samples=320, epochs=10, updates=200, work=1_200_000.0),
     },
 )
 """About a second a trial on one core."""
