@@ -58,9 +58,7 @@ def repair(
     evaluation = Evaluation(bugs=(bug,), methods=(policy,), rules=rules, seeds=(seed,))
     (outcome,) = run_repairs(evaluation, trainer, holdout=False)
     dataset = load_dataset(bug.program.data.dataset)
-    return RepairResult(
-        findings=findings(bug.program, dataset, outcome.attempts[0].trial), outcome=outcome
-    )
+    return RepairResult(findings=findings(bug.program, dataset, outcome.attempts[0].trial), outcome=outcome)
 
 
 def to_yaml(result: RepairResult) -> str:
