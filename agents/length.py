@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Program, Task, find_crash
 from netmend.env.training.trial import Budget
-from netmend.env.training.work import expected_seconds, planned_updates, training_work
-from netmend.repair_actions.mend import mending
-from netmend.repair_actions.patch import applied
+from netmend.env.training.work import Pace, expected_seconds, planned_updates, training_work
+from netmend.repair_actions.mend import MEND
 
 TRIAL_SECONDS = 5.0
 """One trial: a repair takes about five of them, two or three that minimise its patch, and as many again to
@@ -41,27 +41,29 @@ def trial_budget(program: Program, dataset: Dataset) -> Budget:
     running = _running(program, dataset.task)
     if running is None:
         return LEAST
-    rows = len(dataset.train)
-    cost = _seconds(running, dataset.task, rows, running.epochs)
+    cost = _seconds(running, dataset, running.epochs)
     if cost > TRIAL_SECONDS:
         return _cut(running, dataset, TRIAL_SECONDS)
-    longer = min(LONGER, max(1.0, STRETCH * TRIAL_SECONDS / cost))
-    epochs = int(longer * running.epochs)
-    updates = max(_updates(running, rows, epochs), _affordable(running, dataset, STRETCH * TRIAL_SECONDS))
-    return _budget(running, dataset.task, rows, epochs, updates)
+    seconds = STRETCH * TRIAL_SECONDS
+    longer = min(LONGER, max(1.0, seconds / cost))
+    return _whole(running, dataset, int(longer * running.epochs), seconds)
 
 
 def full_budget(programs: Sequence[Program], dataset: Dataset) -> Budget:
     """One budget under which all of the programs train in full, or as long as ``CONFIRM_SECONDS`` allow."""
-    rows, task = len(dataset.train), dataset.task
-    running = [known for program in programs if (known := _running(program, task)) is not None]
+    running = [known for program in programs if (known := _running(program, dataset.task)) is not None]
     if not running:
         return LEAST
-    dearest = max(running, key=lambda program: _seconds(program, task, rows, program.epochs))
-    if _seconds(dearest, task, rows, dearest.epochs) > CONFIRM_SECONDS:
+    dearest = max(running, key=lambda program: _seconds(program, dataset, program.epochs))
+    if _seconds(dearest, dataset, dearest.epochs) > CONFIRM_SECONDS:
         return _cut(dearest, dataset, CONFIRM_SECONDS)
-    updates = max(_updates(program, rows, program.epochs) for program in running)
-    return _budget(dearest, task, rows, max(program.epochs for program in running), updates)
+    epochs = max(program.epochs for program in running)
+    budgets = [_whole(program, dataset, epochs, CONFIRM_SECONDS) for program in running]
+    return replace(
+        budgets[0],
+        updates=max(budget.updates for budget in budgets),
+        work=max(budget.work for budget in budgets),
+    )
 
 
 def told(program: Program, dataset: Dataset, budget: Budget) -> str:
@@ -85,43 +87,51 @@ def epochs_done(program: Program, dataset: Dataset, budget: Budget) -> int:
     return math.ceil(planned_updates(running, dataset.task, rows, budget) / _updates(running, rows, 1))
 
 
+def _whole(program: Program, dataset: Dataset, epochs: int, seconds: float) -> Budget:
+    """All rows, so many epochs, and the updates of that, or more where more fit into so many seconds.
+
+    More are needed where an edit makes the batches smaller, and where classes are balanced.
+    """
+    rows = len(dataset.train)
+    own, cost = _updates(program, rows, program.epochs), _seconds(program, dataset, program.epochs)
+    updates = max(_updates(program, rows, epochs), int(own * seconds / cost))
+    return _budget(program, dataset.task, rows, epochs, updates)
+
+
 def _cut(program: Program, dataset: Dataset, seconds: float) -> Budget:
     """As many epochs as fit; where these are fewer than the least, as many rows as fit with those."""
-    rows, task = len(dataset.train), dataset.task
+    rows = len(dataset.train)
     least = min(program.epochs, LEAST.epochs)
-    epochs = int(program.epochs * seconds / _seconds(program, task, rows, program.epochs))
+    epochs = int(program.epochs * seconds / _seconds(program, dataset, program.epochs))
     if epochs < least:
-        fitting = int(rows * seconds / _seconds(program, task, rows, least))
+        fitting = int(rows * seconds / _seconds(program, dataset, least))
         epochs, rows = least, min(rows, max(fitting, LEAST.samples))
-    wanted, cost = _updates(program, rows, epochs), _seconds(program, task, rows, epochs)
+    wanted, cost = _updates(program, rows, epochs), _seconds(program, dataset, epochs, rows)
     fits = max(LEAST.updates, int(wanted * min(1.0, seconds / cost)))
-    return _budget(program, task, rows, epochs, min(wanted, fits))
+    return _budget(program, dataset.task, rows, epochs, min(wanted, fits))
 
 
 def _budget(program: Program, task: Task, rows: int, epochs: int, updates: int) -> Budget:
     """A budget whose work does not cut what is planned."""
-    work = HEAVIER * training_work(program, task, rows, updates)
+    work = HEAVIER * training_work(program, task, rows, min(updates, _updates(program, rows, epochs)))
     return Budget(samples=rows, epochs=epochs, updates=updates, work=max(LEAST.work, work))
 
 
-def _affordable(program: Program, dataset: Dataset, seconds: float) -> int:
-    """Updates that fit into so many seconds, for edits that make the batches smaller."""
-    updates = _updates(program, len(dataset.train), program.epochs)
-    return int(updates * seconds / _seconds(program, dataset.task, len(dataset.train), program.epochs))
-
-
-def _seconds(program: Program, task: Task, rows: int, epochs: int) -> float:
-    return expected_seconds(program, task, rows, _updates(program, rows, epochs))
+def _seconds(program: Program, dataset: Dataset, epochs: int, rows: int | None = None) -> float:
+    """What so many epochs take, of all rows or of so many."""
+    rows = len(dataset.train) if rows is None else rows
+    updates = _updates(program, rows, epochs)
+    return expected_seconds(program, dataset.task, rows, updates, len(dataset.validation))
 
 
 def _updates(program: Program, rows: int, epochs: int) -> int:
-    return epochs * math.ceil(rows / program.batch_size)
+    return epochs * Pace.of(program, rows).updates
 
 
 def _running(program: Program, task: Task) -> Program | None:
     """The program, or what the static remedies of its crash make of it; None where even that crashes."""
-    program = applied(program, task, mending(program, task))
-    return program if find_crash(program, task) is None else None
+    mended = MEND.apply(program, task)
+    return mended if find_crash(mended, task) is None else None
 
 
 def _of(used: int, whole: int, what: str) -> str:

@@ -141,11 +141,7 @@ def _data(data: Dataset) -> str:
 
 
 def _findings(result: RepairResult) -> list[str]:
-    ended = result.before
-    said = [f"{finding.severity:7}  {finding.text}" for finding in result.findings]
-    if ended.status is not Status.OK and not any(finding.severity == "fault" for finding in result.findings):
-        said.insert(0, f"{ended.status.value}: {ended.message}")
-    return said or ["none"]
+    return [f"{finding.severity:7}  {finding.text}" for finding in result.findings] or ["none"]
 
 
 def _length(result: RepairResult, budget: Budget) -> str:
@@ -155,8 +151,8 @@ def _length(result: RepairResult, budget: Budget) -> str:
 def _lengths(result: RepairResult, budget: Budget) -> str:
     """How long both programs were trained; said twice where it differs."""
     programs = result.outcome.bug.program, result.answer.proposal.program
-    lengths = dict.fromkeys(told(program, result.dataset, budget) for program in programs)
-    return f"trained on {', then '.join(lengths)}"
+    before, after = (told(program, result.dataset, budget) for program in programs)
+    return f"trained on {before}" if before == after else f"trained on {before} before, {after} after"
 
 
 def _skills(skills: Sequence[float]) -> str:
@@ -177,9 +173,9 @@ def _advice(result: RepairResult, budget: Budget) -> Iterator[str]:
     """What to try next where nothing is claimed."""
     if result.confirmation is None and result.was_good:
         return
-    named = dict.fromkeys(name for finding in result.findings for name in finding.edits)
-    if named:
-        yield f"edits that answer the findings: {', '.join(named)}"
+    answered = [finding for finding in result.findings if finding.edits]
+    if answered:
+        yield f"what answers the first finding: {', '.join(answered[0].edits)}"
     if not is_whole(result.outcome.bug.program, result.dataset, budget):
         yield "longer trials: budget.samples=, budget.epochs= and budget.updates= set their length"
     yield "more trials (budget.trials=20), or another seed (seed=1)"

@@ -30,9 +30,8 @@ def in_words(before: Program, after: Program) -> tuple[str, ...]:
         ('batch size: 32 -> 64',)
     """
     lines = [*_layers(before, after)]
-    for name in differing(before, after):
-        if name not in _OWN:
-            lines += _part(name, getattr(before, name), getattr(after, name))
+    for name in differing(before, after, *_OWN):
+        lines += _part(name, getattr(before, name), getattr(after, name))
     if before.optimizer != after.optimizer:
         lines.append(_optimizer(before, after))
     return (*lines, *_data(before, after))
@@ -68,7 +67,7 @@ def _optimizer(before: Program, after: Program) -> str:
     old, new = before.optimizer, after.optimizer
     if old.kind == new.kind:
         return f"optimizer {old.kind}: {', '.join(_differences(old, new))}"
-    changed = [name for name in differing(old, new) if name != "kind"]
+    changed = differing(old, new, "kind")
     sides = [
         ", ".join([side.kind, *(f"{_word(name)} {_value(getattr(side, name))}" for name in changed)])
         for side in (old, new)

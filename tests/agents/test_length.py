@@ -19,8 +19,9 @@ from netmend.agents.length import (
     trial_budget,
 )
 from netmend.env.data import Dataset, load_dataset
-from netmend.env.program import Data, Dense, Optimizer, Prep, Program
+from netmend.env.program import BatchNorm, Data, Dense, Optimizer, Prep, Program
 from netmend.env.training.trial import Budget
+from netmend.repair_actions.mend import MEND
 
 XOR = Program(
     data=Data(dataset="xor_table"),
@@ -52,7 +53,7 @@ def price(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def set_price(seconds: float) -> None:
         monkeypatch.setattr(
-            length, "expected_seconds", lambda _program, _task, _rows, updates: seconds * updates
+            length, "expected_seconds", lambda _program, _task, _rows, updates, _held: seconds * updates
         )
 
     return set_price
@@ -102,7 +103,7 @@ def test_a_crash_is_planned_as_what_its_remedy_makes_of_it(
 ) -> None:
     wrong = replace(DIGITS, layers=(Dense(units=64, activation="relu", inputs=5), Dense(units=10)))
     assert trial_budget(wrong, digits) == trial_budget(DIGITS, digits)
-    monkeypatch.setattr(length, "mending", lambda _program, _task: ())
+    monkeypatch.setattr(length, "MEND", replace(MEND, apply=lambda program, _task: program))
     assert trial_budget(wrong, digits) == LEAST
     assert full_budget((wrong,), digits) == LEAST
     assert told(wrong, digits, LEAST) == "256 of 997 rows and all 10 epochs"
@@ -122,3 +123,22 @@ def test_a_confirmation_trains_both_programs_in_full_where_that_is_affordable(
     assert not is_whole(longest, digits, cut)
     assert trial_budget(longest, digits).epochs < cut.epochs
     assert cut.updates * 0.001 <= CONFIRM_SECONDS
+
+
+def test_a_row_that_batch_normalisation_cannot_take_is_no_cut(digits: Dataset) -> None:
+    rows = len(digits.train)
+    odd = replace(DIGITS, layers=(DIGITS.layers[0], BatchNorm(), DIGITS.layers[1]), batch_size=rows - 1)
+    assert is_whole(odd, digits, trial_budget(odd, digits))
+
+
+def test_a_limit_of_work_cuts_and_a_plan_never_does_that(digits: Dataset) -> None:
+    wide = replace(DIGITS, layers=(Dense(units=4000, activation="relu"), Dense(units=10)), epochs=100)
+    assert not is_whole(wide, digits, replace(full_budget((DIGITS,), digits), epochs=100, work=10.0))
+
+
+def test_a_plan_has_the_work_that_its_epochs_need(digits: Dataset, price: Callable[[float], None]) -> None:
+    price(1e-6)
+    wide = replace(DIGITS, layers=(Dense(units=4000, activation="relu"), Dense(units=10)), epochs=900)
+    for budget in (trial_budget(wide, digits), full_budget((DIGITS, wide), digits)):
+        assert budget.work > LEAST.work
+        assert is_whole(wide, digits, budget)

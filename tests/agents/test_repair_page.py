@@ -20,7 +20,7 @@ from netmend.env.data import BUILT_IN, load_dataset
 from netmend.env.findings import Finding
 from netmend.env.program import Dense
 from netmend.env.reward import Rules
-from netmend.env.training.trial import Budget, Status, Trainer
+from netmend.env.training.trial import Budget, Trainer
 
 METHOD = FixedOrder(("optimizer/clip_norm_1@program", "optimizer/adam@program", "activation/relu@hidden"))
 USELESS = FixedOrder(("optimizer/clip_norm_1@program",))
@@ -79,7 +79,7 @@ def test_what_does_not_hold_up_is_not_called_repaired(result: RepairResult, tmp_
     lucky = replace(unconfirmed(result), findings=(FAULT,))
     said = page(lucky)
     assert "mine[1] is not repaired: the gain of the search, +0.800, does not hold up" in said
-    assert "edits that answer the findings: a/b@c" in said
+    assert "what answers the first finding: a/b@c" in said
     assert "longer trials" in said
     assert "longer trials" not in page(lucky, Budget(samples=9999, updates=9999))
     assert write_offer(lucky, tmp_path) is None
@@ -104,11 +104,19 @@ def test_a_good_program_needs_no_repair(
     assert "more trials" not in said
 
 
-def test_a_trial_that_ended_early_says_why(result: RepairResult) -> None:
-    first = result.outcome.attempts[0]
-    ended = replace(first, trial=replace(first.trial, status=Status.DIVERGED, message="the loss is nan"))
-    outcome = replace(result.outcome, attempts=(ended, *result.outcome.attempts[1:]))
-    assert "diverged: the loss is nan" in page(replace(result, outcome=outcome, findings=()))
+def test_programs_of_different_length_are_confirmed_at_their_own(result: RepairResult) -> None:
+    longer = replace(result.answer.proposal.program, epochs=40)
+    attempts = tuple(
+        replace(attempt, proposal=replace(attempt.proposal, program=longer))
+        if attempt.proposal.patch
+        else attempt
+        for attempt in result.outcome.attempts
+    )
+    outcome = replace(result.outcome, attempts=attempts)
+    if outcome.left is not None:
+        outcome = replace(outcome, left=replace(outcome.left, proposal=attempts[-1].proposal))
+    said = page(replace(result, outcome=outcome, budget=Budget(samples=9999, epochs=40, updates=9999)))
+    assert "all 997 rows and all 10 epochs before, all 997 rows and all 40 epochs after" in said
 
 
 def test_what_is_written_is_a_bug_file(result: RepairResult, tmp_path: Path) -> None:
