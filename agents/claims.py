@@ -181,8 +181,8 @@ def shares(rows: Sequence[Row]) -> dict[str, Share]:
     Programs have one set of findings for each seed, since a trial's symptoms are among them; a program counts
     as one with faults if any seed shows one.
     """
-    programs = {row.case.bug.id for row in rows}
-    faulted = {row.case.bug.id for row in rows if row.count("fault")}
+    programs = {(row.case.suite, row.case.bug.id) for row in rows}
+    faulted = {(row.case.suite, row.case.bug.id) for row in rows if row.count("fault")}
     claims = Counter(row.result.claim for row in rows)
     claimed = claims["repair"] + claims["improvement"]
     return {

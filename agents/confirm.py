@@ -29,7 +29,11 @@ LEAST_GAIN = LEAST_SPREAD
 SURVIVES = 0.99
 """Probability with which a fresh run with other seeds must find at least that gain again."""
 USUAL_SPREAD, USUAL_FREEDOM = 0.04, 1
-"""What is known of the spread of a gain before any is seen, and how many degrees of freedom it is worth."""
+"""What is known of the spread of a gain before any is seen, and how many degrees of freedom it is worth.
+
+Little: of 204 answers to bugs of the suites and to good programs, a half had a standard deviation over three
+seeds below 0.034, a tenth above 0.32.
+"""
 AT_ONCE = 300
 """Trainings of one call, so that somebody who waits is told how far it is."""
 Progress: TypeAlias = Callable[[int, int], None]

@@ -97,6 +97,12 @@ def test_a_claim_that_is_not_so_is_listed(programs: tuple[Case, ...], scripted_t
     assert len(claims_table(rows).rows) == 2 + len(shares(rows))
 
 
+def test_bugs_of_two_suites_may_have_one_id(programs: tuple[Case, ...], scripted_trainer: Trainer) -> None:
+    twins = (programs[0], replace(programs[0], suite="other"))
+    rows = measure(twins, METHOD, Rules(), (0,), scripted_trainer, report=lambda _: None)
+    assert shares(rows)["programs with a fault"].of == 2
+
+
 def test_the_interval_of_a_share_is_exact() -> None:
     assert Share(count=0, of=500).interval == (0.0, pytest.approx(0.00735, abs=1e-4))
     assert Share(count=0, of=0).interval == (0.0, 1.0)
