@@ -20,7 +20,7 @@ from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
 from netmend.agents.repair import RepairResult, confirm_again, repair_many
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.bugs.bug import LEAST_SPREAD, Bug, Suite
 from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
@@ -103,7 +103,7 @@ def cases(suites: Sequence[Suite], split: str, *, good: bool) -> tuple[Case, ...
 
 
 def good_programs(suites: Sequence[Suite]) -> Iterator[Case]:
-    """The base programs, and the published fixes of real bugs that have a measured gain; each once."""
+    """The base programs, and the published fixes of real bugs with a measured gain; each once."""
     seen: set[str] = set()
     bases = (Bug(id=name, program=base.program, budget=Budget()) for name, base in BASES.items())
     fixes = (_fix(bug, suite) for suite in suites for bug in suite.bugs if _has_gain(bug))
@@ -235,8 +235,13 @@ def _budgeted(bug: Bug, suite: Suite) -> Bug:
 
 
 def _has_gain(bug: Bug) -> bool:
-    """Whether a bug of somebody's has a published fix that is measured to be better."""
-    return bug.fixed is not None and not bug.base and bug.goal() is not None and bug.faulty_score is not None
+    """Whether a bug of somebody's has a published fix that is measured to be better, and to learn something.
+
+    A fix that only ends a crash and then knows no more than a constant guess is no good program.
+    """
+    if bug.fixed is None or bug.base or bug.faulty_score is None or bug.fixed_score is None:
+        return False
+    return bug.goal() is not None and bug.fixed_score.holdout.mean >= LEAST_SPREAD
 
 
 def _fix(bug: Bug, suite: Suite) -> Bug:

@@ -166,3 +166,17 @@ def test_bad_words(
     monkeypatch.chdir(tmp_path)
     assert main(["bugs", "claims", *words]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_fix_that_only_ends_a_crash_is_no_good_program() -> None:
+    suite = load_suite("real-v1")
+    constant = [
+        bug
+        for bug in suite.bugs
+        if bug.fixed_score is not None
+        and bug.faulty_score is not None
+        and bug.faulty_score.holdout.mean < bug.fixed_score.holdout.mean < 0.02
+    ]
+    assert constant
+    names = {case.bug.id for case in good_programs([suite])}
+    assert not names & {f"{bug.id} (fixed)" for bug in constant}
