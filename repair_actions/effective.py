@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
+from operator import attrgetter
 
 from netmend.env.program import (
     Activation,
@@ -38,47 +39,15 @@ from netmend.repair_actions.network import spliced
 
 _RELU = Activation(function="relu")
 
-DEPENDS: dict[str, frozenset[str]] = {
-    "data": frozenset({"loss", "layers"}),
-    "loss": frozenset({"data"}),
-    "metric": frozenset({"stop_on", "patience", "epochs", "data", "loop", "layers"}),
-    "stop_on": frozenset({"patience", "epochs", "data", "loop", "layers"}),
-    "patience": frozenset({"epochs", "data", "loop", "layers"}),
-    "reduction": frozenset({"batch_size"}),
-    "schedule": frozenset({"epochs"}),
-    "loop": frozenset({"layers"}),
-    "layers": frozenset({"api"}),
-    "optimizer": frozenset({"api"}),
-    "api": frozenset({"layers", "optimizer", "loss", "data"}),
-}
-"""By field: the others that decide what in it a training reads, and ``may_stop`` for the data."""
 
-
-def effective(name: str, program: Program, task: Task) -> object:
-    """One field of a program, with everything in it that the training does not read set to one fixed value.
+def effective(program: Program, task: Task) -> tuple[object, ...]:
+    """The fields of a program, with everything in them that the training does not read set to a fixed value.
 
     Only what is certain to leave every update as it is, for any data and budget. What a program declares
     about shapes and types is read only to crash, so it does not count here.
     """
     program = _today(program)
-    return _READ[name](program, task) if name in _READ else getattr(program, name)
-
-
-def noticed(program: Program, result: Program, names: Iterable[str], task: Task) -> bool:
-    """Whether the trainings of two programs that differ in these fields only may differ."""
-    if program.api != "current" or result.api != "current":
-        names = _FIELDS
-    elif "loss" in names or program.loss == SPARSE:
-        names = {*names, "loss", "data"}
-    return any(effective(name, program, task) != effective(name, result, task) for name in names)
-
-
-def may_stop(program: Program, task: Task) -> bool:
-    """Whether early stopping can matter to a training."""
-    return _patience(program, task) is not None
-
-
-_FIELDS: tuple[str, ...] = tuple(Program.__dataclass_fields__)
+    return tuple([read(program, task) for read in _READ])
 
 
 def _today(program: Program) -> Program:
@@ -141,7 +110,7 @@ _PLAIN_LOOP = Loop()
 
 def _data(program: Program, task: Task) -> Data:
     data = program.data
-    if data.split == "leaky" and not may_stop(program, task):
+    if data.split == "leaky" and _patience(program, task) is None:
         data = variant(data, split="random")
     return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
 
@@ -235,7 +204,7 @@ def _optimizer(optimizer: Optimizer) -> Optimizer:
     )
 
 
-_READ: dict[str, Callable[[Program, Task], object]] = {
+_OWN: dict[str, Callable[[Program, Task], object]] = {
     "data": _data,
     "layers": lambda program, task: _layers(program.layers, task.vocabulary),
     "optimizer": lambda program, _task: _optimizer(program.optimizer),
@@ -247,3 +216,8 @@ _READ: dict[str, Callable[[Program, Task], object]] = {
     "loop": _loop,
     "input": lambda _program, _task: None,
 }
+_AS_THEY_ARE = attrgetter(*(name for name in Program.__dataclass_fields__ if name not in _OWN))
+_READ: tuple[Callable[[Program, Task], object], ...] = (
+    *_OWN.values(),
+    lambda program, _task: _AS_THEY_ARE(program),
+)

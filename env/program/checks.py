@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from math import prod
 
 from netmend.env.program.fields import Field, fields_of, shown
 from netmend.env.program.layers import Embedding
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.names import PrepName
-from netmend.env.program.schema import Data, Program
-from netmend.env.program.shapes import (
-    MisfitError,
-    Shape,
-    ShapeError,
-    layer_parameters,
-    prepared_task,
-    walk_shapes,
-)
+from netmend.env.program.schema import Prep, Program
+from netmend.env.program.shapes import MisfitError, prepared_task, walk_layers
 from netmend.env.program.task import Task
 
 
@@ -33,65 +25,56 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    problems: list[str] = []
-    _check_part(program, "", problems)
-    if problems:
-        return problems
-    _check_factors(program.data, problems)
-    if task is not None:
+    problems = list(_problems(program))
+    if task is not None and not problems:
         _check_prep(program, task, problems)
         _check_size(program, task, problems)
     return problems
 
 
-def check_field(name: str, value: object) -> list[str]:
-    """The problems that ``check`` finds in one field of a program, without its task."""
-    problems: list[str] = []
-    (field,) = (field for field in fields_of(Program) if field.name == name)
-    _check_value(field, value, "", problems)
-    if not problems and isinstance(value, Data):
-        _check_factors(value, problems)
-    return problems
+def _problems(part: object) -> tuple[str, ...]:
+    """Of a part by itself, with the paths inside it. The part remembers them: programs share most parts.
+
+    Kept by the object and not by its value, for ``1``, ``1.0`` and ``True`` are equal.
+    """
+    known: tuple[str, ...] | None = part.__dict__.get("_problems")
+    if known is None:
+        values = part.__dict__
+        found = [text for field in fields_of(type(part)) for text in _of_value(field, values[field.name])]
+        known = values["_problems"] = (*found, *_of_factor(part))
+    return known
 
 
-def _check_part(part: object, prefix: str, problems: list[str]) -> None:
-    for field in fields_of(type(part)):
-        _check_value(field, getattr(part, field.name), prefix, problems)
-
-
-def _check_value(field: Field, value: object, prefix: str, problems: list[str]) -> None:
+def _of_value(field: Field, value: object) -> tuple[str, ...]:
     if field.parts:
-        _check_parts(field, value, prefix + field.name, problems)
-    elif (problem := field.problem(value)) is not None:
-        problems.append(f"{prefix}{field.name}: {problem}")
+        return _of_parts(field, value)
+    problem = field.problem(value)
+    return () if problem is None else (f"{field.name}: {problem}",)
 
 
-def _check_parts(field: Field, value: object, path: str, problems: list[str]) -> None:
+def _of_parts(field: Field, value: object) -> tuple[str, ...]:
     if value is None and field.optional:
-        return
+        return ()
     if not field.many:
-        _check_one(field, value, path, problems)
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            _check_one(field, item, f"{path}[{index}]", problems)
-        if (problem := field.count_problem(len(value))) is not None:
-            problems.append(f"{path}: {problem}")
-    else:
-        problems.append(f"{path}: {shown(value)} is not a tuple")
+        return _of_one(field, value, field.name)
+    if not isinstance(value, tuple):
+        return (f"{field.name}: {shown(value)} is not a tuple",)
+    found = [text for i, item in enumerate(value) for text in _of_one(field, item, f"{field.name}[{i}]")]
+    problem = field.count_problem(len(value))
+    return tuple(found) if problem is None else (*found, f"{field.name}: {problem}")
 
 
-def _check_one(field: Field, value: object, path: str, problems: list[str]) -> None:
+def _of_one(field: Field, value: object, path: str) -> tuple[str, ...]:
     if isinstance(value, field.parts):
-        _check_part(value, f"{path}.", problems)
-    else:
-        expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
-        problems.append(f"{path}: {shown(value)} is not a {expected}")
+        return tuple([f"{path}.{problem}" for problem in _problems(value)])
+    expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
+    return (f"{path}: {shown(value)} is not a {expected}",)
 
 
-def _check_factors(data: Data, problems: list[str]) -> None:
-    for index, prep in enumerate(data.prep):
-        if prep.kind == "scale" and prep.factor == 0:
-            problems.append(f"data.prep[{index}].factor: 0 would wipe out the data, expected another number")
+def _of_factor(part: object) -> tuple[str, ...]:
+    if isinstance(part, Prep) and part.kind == "scale" and part.factor == 0:
+        return ("factor: 0 would wipe out the data, expected another number",)
+    return ()
 
 
 def _check_prep(program: Program, task: Task, problems: list[str]) -> None:
@@ -132,12 +115,10 @@ def _check_size(program: Program, task: Task, problems: list[str]) -> None:
         problems.append(
             f"data.prep: {prod(task.input_shape):,} values a row, at most {MAX_ROW:,} are allowed"
         )
-    shapes: list[Shape] = [task.input_shape]
-    with contextlib.suppress(ShapeError):
-        shapes.extend(walk_shapes(program.layers, task))
-    parameters = sum(layer_parameters(*row, task) for row in zip(program.layers, shapes[:-1], strict=False))
-    activations = sum(map(prod, shapes[1:]))
-    if parameters > MAX_PARAMETERS:
-        problems.append(f"layers: {parameters:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
-    if activations > MAX_ACTIVATIONS:
-        problems.append(f"layers: {activations:,} activations a row, at most {MAX_ACTIVATIONS:,} are allowed")
+    walk = walk_layers(program.layers, task)
+    if walk.parameters > MAX_PARAMETERS:
+        problems.append(f"layers: {walk.parameters:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
+    if walk.activations > MAX_ACTIVATIONS:
+        problems.append(
+            f"layers: {walk.activations:,} activations a row, at most {MAX_ACTIVATIONS:,} are allowed"
+        )

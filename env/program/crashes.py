@@ -7,21 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import repeat
 from typing import Literal, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.layers import BatchNorm, Embedding, LayerNorm, Weighted
-from netmend.env.program.names import LossName
-from netmend.env.program.schema import Prep, Program
+from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Weighted
+from netmend.env.program.names import InputType, LossName
+from netmend.env.program.part import variant
+from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,
     ShapeError,
     infer_shapes,
     prepared_task,
+    row_shape,
     shown_shape,
+    walk_layers,
 )
-from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
 Phase = Literal["data", "build", "forward", "loss", "backward", "predict"]
@@ -58,19 +62,19 @@ class Crash:
     expected_type: str = ""
     found_type: str = ""
 
-    def looks_like(self, other: Crash | None) -> bool:
-        """Whether another crash shows the same: all but the words and the position of the layer."""
-        if other is None:
-            return False
-        mine = (self.phase, self.kind, self.expected, self.found, self.expected_type, self.found_type)
-        return mine == (
-            other.phase,
-            other.kind,
-            other.expected,
-            other.found,
-            other.expected_type,
-            other.found_type,
-        )
+
+def same_place(crash: Crash, program: Program, other: Crash, result: Program) -> bool:
+    """Whether two programs crash at the same place: phase, kind and layer, with whatever numbers.
+
+    A layer is the same at as many positions from the input or from the output, so that a layer put in
+    elsewhere does not make it another place.
+    """
+    if (crash.phase, crash.kind) != (other.phase, other.kind):
+        return False
+    if crash.layer is None or other.layer is None:
+        return crash.layer == other.layer
+    behind, other_behind = len(program.layers) - crash.layer, len(result.layers) - other.layer
+    return crash.layer == other.layer or behind == other_behind
 
 
 def find_crash(program: Program, task: Task) -> Crash | None:
@@ -98,14 +102,17 @@ def target_shape(program: Program, task: Task) -> Shape:
     Raises:
         MisfitError: ``drop_axis_target`` finds no axis of size 1.
     """
-    labels = program.data.labels
+    return _target_shape(program.data, program.loss, task)
+
+
+def _target_shape(data: Data, loss: LossName, task: Task) -> Shape:
     if task.kind != "classification":
         shape: Shape = (task.outputs,)
-    elif labels == "one_hot":
-        shape = (max(task.outputs, label_range(program, task)[1] + 1),)
+    elif data.labels == "one_hot":
+        shape = (max(task.outputs, _label_range(data.prep, task.outputs)[1] + 1),)
     else:
-        shape = () if program.loss in ID_LOSSES and labels == "index" else (1,)
-    for step in program.data.prep:
+        shape = () if loss in ID_LOSSES and data.labels == "index" else (1,)
+    for step in data.prep:
         if step.kind == "add_axis_target":
             shape = (1, *shape)
         elif step.kind == "drop_axis_target":
@@ -135,93 +142,122 @@ def _as_id(value: float) -> int:
 
 def label_range(program: Program, task: Task) -> tuple[int, int]:
     """Smallest and largest class id that the loss sees, of training and of other rows."""
-    prep = program.data.prep
-    ids = seen_ids(prep, task.outputs) + seen_ids((s for s in prep if s.rows == "all"), task.outputs)
+    return _label_range(program.data.prep, task.outputs)
+
+
+@lru_cache(maxsize=1024)
+def _label_range(prep: tuple[Prep, ...], classes: int) -> tuple[int, int]:
+    ids = seen_ids(prep, classes) + seen_ids((step for step in prep if step.rows == "all"), classes)
     return min(ids), max(ids)
 
 
 def _data(program: Program, task: Task) -> Crash | None:
-    for name, kind in (("inputs", program.data.input_type), ("labels", program.data.label_type)):
+    return _data_crash(program.data, program.loss, task)
+
+
+@lru_cache(maxsize=8192)
+def _data_crash(data: Data, loss: LossName, task: Task) -> Crash | None:
+    for name, kind in (("inputs", data.input_type), ("labels", data.label_type)):
         if kind == "list":
             message = f"the {name} are nested lists, which are read as many {name}; arrays are needed"
             return Crash(phase="data", kind="type", message=message, expected_type="array", found_type="list")
     try:
-        prepared_task(program, task)
-        target_shape(program, task)
+        row_shape(data, task)
+        _target_shape(data, loss, task)
     except MisfitError as error:
         return _misfit("data", error)
-    if program.data.labels == "one_hot":
+    if data.labels == "one_hot":
         if task.kind != "classification":
             message = "labels cannot be one-hot: the targets are real values, not classes"
             return Crash(phase="data", kind="label", message=message)
-        if label_range(program, task)[0] < 0:
-            message = f"class id {label_range(program, task)[0]} has no one-hot row"
-            return Crash(phase="data", kind="label", message=message)
+        least = _label_range(data.prep, task.outputs)[0]
+        if least < 0:
+            return Crash(phase="data", kind="label", message=f"class id {least} has no one-hot row")
     return None
 
 
 def _build(program: Program, task: Task) -> Crash | None:
     if program.api == "keras_1":
         return Crash(phase="build", kind="name", message=REMOVED_NAMES[program.api])
+    return _build_crash(program.layers, program.loop.optimized, _declared(program, task))
+
+
+@lru_cache(maxsize=16_384)
+def _build_crash(layers: tuple[Layer, ...], optimized: str, task: Task) -> Crash | None:
     try:
-        infer_shapes(program.layers, _declared(program, task))
+        infer_shapes(layers, task)
     except ShapeError as error:
         return _misfit("build", error, error.layer)
-    if not _optimized(program):
+    if not _hands_over(layers, optimized):
         return Crash(phase="build", kind="graph", message="the optimizer got an empty list of parameters")
     return None
 
 
 def _forward(program: Program, task: Task) -> Crash | None:
-    row = prepared_task(program, task).input_shape
-    if program.input is not None and program.input != row:
-        reason = f"the network declares rows of {shown_shape(program.input)}, but gets {shown_shape(row)}"
-        return _misfit("forward", MisfitError(reason, program.input, row), 0)
-    wrong = _input_type(program)
+    task = prepared_task(program, task)
+    return _forward_crash(program.layers, program.input, program.data.input_type, task)
+
+
+@lru_cache(maxsize=16_384)
+def _forward_crash(
+    layers: tuple[Layer, ...], declared: Shape | None, input_type: InputType, task: Task
+) -> Crash | None:
+    row = task.input_shape
+    if declared is not None and declared != row:
+        reason = f"the network declares rows of {shown_shape(declared)}, but gets {shown_shape(row)}"
+        return _misfit("forward", MisfitError(reason, declared, row), 0)
+    wrong = _wrong_input(layers[0], input_type)
     if wrong is not None:
         return wrong
-    inputs = (row, *infer_shapes(program.layers, _declared(program, task)))
-    for index, layer in enumerate(program.layers):
-        if isinstance(layer, Embedding):
-            if index:
-                message = "embedding needs token ids, but gets the numbers of the layer before it"
-                return _wrong_type(message, "int64", "float32", index)
-            if layer.inputs is not None and layer.inputs < task.vocabulary:
-                reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
-                return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
-        elif isinstance(layer, Weighted) and layer.inputs not in (None, inputs[index][0]):
-            expected = (layer.inputs or 0, *inputs[index][1:])
-            reason = f"the layer takes {layer.inputs} features, but its input is {shown_shape(inputs[index])}"
-            return _misfit("forward", MisfitError(reason, expected, inputs[index]), index)
-    return None
+    inputs = walk_layers(layers, task).shapes
+    return next(filter(None, map(_wrong_features, range(len(layers)), layers, inputs, repeat(task))), None)
 
 
-def _input_type(program: Program) -> Crash | None:
-    found = program.data.input_type
-    expected = "int64" if isinstance(program.layers[0], Embedding) else "float32"
+def _wrong_input(first: Layer, found: InputType) -> Crash | None:
+    expected = "int64" if isinstance(first, Embedding) else "float32"
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
         return None
     message = f"the first layer takes {expected}, but the inputs are {found}"
     return _wrong_type(message, expected, found, 0)
 
 
+def _wrong_features(index: int, layer: Layer, shape: Shape, task: Task) -> Crash | None:
+    """What a layer says to an input of another kind or number of features than it declares."""
+    if isinstance(layer, Embedding):
+        if index:
+            message = "embedding needs token ids, but gets the numbers of the layer before it"
+            return _wrong_type(message, "int64", "float32", index)
+        if layer.inputs is not None and layer.inputs < task.vocabulary:
+            reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
+            return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
+    elif isinstance(layer, Weighted) and layer.inputs not in (None, shape[0]):
+        expected = (layer.inputs or 0, *shape[1:])
+        reason = f"the layer takes {layer.inputs} features, but its input is {shown_shape(shape)}"
+        return _misfit("forward", MisfitError(reason, expected, shape), index)
+    return None
+
+
 def _loss(program: Program, task: Task) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
-    outputs = infer_shapes(program.layers, _declared(program, task))[-1]
-    wanted = target_shape(program, task)
-    if len(outputs) != 1:
+    output = walk_layers(program.layers, _declared(program, task)).shapes[-1]
+    return _loss_crash(output, program.data, program.loss, task)
+
+
+@lru_cache(maxsize=8192)
+def _loss_crash(output: Shape, data: Data, loss: LossName, task: Task) -> Crash | None:
+    wanted = _target_shape(data, loss, task)
+    if len(output) != 1:
         reason = (
-            f"the network returns {shown_shape(outputs)} per row where a vector is needed;"
+            f"the network returns {shown_shape(output)} per row where a vector is needed;"
             " a flatten, a pooling or the last step is missing"
         )
-        return _misfit("loss", MisfitError(reason, wanted or (0,), outputs))
-    return _label_crash(program, task, outputs[0], wanted)
+        return _misfit("loss", MisfitError(reason, wanted or (0,), output))
+    return _label_crash(output[0], wanted, data, loss, task)
 
 
-def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Crash | None:
-    loss, labels = program.loss, program.data.labels
-    of_ids = loss in ID_LOSSES
+def _label_crash(units: int, wanted: Shape, data: Data, loss: LossName, task: Task) -> Crash | None:
+    labels, of_ids = data.labels, loss in ID_LOSSES
     if of_ids and (
         task.kind != "classification" or labels == "value" or (loss == SPARSE and labels == "one_hot")
     ):
@@ -229,12 +265,12 @@ def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Cra
         message = f"{loss} takes class ids, but the targets are {targets}"
         return Crash(phase="loss", kind="label", message=message, expected_type="int64", found_type="float32")
     expected = "int64" if of_ids and labels == "index" else "float32"
-    if program.data.label_type not in ("auto", expected):
-        message = f"{loss} takes {expected} here, but the labels are {program.data.label_type}"
-        found = program.data.label_type
+    if data.label_type not in ("auto", expected):
+        message = f"{loss} takes {expected} here, but the labels are {data.label_type}"
+        found = data.label_type
         return Crash(phase="loss", kind="type", message=message, expected_type=expected, found_type=found)
     if wanted == () and of_ids:
-        low, high = label_range(program, task)
+        low, high = _label_range(data.prep, task.outputs)
         if low < 0 or high >= units:
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
@@ -268,26 +304,17 @@ def _predict(program: Program, task: Task) -> Crash | None:
 
 def _declared(program: Program, task: Task) -> Task:
     """The task with the row shape from which the network is built."""
-    prepared = prepared_task(program, task)
-    if program.input is None or program.input == prepared.input_shape:
-        return prepared
-    return Task(
-        dataset=task.dataset,
-        kind=task.kind,
-        input_shape=program.input,
-        outputs=task.outputs,
-        vocabulary=task.vocabulary,
-    )
+    return prepared_task(program, task) if program.input is None else variant(task, input_shape=program.input)
 
 
-def _optimized(program: Program) -> bool:
+def _hands_over(layers: tuple[Layer, ...], optimized: str) -> bool:
     """Whether the optimizer is handed any parameter."""
-    which, last = program.loop.optimized, output_layer(program)
-    if which in ("all", "none"):
-        return which == "all"
-    if last is None:
-        return which == "hidden" and any(isinstance(layer, _LEARNING) for layer in program.layers)
-    return which == "output" or any(isinstance(layer, _LEARNING) for layer in program.layers[:last])
+    if optimized in ("all", "none"):
+        return optimized == "all"
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, Weighted)), default=None)
+    if optimized == "output":
+        return last is not None
+    return any(isinstance(layer, _LEARNING) for layer in layers[:last])
 
 
 def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 Part = TypeVar("Part")
 
-REMEMBERED = ("_hash", "_text", "_digest")
+REMEMBERED = ("_hash", "_text", "_digest", "_problems")
 """What an instance remembers about itself beside its fields; it stays behind when the instance is pickled."""
 
 
