@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
-from operator import attrgetter
 
 from netmend.env.program import (
     Activation,
@@ -40,14 +39,27 @@ from netmend.repair_actions.network import spliced
 _RELU = Activation(function="relu")
 
 
-def effective(program: Program, task: Task) -> tuple[object, ...]:
-    """The fields of a program, with everything in them that the training does not read set to a fixed value.
+def noticed(program: Program, result: Program, task: Task) -> bool:
+    """Whether the trainings of two programs may differ."""
+    program, result = _today(program), _today(result)
+    old, new = program.__dict__, result.__dict__
+    changed = [name for name in Program.__dataclass_fields__ if new[name] is not old[name]]
+    # Any change may decide what is read in another field, but mostly it is itself what differs.
+    names = (*changed, *_READ)
+    return any(_effective(name, program, task) != _effective(name, result, task) for name in names)
+
+
+def effective(name: str, program: Program, task: Task) -> object:
+    """One field of a program, with everything in it that the training does not read set to one fixed value.
 
     Only what is certain to leave every update as it is, for any data and budget. What a program declares
     about shapes and types is read only to crash, so it does not count here.
     """
-    program = _today(program)
-    return tuple([read(program, task) for read in _READ])
+    return _effective(name, _today(program), task)
+
+
+def _effective(name: str, program: Program, task: Task) -> object:
+    return _READ[name](program, task) if name in _READ else getattr(program, name)
 
 
 def _today(program: Program) -> Program:
@@ -204,7 +216,7 @@ def _optimizer(optimizer: Optimizer) -> Optimizer:
     )
 
 
-_OWN: dict[str, Callable[[Program, Task], object]] = {
+_READ: dict[str, Callable[[Program, Task], object]] = {
     "data": _data,
     "layers": lambda program, task: _layers(program.layers, task.vocabulary),
     "optimizer": lambda program, _task: _optimizer(program.optimizer),
@@ -216,8 +228,3 @@ _OWN: dict[str, Callable[[Program, Task], object]] = {
     "loop": _loop,
     "input": lambda _program, _task: None,
 }
-_AS_THEY_ARE = attrgetter(*(name for name in Program.__dataclass_fields__ if name not in _OWN))
-_READ: tuple[Callable[[Program, Task], object], ...] = (
-    *_OWN.values(),
-    lambda program, _task: _AS_THEY_ARE(program),
-)

@@ -6,16 +6,16 @@ An agent asks for them at every step. The definition stands here as it is; what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property, lru_cache
 from typing import TypeAlias, cast
 
-from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
+from netmend.env.program import PHASES, Program, Task, check, find_crash
 from netmend.env.program.crashes import same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
-from netmend.repair_actions.effective import effective
+from netmend.repair_actions.effective import noticed
 
 Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
@@ -90,32 +90,35 @@ def edited(action: RepairAction, program: Program, task: Task) -> Program | None
 
 @lru_cache(maxsize=4096)
 def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
-    invalid = bool(check(program, task))
-    crash = None if invalid else find_crash(program, task)
+    allows = _rule(program, task)
     changes: list[Change | None] = []
     for action in actions:
         result = action.apply(program, task)
         change = _difference(program, result)
-        legal = change and (invalid or _is_legal(program, crash, result, task))
-        changes.append(change if legal else None)
+        changes.append(change if change and allows(result) else None)
     return Successors(program, changes)
 
 
-def _is_legal(program: Program, crash: Crash | None, result: Program, task: Task) -> bool:
-    """Whether a program that ``check`` lets pass and that crashes so may become another one."""
+def _rule(program: Program, task: Task) -> Callable[[Program], bool]:
+    """Whether a program may become another one, as the docstring of ``edited`` says."""
+    if check(program, task):
+        return lambda _result: True
+    crash = find_crash(program, task)
     trains = crash is None or crash.phase == "predict"
-    if trains and effective(program, task) == effective(result, task):
-        return False
-    if check(result, task):
-        return False
-    after = find_crash(result, task)
-    if after is None:
-        return True
-    if crash is None:
-        return after.phase not in _EARLY
-    if not trains and same_place(crash, program, after, result):
-        return False
-    return PHASES.index(after.phase) >= PHASES.index(crash.phase)
+
+    def allows(result: Program) -> bool:
+        if check(result, task) or (trains and not noticed(program, result, task)):
+            return False
+        after = find_crash(result, task)
+        if after is None:
+            return True
+        if crash is None:
+            return after.phase not in _EARLY
+        if PHASES.index(after.phase) < PHASES.index(crash.phase):
+            return False
+        return trains or not same_place(crash, program, after, result)
+
+    return allows
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:

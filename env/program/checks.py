@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
 from math import prod
 
-from netmend.env.program.fields import Field, fields_of, shown
-from netmend.env.program.layers import Embedding
+from netmend.env.program.fields import Field, fields_by_name, shown
+from netmend.env.program.layers import Embedding, Layer
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.names import PrepName
-from netmend.env.program.schema import Prep, Program
-from netmend.env.program.shapes import MisfitError, prepared_task, walk_layers
+from netmend.env.program.part import variant
+from netmend.env.program.schema import Data, Prep, Program
+from netmend.env.program.shapes import MisfitError, row_shape, walk_layers
 from netmend.env.program.task import Task
 
 
@@ -25,76 +28,81 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    problems = list(_problems(program))
-    if task is not None and not problems:
-        _check_prep(program, task, problems)
-        _check_size(program, task, problems)
+    return _problems(program) or list(_problems_together(program.data, program.layers, task))
+
+
+def _problems(part: object) -> list[str]:
+    """Of the fields of a part, with the paths inside it.
+
+    A part in which nothing was found remembers that, and ``changed`` which fields are new since then. It is
+    kept by the part and not by its value, for ``1``, ``1.0`` and ``True`` are equal.
+    """
+    values = part.__dict__
+    unchecked: Iterable[str] | None = values.get("_unchecked")
+    if unchecked == ():
+        return []
+    fields = fields_by_name(type(part))
+    problems = [
+        problem
+        for name in dict.fromkeys(fields if unchecked is None else unchecked)
+        for problem in _of_value(fields[name], values[name])
+    ]
+    if not problems:
+        values["_unchecked"] = ()
     return problems
 
 
-def _problems(part: object) -> tuple[str, ...]:
-    """Of a part by itself, with the paths inside it. The part remembers them: programs share most parts.
-
-    Kept by the object and not by its value, for ``1``, ``1.0`` and ``True`` are equal.
-    """
-    known: tuple[str, ...] | None = part.__dict__.get("_problems")
-    if known is None:
-        values = part.__dict__
-        found = [text for field in fields_of(type(part)) for text in _of_value(field, values[field.name])]
-        known = values["_problems"] = (*found, *_of_factor(part))
-    return known
-
-
-def _of_value(field: Field, value: object) -> tuple[str, ...]:
-    if field.parts:
-        return _of_parts(field, value)
-    problem = field.problem(value)
-    return () if problem is None else (f"{field.name}: {problem}",)
+def _of_value(field: Field, value: object) -> list[str]:
+    if field.parts and field.many and isinstance(value, tuple):
+        problems = [f"[{i}]{text}" for i, item in enumerate(value) for text in _of_part(field, item)]
+        count = field.count_problem(len(value))
+        problems += [] if count is None else [f": {count}"]
+    elif field.parts and not field.many:
+        problems = [] if value is None and field.optional else _of_part(field, value)
+    else:
+        problem = f"{shown(value)} is not a tuple" if field.parts else field.problem(value)
+        problems = [] if problem is None else [f": {problem}"]
+    return [field.name + problem for problem in problems] if problems else problems
 
 
-def _of_parts(field: Field, value: object) -> tuple[str, ...]:
-    if value is None and field.optional:
-        return ()
-    if not field.many:
-        return _of_one(field, value, field.name)
-    if not isinstance(value, tuple):
-        return (f"{field.name}: {shown(value)} is not a tuple",)
-    found = [text for i, item in enumerate(value) for text in _of_one(field, item, f"{field.name}[{i}]")]
-    problem = field.count_problem(len(value))
-    return tuple(found) if problem is None else (*found, f"{field.name}: {problem}")
-
-
-def _of_one(field: Field, value: object, path: str) -> tuple[str, ...]:
+def _of_part(field: Field, value: object) -> list[str]:
     if isinstance(value, field.parts):
-        return tuple([f"{path}.{problem}" for problem in _problems(value)])
+        return [f".{problem}" for problem in _problems(value)]
     expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
-    return (f"{path}: {shown(value)} is not a {expected}",)
+    return [f": {shown(value)} is not a {expected}"]
 
 
-def _of_factor(part: object) -> tuple[str, ...]:
-    if isinstance(part, Prep) and part.kind == "scale" and part.factor == 0:
-        return ("factor: 0 would wipe out the data, expected another number",)
-    return ()
-
-
-def _check_prep(program: Program, task: Task, problems: list[str]) -> None:
-    tokens = task.vocabulary > 0 and isinstance(program.layers[0], Embedding)
-    for index, prep in enumerate(program.data.prep):
-        path = f"data.prep[{index}]"
-        targets = _TARGETS[task.kind]
-        if prep.kind in _OF_VALUES and task.kind != "regression":
-            problems.append(f"{path}: {prep.kind} is for regressions, but the targets are {targets}")
-        elif prep.kind in _OF_CLASSES and task.kind != "classification":
-            problems.append(f"{path}: {prep.kind} is for classes, but the targets are {targets}")
-        elif prep.kind == "scale_target" and task.kind == "multilabel":
-            problems.append(f"{path}: scale_target would change the yes and no of the targets")
-        elif prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
-            problems.append(f"{path}.factor: 0 would wipe out the targets, expected another number")
-        elif tokens and prep.kind in _OF_NUMBERS:
-            problems.append(f"{path}: {prep.kind} would change the token ids that the embedding looks up")
-    for index, damage in enumerate(program.data.damage):
-        if damage.kind == "noise" and task.vocabulary > 0:
+@lru_cache(maxsize=16_384)
+def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
+    """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
+    problems: list[str] = []
+    tokens = task is not None and task.vocabulary > 0 and isinstance(layers[0], Embedding)
+    for index, step in enumerate(data.prep):
+        if (problem := _prep_problem(step, tokens, task)) is not None:
+            problems.append(f"data.prep[{index}]{problem}")
+    for index, damage in enumerate(data.damage):
+        if task is not None and damage.kind == "noise" and task.vocabulary > 0:
             problems.append(f"data.damage[{index}]: noise is for numbers, but the inputs are token ids")
+    return (*problems, *(() if task is None else _size_problems(data, layers, task)))
+
+
+def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
+    if prep.kind == "scale" and prep.factor == 0:
+        return ".factor: 0 would wipe out the data, expected another number"
+    if task is None:
+        return None
+    targets = _TARGETS[task.kind]
+    if prep.kind in _OF_VALUES and task.kind != "regression":
+        return f": {prep.kind} is for regressions, but the targets are {targets}"
+    if prep.kind in _OF_CLASSES and task.kind != "classification":
+        return f": {prep.kind} is for classes, but the targets are {targets}"
+    if prep.kind == "scale_target" and task.kind == "multilabel":
+        return ": scale_target would change the yes and no of the targets"
+    if prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
+        return ".factor: 0 would wipe out the targets, expected another number"
+    if tokens and prep.kind in _OF_NUMBERS:
+        return f": {prep.kind} would change the token ids that the embedding looks up"
+    return None
 
 
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
@@ -105,20 +113,20 @@ _OF_NUMBERS: frozenset[PrepName] = frozenset(
 )
 
 
-def _check_size(program: Program, task: Task, problems: list[str]) -> None:
+def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[str]:
     """Layers from the first that does not fit on are never built and so not counted."""
     try:
-        task = prepared_task(program, task)
+        row = row_shape(data, task)
     except MisfitError:
-        return
-    if prod(task.input_shape) > MAX_ROW:
-        problems.append(
-            f"data.prep: {prod(task.input_shape):,} values a row, at most {MAX_ROW:,} are allowed"
-        )
-    walk = walk_layers(program.layers, task)
-    if walk.parameters > MAX_PARAMETERS:
-        problems.append(f"layers: {walk.parameters:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
-    if walk.activations > MAX_ACTIVATIONS:
-        problems.append(
-            f"layers: {walk.activations:,} activations a row, at most {MAX_ACTIVATIONS:,} are allowed"
-        )
+        return []
+    walk = walk_layers(layers, variant(task, input_shape=row))
+    sizes = (
+        ("data.prep", prod(row), "values a row", MAX_ROW),
+        ("layers", walk.parameters, "parameters", MAX_PARAMETERS),
+        ("layers", walk.activations, "activations a row", MAX_ACTIVATIONS),
+    )
+    return [
+        f"{path}: {size:,} {what}, at most {most:,} are allowed"
+        for path, size, what, most in sizes
+        if size > most
+    ]

@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 Part = TypeVar("Part")
 
-REMEMBERED = ("_hash", "_text", "_digest", "_problems")
+REMEMBERED = ("_hash", "_text", "_digest", "_unchecked")
 """What an instance remembers about itself beside its fields; it stays behind when the instance is pickled."""
 
 
@@ -21,8 +21,8 @@ def keeps_hash(cls: type[Part]) -> type[Part]:
 
     def remembered_hash(part: Part) -> int:
         try:
-            known: int = part.__dict__["_hash"]
-        except KeyError:
+            known: int = part._hash  # type: ignore[attr-defined]
+        except AttributeError:
             known = part.__dict__["_hash"] = computed(part)
         return known
 
@@ -50,6 +50,8 @@ def changed(part: Part, **values: object) -> Part:
     for remembered in REMEMBERED:
         new.__dict__.pop(remembered, None)
     new.__dict__.update(values)
+    if "_unchecked" in state:
+        new.__dict__["_unchecked"] = (*state["_unchecked"], *values)
     return new
 
 

@@ -76,8 +76,12 @@ def prepared_task(program: Program, task: Task) -> Task:
 
 def row_shape(data: Data, task: Task) -> Shape:
     """Shape of a row after its preparation. Raises ``MisfitError``."""
-    shape = task.input_shape
-    for step in data.prep:
+    return _row_shape(data.prep, task.input_shape)
+
+
+@lru_cache(maxsize=8192)
+def _row_shape(prep: tuple[Prep, ...], shape: Shape) -> Shape:
+    for step in prep:
         shape = _reshaped(step, shape)
     return shape
 
