@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from itertools import pairwise
 
@@ -39,16 +39,6 @@ from netmend.repair_actions.network import spliced
 _RELU = Activation(function="relu")
 
 
-def noticed(program: Program, result: Program, task: Task) -> bool:
-    """Whether the trainings of two programs may differ."""
-    program, result = _today(program), _today(result)
-    old, new = program.__dict__, result.__dict__
-    changed = [name for name in Program.__dataclass_fields__ if new[name] is not old[name]]
-    # Any change may decide what is read in another field, but mostly it is itself what differs.
-    names = (*changed, *_READ)
-    return any(_effective(name, program, task) != _effective(name, result, task) for name in names)
-
-
 def effective(name: str, program: Program, task: Task) -> object:
     """One field of a program, with everything in it that the training does not read set to one fixed value.
 
@@ -56,6 +46,14 @@ def effective(name: str, program: Program, task: Task) -> object:
     about shapes and types is read only to crash, so it does not count here.
     """
     return _effective(name, _today(program), task)
+
+
+def noticed(program: Program, result: Program, names: Iterable[str], task: Task) -> bool:
+    """Whether the trainings of two programs, which differ in these fields, may differ."""
+    program, result = _today(program), _today(result)
+    # A change may decide what is read in another field, but mostly it is itself what differs.
+    names = (*names, *Program.__dataclass_fields__)
+    return any(_effective(name, program, task) != _effective(name, result, task) for name in names)
 
 
 def _effective(name: str, program: Program, task: Task) -> object:
@@ -67,7 +65,7 @@ def _today(program: Program) -> Program:
     return program if program.api == "current" and program.loss != SPARSE else _resolved(program)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _resolved(program: Program) -> Program:
     data = program.data
     if program.loss == SPARSE and data.labels == "index" and data.label_type == "int64":
@@ -127,7 +125,7 @@ def _data(program: Program, task: Task) -> Data:
     return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
     """Real targets and losses on rows take class ids and values alike; a type that is right is no choice."""
     label_type = "int64" if loss in ID_LOSSES and data.labels == "index" else "float32"
@@ -162,7 +160,7 @@ _CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_ta
 """Kinds that a loss only compares shapes with."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
     single = [_layer(layer, vocabulary) for layer in _without_idle_dropout(layers)]
     if any(isinstance(layer, Skip | Shared) for layer in single):

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import cached_property, lru_cache
+from functools import lru_cache
+from operator import attrgetter
 from typing import TypeAlias, cast
 
-from netmend.env.program import PHASES, Program, Task, check, find_crash
-from netmend.env.program.crashes import same_place
+from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
+from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
@@ -21,7 +22,7 @@ Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
-_EPOCHS = {"epochs"}
+_NOT_CRASHING = frozenset(FIELDS).difference(CRASHING)
 _EARLY = ("data", "build", "forward")
 
 
@@ -55,20 +56,18 @@ class Successors(Sequence[Program | None]):
         missing = _difference(self.program, target)
         missing.pop("epochs", None)
         wanted = min(target.epochs, most_epochs)
+        stays = min(self.program.epochs, most_epochs) == wanted
         found = []
-        for number, change in self._by_fields.get(frozenset(missing), ()):
-            epochs = cast(int, change.get("epochs", self.program.epochs))
-            if min(epochs, most_epochs) == wanted and all(change[name] == missing[name] for name in missing):
-                found.append(number)
-        return found
-
-    @cached_property
-    def _by_fields(self) -> dict[frozenset[str], list[tuple[int, Change]]]:
-        """Numbers and changes of the legal actions by the fields that they change, epochs left out."""
-        found: dict[frozenset[str], list[tuple[int, Change]]] = {}
         for number, change in enumerate(self._changes):
-            if change is not None:
-                found.setdefault(frozenset(change.keys() - _EPOCHS), []).append((number, change))
+            if change is None:
+                continue
+            if "epochs" in change:
+                reaches = min(cast(int, change["epochs"]), most_epochs) == wanted
+                change = {name: value for name, value in change.items() if name != "epochs"}
+            else:
+                reaches = stays
+            if reaches and change == missing:
+                found.append(number)
         return found
 
 
@@ -90,26 +89,65 @@ def edited(action: RepairAction, program: Program, task: Task) -> Program | None
 
 @lru_cache(maxsize=4096)
 def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
-    allows = _rule(program, task)
-    changes: list[Change | None] = []
-    for action in actions:
-        result = action.apply(program, task)
-        change = _difference(program, result)
-        changes.append(change if change and allows(result) else None)
+    if check(program, task):
+        results = [action.apply(program, task) for action in actions]
+        return Successors(program, [_difference(program, result) or None for result in results])
+    changes = list(_core_changes(actions, _core_of(program), task))
+    legal = _rule(program, task)
+    for number, change in enumerate(changes):
+        if change is _ASKS_FOR_MORE:
+            changes[number] = legal(actions[number])
     return Successors(program, changes)
 
 
-def _rule(program: Program, task: Task) -> Callable[[Program], bool]:
-    """Whether a program may become another one, as the docstring of ``edited`` says."""
-    if check(program, task):
-        return lambda _result: True
+class _Core:
+    """The fields of a sound program that decide where it crashes, and no others.
+
+    What can be said about an edit from these holds for every program that shares them, whatever its
+    optimizer or its epochs, and is found once. Whoever asks for another field gets an ``AttributeError`` here
+    and the whole program next, so nobody has to say what an edit reads.
+    """
+
+    def __init__(self, values: tuple[object, ...]) -> None:
+        self.__dict__.update(zip(CRASHING, values, strict=True), _unchecked=())
+
+
+_core_of = attrgetter(*CRASHING)
+_ASKS_FOR_MORE: Change = {}
+
+
+@lru_cache(maxsize=4096)
+def _core_changes(
+    actions: tuple[RepairAction, ...], values: tuple[object, ...], task: Task
+) -> tuple[Change | None, ...]:
+    """What each action changes in a program of which these values are known, where they decide that."""
+    legal = _rule(cast(Program, _Core(values)), task)
+
+    def change(action: RepairAction) -> Change | None:
+        try:
+            return legal(action)
+        except (AttributeError, KeyError, TypeError):
+            return _ASKS_FOR_MORE
+
+    return tuple([change(action) for action in actions])
+
+
+def _rule(program: Program, task: Task) -> Callable[[RepairAction], Change | None]:
+    """What an action changes in a program that ``check`` lets pass, None where that is not legal."""
     crash = find_crash(program, task)
     trains = crash is None or crash.phase == "predict"
 
-    def allows(result: Program) -> bool:
-        if check(result, task) or (trains and not noticed(program, result, task)):
-            return False
-        after = find_crash(result, task)
+    def legal(action: RepairAction) -> Change | None:
+        result = action.apply(program, task)
+        change = _difference(program, result)
+        if not change or check(result, task):
+            return None
+        if trains and not noticed(program, result, change, task):
+            return None
+        after = crash if _NOT_CRASHING.issuperset(change) else find_crash(result, task)
+        return change if _may_crash(result, after) else None
+
+    def _may_crash(result: Program, after: Crash | None) -> bool:
         if after is None:
             return True
         if crash is None:
@@ -118,11 +156,12 @@ def _rule(program: Program, task: Task) -> Callable[[Program], bool]:
             return False
         return trains or not same_place(crash, program, after, result)
 
-    return allows
+    return legal
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__
-    return {name: new[name] for name in FIELDS if new[name] is not old[name] and new[name] != old[name]}
+    names = FIELDS if len(old) >= len(FIELDS) else CRASHING
+    return {name: new[name] for name in names if new[name] is not old[name] and new[name] != old[name]}

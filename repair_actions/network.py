@@ -18,7 +18,7 @@ def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
         row = program.input or row_shape(program.data, task)
     except MisfitError:
         return ()
-    return walk_layers(program.layers, variant(task, input_shape=row)).shapes
+    return walk_layers(program.layers, row, task.vocabulary).shapes
 
 
 def with_layers(program: Program, layers: Sequence[Layer]) -> Program:

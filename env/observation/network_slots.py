@@ -36,7 +36,7 @@ from netmend.env.program import (
     layer_activation,
     weighted_layers,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, walk_layers
 from netmend.env.program.sites import width
 
@@ -111,7 +111,7 @@ def _detached(program: Program) -> float:
 
 def shape_slots(layers: tuple[Layer, ...], row: Shape, task: Task) -> Slots:
     """Whether the layers fit each other and what they declare, on rows of a shape (empty: of none)."""
-    shapes = walk_layers(layers, variant(task, input_shape=row)).shapes if row else ()
+    shapes = walk_layers(layers, row, task.vocabulary).shapes if row else ()
     builds = len(shapes) == len(layers) + 1
     declared = [
         (layer.inputs, taken[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 from math import prod
 
@@ -10,7 +9,6 @@ from netmend.env.program.fields import Field, fields_by_name, shown
 from netmend.env.program.layers import Embedding, Layer
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.names import PrepName
-from netmend.env.program.part import variant
 from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.shapes import MisfitError, row_shape, walk_layers
 from netmend.env.program.task import Task
@@ -28,51 +26,55 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    return _problems(program) or list(_problems_together(program.data, program.layers, task))
+    return _problems(program, Program) or list(_problems_together(program.data, program.layers, task))
 
 
-def _problems(part: object) -> list[str]:
+def _problems(part: object, kind: type) -> list[str]:
     """Of the fields of a part, with the paths inside it.
 
     A part in which nothing was found remembers that, and ``changed`` which fields are new since then. It is
     kept by the part and not by its value, for ``1``, ``1.0`` and ``True`` are equal.
     """
     values = part.__dict__
-    unchecked: Iterable[str] | None = values.get("_unchecked")
+    unchecked: tuple[str, ...] | None = values.get("_unchecked")
     if unchecked == ():
         return []
-    fields = fields_by_name(type(part))
-    problems = [
-        problem
-        for name in dict.fromkeys(fields if unchecked is None else unchecked)
-        for problem in _of_value(fields[name], values[name])
-    ]
+    fields = fields_by_name(kind)
+    problems: list[str] = []
+    for name in fields if unchecked is None else unchecked:
+        if found := _of_value(fields[name], values[name]):
+            problems += [name + problem for problem in found]
     if not problems:
         values["_unchecked"] = ()
     return problems
 
 
 def _of_value(field: Field, value: object) -> list[str]:
-    if field.parts and field.many and isinstance(value, tuple):
-        problems = [f"[{i}]{text}" for i, item in enumerate(value) for text in _of_part(field, item)]
-        count = field.count_problem(len(value))
-        problems += [] if count is None else [f": {count}"]
-    elif field.parts and not field.many:
-        problems = [] if value is None and field.optional else _of_part(field, value)
-    else:
-        problem = f"{shown(value)} is not a tuple" if field.parts else field.problem(value)
-        problems = [] if problem is None else [f": {problem}"]
-    return [field.name + problem for problem in problems] if problems else problems
+    """The problems of a field, with the paths behind its name."""
+    if not field.parts:
+        problem = field.problem(value)
+        return [] if problem is None else [f": {problem}"]
+    if not field.many:
+        return [] if value is None and field.optional else _of_part(field, value)
+    if not isinstance(value, tuple):
+        return [f": {shown(value)} is not a tuple"]
+    problems = []
+    for index, item in enumerate(value):
+        if found := _of_part(field, item):
+            problems += [f"[{index}]{problem}" for problem in found]
+    problem = field.count_problem(len(value))
+    return problems if problem is None else [*problems, f": {problem}"]
 
 
 def _of_part(field: Field, value: object) -> list[str]:
     if isinstance(value, field.parts):
-        return [f".{problem}" for problem in _problems(value)]
+        problems = _problems(value, type(value))
+        return [f".{problem}" for problem in problems] if problems else problems
     expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
     return [f": {shown(value)} is not a {expected}"]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=1024)
 def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
     """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
     problems: list[str] = []
@@ -119,7 +121,7 @@ def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[st
         row = row_shape(data, task)
     except MisfitError:
         return []
-    walk = walk_layers(layers, variant(task, input_shape=row))
+    walk = walk_layers(layers, row, task.vocabulary)
     sizes = (
         ("data.prep", prod(row), "values a row", MAX_ROW),
         ("layers", walk.parameters, "parameters", MAX_PARAMETERS),

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
 from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Weighted
 from netmend.env.program.names import ApiLevel, LossName
-from netmend.env.program.part import variant
 from netmend.env.program.schema import Data, Loop, Prep, Program
 from netmend.env.program.shapes import (
     MisfitError,
@@ -80,8 +80,7 @@ def find_crash(program: Program, task: Task) -> Crash | None:
     Programs that fail ``check`` are not looked at here. What only the numbers decide (a batch of one row in a
     batch normalisation) is left to the training.
     """
-    read = _Read(program.data, program.layers, program.loss, program.input, program.loop, program.api)
-    return _find_crash(read, task)
+    return _find_crash(_READ(program), task)
 
 
 class _Read(NamedTuple):
@@ -95,13 +94,19 @@ class _Read(NamedTuple):
     api: ApiLevel
 
 
-@lru_cache(maxsize=16_384)
-def _find_crash(program: _Read, task: Task) -> Crash | None:
+CRASHING: tuple[str, ...] = _Read._fields
+"""Names of the fields of a program that decide where it crashes."""
+_READ = attrgetter(*CRASHING)
+
+
+@lru_cache(maxsize=1024)
+def _find_crash(read: tuple[object, ...], task: Task) -> Crash | None:
+    program = _Read._make(read)
     crash = _data(program, task)
     if crash is not None:
         return crash
     row = row_shape(program.data, task)
-    walk = walk_layers(program.layers, variant(task, input_shape=program.input or row))
+    walk = walk_layers(program.layers, program.input or row, task.vocabulary)
     return (
         _build(program, walk)
         or _forward(program, task, row, walk.shapes)

@@ -41,22 +41,29 @@ def changed(part: Part, **values: object) -> Part:
     """
     state = part.__dict__
     for name, value in values.items():
-        if state[name] != value:
+        if state[name] is not value and state[name] != value:
             break
     else:
         return part
     new = object.__new__(type(part))
-    new.__dict__.update(state)
+    fields = new.__dict__
+    fields.update(state)
     for remembered in REMEMBERED:
-        new.__dict__.pop(remembered, None)
-    new.__dict__.update(values)
+        fields.pop(remembered, None)
+    fields.update(values)
     if "_unchecked" in state:
-        new.__dict__["_unchecked"] = (*state["_unchecked"], *values)
+        fields["_unchecked"] = tuple(dict.fromkeys((*state["_unchecked"], *values)))
     return new
 
 
 def variant(part: Part, **values: Hashable) -> Part:
     """``changed``, remembered: one change of equal parts gives one object, known by its identity."""
+    state = part.__dict__
+    for name, value in values.items():
+        if state[name] is not value:
+            break
+    else:
+        return part
     return cast(Part, _variant(part, tuple(values.items())))
 
 

@@ -79,7 +79,7 @@ def row_shape(data: Data, task: Task) -> Shape:
     return _row_shape(data.prep, task.input_shape)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _row_shape(prep: tuple[Prep, ...], shape: Shape) -> Shape:
     for step in prep:
         shape = _reshaped(step, shape)
@@ -122,9 +122,9 @@ class Walk(NamedTuple):
     misfit: MisfitError | None
 
 
-def walk_layers(layers: Sequence[Layer], task: Task) -> Walk:
-    """The layers on rows of the task's shape (see ``prepared_task``), remembered."""
-    return _walk(tuple(layers), task.input_shape, task.vocabulary)
+def walk_layers(layers: Sequence[Layer], row: Shape, vocabulary: int) -> Walk:
+    """The layers on rows of a shape, which are token ids where there is a vocabulary; remembered."""
+    return _walk(tuple(layers), row, vocabulary)
 
 
 def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
@@ -133,13 +133,13 @@ def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
     Raises:
         ShapeError: at the first layer that does not fit.
     """
-    walk = walk_layers(layers, task)
+    walk = walk_layers(layers, task.input_shape, task.vocabulary)
     if walk.misfit is not None:
         raise ShapeError(len(walk.shapes) - 1, walk.misfit)
     return walk.shapes[1:]
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2048)
 def _walk(layers: tuple[Layer, ...], row: Shape, vocabulary: int) -> Walk:
     shapes, parameters, activations = [row], 0, 0
     for index in range(len(layers)):
@@ -188,7 +188,7 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
     return _step(original, shape, vocabulary)._replace(parameters=0)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2048)
 def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
     """Raises ``MisfitError`` where the layer does not fit."""
     output = _output_shape(layer, shape, vocabulary)
@@ -198,8 +198,11 @@ def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
 def parameter_count(program: Program, task: Task) -> int:
     """Number of weights and biases, frozen ones included. Raises ``ShapeError``, ``MisfitError``."""
     task = prepared_task(program, task)
-    infer_shapes(program.layers, task)
-    return walk_layers(program.layers, task).parameters
+    inputs = (task.input_shape, *infer_shapes(program.layers, task))
+    return sum(
+        layer_parameters(layer, shape, task.vocabulary)
+        for layer, shape in zip(program.layers, inputs, strict=False)
+    )
 
 
 def multiply_accumulates(program: Program, task: Task) -> int:
