@@ -17,13 +17,13 @@ from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
+from netmend.repair_actions.network import layer_inputs
 
 Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
 _NOT_CRASHING = frozenset(FIELDS).difference(CRASHING)
-_EARLY = ("data", "build", "forward")
 
 
 class Successors(Sequence[Program | None]):
@@ -79,10 +79,11 @@ def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) 
 def edited(action: RepairAction, program: Program, task: Task) -> Program | None:
     """The program after the action, None where the action is not legal.
 
-    A program that trains must be trained another way after an edit, and the edit may bring no fault that
-    ``check`` finds and no crash of data, building or the forward pass. An edit of one that crashes before its
-    training must let it train or crash at another place, and not at an earlier phase. Any change of a program
-    that fails ``check`` is legal.
+    An edit may bring no fault that ``check`` finds. A program that trains must be trained another way after
+    it, and may only crash where the loss gets the output that it got before: what was changed are then the
+    loss or its labels, and the output can follow. One that crashes before its training must train after it or
+    crash at another place (``same_place``), and not at an earlier phase. Any change of a program that fails
+    ``check`` is legal.
     """
     return _successors((action,), program, task)[0]
 
@@ -145,23 +146,28 @@ def _rule(program: Program, task: Task) -> Callable[[RepairAction], Change | Non
         if trains and not noticed(program, result, change, task):
             return None
         after = crash if _NOT_CRASHING.issuperset(change) else find_crash(result, task)
-        return change if _may_crash(result, after) else None
-
-    def _may_crash(result: Program, after: Crash | None) -> bool:
-        if after is None:
-            return True
-        if crash is None:
-            return after.phase not in _EARLY
-        if PHASES.index(after.phase) < PHASES.index(crash.phase):
-            return False
-        return trains or not same_place(crash, program, after, result)
+        return change if _advances(program, crash, result, after, task) else None
 
     return legal
+
+
+def _advances(
+    program: Program, crash: Crash | None, result: Program, after: Crash | None, task: Task
+) -> bool:
+    """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
+    if after is None:
+        return True
+    if crash is None:
+        # Loss, labels and output have to change one after another, and the output can come last.
+        return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
+    if PHASES.index(after.phase) < PHASES.index(crash.phase):
+        return False
+    return crash.phase == "predict" or not same_place(crash, program, after, result)
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__
-    names = FIELDS if len(old) >= len(FIELDS) else CRASHING
+    names = FIELDS if isinstance(program, Program) else [name for name in FIELDS if name in new]
     return {name: new[name] for name in names if new[name] is not old[name] and new[name] != old[name]}
