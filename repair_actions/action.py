@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from netmend.env.program import (
@@ -38,7 +38,6 @@ class RepairAction:
         site: where, one of ``SITES``.
         description: what it does, one sentence without a full stop.
         apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
-        reads: the fields of a program that the edit reads or changes, all where it does not say.
         edits: names of the actions that it is made of, where it is made of others.
     """
 
@@ -47,7 +46,6 @@ class RepairAction:
     site: str
     description: str
     apply: Edit
-    reads: tuple[str, ...] = tuple(field.name for field in fields(Program))
     edits: Callable[[Program, Task], tuple[str, ...]] | None = None
 
     @property

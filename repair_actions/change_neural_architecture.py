@@ -27,8 +27,8 @@ from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 from netmend.repair_actions.network import (
-    SHAPE_READS,
     layer_inputs,
+    output_places,
     spliced,
     taking_any_input,
     with_layers,
@@ -81,7 +81,9 @@ def _recurrent(program: Program, task: Task) -> Program:
     output, shapes = output_layer(program), layer_inputs(program, task)
     if output is None or not shapes:
         return program
-    cells = Recurrent(cell="gru", units=_CELLS)
+    # An output at every step, flattened behind it, needs the state at every step.
+    each = output_places(program, task) == shapes[0][-1] > 1
+    cells = Recurrent(cell="gru", units=_CELLS, return_sequences=each)
     if len(shapes[0]) == 2:
         return _rebuilt(program, 0, output, (cells,))
     if task.vocabulary > 0 and len(shapes[0]) == 1:
@@ -100,14 +102,13 @@ def _set_cells(program: Program, _task: Task, **values: str | bool) -> Program:
     return with_layers(program, layers)
 
 
-def _action(edit: str, description: str, apply: Edit, reads: tuple[str, ...] = ("layers",)) -> RepairAction:
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
     return RepairAction(
         pattern="change_neural_architecture",
         edit=edit,
         site="hidden",
         description=description,
         apply=apply,
-        reads=reads,
     )
 
 
@@ -129,12 +130,10 @@ ACTIONS: tuple[RepairAction, ...] = (
         "cnn_16_32",
         "convolutions of 16 and 32 filters, each pooled, and 64 relu units in front of the output",
         _convolutional,
-        SHAPE_READS,
     ),
     _action(
         f"gru_{_CELLS}",
         f"{_CELLS} GRU cells in front of the output, an embedding before them where the rows are texts",
         _recurrent,
-        SHAPE_READS,
     ),
 )

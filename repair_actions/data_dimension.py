@@ -115,14 +115,12 @@ def _predict_batch(program: Program, _task: Task) -> Program:
     return changed(program, loop=variant(program.loop, predict="batch"))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="data_dimension", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="data_dimension", edit=edit, site=site, description=description, apply=apply)
 
 
 def _on_rows(edit: str, description: str, apply: Edit) -> RepairAction:
-    return _action(edit, "inputs", description, apply, "data", "input")
+    return _action(edit, "inputs", description, apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -143,27 +141,24 @@ ACTIONS: tuple[RepairAction, ...] = (
         _resize_to_declared,
     ),
     _on_rows("leave_shape", "a row in the shape that it has, without steps that change it", _leave_shape),
-    _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot"), "data"),
+    _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot")),
     _action(
         "index",
         "targets",
         "class ids as labels in the place of one-hot rows",
         partial(_set_labels, labels="index"),
-        "data",
     ),
     _action(
         "add_axis",
         "targets",
         "the axis of the targets that a step drops",
         partial(_undo_target_step, kind="drop_axis_target"),
-        "data",
     ),
     _action(
         "drop_axis",
         "targets",
         "the targets without the axis that a step adds",
         partial(_undo_target_step, kind="add_axis_target"),
-        "data",
     ),
-    _action("batch_axis", "program", "predictions for a batch of rows", _predict_batch, "loop"),
+    _action("batch_axis", "program", "predictions for a batch of rows", _predict_batch),
 )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import lru_cache
+from math import prod
 
-from netmend.env.program import Data, Layer, Program, ShapeError, Shared, Skip, Task, Weighted
+from netmend.env.program import Flatten, Layer, Program, Reshape, Shared, Skip, Task, Weighted
 from netmend.env.program.part import changed, variant
-from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_shapes
-
-SHAPE_READS: tuple[str, ...] = ("layers", "data", "input")
-"""Fields of a program on which ``layer_inputs`` depends."""
+from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
+from netmend.env.program.sites import output_layer
 
 
 def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
@@ -19,21 +16,20 @@ def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
 
     Starts with the row that the program declares, else with the one that its preparation gives.
     """
-    return _layer_inputs(program.layers, program.data, program.input, task)
-
-
-@lru_cache(maxsize=4096)
-def _layer_inputs(
-    layers: tuple[Layer, ...], data: Data, declared: Shape | None, task: Task
-) -> tuple[Shape, ...]:
     try:
-        row = declared or row_shape(data, task)
+        row = program.input or row_shape(program.data, task)
     except MisfitError:
         return ()
-    shapes = [row]
-    with suppress(ShapeError):
-        shapes.extend(walk_shapes(layers, variant(task, input_shape=row)))
-    return tuple(shapes)
+    return walk_layers(program.layers, row, task.vocabulary).shapes
+
+
+def output_places(program: Program, task: Task) -> int:
+    """At how many steps or pixels the output layer works where they become one vector behind it, else 1."""
+    output, shapes = output_layer(program), layer_inputs(program, task)
+    if output is None or output >= len(shapes):
+        return 1
+    flattened = any(isinstance(layer, Flatten | Reshape) for layer in program.layers[output + 1 :])
+    return prod(shapes[output][1:]) if flattened else 1
 
 
 def with_layers(program: Program, layers: Sequence[Layer]) -> Program:
