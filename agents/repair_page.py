@@ -140,8 +140,14 @@ def _data(data: Dataset) -> str:
     return f"data: {data.task.dataset}: {counts}, {len(data.holdout):,} are set aside to confirm the answer"
 
 
-def _findings(result: RepairResult) -> list[str]:
-    return [f"{finding.severity:7}  {finding.text}" for finding in result.findings] or ["none"]
+def _findings(result: RepairResult) -> Iterator[str]:
+    """Each finding, and under it the edits that answer it."""
+    for finding in result.findings:
+        yield f"{finding.severity:7}  {finding.text}"
+        if finding.edits:
+            yield f"{'':7}  answered by {', '.join(finding.edits)}"
+    if not result.findings:
+        yield "none"
 
 
 def _length(result: RepairResult, budget: Budget) -> str:

@@ -70,7 +70,8 @@ class TrialRequest:
         program: what to train.
         budget: what it may spend.
         seed: of the weights, the order of the rows and the dropout; see ``Budget.seeds``.
-        holdout: whether the hold-out part is scored too. Only an evaluation may ask for that.
+        holdout: whether the hold-out part is scored too. Only an evaluation, and a repair that confirms its
+            answer, may ask for that.
     """
 
     program: Program

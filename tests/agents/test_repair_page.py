@@ -57,6 +57,7 @@ def test_the_patch_is_told_in_words_and_was_confirmed(result: RepairResult) -> N
         "each trial is trained on 256 of 997 rows and all 10 epochs",
         "997 rows train, 400 judge the trials, 400 are set aside to confirm the answer",
         "fault    the gradients add up",
+        "answered by a/b@c",
         "optimizer/adam@program",
         "    optimizer adam: learning rate 3 -> 0.001",
         "    layer 1 (dense): activation sigmoid -> relu",
