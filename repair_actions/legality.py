@@ -80,10 +80,11 @@ def edited(action: RepairAction, program: Program, task: Task) -> Program | None
     """The program after the action, None where the action is not legal.
 
     An edit may bring no fault that ``check`` finds. A program that trains must be trained another way after
-    it, and may only crash where the loss gets the output that it got before: what was changed are then the
-    loss or its labels, and the output can follow. One that crashes before its training must train after it or
-    crash at another place (``same_place``), and not at an earlier phase. Any change of a program that fails
-    ``check`` is legal.
+    it, and may crash at the loss only, where that gets the output that it got before: what was changed are
+    then the loss or its labels, and the output can follow. One that crashes before its training must train
+    after it or crash at another place (``same_place``) and not at an earlier phase; the loss asking for other
+    targets with the same output counts as another place. Any change of a program that fails ``check`` is
+    legal.
     """
     return _successors((action,), program, task)[0]
 
@@ -157,12 +158,15 @@ def _advances(
     """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
     if after is None:
         return True
-    if crash is None:
-        # Loss, labels and output have to change one after another, and the output can come last.
-        return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
-    if PHASES.index(after.phase) < PHASES.index(crash.phase):
-        return False
-    return crash.phase == "predict" or not same_place(crash, program, after, result)
+    if crash is not None:
+        if PHASES.index(after.phase) < PHASES.index(crash.phase):
+            return False
+        if crash.phase == "predict" or not same_place(crash, program, after, result):
+            return True
+        if after.expected == crash.expected:
+            return False
+    # Loss, labels and output have to change one after another, so the output may come last.
+    return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:
