@@ -231,9 +231,14 @@ class Episode:
         return Step(action=action.name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
 
     def _crashes_again(self, program: Program, trial: Trial) -> bool:
-        """Whether a program crashes where the one that stands does, with whatever numbers."""
+        """Whether a program crashes where the one that stands does, with whatever numbers.
+
+        A loss that asks for other targets than before is on its way: the output can follow.
+        """
         old, new = self.trial.symptoms.crash, trial.symptoms.crash
-        return old is not None and new is not None and same_place(old, self.program, new, program)
+        if old is None or new is None or old.expected != new.expected:
+            return False
+        return same_place(old, self.program, new, program)
 
 
 def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:

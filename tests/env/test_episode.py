@@ -92,7 +92,7 @@ def test_an_edit_after_which_it_crashes_where_it_did_is_taken_back() -> None:
     episode = started(CRASHES)
     crash = find_crash(CRASHES, IMAGES)
     assert crash is not None
-    crash = replace(crash, expected=(1,), found=(2,))
+    crash = replace(crash, found=(2,))
     again = Trial(status=Status.CRASHED, message="no", symptoms=Symptoms(crash=crash))
     reward = episode.tell(number(MEND.name), again)
     assert not episode.steps[-1].kept
