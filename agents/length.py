@@ -107,7 +107,7 @@ def _cut(program: Program, dataset: Dataset, seconds: float) -> Budget:
         fitting = int(rows * seconds / _seconds(program, dataset, least))
         epochs, rows = least, min(rows, max(fitting, LEAST.samples))
     wanted, cost = _updates(program, rows, epochs), _seconds(program, dataset, epochs, rows)
-    fits = max(LEAST.updates, int(wanted * min(1.0, seconds / cost)))
+    fits = max(1, int(wanted * min(1.0, seconds / cost)))
     return _budget(program, dataset.task, rows, epochs, min(wanted, fits))
 
 

@@ -18,6 +18,8 @@ FILES = READ | SCRIPTS | {".txt", ".csv", ".npz"}
 """Endings of what is meant as a file, whether it is there or not."""
 NEAR = 3
 """Near matches that are named."""
+SHOWN = 80
+"""Characters of a name that is none."""
 
 
 def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
@@ -30,10 +32,14 @@ def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
     Raises:
         NetmendError: there is no such file or bug, or none that is read; the message says what is meant.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(name).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise NetmendError(f"no file {name[:SHOWN]}: {error}") from error
+    if is_folder:
         raise NetmendError(f"{name} is a folder; repair one of its bugs with bugs={name} bug=ID")
-    if path.is_file():
+    if is_file:
         return _own(path), None
     loaded = load_suite(suite)
     ids = [bug.id for bug in loaded.bugs]

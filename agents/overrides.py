@@ -23,7 +23,7 @@ _PLAIN = re.compile(r"[\w./:@*?|%$+-]*")
 def prepare(words: Sequence[str]) -> list[str]:
     """Words for Hydra: ``bugs=path/to/folder`` selects the group's ``suite`` option, odd paths are quoted.
 
-    So does ``bugs=a+b``, several suites together.
+    So does ``bugs=a+b``, several suites together. ``keep=a,b`` is a list.
 
     A suite's name stays a choice of the group ``bugs``; a value that looks like a path, or is one, becomes
     ``bugs=suite bugs.suite=PATH``. Flags come first, whatever the order was: argparse refuses overrides on
@@ -57,6 +57,8 @@ def _prepare_word(word: str) -> list[str]:
         return [word]
     if key == "bugs" and any(_is_path(part) for part in _parts(value)):
         return ["bugs=suite", f"bugs.suite={_sweep(value)}"]
+    if key == "keep" and value and value[0] not in "['\"":
+        return [f"keep=[{_sweep(value)}]"]
     if key.lstrip("+") in PATH_KEYS:
         return [f"{key}={_sweep(value)}"]
     return [word]

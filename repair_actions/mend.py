@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from netmend.env.program import PHASES, Program, Task, check, find_crash
+from netmend.env.program import PHASES, Embedding, Program, Task, Weighted, check, find_crash
+from netmend.env.program.part import changed, variant
 from netmend.env.program.replaced import replaced
 from netmend.repair_actions import (
     add_layer,
@@ -68,10 +69,11 @@ def mending(program: Program, task: Task) -> tuple[str, ...]:
 
 
 def only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
-    """The one edit that gets a program past its crash; of several the one that replaces least.
+    """The one edit that gets a program past its crash, None where there is a choice or no crash.
 
-    None where the program does not crash, and where several that replace as little get past it and differ in
-    how they are trained: then the choice is the policy's.
+    Where a layer declares another size than it gets, the two shapes leave one edit of what it declares; other
+    edits would change the network to suit a wrong number. Of all other crashes the remedy is the only one if
+    every edit that gets past leads to the same training.
     """
     if check(program, task) or find_crash(program, task) is None:
         return None
@@ -81,14 +83,23 @@ def only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task)
 @lru_cache(maxsize=4096)
 def _only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task) -> RepairAction | None:
     here = reach(program, task)
-    past: list[tuple[int, RepairAction, Program]] = []
-    for action, edited in zip(actions, successors(actions, program, task), strict=True):
-        if edited is not None and action is not MEND and reach(edited, task) > here:
-            past.append((replaced(program, edited), action, edited))
-    least = min((price for price, _, _ in past), default=0)
-    cheapest = [(action, edited) for price, action, edited in past if price == least]
-    ways = {tuple(effective(name, edited, task) for name in FIELDS) for _, edited in cheapest}
-    return cheapest[0][0] if len(ways) == 1 else None
+    past = [
+        (action, edited)
+        for action, edited in zip(actions, successors(actions, program, task), strict=True)
+        if edited is not None and action is not MEND and reach(edited, task) > here
+    ]
+    declared = [(action, edited) for action, edited in past if _undeclared(edited) == _undeclared(program)]
+    for ways in (declared, past):
+        trainings = {tuple(effective(name, edited, task) for name in FIELDS) for _, edited in ways}
+        if len(trainings) == 1:
+            return ways[0][0]
+    return None
+
+
+def _undeclared(program: Program) -> Program:
+    """The program without the sizes that its layers declare to take."""
+    layers = [variant(x, inputs=None) if isinstance(x, Weighted | Embedding) else x for x in program.layers]
+    return changed(program, layers=tuple(layers))
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import combinations
 
 from netmend.env.program import Program, Task
 from netmend.env.program.part import changed
@@ -27,6 +28,8 @@ def applied(program: Program, task: Task, patch: Sequence[str]) -> Program:
 def needed(program: Program, task: Task, patch: Patch, most_epochs: int | None = None) -> Patch:
     """A patch without the edits that can be left out and the program stays the same; the earliest go first.
 
+    Two edits that undo each other go together.
+
     Args:
         program: the faulty program.
         task: its task.
@@ -37,8 +40,9 @@ def needed(program: Program, task: Task, patch: Patch, most_epochs: int | None =
         a patch of which no single edit can be left out without a change of the program.
     """
     target = _capped(applied(program, task, patch), most_epochs)
-    for position in range(len(patch)):
-        left = (*patch[:position], *patch[position + 1 :])
+    positions = range(len(patch))
+    for idle in (*combinations(positions, 1), *combinations(positions, 2)):
+        left = tuple(name for position, name in enumerate(patch) if position not in idle)
         if _capped(applied(program, task, left), most_epochs) == target:
             return needed(program, task, left, most_epochs)
     return patch

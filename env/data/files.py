@@ -170,7 +170,7 @@ def _numbers(path: Path, header: list[str], rows: _Lines, columns: list[int], em
 
 
 def _classes(rows: _Lines, column: int) -> Rows:
-    return np.unique([row[column] for _, row in rows], return_inverse=True)[1].astype(np.int64)
+    return np.unique([row[column].strip() for _, row in rows], return_inverse=True)[1].astype(np.int64)
 
 
 def _refuse_missing(path: Path, header: list[str], rows: _Lines, columns: list[int]) -> None:

@@ -36,8 +36,8 @@ def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:
 def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding, ...]:
     """What is wrong with a program, the likeliest cause first and faults before warnings.
 
-    A program that crashes has faults only: nothing was trained whose symptoms could be told. One that is out
-    of the limits of ``check`` has no findings but these.
+    A program that crashes has the finding of its crash only, and one that is out of the limits of ``check``
+    no findings but these.
 
     Args:
         program: the program.
@@ -45,11 +45,13 @@ def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding,
         trial: one of its trials.
     """
     case = Case(program, dataset, trial)
-    return _found(FAULTS if case.is_crash else CATALOGUE, case)
+    return _found(CATALOGUE, case)
 
 
 def _found(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
     if case.problems:
         heuristics = (crashes.INVALID,)
+    elif case.is_crash:
+        heuristics = crashes.HEURISTICS
     found = [finding for heuristic in heuristics for finding in heuristic.findings(case)]
     return tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity)))

@@ -25,6 +25,7 @@ from netmend.env.program import (
     Reshape,
     Weighted,
 )
+from netmend.env.program.shapes import computes
 from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.trial import SKILL_FLOOR
 
@@ -69,7 +70,8 @@ def cut(program: Program) -> float:
 
 def _returned_by(program: Program) -> ActivationName:
     """The activation whose values the network returns; linear where another layer changes them."""
-    for layer in reversed(program.layers):
+    for index in reversed(range(len(program.layers))):
+        layer = computes(program.layers, index)
         if isinstance(layer, Activation):
             return layer.function
         if isinstance(layer, Weighted):

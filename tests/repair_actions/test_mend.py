@@ -26,7 +26,6 @@ from netmend.env.program import (
     check,
     find_crash,
 )
-from netmend.env.program.replaced import replaced
 from netmend.repair_actions import edited, select, successors
 from netmend.repair_actions.effective import effective
 from netmend.repair_actions.mend import FIELDS, MEND, mending, only_remedy, reach
@@ -127,7 +126,7 @@ def test_without_the_action_there_is_no_remedy_or_another_one() -> None:
     assert only_remedy((), program, task) is None
 
 
-def test_the_remedy_is_the_single_cheapest_way_past_the_crash_or_there_is_none() -> None:
+def test_a_remedy_is_the_only_way_past_the_crash_or_the_only_change_of_what_is_declared() -> None:
     found = {True: 0, False: 0}
     for bug in CRASHES:
         program, task = bug.program, load_dataset(bug.program.data.dataset).task
@@ -135,16 +134,29 @@ def test_the_remedy_is_the_single_cheapest_way_past_the_crash_or_there_is_none()
             continue
         here = reach(program, task)
         after = dict(zip(ALL, successors(ALL, program, task), strict=True))
-        past = {p for a, p in after.items() if p is not None and a is not MEND and reach(p, task) > here}
-        least = min((replaced(program, way) for way in past), default=0)
-        cheapest = [way for way in past if replaced(program, way) == least]
-        ways = {tuple(effective(name, way, task) for name in FIELDS) for way in cheapest}
+        past = [p for a, p in after.items() if p is not None and a is not MEND and reach(p, task) > here]
+        ways = {tuple(effective(name, way, task) for name in FIELDS) for way in past}
         remedy = only_remedy(ALL, program, task)
-        assert (remedy is not None) == (len(ways) == 1), bug.id
+        if len(ways) == 1:
+            assert remedy is not None, bug.id
         if remedy is not None:
-            assert after[remedy] in cheapest
+            assert after[remedy] in past
+            assert len(ways) == 1 or after[remedy].layers != program.layers, bug.id
         found[remedy is not None] += 1
-    assert min(found.values()) > 5
+    assert min(found.values()) > 3
+
+
+def test_where_rows_have_other_axes_than_declared_nothing_is_forced() -> None:
+    """The declared shape may be wrong, or the order of the axes of the rows."""
+    program = Program(
+        data=Data(dataset="digits_images"),
+        layers=(Conv2d(filters=4), Flatten(), Dense(units=10)),
+        loss="cross_entropy",
+        optimizer=Optimizer(),
+        input=(8, 8, 1),
+    )
+    assert find_crash(program, IMAGES) is not None
+    assert only_remedy(ALL, program, IMAGES) is None
 
 
 def test_a_program_that_runs_or_is_invalid_has_no_remedy() -> None:

@@ -40,3 +40,9 @@ def test_epochs_beyond_the_most_are_no_change(corpus: Corpus) -> None:
     patch = ("iterations/epochs_x4@program", "iterations/batch_16@program")
     assert needed(program, task, patch, program.epochs) == patch[1:]
     assert needed(program, task, patch) == patch
+
+
+def test_two_edits_that_undo_each_other_go_together(corpus: Corpus) -> None:
+    program, task = corpus["mlp"]
+    patch = ("optimizer/lr_x10@program", "iterations/batch_16@program", "optimizer/lr_div10@program")
+    assert needed(program, task, patch) == patch[1:2]
