@@ -8,9 +8,6 @@ from netmend.env.program import MetricName, Program, Task
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import Edit, RepairAction
 
-# The metric matters where the early stopping looks at it, and that where it can end before the epochs do.
-_READS = ("metric", "stop_on", "patience", "epochs")
-
 
 def _set_task_metric(program: Program, task: Task) -> Program:
     return changed(program, metric=task.metric)
@@ -31,7 +28,6 @@ def _action(edit: str, description: str, apply: Edit) -> RepairAction:
         site="program",
         description=description,
         apply=apply,
-        reads=_READS,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from netmend.env.program import (
@@ -16,6 +16,7 @@ from netmend.env.program import (
     Program,
     Recurrent,
     Task,
+    Weighted,
 )
 from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import MAX_SITES, hidden_layers, output_layer, weighted_layers
@@ -38,7 +39,6 @@ class RepairAction:
         site: where, one of ``SITES``.
         description: what it does, one sentence without a full stop.
         apply: the edit itself. Pure; returns a program equal to its input where it does not apply.
-        reads: the fields of a program that the edit reads or changes, all where it does not say.
     """
 
     pattern: str
@@ -46,7 +46,6 @@ class RepairAction:
     site: str
     description: str
     apply: Edit
-    reads: tuple[str, ...] = tuple(field.name for field in fields(Program))
 
     @property
     def name(self) -> str:
@@ -76,8 +75,10 @@ def change_layers(program: Program, site: str, change: Callable[[Layer], Layer])
 
 def followers(program: Program, index: int) -> range:
     """Positions behind the layer at ``index`` up to the next layer with a kernel, or to the end."""
-    later = [i for i in weighted_layers(program) if i > index]
-    return range(index + 1, later[0] if later else len(program.layers))
+    end = index + 1
+    while end < len(program.layers) and not isinstance(program.layers[end], Weighted):
+        end += 1
+    return range(index + 1, end)
 
 
 def with_width(layer: Layer, units: int) -> Layer:

@@ -40,7 +40,6 @@ def _action(function: ActivationName, site: str, where: str) -> RepairAction:
         site=site,
         description=f"{function} as the activation of {where}",
         apply=partial(_set_activation, function=function, site=site),
-        reads=("layers",),
     )
 
 
@@ -54,7 +53,6 @@ ACTIONS: tuple[RepairAction, ...] = (
             site="output",
             description=description,
             apply=partial(_set_output, function=function),
-            reads=("layers",),
         )
         for function, description in _OUTPUT.items()
     ),

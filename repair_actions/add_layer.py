@@ -26,7 +26,6 @@ from netmend.env.program.shapes import Shape
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction, followers
 from netmend.repair_actions.network import (
-    SHAPE_READS,
     inserted,
     layer_inputs,
     spliced,
@@ -133,12 +132,8 @@ def _form(shape: Shape, axes: int) -> Shape | None:
     return (1, side, side) if side * side == prod(shape) else None
 
 
-def _action(
-    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = ("layers",)
-) -> RepairAction:
-    return RepairAction(
-        pattern="add_layer", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="add_layer", edit=edit, site=site, description=description, apply=apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -171,27 +166,23 @@ ACTIONS: tuple[RepairAction, ...] = (
         "program",
         "the missing flatten in front of the first dense layer, or at the end of a network without one",
         _flatten,
-        SHAPE_READS,
     ),
     _action(
         "global_pool",
         "program",
         "the mean over steps or pixels in front of the head, for a flatten or where one is missing",
         _pool_globally,
-        SHAPE_READS,
     ),
     _action(
         f"conv_pool_{_COMMON_FILTERS}",
         "hidden",
         f"a convolution of {_COMMON_FILTERS} filters and a pooling behind those that are there",
         _convolve,
-        SHAPE_READS,
     ),
     _action(
         "reshape",
         "program",
         "the missing reshape to steps or pixels in front of the first convolution or recurrent layer",
         _reshape,
-        SHAPE_READS,
     ),
 )

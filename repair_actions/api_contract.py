@@ -59,15 +59,13 @@ def _step_schedule_per_epoch(program: Program, _task: Task) -> Program:
     return changed(program, schedule=variant(program.schedule, every="epoch"))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="api_contract", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="api_contract", edit=edit, site=site, description=description, apply=apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
     *(
-        _action(edit, "program", description, partial(_set_loop, field=field, value=value), "loop")
+        _action(edit, "program", description, partial(_set_loop, field=field, value=value))
         for edit, (field, value, description) in _DEFAULTS.items()
     ),
     _action(
@@ -75,14 +73,11 @@ ACTIONS: tuple[RepairAction, ...] = (
         "program",
         "the schedule steps after every epoch and not after every update",
         _step_schedule_per_epoch,
-        "schedule",
     ),
     _action(
         "match_output",
         "output",
         "the output activation that the loss takes: logits, probabilities or values",
         _match_output,
-        "layers",
-        "loss",
     ),
 )

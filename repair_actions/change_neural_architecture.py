@@ -27,7 +27,6 @@ from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 from netmend.repair_actions.network import (
-    SHAPE_READS,
     layer_inputs,
     spliced,
     taking_any_input,
@@ -100,14 +99,13 @@ def _set_cells(program: Program, _task: Task, **values: str | bool) -> Program:
     return with_layers(program, layers)
 
 
-def _action(edit: str, description: str, apply: Edit, reads: tuple[str, ...] = ("layers",)) -> RepairAction:
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
     return RepairAction(
         pattern="change_neural_architecture",
         edit=edit,
         site="hidden",
         description=description,
         apply=apply,
-        reads=reads,
     )
 
 
@@ -129,12 +127,10 @@ ACTIONS: tuple[RepairAction, ...] = (
         "cnn_16_32",
         "convolutions of 16 and 32 filters, each pooled, and 64 relu units in front of the output",
         _convolutional,
-        SHAPE_READS,
     ),
     _action(
         f"gru_{_CELLS}",
         f"{_CELLS} GRU cells in front of the output, an embedding before them where the rows are texts",
         _recurrent,
-        SHAPE_READS,
     ),
 )

@@ -33,9 +33,9 @@ def _rows(data: Data, task: Task) -> Shape | None:
 
 def _with_prep(program: Program, task: Task, prep: tuple[Prep, ...]) -> Program:
     data = variant(program.data, prep=prep)
-    before, after = _rows(program.data, task), _rows(data, task)
-    moves = program.input is not None and program.input == before and after is not None
-    return changed(program, data=data, input=after if moves else program.input)
+    if program.input is None or program.input != _rows(program.data, task):
+        return changed(program, data=data)
+    return changed(program, data=data, input=_rows(data, task) or program.input)
 
 
 def _last(prep: tuple[Prep, ...], *kinds: PrepName) -> int | None:
@@ -115,14 +115,12 @@ def _predict_batch(program: Program, _task: Task) -> Program:
     return changed(program, loop=variant(program.loop, predict="batch"))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="data_dimension", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="data_dimension", edit=edit, site=site, description=description, apply=apply)
 
 
 def _on_rows(edit: str, description: str, apply: Edit) -> RepairAction:
-    return _action(edit, "inputs", description, apply, "data", "input")
+    return _action(edit, "inputs", description, apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -143,27 +141,24 @@ ACTIONS: tuple[RepairAction, ...] = (
         _resize_to_declared,
     ),
     _on_rows("leave_shape", "a row in the shape that it has, without steps that change it", _leave_shape),
-    _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot"), "data"),
+    _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot")),
     _action(
         "index",
         "targets",
         "class ids as labels in the place of one-hot rows",
         partial(_set_labels, labels="index"),
-        "data",
     ),
     _action(
         "add_axis",
         "targets",
         "the axis of the targets that a step drops",
         partial(_undo_target_step, kind="drop_axis_target"),
-        "data",
     ),
     _action(
         "drop_axis",
         "targets",
         "the targets without the axis that a step adds",
         partial(_undo_target_step, kind="add_axis_target"),
-        "data",
     ),
-    _action("batch_axis", "program", "predictions for a batch of rows", _predict_batch, "loop"),
+    _action("batch_axis", "program", "predictions for a batch of rows", _predict_batch),
 )

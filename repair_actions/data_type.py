@@ -40,10 +40,8 @@ def _use_arrays(program: Program, _task: Task) -> Program:
     return changed(program, data=data)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="data_type", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="data_type", edit=edit, site=site, description=description, apply=apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -52,11 +50,8 @@ ACTIONS: tuple[RepairAction, ...] = (
         "inputs",
         "whole numbers and doubles cast to the type that the first layer takes",
         _cast_inputs,
-        "data",
     ),
-    _action("full_precision", "inputs", "single in the place of half precision", _use_full_precision, "data"),
-    _action(
-        "loss_type", "targets", "labels cast to the type that the loss takes", _cast_labels, "data", "loss"
-    ),
-    _action("arrays", "program", "arrays in the place of lists, for inputs and labels", _use_arrays, "data"),
+    _action("full_precision", "inputs", "single in the place of half precision", _use_full_precision),
+    _action("loss_type", "targets", "labels cast to the type that the loss takes", _cast_labels),
+    _action("arrays", "program", "arrays in the place of lists, for inputs and labels", _use_arrays),
 )

@@ -76,7 +76,6 @@ def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction
         site=site,
         description=description,
         apply=apply,
-        reads=("data", "layers"),  # whether the first layer looks up tokens decides what may be prepared
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from netmend.env.program import (
     Activation,
@@ -38,21 +38,6 @@ from netmend.repair_actions.network import spliced
 
 _RELU = Activation(function="relu")
 
-DEPENDS: dict[str, frozenset[str]] = {
-    "data": frozenset({"loss", "layers"}),
-    "loss": frozenset({"data"}),
-    "metric": frozenset({"stop_on", "patience", "epochs", "data", "loop", "layers"}),
-    "stop_on": frozenset({"patience", "epochs", "data", "loop", "layers"}),
-    "patience": frozenset({"epochs", "data", "loop", "layers"}),
-    "reduction": frozenset({"batch_size"}),
-    "schedule": frozenset({"epochs"}),
-    "loop": frozenset({"layers"}),
-    "layers": frozenset({"api"}),
-    "optimizer": frozenset({"api"}),
-    "api": frozenset({"layers", "optimizer", "loss", "data"}),
-}
-"""By field: the others that decide what in it a training reads, and ``may_stop`` for the data."""
-
 
 def effective(name: str, program: Program, task: Task) -> object:
     """One field of a program, with everything in it that the training does not read set to one fixed value.
@@ -60,25 +45,21 @@ def effective(name: str, program: Program, task: Task) -> object:
     Only what is certain to leave every update as it is, for any data and budget. What a program declares
     about shapes and types is read only to crash, so it does not count here.
     """
-    program = _today(program)
-    return _READ[name](program, task) if name in _READ else getattr(program, name)
+    return _effective(name, _today(program), task)
 
 
 def noticed(program: Program, result: Program, names: Iterable[str], task: Task) -> bool:
-    """Whether the trainings of two programs that differ in these fields only may differ."""
-    if program.api != "current" or result.api != "current":
-        names = _FIELDS
-    elif "loss" in names or program.loss == SPARSE:
-        names = {*names, "loss", "data"}
-    return any(effective(name, program, task) != effective(name, result, task) for name in names)
+    """Whether the trainings of two programs, which differ in these fields, may differ."""
+    program, result = _today(program), _today(result)
+    # A change may decide what is read in another field, but mostly it is itself what differs.
+    for name in chain(names, Program.__dataclass_fields__):
+        if _effective(name, program, task) != _effective(name, result, task):
+            return True
+    return False
 
 
-def may_stop(program: Program, task: Task) -> bool:
-    """Whether early stopping can matter to a training."""
-    return _patience(program, task) is not None
-
-
-_FIELDS: tuple[str, ...] = tuple(Program.__dataclass_fields__)
+def _effective(name: str, program: Program, task: Task) -> object:
+    return _READ[name](program, task) if name in _READ else getattr(program, name)
 
 
 def _today(program: Program) -> Program:
@@ -86,7 +67,7 @@ def _today(program: Program) -> Program:
     return program if program.api == "current" and program.loss != SPARSE else _resolved(program)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _resolved(program: Program) -> Program:
     data = program.data
     if program.loss == SPARSE and data.labels == "index" and data.label_type == "int64":
@@ -141,12 +122,12 @@ _PLAIN_LOOP = Loop()
 
 def _data(program: Program, task: Task) -> Data:
     data = program.data
-    if data.split == "leaky" and not may_stop(program, task):
+    if data.split == "leaky" and _patience(program, task) is None:
         data = variant(data, split="random")
     return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
     """Real targets and losses on rows take class ids and values alike; a type that is right is no choice."""
     label_type = "int64" if loss in ID_LOSSES and data.labels == "index" else "float32"
@@ -181,7 +162,7 @@ _CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_ta
 """Kinds that a loss only compares shapes with."""
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
     single = [_layer(layer, vocabulary) for layer in _without_idle_dropout(layers)]
     if any(isinstance(layer, Skip | Shared) for layer in single):

@@ -29,41 +29,33 @@ def _set_patience(program: Program, _task: Task, *, patience: int | None) -> Pro
     return changed(program, patience=patience)
 
 
-def _action(edit: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="iterations", edit=edit, site="program", description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="iterations", edit=edit, site="program", description=description, apply=apply)
 
 
 def _raising(least: int) -> RepairAction:
-    return _action(
-        f"epochs_{least}", f"at least {least} epochs", partial(_raise_epochs, least=least), "epochs"
-    )
+    return _action(f"epochs_{least}", f"at least {least} epochs", partial(_raise_epochs, least=least))
 
 
 def _batching(size: int) -> RepairAction:
     rows = "1 row" if size == 1 else f"{size} rows"
-    return _action(f"batch_{size}", f"batches of {rows}", partial(_set_batch, size=size), "batch_size")
+    return _action(f"batch_{size}", f"batches of {rows}", partial(_set_batch, size=size))
 
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _action("epochs_x2", "twice the epochs", partial(_scale_epochs, factor=2), "epochs"),
-    _action("epochs_x4", "four times the epochs", partial(_scale_epochs, factor=4), "epochs"),
-    _action("epochs_x10", "ten times the epochs", partial(_scale_epochs, factor=10), "epochs"),
+    _action("epochs_x2", "twice the epochs", partial(_scale_epochs, factor=2)),
+    _action("epochs_x4", "four times the epochs", partial(_scale_epochs, factor=4)),
+    _action("epochs_x10", "ten times the epochs", partial(_scale_epochs, factor=10)),
     *map(_raising, _LEAST_EPOCHS),
     *map(_batching, _BATCH_SIZES),
     _action(
         f"early_stopping_{_COMMON_PATIENCE}",
         f"early stopping after {_COMMON_PATIENCE} epochs without a better value",
         partial(_set_patience, patience=_COMMON_PATIENCE),
-        "patience",
-        "epochs",
     ),
     _action(
         "remove_early_stopping",
         "no early stopping",
         partial(_set_patience, patience=None),
-        "patience",
-        "epochs",
     ),
 )

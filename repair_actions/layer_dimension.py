@@ -34,7 +34,7 @@ from netmend.repair_actions.action import (
     site_layers,
     with_width,
 )
-from netmend.repair_actions.network import SHAPE_READS, layer_inputs, with_layers
+from netmend.repair_actions.network import layer_inputs, with_layers
 
 Change: TypeAlias = Callable[[Conv1d | Conv2d], Layer]
 
@@ -177,12 +177,8 @@ def _common_kernel(layer: Conv1d | Conv2d) -> Layer:
     return variant(layer, kernel=min(layer.kernel, _COMMON_KERNEL))
 
 
-def _action(
-    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = SHAPE_READS
-) -> RepairAction:
-    return RepairAction(
-        pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply)
 
 
 def _scaling(factor: int) -> RepairAction:
@@ -209,14 +205,12 @@ ACTIONS: tuple[RepairAction, ...] = (
         "output",
         "as many output units as the task, the loss and the labels need",
         _set_output,
-        (*SHAPE_READS, "loss"),
     ),
     _action(
         "input_from_data",
         "program",
         "the shape of the prepared rows as the declared one",
         _fit_input,
-        ("data", "input"),
     ),
     *(
         _action(
@@ -232,7 +226,6 @@ ACTIONS: tuple[RepairAction, ...] = (
         "inputs",
         "a row for every token id in the table of the embedding",
         _fit_vocabulary,
-        ("layers",),
     ),
     _action(
         "fit_windows",

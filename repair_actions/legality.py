@@ -1,61 +1,49 @@
-"""What is legal where: the successors of a program, found part by part.
+"""What is legal where: the successors of a program.
 
-An agent asks for them at every step, so nothing is done twice. An action says which fields of a program it
-reads, and two programs that agree in those have the same edits; programs are built when they are asked for.
+An agent asks for them at every step. The definition stands here as it is; what makes it quick is that
+``check``, ``find_crash`` and ``effective`` remember what they found in the parts that programs share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import TypeAlias, cast
 
-from netmend.env.program import PHASES, Crash, Program, Task
+from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
+from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
-from netmend.repair_actions.effective import DEPENDS, may_stop, noticed
-from netmend.repair_actions.soundness import (
-    CRASH_FIELDS,
-    FIELDS,
-    Frame,
-    Standing,
-    crash_of,
-    fails,
-    fit,
-    frame_of,
-    standing,
-)
+from netmend.repair_actions.effective import noticed
+from netmend.repair_actions.network import layer_inputs
 
 Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
 
-_EPOCHS = {"epochs"}
-_EARLY = ("data", "build", "forward")
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
+_NOT_CRASHING = frozenset(FIELDS).difference(CRASHING)
 
 
-class Successors:
-    """The program after each of some actions, None where an action is not legal; a sequence.
+class Successors(Sequence[Program | None]):
+    """The program after each of some actions, None where an action is not legal.
 
     Attributes:
         program: the program before.
         legal: whether each action is legal.
     """
 
-    def __init__(self, program: Program, count: int, groups: Sequence[_Edits]) -> None:
+    def __init__(self, program: Program, changes: Sequence[Change | None]) -> None:
         self.program = program
-        self._groups = groups
+        self.legal = tuple([change is not None for change in changes])
+        self._changes = changes
         self._built: dict[int, Program] = {}
-        self._changes: list[Change | None] = [None] * count
-        for group in groups:
-            for number, change in group.changes:
-                self._changes[number] = change
-        self.legal = tuple([change is not None for change in self._changes])
 
     def __len__(self) -> int:
         return len(self._changes)
 
-    def __getitem__(self, index: int) -> Program | None:
+    def __getitem__(self, index: int) -> Program | None:  # type: ignore[override]
         change = self._changes[index]
         if change is None:
             return None
@@ -63,50 +51,24 @@ class Successors:
             self._built[index] = changed(self.program, **change)
         return self._built[index]
 
-    def __iter__(self) -> Iterator[Program | None]:
-        return (self[index] for index in range(len(self)))
-
     def reaching(self, target: Program, most_epochs: int) -> list[int]:
         """Numbers of the legal actions that lead to a program, epochs beyond the most counted as the most."""
         missing = _difference(self.program, target)
         missing.pop("epochs", None)
-        names, wanted = frozenset(missing), min(target.epochs, most_epochs)
+        wanted = min(target.epochs, most_epochs)
+        stays = min(self.program.epochs, most_epochs) == wanted
         found = []
-        for group in self._groups:
-            for number, change in group.by_fields.get(names, ()):
-                epochs = cast(int, change.get("epochs", self.program.epochs))
-                if min(epochs, most_epochs) == wanted and _makes(change, missing):
-                    found.append(number)
+        for number, change in enumerate(self._changes):
+            if change is None:
+                continue
+            if "epochs" in change:
+                reaches = min(cast(int, change["epochs"]), most_epochs) == wanted
+                change = {name: value for name, value in change.items() if name != "epochs"}
+            else:
+                reaches = stays
+            if reaches and change == missing:
+                found.append(number)
         return found
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Group:
-    """Actions that read the same fields.
-
-    Attributes:
-        numbers: of the actions.
-        actions: in their order.
-        reads: the fields, with those that decide what in them a training reads.
-        crashing: these and the fields that decide whether a program crashes.
-        changes: what of the latter the actions can change.
-    """
-
-    numbers: tuple[int, ...]
-    actions: tuple[RepairAction, ...]
-    reads: tuple[str, ...]
-    crashing: tuple[str, ...]
-    changes: frozenset[str]
-
-
-class _Edits:
-    """What the legal actions of a group change, by number and by the changed fields without the epochs."""
-
-    def __init__(self, changes: Iterable[tuple[int, Change]]) -> None:
-        self.changes = tuple(changes)
-        self.by_fields: dict[frozenset[str], list[tuple[int, Change]]] = {}
-        for entry in self.changes:
-            self.by_fields.setdefault(frozenset(entry[1].keys() - _EPOCHS), []).append(entry)
 
 
 def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
@@ -117,109 +79,109 @@ def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) 
 def edited(action: RepairAction, program: Program, task: Task) -> Program | None:
     """The program after the action, None where the action is not legal.
 
-    A program that trains must be trained another way after an edit, and the edit may bring no fault that
-    ``check`` finds and no crash of data, building or the forward pass. An edit of one that crashes before its
-    training must make it crash another way or not at all, and not at an earlier phase. Any change of a
-    program that fails ``check`` is legal.
+    An edit may bring no fault that ``check`` finds. A program that trains must be trained another way after
+    it, and may crash at the loss only, where that gets the output that it got before: what was changed are
+    then the loss or its labels, and the output can follow. One that crashes before its training must train
+    after it or crash at another place (``same_place``) and not at an earlier phase; the loss asking for other
+    targets with the same output counts as another place. Any change of a program that fails ``check`` is
+    legal.
     """
     return _successors((action,), program, task)[0]
 
 
-class _View:
-    """A program of which some fields count: equal to any other that agrees in them and in ``beside``."""
+@lru_cache(maxsize=4096)
+def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
+    if check(program, task):
+        results = [action.apply(program, task) for action in actions]
+        return Successors(program, [_difference(program, result) or None for result in results])
+    changes = list(_core_changes(actions, _core_of(program), task))
+    legal = _rule(program, task)
+    for number, change in enumerate(changes):
+        if change is _ASKS_FOR_MORE:
+            changes[number] = legal(actions[number])
+    return Successors(program, changes)
 
-    def __init__(self, program: Program, names: tuple[str, ...], beside: Hashable = None) -> None:
-        self.program = program
-        self._values = (*[getattr(program, name) for name in names], beside)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _View) and self._values == other._values
+class _Core:
+    """The fields of a sound program that decide where it crashes, and no others.
 
-    def __hash__(self) -> int:
-        return hash(self._values)
+    What can be said about an edit from these holds for every program that shares them, whatever its
+    optimizer or its epochs, and is found once. Whoever asks for another field gets an ``AttributeError`` here
+    and the whole program next, so nobody has to say what an edit reads.
+    """
+
+    def __init__(self, values: tuple[object, ...]) -> None:
+        self.__dict__.update(zip(CRASHING, values, strict=True), _unchecked=())
+
+
+_core_of = attrgetter(*CRASHING)
+_ASKS_FOR_MORE: Change = {}
 
 
 @lru_cache(maxsize=4096)
-def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
-    stands = standing(program, task)
-    frame = frame_of(program, task) if stands == Standing() else None
-    stops = may_stop(program, task)
-    groups = [_edits(group, _view(group, program, frame, stops), task, stands) for group in _groups(actions)]
-    return Successors(program, len(actions), groups)
+def _core_changes(
+    actions: tuple[RepairAction, ...], values: tuple[object, ...], task: Task
+) -> tuple[Change | None, ...]:
+    """What each action changes in a program of which these values are known, where they decide that."""
+    legal = _rule(cast(Program, _Core(values)), task)
+    return tuple([_ASKS_FOR_MORE if _asks(action) else _try(legal, action) for action in actions])
 
 
-def _view(group: _Group, program: Program, frame: Frame | None, stops: bool) -> _View:
-    """What legality in a group depends on; a frame stands for the other fields where the program is sound."""
-    if frame is not None and not group.changes:
-        return _View(program, group.reads)
-    if frame is not None and group.changes == {"layers"}:
-        return _View(program, group.reads, frame)
-    return _View(program, group.crashing, stops)
+def _try(legal: Callable[[RepairAction], Change | None], action: RepairAction) -> Change | None:
+    try:
+        return legal(action)
+    except (AttributeError, KeyError, TypeError):
+        return _ASKS_FOR_MORE
 
 
-@lru_cache(maxsize=1024)
-def _groups(actions: tuple[RepairAction, ...]) -> tuple[_Group, ...]:
-    numbers: dict[tuple[str, ...], list[int]] = {}
-    for number, action in enumerate(actions):
-        numbers.setdefault(action.reads, []).append(number)
-    return tuple(_group(reads, group, actions) for reads, group in numbers.items())
+@cache
+def _asks(action: RepairAction) -> bool:
+    """Whether an action asks for other fields already in the simplest program."""
+    task = Task(dataset="none", kind="regression", input_shape=(1,), outputs=1)
+    data = Data(dataset=task.dataset, labels="value")
+    program = Program(data=data, layers=(Dense(units=1),), loss="mse", optimizer=Optimizer())
+    core = cast(Program, _Core(_core_of(program)))
+    return _try(lambda action: {"any": action.apply(core, task)}, action) is _ASKS_FOR_MORE
 
 
-def _group(reads: tuple[str, ...], numbers: list[int], actions: tuple[RepairAction, ...]) -> _Group:
-    # An action that depends on what a field holds may change it, and no other field.
-    closed = frozenset(reads).union(*(DEPENDS.get(name, frozenset()) for name in reads))
-    return _Group(
-        numbers=tuple(numbers),
-        actions=tuple(actions[number] for number in numbers),
-        reads=tuple(sorted(closed)),
-        crashing=tuple(sorted(closed | CRASH_FIELDS)),
-        changes=CRASH_FIELDS.intersection(reads),
-    )
+def _rule(program: Program, task: Task) -> Callable[[RepairAction], Change | None]:
+    """What an action changes in a program that ``check`` lets pass, None where that is not legal."""
+    crash = find_crash(program, task)
+    trains = crash is None or crash.phase == "predict"
+
+    def legal(action: RepairAction) -> Change | None:
+        result = action.apply(program, task)
+        change = _difference(program, result)
+        if not change or check(result, task):
+            return None
+        if trains and not noticed(program, result, change, task):
+            return None
+        after = crash if _NOT_CRASHING.issuperset(change) else find_crash(result, task)
+        return change if _advances(program, crash, result, after, task) else None
+
+    return legal
 
 
-@lru_cache(maxsize=8192)
-def _edits(group: _Group, view: _View, task: Task, stands: Standing) -> _Edits:
-    changes = [_change(action, view.program, task, stands) for action in group.actions]
-    legal = zip(group.numbers, changes, strict=True)
-    return _Edits([(number, change) for number, change in legal if change is not None])
-
-
-def _change(action: RepairAction, program: Program, task: Task, stands: Standing) -> Change | None:
-    """What a legal edit changes, None where it is not legal."""
-    result = action.apply(program, task)
-    change = _difference(program, result)
-    if not change or stands.invalid:
-        return change or None
-    if stands.trains and not noticed(program, result, change, task):
-        return None
-    if fails(result, task, change) or not _advances(result, task, change, stands):
-        return None
-    return change
-
-
-def _advances(result: Program, task: Task, change: Change, stands: Standing) -> bool:
+def _advances(
+    program: Program, crash: Crash | None, result: Program, after: Crash | None, task: Task
+) -> bool:
     """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
-    if stands.crash is None and change.keys() == {"layers"}:
-        return fit(result.layers, frame_of(result, task))
-    crash = stands.crash if CRASH_FIELDS.isdisjoint(change) else crash_of(result, task)
-    if not stands.trains and crash is not None and crash.looks_like(stands.crash):
-        return False
-    return crash is None or not _comes_before(crash, stands.crash)
-
-
-def _comes_before(crash: Crash, old: Crash | None) -> bool:
-    """Whether a crash is worse than the old one: of an earlier phase, or early where there was none."""
-    if old is None:
-        return crash.phase in _EARLY
-    return PHASES.index(crash.phase) < PHASES.index(old.phase)
-
-
-def _makes(change: Change, missing: Change) -> bool:
-    return all(change[name] == value for name, value in missing.items())
+    if after is None:
+        return True
+    if crash is not None:
+        if PHASES.index(after.phase) < PHASES.index(crash.phase):
+            return False
+        if crash.phase == "predict" or not same_place(crash, program, after, result):
+            return True
+        if after.expected == crash.expected:
+            return False
+    # Loss, labels and output have to change one after another, so the output may come last.
+    return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__
-    return {name: new[name] for name in FIELDS if new[name] is not old[name] and new[name] != old[name]}
+    names = FIELDS if isinstance(program, Program) else [name for name in FIELDS if name in new]
+    return {name: new[name] for name in names if new[name] is not old[name] and new[name] != old[name]}

@@ -81,7 +81,6 @@ ACTIONS: tuple[RepairAction, ...] = (
             site="program",
             description=description,
             apply=partial(_set_loss, loss=loss),
-            reads=("layers", "loss", "data"),
         )
         for loss, description in _DESCRIPTIONS.items()
     ),
@@ -91,6 +90,5 @@ ACTIONS: tuple[RepairAction, ...] = (
         site="program",
         description="the mean of the loss over the rows of a batch, not the sum",
         apply=_set_mean_reduction,
-        reads=("reduction",),
     ),
 )

@@ -26,7 +26,6 @@ ACTIONS: tuple[RepairAction, ...] = tuple(
         site="program",
         description=description,
         apply=partial(_switch_on, part=part),
-        reads=("monitor",),
     )
     for part, description in _DESCRIPTIONS.items()
 )

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from functools import lru_cache
 
-from netmend.env.program import Data, Layer, Program, ShapeError, Shared, Skip, Task, Weighted
+from netmend.env.program import Layer, Program, Shared, Skip, Task, Weighted
 from netmend.env.program.part import changed, variant
-from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_shapes
-
-SHAPE_READS: tuple[str, ...] = ("layers", "data", "input")
-"""Fields of a program on which ``layer_inputs`` depends."""
+from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
 
 
 def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
@@ -19,21 +14,11 @@ def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
 
     Starts with the row that the program declares, else with the one that its preparation gives.
     """
-    return _layer_inputs(program.layers, program.data, program.input, task)
-
-
-@lru_cache(maxsize=4096)
-def _layer_inputs(
-    layers: tuple[Layer, ...], data: Data, declared: Shape | None, task: Task
-) -> tuple[Shape, ...]:
     try:
-        row = declared or row_shape(data, task)
+        row = program.input or row_shape(program.data, task)
     except MisfitError:
         return ()
-    shapes = [row]
-    with suppress(ShapeError):
-        shapes.extend(walk_shapes(layers, variant(task, input_shape=row)))
-    return tuple(shapes)
+    return walk_layers(program.layers, row, task.vocabulary).shapes
 
 
 def with_layers(program: Program, layers: Sequence[Layer]) -> Program:

@@ -26,11 +26,10 @@ from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
 from netmend.repair_actions.api_contract import wanted_output
 from netmend.repair_actions.layer_dimension import task_width
-from netmend.repair_actions.network import SHAPE_READS, inserted, layer_inputs, with_layers, without
+from netmend.repair_actions.network import inserted, layer_inputs, with_layers, without
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
-_LAYERS = ("layers",)
 _OF_STEPS = (Recurrent, Conv1d, Pool, GlobalPool)
 
 
@@ -119,16 +118,13 @@ def _replace_head(program: Program, task: Task) -> Program:
     return with_layers(program, (*program.layers[:output], head))
 
 
-def _action(
-    edit: str, site: str, description: str, apply: Edit, reads: tuple[str, ...] = _LAYERS
-) -> RepairAction:
+def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
     return RepairAction(
         pattern="neural_connection",
         edit=edit,
         site=site,
         description=description,
         apply=apply,
-        reads=reads,
     )
 
 
@@ -184,7 +180,6 @@ _JOINTS: tuple[RepairAction, ...] = (
         "hidden",
         "a skip connection around every hidden layer that keeps the shape of its input",
         _add_skips,
-        SHAPE_READS,
     ),
     _action("remove_skips", "hidden", "no skip connections", partial(_remove, kind=Skip)),
     _action("own_weights", "hidden", "weights of its own for every layer that shares another's", _unshare),
@@ -193,7 +188,6 @@ _JOINTS: tuple[RepairAction, ...] = (
         "output",
         "a new dense output layer with the units of the task and the activation of the loss",
         _replace_head,
-        ("layers", "loss", "data"),
     ),
 )
 

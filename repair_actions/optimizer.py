@@ -55,10 +55,8 @@ def _set_schedule(program: Program, _task: Task, *, schedule: Schedule | None) -
     return changed(program, schedule=schedule)
 
 
-def _action(edit: str, description: str, apply: Edit, reads: str = "optimizer") -> RepairAction:
-    return RepairAction(
-        pattern="optimizer", edit=edit, site="program", description=description, apply=apply, reads=(reads,)
-    )
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="optimizer", edit=edit, site="program", description=description, apply=apply)
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -80,20 +78,17 @@ ACTIONS: tuple[RepairAction, ...] = (
         "clip_norm_1",
         "gradient clipped to norm 1",
         partial(_set_clip, clip=Clip(kind="norm", limit=1.0)),
-        "clip",
     ),
-    _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None), "clip"),
+    _action("remove_clip", "no gradient clipping", partial(_set_clip, clip=None)),
     _action("sgd_nesterov", "sgd with Nesterov momentum 0.9, learning rate 0.01", _set_nesterov),
     _action(
         "decay_0.95",
         "learning rate times 0.95 after every epoch",
         partial(_set_schedule, schedule=Schedule(gamma=0.95, every="epoch")),
-        "schedule",
     ),
     _action(
         "remove_schedule",
         "the same learning rate all along",
         partial(_set_schedule, schedule=None),
-        "schedule",
     ),
 )

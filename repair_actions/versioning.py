@@ -29,29 +29,21 @@ def _keep_rate(program: Program, task: Task) -> Program:
     return changed(program, api=today.api, layers=today.layers)
 
 
-def _action(edit: str, description: str, apply: Edit, *reads: str) -> RepairAction:
-    return RepairAction(
-        pattern="versioning", edit=edit, site="program", description=description, apply=apply, reads=reads
-    )
+def _action(edit: str, description: str, apply: Edit) -> RepairAction:
+    return RepairAction(pattern="versioning", edit=edit, site="program", description=description, apply=apply)
 
-
-_RESOLVED = ("api", "layers", "optimizer", "loss", "data")
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _action(
-        "rename", "today's names in the place of removed ones, defaults left out as before", _rename, "api"
-    ),
+    _action("rename", "today's names in the place of removed ones, defaults left out as before", _rename),
     _action(
         "explicit_defaults",
         "the values that the release which it was written for took by default, written out",
         _keep_defaults,
-        "api",
     ),
-    _action("current_defaults", "today's names and today's defaults", _take_defaults, *_RESOLVED),
+    _action("current_defaults", "today's names and today's defaults", _take_defaults),
     _action(
         "explicit_rate",
         "the learning rate written out, today's defaults for everything else",
         _keep_rate,
-        *_RESOLVED,
     ),
 )

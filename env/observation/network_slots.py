@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 
 from netmend.env.observation.slots import Slots, log10, one_hot
 from netmend.env.program import (
@@ -28,7 +27,6 @@ from netmend.env.program import (
     Recurrent,
     Rescale,
     Reshape,
-    ShapeError,
     Shared,
     Skip,
     Task,
@@ -38,8 +36,8 @@ from netmend.env.program import (
     layer_activation,
     weighted_layers,
 )
-from netmend.env.program.part import changed, variant
-from netmend.env.program.shapes import Shape, walk_shapes
+from netmend.env.program.part import changed
+from netmend.env.program.shapes import Shape, walk_layers
 from netmend.env.program.sites import width
 
 EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
@@ -113,9 +111,7 @@ def _detached(program: Program) -> float:
 
 def shape_slots(layers: tuple[Layer, ...], row: Shape, task: Task) -> Slots:
     """Whether the layers fit each other and what they declare, on rows of a shape (empty: of none)."""
-    shapes = [row] if row else []
-    with suppress(ShapeError):
-        shapes.extend(walk_shapes(layers, variant(task, input_shape=row)) if row else ())
+    shapes = walk_layers(layers, row, task.vocabulary).shapes if row else ()
     builds = len(shapes) == len(layers) + 1
     declared = [
         (layer.inputs, taken[0])

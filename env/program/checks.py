@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
+from functools import lru_cache
 from math import prod
 
-from netmend.env.program.fields import Field, fields_of, shown
-from netmend.env.program.layers import Embedding
+from netmend.env.program.fields import Field, fields_by_name, shown
+from netmend.env.program.layers import Embedding, Layer
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
 from netmend.env.program.names import PrepName
-from netmend.env.program.schema import Data, Program
-from netmend.env.program.shapes import (
-    MisfitError,
-    Shape,
-    ShapeError,
-    layer_parameters,
-    prepared_task,
-    walk_shapes,
-)
+from netmend.env.program.schema import Data, Prep, Program
+from netmend.env.program.shapes import MisfitError, row_shape, walk_layers
 from netmend.env.program.task import Task
 
 
@@ -33,85 +26,85 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
+    return _problems(program, Program) or list(_problems_together(program.data, program.layers, task))
+
+
+def _problems(part: object, kind: type) -> list[str]:
+    """Of the fields of a part, with the paths inside it.
+
+    A part in which nothing was found remembers that, and ``changed`` which fields are new since then. It is
+    kept by the part and not by its value, for ``1``, ``1.0`` and ``True`` are equal.
+    """
+    values = part.__dict__
+    unchecked: tuple[str, ...] | None = values.get("_unchecked")
+    if unchecked == ():
+        return []
+    fields = fields_by_name(kind)
     problems: list[str] = []
-    _check_part(program, "", problems)
-    if problems:
-        return problems
-    _check_factors(program.data, problems)
-    if task is not None:
-        _check_prep(program, task, problems)
-        _check_size(program, task, problems)
+    for name in fields if unchecked is None else dict.fromkeys(unchecked):
+        if found := _of_value(fields[name], values[name]):
+            problems += [name + problem for problem in found]
+    if not problems:
+        values["_unchecked"] = ()
     return problems
 
 
-def check_field(name: str, value: object) -> list[str]:
-    """The problems that ``check`` finds in one field of a program, without its task."""
-    problems: list[str] = []
-    (field,) = (field for field in fields_of(Program) if field.name == name)
-    _check_value(field, value, "", problems)
-    if not problems and isinstance(value, Data):
-        _check_factors(value, problems)
-    return problems
-
-
-def _check_part(part: object, prefix: str, problems: list[str]) -> None:
-    for field in fields_of(type(part)):
-        _check_value(field, getattr(part, field.name), prefix, problems)
-
-
-def _check_value(field: Field, value: object, prefix: str, problems: list[str]) -> None:
-    if field.parts:
-        _check_parts(field, value, prefix + field.name, problems)
-    elif (problem := field.problem(value)) is not None:
-        problems.append(f"{prefix}{field.name}: {problem}")
-
-
-def _check_parts(field: Field, value: object, path: str, problems: list[str]) -> None:
-    if value is None and field.optional:
-        return
+def _of_value(field: Field, value: object) -> list[str]:
+    """The problems of a field, with the paths behind its name."""
+    if not field.parts:
+        problem = field.problem(value)
+        return [] if problem is None else [f": {problem}"]
     if not field.many:
-        _check_one(field, value, path, problems)
-    elif isinstance(value, tuple):
-        for index, item in enumerate(value):
-            _check_one(field, item, f"{path}[{index}]", problems)
-        if (problem := field.count_problem(len(value))) is not None:
-            problems.append(f"{path}: {problem}")
-    else:
-        problems.append(f"{path}: {shown(value)} is not a tuple")
+        return [] if value is None and field.optional else _of_part(field, value)
+    if not isinstance(value, tuple):
+        return [f": {shown(value)} is not a tuple"]
+    problems = []
+    for index, item in enumerate(value):
+        if found := _of_part(field, item):
+            problems += [f"[{index}]{problem}" for problem in found]
+    problem = field.count_problem(len(value))
+    return problems if problem is None else [*problems, f": {problem}"]
 
 
-def _check_one(field: Field, value: object, path: str, problems: list[str]) -> None:
+def _of_part(field: Field, value: object) -> list[str]:
     if isinstance(value, field.parts):
-        _check_part(value, f"{path}.", problems)
-    else:
-        expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
-        problems.append(f"{path}: {shown(value)} is not a {expected}")
+        problems = _problems(value, type(value))
+        return [f".{problem}" for problem in problems] if problems else problems
+    expected = field.parts[0].__name__ if len(field.parts) == 1 else "layer"
+    return [f": {shown(value)} is not a {expected}"]
 
 
-def _check_factors(data: Data, problems: list[str]) -> None:
-    for index, prep in enumerate(data.prep):
-        if prep.kind == "scale" and prep.factor == 0:
-            problems.append(f"data.prep[{index}].factor: 0 would wipe out the data, expected another number")
-
-
-def _check_prep(program: Program, task: Task, problems: list[str]) -> None:
-    tokens = task.vocabulary > 0 and isinstance(program.layers[0], Embedding)
-    for index, prep in enumerate(program.data.prep):
-        path = f"data.prep[{index}]"
-        targets = _TARGETS[task.kind]
-        if prep.kind in _OF_VALUES and task.kind != "regression":
-            problems.append(f"{path}: {prep.kind} is for regressions, but the targets are {targets}")
-        elif prep.kind in _OF_CLASSES and task.kind != "classification":
-            problems.append(f"{path}: {prep.kind} is for classes, but the targets are {targets}")
-        elif prep.kind == "scale_target" and task.kind == "multilabel":
-            problems.append(f"{path}: scale_target would change the yes and no of the targets")
-        elif prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
-            problems.append(f"{path}.factor: 0 would wipe out the targets, expected another number")
-        elif tokens and prep.kind in _OF_NUMBERS:
-            problems.append(f"{path}: {prep.kind} would change the token ids that the embedding looks up")
-    for index, damage in enumerate(program.data.damage):
-        if damage.kind == "noise" and task.vocabulary > 0:
+@lru_cache(maxsize=1024)
+def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
+    """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
+    problems: list[str] = []
+    tokens = task is not None and task.vocabulary > 0 and isinstance(layers[0], Embedding)
+    for index, step in enumerate(data.prep):
+        if (problem := _prep_problem(step, tokens, task)) is not None:
+            problems.append(f"data.prep[{index}]{problem}")
+    for index, damage in enumerate(data.damage):
+        if task is not None and damage.kind == "noise" and task.vocabulary > 0:
             problems.append(f"data.damage[{index}]: noise is for numbers, but the inputs are token ids")
+    return (*problems, *(() if task is None else _size_problems(data, layers, task)))
+
+
+def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
+    if prep.kind == "scale" and prep.factor == 0:
+        return ".factor: 0 would wipe out the data, expected another number"
+    if task is None:
+        return None
+    targets = _TARGETS[task.kind]
+    if prep.kind in _OF_VALUES and task.kind != "regression":
+        return f": {prep.kind} is for regressions, but the targets are {targets}"
+    if prep.kind in _OF_CLASSES and task.kind != "classification":
+        return f": {prep.kind} is for classes, but the targets are {targets}"
+    if prep.kind == "scale_target" and task.kind == "multilabel":
+        return ": scale_target would change the yes and no of the targets"
+    if prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
+        return ".factor: 0 would wipe out the targets, expected another number"
+    if tokens and prep.kind in _OF_NUMBERS:
+        return f": {prep.kind} would change the token ids that the embedding looks up"
+    return None
 
 
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
@@ -122,22 +115,20 @@ _OF_NUMBERS: frozenset[PrepName] = frozenset(
 )
 
 
-def _check_size(program: Program, task: Task, problems: list[str]) -> None:
+def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[str]:
     """Layers from the first that does not fit on are never built and so not counted."""
     try:
-        task = prepared_task(program, task)
+        row = row_shape(data, task)
     except MisfitError:
-        return
-    if prod(task.input_shape) > MAX_ROW:
-        problems.append(
-            f"data.prep: {prod(task.input_shape):,} values a row, at most {MAX_ROW:,} are allowed"
-        )
-    shapes: list[Shape] = [task.input_shape]
-    with contextlib.suppress(ShapeError):
-        shapes.extend(walk_shapes(program.layers, task))
-    parameters = sum(layer_parameters(*row, task) for row in zip(program.layers, shapes[:-1], strict=False))
-    activations = sum(map(prod, shapes[1:]))
-    if parameters > MAX_PARAMETERS:
-        problems.append(f"layers: {parameters:,} parameters, at most {MAX_PARAMETERS:,} are allowed")
-    if activations > MAX_ACTIVATIONS:
-        problems.append(f"layers: {activations:,} activations a row, at most {MAX_ACTIVATIONS:,} are allowed")
+        return []
+    walk = walk_layers(layers, row, task.vocabulary)
+    sizes = (
+        ("data.prep", prod(row), "values a row", MAX_ROW),
+        ("layers", walk.parameters, "parameters", MAX_PARAMETERS),
+        ("layers", walk.activations, "activations a row", MAX_ACTIVATIONS),
+    )
+    return [
+        f"{path}: {size:,} {what}, at most {most:,} are allowed"
+        for path, size, what, most in sizes
+        if size > most
+    ]

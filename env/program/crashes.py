@@ -5,23 +5,24 @@ Phases come in the order in which a program meets them. A crash when it predicts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from functools import lru_cache
+from operator import attrgetter
+from typing import Literal, NamedTuple, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.layers import BatchNorm, Embedding, LayerNorm, Weighted
-from netmend.env.program.names import LossName
-from netmend.env.program.schema import Prep, Program
+from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Weighted
+from netmend.env.program.names import ApiLevel, LossName
+from netmend.env.program.schema import Data, Loop, Prep, Program
 from netmend.env.program.shapes import (
     MisfitError,
     Shape,
-    ShapeError,
-    infer_shapes,
-    prepared_task,
+    Walk,
+    row_shape,
     shown_shape,
+    walk_layers,
 )
-from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
 Phase = Literal["data", "build", "forward", "loss", "backward", "predict"]
@@ -58,19 +59,19 @@ class Crash:
     expected_type: str = ""
     found_type: str = ""
 
-    def looks_like(self, other: Crash | None) -> bool:
-        """Whether another crash shows the same: all but the words and the position of the layer."""
-        if other is None:
-            return False
-        mine = (self.phase, self.kind, self.expected, self.found, self.expected_type, self.found_type)
-        return mine == (
-            other.phase,
-            other.kind,
-            other.expected,
-            other.found,
-            other.expected_type,
-            other.found_type,
-        )
+
+def same_place(crash: Crash, program: Program, other: Crash, result: Program) -> bool:
+    """Whether two programs crash at the same place: phase, kind and layer, with whatever numbers.
+
+    A layer is the same at as many positions from the input or from the output, so that a layer put in
+    elsewhere does not make it another place.
+    """
+    if (crash.phase, crash.kind) != (other.phase, other.kind):
+        return False
+    if crash.layer is None or other.layer is None:
+        return crash.layer == other.layer
+    behind, other_behind = len(program.layers) - crash.layer, len(result.layers) - other.layer
+    return crash.layer == other.layer or behind == other_behind
 
 
 def find_crash(program: Program, task: Task) -> Crash | None:
@@ -79,11 +80,40 @@ def find_crash(program: Program, task: Task) -> Crash | None:
     Programs that fail ``check`` are not looked at here. What only the numbers decide (a batch of one row in a
     batch normalisation) is left to the training.
     """
-    for look in _LOOKS:
-        crash = look(program, task)
-        if crash is not None:
-            return crash
-    return None
+    return _find_crash(_READ(program), task)
+
+
+class _Read(NamedTuple):
+    """The fields of a program that decide where it crashes: the looks below are given no others."""
+
+    data: Data
+    layers: tuple[Layer, ...]
+    loss: LossName
+    input: Shape | None
+    loop: Loop
+    api: ApiLevel
+
+
+CRASHING: tuple[str, ...] = _Read._fields
+"""Names of the fields of a program that decide where it crashes."""
+_READ = attrgetter(*CRASHING)
+
+
+@lru_cache(maxsize=1024)
+def _find_crash(read: tuple[object, ...], task: Task) -> Crash | None:
+    program = _Read._make(read)
+    crash = _data(program, task)
+    if crash is not None:
+        return crash
+    row = row_shape(program.data, task)
+    walk = walk_layers(program.layers, program.input or row, task.vocabulary)
+    return (
+        _build(program, walk)
+        or _forward(program, task, row, walk.shapes)
+        or _loss(program, task, walk.shapes[-1])
+        or _backward(program)
+        or _predict(program, row)
+    )
 
 
 def phases_passed(program: Program, task: Task) -> int:
@@ -92,7 +122,7 @@ def phases_passed(program: Program, task: Task) -> int:
     return len(PHASES) if crash is None else PHASES.index(crash.phase)
 
 
-def target_shape(program: Program, task: Task) -> Shape:
+def target_shape(program: Program | _Read, task: Task) -> Shape:
     """Shape of what the loss is given for a row: ``()`` for a class id that stays one.
 
     Raises:
@@ -133,20 +163,24 @@ def _as_id(value: float) -> int:
     return max(-LARGEST_ID, min(LARGEST_ID, int(value)))
 
 
-def label_range(program: Program, task: Task) -> tuple[int, int]:
+def label_range(program: Program | _Read, task: Task) -> tuple[int, int]:
     """Smallest and largest class id that the loss sees, of training and of other rows."""
-    prep = program.data.prep
-    ids = seen_ids(prep, task.outputs) + seen_ids((s for s in prep if s.rows == "all"), task.outputs)
+    return _label_range(program.data.prep, task.outputs)
+
+
+@lru_cache(maxsize=1024)
+def _label_range(prep: tuple[Prep, ...], classes: int) -> tuple[int, int]:
+    ids = seen_ids(prep, classes) + seen_ids((step for step in prep if step.rows == "all"), classes)
     return min(ids), max(ids)
 
 
-def _data(program: Program, task: Task) -> Crash | None:
+def _data(program: _Read, task: Task) -> Crash | None:
     for name, kind in (("inputs", program.data.input_type), ("labels", program.data.label_type)):
         if kind == "list":
             message = f"the {name} are nested lists, which are read as many {name}; arrays are needed"
             return Crash(phase="data", kind="type", message=message, expected_type="array", found_type="list")
     try:
-        prepared_task(program, task)
+        row_shape(program.data, task)
         target_shape(program, task)
     except MisfitError as error:
         return _misfit("data", error)
@@ -160,27 +194,23 @@ def _data(program: Program, task: Task) -> Crash | None:
     return None
 
 
-def _build(program: Program, task: Task) -> Crash | None:
+def _build(program: _Read, walk: Walk) -> Crash | None:
     if program.api == "keras_1":
         return Crash(phase="build", kind="name", message=REMOVED_NAMES[program.api])
-    try:
-        infer_shapes(program.layers, _declared(program, task))
-    except ShapeError as error:
-        return _misfit("build", error, error.layer)
-    if not _optimized(program):
+    if walk.misfit is not None:
+        return _misfit("build", walk.misfit, len(walk.shapes) - 1)
+    if not _hands_over(program.loop, program.layers):
         return Crash(phase="build", kind="graph", message="the optimizer got an empty list of parameters")
     return None
 
 
-def _forward(program: Program, task: Task) -> Crash | None:
-    row = prepared_task(program, task).input_shape
+def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) -> Crash | None:
     if program.input is not None and program.input != row:
         reason = f"the network declares rows of {shown_shape(program.input)}, but gets {shown_shape(row)}"
         return _misfit("forward", MisfitError(reason, program.input, row), 0)
     wrong = _input_type(program)
     if wrong is not None:
         return wrong
-    inputs = (row, *infer_shapes(program.layers, _declared(program, task)))
     for index, layer in enumerate(program.layers):
         if isinstance(layer, Embedding):
             if index:
@@ -196,7 +226,7 @@ def _forward(program: Program, task: Task) -> Crash | None:
     return None
 
 
-def _input_type(program: Program) -> Crash | None:
+def _input_type(program: _Read) -> Crash | None:
     found = program.data.input_type
     expected = "int64" if isinstance(program.layers[0], Embedding) else "float32"
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
@@ -205,21 +235,20 @@ def _input_type(program: Program) -> Crash | None:
     return _wrong_type(message, expected, found, 0)
 
 
-def _loss(program: Program, task: Task) -> Crash | None:
+def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
-    outputs = infer_shapes(program.layers, _declared(program, task))[-1]
     wanted = target_shape(program, task)
-    if len(outputs) != 1:
+    if len(output) != 1:
         reason = (
-            f"the network returns {shown_shape(outputs)} per row where a vector is needed;"
+            f"the network returns {shown_shape(output)} per row where a vector is needed;"
             " a flatten, a pooling or the last step is missing"
         )
-        return _misfit("loss", MisfitError(reason, wanted or (0,), outputs))
-    return _label_crash(program, task, outputs[0], wanted)
+        return _misfit("loss", MisfitError(reason, wanted or (0,), output))
+    return _label_crash(program, task, output[0], wanted)
 
 
-def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Crash | None:
+def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash | None:
     loss, labels = program.loss, program.data.labels
     of_ids = loss in ID_LOSSES
     if of_ids and (
@@ -248,17 +277,16 @@ def _label_crash(program: Program, task: Task, units: int, wanted: Shape) -> Cra
     return None
 
 
-def _backward(program: Program, _task: Task) -> Crash | None:
+def _backward(program: _Read) -> Crash | None:
     if program.loop.loss_graph:
         return None
     message = "the loss has no gradient graph: it was detached, or made a number, before backward()"
     return Crash(phase="backward", kind="graph", message=message)
 
 
-def _predict(program: Program, task: Task) -> Crash | None:
+def _predict(program: _Read, row: Shape) -> Crash | None:
     if program.loop.predict == "batch":
         return None
-    row = prepared_task(program, task).input_shape
     if program.loop.predict == "row":
         reason = f"predict gets a single row of {shown_shape(row)} without its batch axis"
         return _misfit("predict", MisfitError(reason, (0, *row), row))
@@ -266,28 +294,14 @@ def _predict(program: Program, task: Task) -> Crash | None:
     return Crash(phase="predict", kind="size", message=reason, expected=(0, *row), found=(*row, 0))
 
 
-def _declared(program: Program, task: Task) -> Task:
-    """The task with the row shape from which the network is built."""
-    prepared = prepared_task(program, task)
-    if program.input is None or program.input == prepared.input_shape:
-        return prepared
-    return Task(
-        dataset=task.dataset,
-        kind=task.kind,
-        input_shape=program.input,
-        outputs=task.outputs,
-        vocabulary=task.vocabulary,
-    )
-
-
-def _optimized(program: Program) -> bool:
+def _hands_over(loop: Loop, layers: Sequence[Layer]) -> bool:
     """Whether the optimizer is handed any parameter."""
-    which, last = program.loop.optimized, output_layer(program)
-    if which in ("all", "none"):
-        return which == "all"
-    if last is None:
-        return which == "hidden" and any(isinstance(layer, _LEARNING) for layer in program.layers)
-    return which == "output" or any(isinstance(layer, _LEARNING) for layer in program.layers[:last])
+    if loop.optimized in ("all", "none"):
+        return loop.optimized == "all"
+    last = max((i for i, layer in enumerate(layers) if isinstance(layer, Weighted)), default=None)
+    if loop.optimized == "output":
+        return last is not None
+    return any(isinstance(layer, _LEARNING) for layer in layers[:last])
 
 
 def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:
@@ -301,21 +315,11 @@ def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:
     )
 
 
-def _misfit(phase: Phase, error: MisfitError | ShapeError, layer: int | None = None) -> Crash:
+def _misfit(phase: Phase, error: MisfitError, layer: int | None = None) -> Crash:
     kind: CrashKind = "rank" if len(error.expected) != len(error.found) else "size"
-    reason = error.reason if isinstance(error, ShapeError) else str(error)
     return Crash(
-        phase=phase, kind=kind, message=reason, layer=layer, expected=error.expected, found=error.found
+        phase=phase, kind=kind, message=str(error), layer=layer, expected=error.expected, found=error.found
     )
 
 
 _LEARNING = Weighted | Embedding | BatchNorm | LayerNorm
-
-_LOOKS: tuple[Callable[[Program, Task], Crash | None], ...] = (
-    _data,
-    _build,
-    _forward,
-    _loss,
-    _backward,
-    _predict,
-)

@@ -124,6 +124,11 @@ def fields_of(cls: type) -> tuple[Field, ...]:
     return _fields_of(cls)
 
 
+def fields_by_name(cls: type) -> dict[str, Field]:
+    """``fields_of`` by their names, in that order."""
+    return _fields_by_name(cls)
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:
     """Message about a name or key that does not exist, with what was probably meant."""
     names = tuple(known)
@@ -154,6 +159,11 @@ def shown(value: object) -> str:
     bounded.maxlevel = 2
     text = bounded.repr(value)
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+@cache
+def _fields_by_name(cls: type) -> dict[str, Field]:
+    return {field.name: field for field in _fields_of(cls)}
 
 
 @cache

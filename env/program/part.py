@@ -8,7 +8,7 @@ from typing import TypeVar, cast
 
 Part = TypeVar("Part")
 
-REMEMBERED = ("_hash", "_text", "_digest")
+REMEMBERED = ("_hash", "_text", "_digest", "_unchecked")
 """What an instance remembers about itself beside its fields; it stays behind when the instance is pickled."""
 
 
@@ -21,8 +21,8 @@ def keeps_hash(cls: type[Part]) -> type[Part]:
 
     def remembered_hash(part: Part) -> int:
         try:
-            known: int = part.__dict__["_hash"]
-        except KeyError:
+            known: int = part._hash  # type: ignore[attr-defined]
+        except AttributeError:
             known = part.__dict__["_hash"] = computed(part)
         return known
 
@@ -41,20 +41,29 @@ def changed(part: Part, **values: object) -> Part:
     """
     state = part.__dict__
     for name, value in values.items():
-        if state[name] != value:
+        if state[name] is not value and state[name] != value:
             break
     else:
         return part
     new = object.__new__(type(part))
-    new.__dict__.update(state)
+    fields = new.__dict__
+    fields.update(state)
     for remembered in REMEMBERED:
-        new.__dict__.pop(remembered, None)
-    new.__dict__.update(values)
+        fields.pop(remembered, None)
+    fields.update(values)
+    if "_unchecked" in state:
+        fields["_unchecked"] = (*state["_unchecked"], *values)
     return new
 
 
 def variant(part: Part, **values: Hashable) -> Part:
     """``changed``, remembered: one change of equal parts gives one object, known by its identity."""
+    state = part.__dict__
+    for name, value in values.items():
+        if state[name] is not value:
+            break
+    else:
+        return part
     return cast(Part, _variant(part, tuple(values.items())))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from math import prod
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from netmend.env.errors import ProgramError
 from netmend.env.program.layers import (
@@ -75,8 +76,12 @@ def prepared_task(program: Program, task: Task) -> Task:
 
 def row_shape(data: Data, task: Task) -> Shape:
     """Shape of a row after its preparation. Raises ``MisfitError``."""
-    shape = task.input_shape
-    for step in data.prep:
+    return _row_shape(data.prep, task.input_shape)
+
+
+@lru_cache(maxsize=1024)
+def _row_shape(prep: tuple[Prep, ...], shape: Shape) -> Shape:
+    for step in prep:
         shape = _reshaped(step, shape)
     return shape
 
@@ -101,25 +106,59 @@ def _reshaped(step: Prep, shape: Shape) -> Shape:
     return shape
 
 
+class Walk(NamedTuple):
+    """Layers on rows of a shape, up to the first that does not fit; from there on nothing is ever built.
+
+    Attributes:
+        shapes: what each layer gets, the last what the network returns or the misfit cannot take.
+        parameters: weights and biases of the layers that fit, frozen ones included.
+        activations: outputs of the layers that fit, for one row.
+        misfit: why the layer that gets the last of the shapes cannot take it, None where all fit.
+    """
+
+    shapes: tuple[Shape, ...]
+    parameters: int
+    activations: int
+    misfit: MisfitError | None
+
+
+def walk_layers(layers: Sequence[Layer], row: Shape, vocabulary: int) -> Walk:
+    """The layers on rows of a shape, which are token ids where there is a vocabulary; remembered."""
+    return _walk(tuple(layers), row, vocabulary)
+
+
 def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
     """Output shape of each layer on rows of the task's shape (see ``prepared_task``).
 
     Raises:
         ShapeError: at the first layer that does not fit.
     """
-    return tuple(walk_shapes(layers, task))
+    walk = walk_layers(layers, task.input_shape, task.vocabulary)
+    if walk.misfit is not None:
+        raise ShapeError(len(walk.shapes) - 1, walk.misfit)
+    return walk.shapes[1:]
 
 
-def walk_shapes(layers: Sequence[Layer], task: Task) -> Iterator[Shape]:
-    """As ``infer_shapes``, one by one, so that the layers before a misfit can still be looked at."""
-    inputs: list[Shape] = [task.input_shape]
+@lru_cache(maxsize=2048)
+def _walk(layers: tuple[Layer, ...], row: Shape, vocabulary: int) -> Walk:
+    shapes, parameters, activations = [row], 0, 0
     for index in range(len(layers)):
         try:
-            shape = _next_shape(layers, index, inputs, task.vocabulary)
-        except MisfitError as error:
-            raise ShapeError(index, error) from None
-        yield shape
-        inputs.append(shape)
+            step = _next_step(layers, index, shapes, vocabulary)
+        except MisfitError as misfit:
+            return Walk(tuple(shapes), parameters, activations, misfit.with_traceback(None))
+        shapes.append(step.output)
+        parameters += step.parameters
+        activations += step.activations
+    return Walk(tuple(shapes), parameters, activations, None)
+
+
+class _Step(NamedTuple):
+    """One layer on one input: what it returns, and its size."""
+
+    output: Shape
+    parameters: int
+    activations: int
 
 
 def computes(layers: Sequence[Layer], index: int) -> Layer:
@@ -130,23 +169,30 @@ def computes(layers: Sequence[Layer], index: int) -> Layer:
     return layers[index - layer.back] if layer.back <= index else layer
 
 
-def _next_shape(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], vocabulary: int) -> Shape:
+def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], vocabulary: int) -> _Step:
     layer, shape = layers[index], inputs[-1]
     if not isinstance(layer, Skip | Shared):
-        return _output_shape(layer, shape, vocabulary)
+        return _step(layer, shape, vocabulary)
     if layer.back > index:
         raise MisfitError(f"there is no layer {layer.back} positions before it", shape, ())
     before = inputs[index - layer.back]
     if isinstance(layer, Skip):
         if before != shape:
             raise MisfitError(f"skip cannot add {shown_shape(before)} to {shown_shape(shape)}", before, shape)
-        return shape
+        return _Step(shape, 0, prod(shape))
     original = layers[index - layer.back]
     if isinstance(original, Skip | Shared):
         raise MisfitError("shared needs a layer with weights of its own", shape, ())
     if before[0] != shape[0]:
         raise MisfitError(f"weights for {before[0]} features cannot take {shown_shape(shape)}", before, shape)
-    return _output_shape(original, shape, vocabulary)
+    return _step(original, shape, vocabulary)._replace(parameters=0)
+
+
+@lru_cache(maxsize=2048)
+def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
+    """Raises ``MisfitError`` where the layer does not fit."""
+    output = _output_shape(layer, shape, vocabulary)
+    return _Step(output, layer_parameters(layer, shape, vocabulary), prod(output))
 
 
 def parameter_count(program: Program, task: Task) -> int:
@@ -154,7 +200,8 @@ def parameter_count(program: Program, task: Task) -> int:
     task = prepared_task(program, task)
     inputs = (task.input_shape, *infer_shapes(program.layers, task))
     return sum(
-        layer_parameters(layer, shape, task) for layer, shape in zip(program.layers, inputs, strict=False)
+        layer_parameters(layer, shape, task.vocabulary)
+        for layer, shape in zip(program.layers, inputs, strict=False)
     )
 
 
@@ -169,13 +216,13 @@ def multiply_accumulates(program: Program, task: Task) -> int:
     return sum(_work(*row) for row in zip(layers, (task.input_shape, *shapes), shapes, strict=False))
 
 
-def layer_parameters(layer: Layer, shape: Shape, task: Task) -> int:
+def layer_parameters(layer: Layer, shape: Shape, vocabulary: int) -> int:
     """Number of weights and biases of one layer on an input of ``shape``, frozen ones included.
 
     A recurrent cell has PyTorch's two biases per gate, a normalisation its scale and its shift.
     """
     if isinstance(layer, Embedding):
-        return (layer.inputs or task.vocabulary) * layer.units
+        return (layer.inputs or vocabulary) * layer.units
     if isinstance(layer, BatchNorm | LayerNorm):
         return 2 * shape[0]
     if isinstance(layer, Recurrent):

@@ -203,6 +203,7 @@ WINDOWS = replace(
         *IMAGE.layers[2:],
     ),
 )
+STRIDED = replace(IMAGE, layers=(Conv2d(filters=4, kernel=4, stride=2), *IMAGE.layers[2:]))
 SMALL_TABLE = replace(LSTM, layers=(Embedding(units=8, inputs=20), *LSTM.layers[1:]))
 LABELS = Program(
     data=Data(dataset="labels", split="leaky"),
@@ -252,6 +253,7 @@ CORPUS: dict[str, Case] = {
     "torch": Case(TORCH, IMAGES),
     "torch_output": Case(TORCH_OUTPUT, CLASSES),
     "windows": Case(WINDOWS, IMAGES),
+    "strided": Case(STRIDED, IMAGES),
     "small_table": Case(SMALL_TABLE, TEXTS),
 }
 

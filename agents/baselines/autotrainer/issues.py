@@ -162,7 +162,7 @@ def zero_share(program: Program, task: Task, trial: Trial) -> float:
     for found in trial.symptoms.layers:
         layer = program.layers[found.index]
         if not isinstance(layer, Embedding) and getattr(layer, "trainable", False):
-            sizes.append(layer_parameters(layer, inputs[found.index], task))
+            sizes.append(layer_parameters(layer, inputs[found.index], task.vocabulary))
             zeros.append(sizes[-1] * found.gradient_zero)
     return sum(zeros) / max(1, sum(sizes))
 

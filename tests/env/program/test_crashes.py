@@ -29,7 +29,7 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.program.crashes import CrashKind, Phase, label_range, seen_ids, target_shape
+from netmend.env.program.crashes import CrashKind, Phase, label_range, same_place, seen_ids, target_shape
 from netmend.env.program.shapes import MisfitError, Shape
 
 VECTORS = Task(dataset="vectors", kind="classification", input_shape=(4,), outputs=3)
@@ -451,19 +451,25 @@ def test_the_first_of_several_crashes_counts() -> None:
     assert find_crash(replace(faulty, loop=Loop()), VECTORS) is None
 
 
-def test_crashes_look_alike_whatever_the_words_and_the_layer() -> None:
+def test_a_crash_is_at_the_same_place_whatever_the_numbers() -> None:
+    program = mlp(layers=(Dense(units=4), Dense(units=4), Dense(units=3)))
+    deeper = replace(program, layers=(Dense(units=8), *program.layers))
     crash = Crash(phase="build", kind="size", message="one", layer=1, expected=(3,), found=(4,))
-    assert crash.looks_like(replace(crash, message="two", layer=None))
+    other_numbers = replace(crash, message="two", expected=(7,), found=(9,))
+    assert same_place(crash, program, other_numbers, program)
+    assert same_place(crash, program, other_numbers, deeper)  # as many positions from the input
+    assert same_place(crash, program, replace(other_numbers, layer=2), deeper)  # and from the output
     for other in (
         replace(crash, phase="forward"),
         replace(crash, kind="rank"),
-        replace(crash, expected=(4,)),
-        replace(crash, found=(5,)),
-        replace(crash, expected_type="int64"),
-        replace(crash, found_type="int64"),
-        None,
+        replace(crash, layer=0),
+        replace(crash, layer=2),
+        replace(crash, layer=None),
     ):
-        assert not crash.looks_like(other)
+        assert not same_place(crash, program, other, program)
+        assert not same_place(other, program, crash, program)
+    nowhere = replace(crash, layer=None)
+    assert same_place(nowhere, program, nowhere, deeper)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_shapes_and_sizes_are_as_foretold(layer, task):
     x = torch.randn(6, *task.input_shape)
     expected = (6, *infer_shapes((layer,), task)[0])
     assert net.train(x).shape == net.evaluate(x).shape == expected
-    assert net.parameters.values.numel() == layer_parameters(layer, task.input_shape, task)
+    assert net.parameters.values.numel() == layer_parameters(layer, task.input_shape, task.vocabulary)
 
 
 def test_lstm_forget_gate_starts_open():
