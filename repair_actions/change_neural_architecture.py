@@ -28,6 +28,7 @@ from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 from netmend.repair_actions.network import (
     layer_inputs,
+    output_places,
     spliced,
     taking_any_input,
     with_layers,
@@ -80,7 +81,9 @@ def _recurrent(program: Program, task: Task) -> Program:
     output, shapes = output_layer(program), layer_inputs(program, task)
     if output is None or not shapes:
         return program
-    cells = Recurrent(cell="gru", units=_CELLS)
+    # An output at every step, flattened behind it, needs the state at every step.
+    each = output_places(program, task) == shapes[0][-1] > 1
+    cells = Recurrent(cell="gru", units=_CELLS, return_sequences=each)
     if len(shapes[0]) == 2:
         return _rebuilt(program, 0, output, (cells,))
     if task.vocabulary > 0 and len(shapes[0]) == 1:

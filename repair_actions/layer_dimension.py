@@ -34,7 +34,7 @@ from netmend.repair_actions.action import (
     site_layers,
     with_width,
 )
-from netmend.repair_actions.network import layer_inputs, with_layers
+from netmend.repair_actions.network import layer_inputs, output_places, with_layers
 
 Change: TypeAlias = Callable[[Conv1d | Conv2d], Layer]
 
@@ -62,6 +62,12 @@ def task_width(program: Program, task: Task) -> int:
     return 1 if column and task.outputs == 2 else classes
 
 
+def output_units(program: Program, task: Task) -> int:
+    """Units of the output layer for ``task_width`` outputs: its share where what it gives is flattened."""
+    units, places = task_width(program, task), output_places(program, task)
+    return units // places if units % places == 0 else units
+
+
 def _scale(program: Program, task: Task, *, factor: int) -> Program:
     def scaled(layer: Layer) -> Layer:
         units = width(layer)
@@ -78,7 +84,7 @@ def _widen(program: Program, task: Task, *, site: str) -> Program:
 
 
 def _set_output(program: Program, task: Task) -> Program:
-    units = task_width(program, task)
+    units = output_units(program, task)
     wide = change_layers(program, "output", lambda layer: with_width(layer, units))
     return _with_right_inputs(wide, program, task)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
-from netmend.env.program import Layer, Program, Shared, Skip, Task, Weighted
+from netmend.env.program import Flatten, Layer, Program, Reshape, Shared, Skip, Task, Weighted
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
+from netmend.env.program.sites import output_layer
 
 
 def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
@@ -19,6 +21,15 @@ def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
     except MisfitError:
         return ()
     return walk_layers(program.layers, row, task.vocabulary).shapes
+
+
+def output_places(program: Program, task: Task) -> int:
+    """At how many steps or pixels the output layer works where they become one vector behind it, else 1."""
+    output, shapes = output_layer(program), layer_inputs(program, task)
+    if output is None or output >= len(shapes):
+        return 1
+    flattened = any(isinstance(layer, Flatten | Reshape) for layer in program.layers[output + 1 :])
+    return prod(shapes[output][1:]) if flattened else 1
 
 
 def with_layers(program: Program, layers: Sequence[Layer]) -> Program:

@@ -6,31 +6,36 @@ from functools import partial
 
 from netmend.env.program import (
     Conv1d,
+    Crop,
     Dense,
     Detach,
     Dropout,
     Embedding,
+    Flatten,
     GlobalPool,
     InitialiserName,
     Layer,
     Pool,
     Program,
     Recurrent,
+    Reshape,
     Skip,
     Task,
     Weighted,
+    ZeroPad,
 )
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import computes
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
 from netmend.repair_actions.api_contract import wanted_output
-from netmend.repair_actions.layer_dimension import task_width
-from netmend.repair_actions.network import inserted, layer_inputs, with_layers, without
+from netmend.repair_actions.layer_dimension import output_units
+from netmend.repair_actions.network import inserted, layer_inputs, output_places, with_layers, without
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
 _OF_STEPS = (Recurrent, Conv1d, Pool, GlobalPool)
+_OF_SHAPES = Flatten | Reshape | Pool | GlobalPool | Crop | ZeroPad
 
 
 def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserName, site: str) -> Program:
@@ -113,9 +118,12 @@ def _replace_head(program: Program, task: Task) -> Program:
     output = output_layer(program)
     if output is None or not isinstance(program.layers[output], Dense):
         return program
-    units = task_width(program, task)
+    units = output_units(program, task)
     head = Dense(units=units, activation=wanted_output(program.loss, units) or "linear")
-    return with_layers(program, (*program.layers[:output], head))
+    # What makes one vector of an output at every step belongs to the head.
+    behind = program.layers[output + 1 :] if output_places(program, task) > 1 else ()
+    kept = [layer for layer in behind if isinstance(layer, _OF_SHAPES)]
+    return with_layers(program, (*program.layers[:output], head, *kept))
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
