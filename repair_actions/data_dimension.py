@@ -33,9 +33,9 @@ def _rows(data: Data, task: Task) -> Shape | None:
 
 def _with_prep(program: Program, task: Task, prep: tuple[Prep, ...]) -> Program:
     data = variant(program.data, prep=prep)
-    before, after = _rows(program.data, task), _rows(data, task)
-    moves = program.input is not None and program.input == before and after is not None
-    return changed(program, data=data, input=after if moves else program.input)
+    if program.input is None or program.input != _rows(program.data, task):
+        return changed(program, data=data)
+    return changed(program, data=data, input=_rows(data, task) or program.input)
 
 
 def _last(prep: tuple[Prep, ...], *kinds: PrepName) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from netmend.env.program import (
     Activation,
@@ -52,8 +52,10 @@ def noticed(program: Program, result: Program, names: Iterable[str], task: Task)
     """Whether the trainings of two programs, which differ in these fields, may differ."""
     program, result = _today(program), _today(result)
     # A change may decide what is read in another field, but mostly it is itself what differs.
-    names = (*names, *Program.__dataclass_fields__)
-    return any(_effective(name, program, task) != _effective(name, result, task) for name in names)
+    for name in chain(names, Program.__dataclass_fields__):
+        if _effective(name, program, task) != _effective(name, result, task):
+            return True
+    return False
 
 
 def _effective(name: str, program: Program, task: Task) -> object:

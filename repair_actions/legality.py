@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import TypeAlias, cast
 
-from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
+from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
 from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
@@ -124,14 +124,24 @@ def _core_changes(
 ) -> tuple[Change | None, ...]:
     """What each action changes in a program of which these values are known, where they decide that."""
     legal = _rule(cast(Program, _Core(values)), task)
+    return tuple([_ASKS_FOR_MORE if _asks(action) else _try(legal, action) for action in actions])
 
-    def change(action: RepairAction) -> Change | None:
-        try:
-            return legal(action)
-        except (AttributeError, KeyError, TypeError):
-            return _ASKS_FOR_MORE
 
-    return tuple([change(action) for action in actions])
+def _try(legal: Callable[[RepairAction], Change | None], action: RepairAction) -> Change | None:
+    try:
+        return legal(action)
+    except (AttributeError, KeyError, TypeError):
+        return _ASKS_FOR_MORE
+
+
+@cache
+def _asks(action: RepairAction) -> bool:
+    """Whether an action asks for other fields already in the simplest program."""
+    task = Task(dataset="none", kind="regression", input_shape=(1,), outputs=1)
+    data = Data(dataset=task.dataset, labels="value")
+    program = Program(data=data, layers=(Dense(units=1),), loss="mse", optimizer=Optimizer())
+    core = cast(Program, _Core(_core_of(program)))
+    return _try(lambda action: {"any": action.apply(core, task)}, action) is _ASKS_FOR_MORE
 
 
 def _rule(program: Program, task: Task) -> Callable[[RepairAction], Change | None]:

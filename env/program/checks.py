@@ -41,7 +41,7 @@ def _problems(part: object, kind: type) -> list[str]:
         return []
     fields = fields_by_name(kind)
     problems: list[str] = []
-    for name in fields if unchecked is None else unchecked:
+    for name in fields if unchecked is None else dict.fromkeys(unchecked):
         if found := _of_value(fields[name], values[name]):
             problems += [name + problem for problem in found]
     if not problems:

@@ -165,8 +165,12 @@ def _as_id(value: float) -> int:
 
 def label_range(program: Program | _Read, task: Task) -> tuple[int, int]:
     """Smallest and largest class id that the loss sees, of training and of other rows."""
-    prep = program.data.prep
-    ids = seen_ids(prep, task.outputs) + seen_ids((s for s in prep if s.rows == "all"), task.outputs)
+    return _label_range(program.data.prep, task.outputs)
+
+
+@lru_cache(maxsize=1024)
+def _label_range(prep: tuple[Prep, ...], classes: int) -> tuple[int, int]:
+    ids = seen_ids(prep, classes) + seen_ids((step for step in prep if step.rows == "all"), classes)
     return min(ids), max(ids)
 
 

@@ -52,7 +52,7 @@ def changed(part: Part, **values: object) -> Part:
         fields.pop(remembered, None)
     fields.update(values)
     if "_unchecked" in state:
-        fields["_unchecked"] = tuple(dict.fromkeys((*state["_unchecked"], *values)))
+        fields["_unchecked"] = (*state["_unchecked"], *values)
     return new
 
 

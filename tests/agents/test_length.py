@@ -95,7 +95,9 @@ def test_a_long_program_loses_epochs_first_and_rows_only_then(
     assert (least.epochs, LEAST.samples < least.samples < rows) == (LEAST.epochs, True)
     assert told(slow, digits, least) == f"{least.samples} of {rows:,} rows and 12 of 400 epochs"
     price(0.1)
-    assert trial_budget(slow, digits) == LEAST
+    short = trial_budget(slow, digits)
+    assert (short.samples, short.epochs) == (LEAST.samples, LEAST.epochs)
+    assert 1 <= short.updates * 0.1 <= TRIAL_SECONDS
 
 
 def test_a_crash_is_planned_as_what_its_remedy_makes_of_it(

@@ -240,7 +240,7 @@ def test_normalisation_learns_where_only_the_hidden_layers_are_optimized(corpus:
 
 def test_the_same_crash_with_other_numbers_is_no_progress(corpus: Corpus) -> None:
     program, task = corpus["mlp"]
-    layers = (*program.layers[:2], replace(program.layers[2], inputs=2048))
+    layers = (*program.layers[:2], replace(program.layers[2], inputs=2048))  # type: ignore[arg-type]
     crashing = replace(program, layers=layers)
     crash = find_crash(crashing, task)
     assert crash is not None

@@ -126,7 +126,7 @@ def test_the_head_at_each_step_is_kept(name: str, action: str) -> None:
 def test_a_head_of_another_size_is_mended_where_it_stands(name: str) -> None:
     good, task = PROGRAMS[name]
     output = max(i for i, layer in enumerate(good.layers) if isinstance(layer, Dense))
-    wide = replace(good.layers[output], units=7)  # type: ignore[call-arg]
+    wide = replace(good.layers[output], units=7)  # type: ignore[arg-type, call-arg]
     faulty = replace(good, layers=(*good.layers[:output], wide, *good.layers[output + 1 :]))
     assert edited(CATALOGUE["layer_dimension/task_units@output"], faulty, task) == good
     replaced = CATALOGUE["neural_connection/replace_head@output"].apply(faulty, task)
