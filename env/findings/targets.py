@@ -211,7 +211,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         severity="fault",
         look=one_output,
         text="the network has one output for {value:.0f} classes, which can only say 0 or 1",
-        edits=_HEAD_EDITS,
+        edits=("data_dimension/one_hot@targets", *_HEAD_EDITS),
     ),
     Heuristic(
         name="lone_softmax",
