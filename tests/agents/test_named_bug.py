@@ -64,3 +64,8 @@ def test_a_folder_and_a_suite_hold_several(here: Path) -> None:
     assert said(str(here)) == f"{here} is a folder; repair one of its bugs with bugs={here} bug=ID"
     (here / "suite.yaml").write_text("netmend: 1\nbugs: []\n")
     assert "holds a suite" in said("suite.yaml")
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/mine.yaml", "x" * 300])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    assert said(name).startswith(f"no file {name[:80]}")

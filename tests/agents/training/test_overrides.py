@@ -66,3 +66,17 @@ def test_flags_come_first_with_their_values() -> None:
         "seed=0,1",
         "agent=ppo",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "kept"),
+    [
+        ("keep=architecture", ["architecture"]),
+        ("keep=architecture,optimizer/*", ["architecture", "optimizer/*"]),
+        ("keep=[data,labels]", ["data", "labels"]),
+    ],
+)
+def test_what_is_kept_is_a_list_with_or_without_brackets(word: str, kept: list[str]) -> None:
+    (prepared,) = prepare([word])
+    (override,) = OverridesParser.create().parse_overrides([prepared])
+    assert override.value() == kept

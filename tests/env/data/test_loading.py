@@ -72,6 +72,13 @@ def test_a_csv_table(tmp_path: Path) -> None:
     assert np.array_equal(dataset.train.y, dataset.train.x[:, 0].astype(int) % 2)
 
 
+def test_blanks_around_a_class_make_no_other_class(tmp_path: Path) -> None:
+    rows = "".join(f"{i},{' yes' if i % 4 == 1 else 'yes ' if i % 2 else 'no'}\n" for i in range(40))
+    path = tmp_path / "table.csv"
+    path.write_text("a,class\n" + rows)
+    assert load_dataset(str(path)).task.outputs == 2
+
+
 def test_a_csv_table_knows_its_columns_and_its_fingerprint_does_not(tmp_path: Path) -> None:
     rows = "".join(f"{i},{i % 2},{i * 2}\n" for i in range(40))
     path = tmp_path / "table.csv"

@@ -17,6 +17,7 @@ from netmend.env.program import (
     Optimizer,
     Program,
     Rescale,
+    Shared,
 )
 from netmend.env.training.scores import collapsed, cut, metric, skill
 from netmend.env.training.trial import SKILL_FLOOR
@@ -82,6 +83,7 @@ SIGMOID = Activation(function="sigmoid")
         ("bce_with_logits", unit("sigmoid"), 0.5),
         ("bce_with_logits", unit("linear", SIGMOID), 0.5),
         ("bce_with_logits", unit("linear", SIGMOID, Dropout(rate=0.1), Flatten()), 0.5),
+        ("bce_with_logits", (Dense(units=1, activation="sigmoid"), Shared()), 0.5),
         ("hinge", unit("sigmoid"), 0.5),
         ("bce_with_logits", unit("hard_sigmoid"), 0.5),
         ("bce_with_logits", unit("softmax"), 0.5),
