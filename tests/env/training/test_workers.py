@@ -236,6 +236,7 @@ def test_workers_give_the_trials_that_one_process_gives() -> None:
 
 
 INTERRUPTED = """
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -247,6 +248,7 @@ from netmend.env.training.workers import WorkerTrainer
 from fake_trainers import HANG, Troublemaker
 from test_workers import request
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     folder = Path(sys.argv[1])
     inner = WorkerTrainer(2, factory=partial(Troublemaker, folder))
     trainer = StoredTrainer(inner, TrialStore(folder / "trials.sqlite"), fingerprint=str)
