@@ -82,22 +82,19 @@ def allowed(actions: tuple[RepairAction, ...], program: Program, task: Task, kee
 
     An action that is made of others is ruled out with any of them.
     """
-    patterns = [name for name in keep if name not in PARTS]
     after = successors(actions, program, task)
     return tuple(
-        edited is None
-        or not (touched(program, edited, keep) or _matches(action.patch(program, task), patterns))
+        edited is None or not (touched(program, edited, keep) or _matches(action.patch(program, task), keep))
         for action, edited in zip(actions, after, strict=True)
     )
 
 
 def keeping(program: Program, task: Task, patch: Iterable[str], keep: Keep) -> tuple[str, ...]:
     """The actions of a recipe that leave alone what must not be touched, each where it comes."""
-    patterns = [name for name in keep if name not in PARTS]
     kept = []
     for name in patch:
         after = CATALOGUE[name].apply(program, task)
-        if not touched(program, after, keep) and not _matches([name], patterns):
+        if not touched(program, after, keep) and not _matches([name], keep):
             program = after
             kept.append(name)
     return tuple(kept)
@@ -105,9 +102,10 @@ def keeping(program: Program, task: Task, patch: Iterable[str], keep: Keep) -> t
 
 def broken(before: Program, after: Program, patch: Iterable[str], keep: Keep) -> tuple[str, ...]:
     """What a whole repair touches although it should be kept: parts, and actions that were ruled out."""
+    return (*touched(before, after, keep), *(name for name in patch if _matches([name], keep)))
+
+
+def _matches(names: Iterable[str], keep: Keep) -> bool:
+    """Whether one of these actions is ruled out by its name."""
     patterns = [name for name in keep if name not in PARTS]
-    return (*touched(before, after, keep), *(name for name in patch if _matches([name], patterns)))
-
-
-def _matches(names: Iterable[str], patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
