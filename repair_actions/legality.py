@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, lru_cache
+from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias, cast
 
 from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
+from netmend.env.program.checks import check_fields
 from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
@@ -23,7 +25,9 @@ Change: TypeAlias = Mapping[str, object]
 """New values by field of a program."""
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
-_NOT_CRASHING = frozenset(FIELDS).difference(CRASHING)
+_NAMES = frozenset(FIELDS)
+_NOT_CRASHING = _NAMES.difference(CRASHING)
+_SIZED = frozenset({"data", "layers"})
 
 
 class Successors(Sequence[Program | None]):
@@ -94,37 +98,57 @@ def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task)
     if check(program, task):
         results = [action.apply(program, task) for action in actions]
         return Successors(program, [_difference(program, result) or None for result in results])
-    changes = list(_core_changes(actions, _core_of(program), task))
-    legal = _rule(program, task)
+    crash = find_crash(program, task)
+    legal = _rule(program, task, crash)
+    crashing, others = [view.of(program) for view in _VIEWS]
+    # Whoever mends a crash asks for some patterns of it.
+    groups = (actions,) if crash is None else _by_pattern(actions)
+    changes = [change for group in groups for change in _changes(group, 0, crashing, crash, task)]
+    more = _changes(actions, 1, others, crash, task)
     for number, change in enumerate(changes):
         if change is _ASKS_FOR_MORE:
-            changes[number] = legal(actions[number])
+            change = more[number]
+            changes[number] = legal(actions[number]) if change is _ASKS_FOR_MORE else change
     return Successors(program, changes)
 
 
-class _Core:
-    """The fields of a sound program that decide where it crashes, and no others.
+class _View:
+    """Some fields of a sound program, and no others.
 
-    What can be said about an edit from these holds for every program that shares them, whatever its
-    optimizer or its epochs, and is found once. Whoever asks for another field gets an ``AttributeError`` here
-    and the whole program next, so nobody has to say what an edit reads.
+    What can be said about an edit from these holds for every program that shares them, and is found once.
+    Whoever asks for another field gets an ``AttributeError`` here and more fields next, so nobody has to say
+    what an edit reads.
     """
 
-    def __init__(self, values: tuple[object, ...]) -> None:
-        self.__dict__.update(zip(CRASHING, values, strict=True), _unchecked=())
+    def __init__(self, names: tuple[str, ...], values: tuple[object, ...]) -> None:
+        self.__dict__.update(zip(names, values, strict=True), _unchecked=())
 
 
-_core_of = attrgetter(*CRASHING)
+class _Fields:
+    """Names of the fields of a view, and how to read them."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.of: Callable[[object], tuple[object, ...]] = attrgetter(*names)
+
+
+_VIEWS = _Fields(*CRASHING), _Fields("loss", "api", *sorted(_NOT_CRASHING))
+"""What decides where a program crashes, whatever its optimizer; then what does not, whatever its layers."""
 _ASKS_FOR_MORE: Change = {}
 
 
+@cache
+def _by_pattern(actions: tuple[RepairAction, ...]) -> tuple[tuple[RepairAction, ...], ...]:
+    return tuple([tuple(group) for _, group in groupby(actions, attrgetter("pattern"))])
+
+
 @lru_cache(maxsize=4096)
-def _core_changes(
-    actions: tuple[RepairAction, ...], values: tuple[object, ...], task: Task
+def _changes(
+    actions: tuple[RepairAction, ...], view: int, values: tuple[object, ...], crash: Crash | None, task: Task
 ) -> tuple[Change | None, ...]:
-    """What each action changes in a program of which these values are known, where they decide that."""
-    legal = _rule(cast(Program, _Core(values)), task)
-    return tuple([_ASKS_FOR_MORE if _asks(action) else _try(legal, action) for action in actions])
+    """What each action changes in a program of which a view is known, where that decides it."""
+    legal = _rule(cast(Program, _View(_VIEWS[view].names, values)), task, crash)
+    return tuple([_try(legal, action) if _view_of(action) == view else _ASKS_FOR_MORE for action in actions])
 
 
 def _try(legal: Callable[[RepairAction], Change | None], action: RepairAction) -> Change | None:
@@ -135,29 +159,35 @@ def _try(legal: Callable[[RepairAction], Change | None], action: RepairAction) -
 
 
 @cache
-def _asks(action: RepairAction) -> bool:
-    """Whether an action asks for other fields already in the simplest program."""
+def _view_of(action: RepairAction) -> int:
+    """The first view from which an action edits the simplest program, the number of views where none is."""
     task = Task(dataset="none", kind="regression", input_shape=(1,), outputs=1)
     data = Data(dataset=task.dataset, labels="value")
     program = Program(data=data, layers=(Dense(units=1),), loss="mse", optimizer=Optimizer())
-    core = cast(Program, _Core(_core_of(program)))
-    return _try(lambda action: {"any": action.apply(core, task)}, action) is _ASKS_FOR_MORE
+
+    def enough(view: _Fields) -> bool:
+        seen = cast(Program, _View(view.names, view.of(program)))
+        return _try(lambda action: {"any": action.apply(seen, task)}, action) is not _ASKS_FOR_MORE
+
+    return next((number for number, view in enumerate(_VIEWS) if enough(view)), len(_VIEWS))
 
 
-def _rule(program: Program, task: Task) -> Callable[[RepairAction], Change | None]:
+def _rule(program: Program, task: Task, crash: Crash | None) -> Callable[[RepairAction], Change | None]:
     """What an action changes in a program that ``check`` lets pass, None where that is not legal."""
-    crash = find_crash(program, task)
     trains = crash is None or crash.phase == "predict"
 
     def legal(action: RepairAction) -> Change | None:
         result = action.apply(program, task)
         change = _difference(program, result)
-        if not change or check(result, task):
+        if not change:
             return None
-        if trains and not noticed(program, result, change, task):
+        if _NOT_CRASHING.issuperset(change):
+            found = check_fields(result)
+            return change if trains and not found and noticed(program, result, change, task) else None
+        found = check_fields(result) if _SIZED.isdisjoint(change) else check(result, task)
+        if found or (trains and not noticed(program, result, change, task)):
             return None
-        after = crash if _NOT_CRASHING.issuperset(change) else find_crash(result, task)
-        return change if _advances(program, crash, result, after, task) else None
+        return change if _advances(program, crash, result, find_crash(result, task), task) else None
 
     return legal
 
@@ -183,5 +213,8 @@ def _difference(program: Program, result: Program) -> dict[str, object]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__
-    names = FIELDS if isinstance(program, Program) else [name for name in FIELDS if name in new]
-    return {name: new[name] for name in names if new[name] is not old[name] and new[name] != old[name]}
+    return {
+        name: new[name]
+        for name, value in old.items()
+        if name in _NAMES and new[name] is not value and new[name] != value
+    }

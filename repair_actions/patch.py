@@ -19,9 +19,13 @@ def applied(program: Program, task: Task, patch: Sequence[str]) -> Program:
     Raises:
         KeyError: a name is not in the catalogue.
     """
-    for name in patch:
-        program = CATALOGUE[name].apply(program, task)
-    return program
+    return _applied(program, task, tuple(patch))
+
+
+@lru_cache(maxsize=65_536)
+def _applied(program: Program, task: Task, patch: Patch) -> Program:
+    """Patches are compared with parts of themselves, which begin alike."""
+    return CATALOGUE[patch[-1]].apply(_applied(program, task, patch[:-1]), task) if patch else program
 
 
 @lru_cache(maxsize=65_536)

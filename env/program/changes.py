@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from netmend.env.program.hyperparameters import hyperparameters, with_hyperparameters
@@ -168,8 +168,9 @@ def labels_follow(before: Program, after: Program) -> bool:
 
 def differing(old: object, new: object, *apart: str) -> list[str]:
     """Names of the fields of two dataclass instances of one class that differ, but those set ``apart``."""
+    before, after = old.__dict__, new.__dict__
     return [
-        entry.name
-        for entry in fields(old)  # type: ignore[arg-type]
-        if entry.name not in apart and getattr(old, entry.name) != getattr(new, entry.name)
+        name
+        for name in type(old).__dataclass_fields__  # type: ignore[attr-defined]
+        if name not in apart and before[name] is not after[name] and before[name] != after[name]
     ]

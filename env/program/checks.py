@@ -26,7 +26,12 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    return _problems(program, Program) or list(_problems_together(program.data, program.layers, task))
+    return check_fields(program) or list(_problems_together(program.data, program.layers, task))
+
+
+def check_fields(program: Program) -> list[str]:
+    """The problems of a program's fields, each by itself: all there are where data and layers have none."""
+    return _problems(program, Program)
 
 
 def _problems(part: object, kind: type) -> list[str]:
@@ -60,6 +65,8 @@ def _of_value(field: Field, value: object) -> list[str]:
         return [f": {shown(value)} is not a tuple"]
     problems = []
     for index, item in enumerate(value):
+        if type(item) in field.parts and item.__dict__.get("_unchecked") == ():
+            continue  # as _of_part would say, without the calls
         if found := _of_part(field, item):
             problems += [f"[{index}]{problem}" for problem in found]
     problem = field.count_problem(len(value))
@@ -74,7 +81,7 @@ def _of_part(field: Field, value: object) -> list[str]:
     return [f": {shown(value)} is not a {expected}"]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
     """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
     problems: list[str] = []

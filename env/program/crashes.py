@@ -99,7 +99,7 @@ CRASHING: tuple[str, ...] = _Read._fields
 _READ = attrgetter(*CRASHING)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=8192)
 def _find_crash(read: tuple[object, ...], task: Task) -> Crash | None:
     program = _Read._make(read)
     crash = _data(program, task)
