@@ -47,12 +47,6 @@ def write_suite(suite: Suite, path: Path, made: Plain) -> None:
     _write(path, plain)
 
 
-def write_folder_facts(folder: Path, name: str, description: str, budget: Budget) -> None:
-    """Write the ``suite.yaml`` of a folder of bug files. Raises NetmendError where it cannot be written."""
-    plain = {"name": name, "description": description, "budget": _plain_budget(budget)}
-    _write(folder / "suite.yaml", {VERSION_KEY: SCHEMA_VERSION, **plain})
-
-
 def _write(path: Path, plain: Plain) -> None:
     part = path.with_suffix(".part")
     try:
