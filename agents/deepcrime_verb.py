@@ -84,7 +84,7 @@ def as_csv(searched: Searched) -> str:
         about = (one.name, one.group, one.description, one.search, one.parameter)
         for tested in found.tested:
             own = spread(tested.skills)
-            value = "" if tested.value is None else f"{tested.value:g}"
+            value = "" if tested.mutation.value is None else f"{tested.mutation.value:g}"
             numbers = (own.mean, own.sd, f"{tested.p:.4g}", f"{tested.effect:.4g}")
             writer.writerow((*about, tested.mutation.description, value, tested.killed, *numbers))
     return text.getvalue()

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, cast
 
-from netmend.env.bugs.mutation import Draw, Mutation, Operator, Propose, with_layers
+from netmend.env.bugs.mutation import (
+    Mutation,
+    Operator,
+    Options,
+    inserted,
+    left_out,
+    on_layers,
+    together,
+)
 from netmend.env.program.layers import (
     Activation,
     BatchNorm,
@@ -17,28 +24,66 @@ from netmend.env.program.layers import (
     Embedding,
     Layer,
     LayerNorm,
-    Recurrent,
     Weighted,
 )
-from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName, InitialiserName
+from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName
 from netmend.env.program.schema import Program
-from netmend.env.program.sites import hidden_layers, output_layer, weighted_layers
+from netmend.env.program.sites import hidden_layers, output_activation, output_layer, weighted_layers
+from netmend.env.program.task import Task
 
-FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")
-"""Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
-BIAS_INITIALISERS: tuple[InitialiserName, ...] = ("ones", "random_normal", "constant")
-Change = Callable[[Layer], Layer]
-
-
-def _edit(description: str, part: str, sites: tuple[int, ...], change: Change) -> Mutation:
-    return Mutation(
-        description=description,
-        touches=frozenset(f"{part} of layer {i}" for i in sites),
-        apply=lambda p: with_layers(p, {i: change(p.layers[i]) for i in sites}),
-    )
+Sites: TypeAlias = Callable[[Program], tuple[int, ...]]
+"""Positions of some layers."""
+Where: TypeAlias = Callable[[Program], Iterable[tuple[int, ...]]]
+"""Positions of the layers that are changed at a time."""
 
 
-def _where(sites: tuple[int, ...]) -> str:
+def singly(sites: Sites) -> Where:
+    """One layer at a time."""
+    return lambda program: ((site,) for site in sites(program))
+
+
+def at_once(sites: Sites) -> Where:
+    """All of them, where there is one."""
+    return lambda program: filter(None, (sites(program),))
+
+
+def repeated(sites: Sites, many: Sites | None = None) -> Where:
+    """One at a time, and several at once: programs repeat a layer, and so the mistake in it."""
+
+    def where(program: Program) -> Iterator[tuple[int, ...]]:
+        yield from singly(sites)(program)
+        several = (many or sites)(program)
+        if len(several) > 1:
+            yield several
+
+    return where
+
+
+def settings(where: Where, part: str, text: str, values: Iterable[Mapping[str, object]]) -> Options:
+    """Other values of fields of layers.
+
+    Args:
+        where: the layers.
+        part: what all operators call the fields.
+        text: the description, with ``{where}`` and the names of the fields.
+        values: by field.
+    """
+    choices = tuple(values)
+
+    def options(program: Program, _task: Task) -> Iterator[Mutation]:
+        for sites in where(program):
+            for value in choices:
+                yield on_layers(text.format(where=_named(sites), **value), sites, part, **value)
+
+    return options
+
+
+def every(field: str, values: Iterable[object]) -> tuple[Mapping[str, object], ...]:
+    """The values of one field, for ``settings``."""
+    return tuple({field: value} for value in values)
+
+
+def _named(sites: Sequence[int]) -> str:
     return f"layer {sites[0]}" if len(sites) == 1 else f"layers {', '.join(map(str, sites))}"
 
 
@@ -49,314 +94,181 @@ def function_of(layer: Layer) -> ActivationName | None:
     return layer.activation if isinstance(layer, Dense | Conv1d | Conv2d) else None
 
 
-def _set_function(function: ActivationName) -> Change:
-    def change(layer: Layer) -> Layer:
-        if isinstance(layer, Activation):
-            return replace(layer, function=function)
-        return replace(cast(Dense | Conv1d | Conv2d, layer), activation=function)
-
-    return change
-
-
 def activated(program: Program) -> tuple[int, ...]:
     """Positions of the layers with an activation other than linear."""
     return tuple(i for i, layer in enumerate(program.layers) if function_of(layer) not in (None, "linear"))
 
 
-def _activation_sites(draw: Draw) -> tuple[int, ...]:
-    """One activated layer, or all hidden ones: programs repeat one activation, and so the mistake in it."""
-    sites = activated(draw.program)
-    hidden = tuple(i for i in sites if i != output_layer(draw.program))
-    if len(hidden) > 1 and draw.rng.random() < 0.4:
-        return hidden
-    site = draw.pick(sites)
-    return () if site is None else (site,)
+def linear(program: Program) -> tuple[int, ...]:
+    """Positions of the layers that could have an activation and have none."""
+    return tuple(i for i, layer in enumerate(program.layers) if function_of(layer) == "linear")
 
 
-def _change_activation(draw: Draw) -> Mutation | None:
-    sites = _activation_sites(draw)
-    old = {function_of(draw.program.layers[i]) for i in sites}
-    new = draw.pick([name for name in ACTIVATIONS if name not in old and name != "linear"])
-    if not sites or new is None:
-        return None
-    return change_activation(sites, new)
+def of_kinds(*kinds: type) -> Sites:
+    """Positions of the layers of some kinds."""
+    return lambda program: tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, kinds))
 
 
-def _remove_activation(draw: Draw) -> Mutation | None:
-    sites = _activation_sites(draw)
-    return change_activation(sites, "linear") if sites else None
-
-
-def change_activation(sites: tuple[int, ...], new: ActivationName) -> Mutation:
-    """Another activation of layers that have one; ``linear`` is none."""
-    change = "removed" if new == "linear" else f"-> {new}"
-    return _edit(f"activation of {_where(sites)} {change}", "activation", sites, _set_function(new))
-
-
-def _add_activation(draw: Draw) -> Mutation | None:
-    output = output_layer(draw.program)
-    if output is None or function_of(draw.program.layers[output]) != "linear":
-        return None
-    new = draw.pick([name for name in ACTIVATIONS if name != "linear"])
-    if new is None:
-        return None
-    return _edit(f"activation {new} on the output", "activation", (output,), _set_function(new))
-
-
-def _weight_sites(draw: Draw) -> tuple[int, ...]:
-    every = weighted_layers(draw.program)
-    if draw.rng.random() < 0.4:
-        return every
-    site = draw.pick(every)
-    return () if site is None else (site,)
-
-
-def _initialiser(draw: Draw) -> Mutation | None:
-    sites = _weight_sites(draw)
-    new = draw.pick(FIRST_INITIALISERS)
-    if not sites or new is None:
-        return None
-    return initialise(sites, new)
-
-
-def initialise(sites: tuple[int, ...], new: InitialiserName) -> Mutation:
-    """Another initialiser of the weights of layers."""
-    return _edit(
-        f"weights of {_where(sites)} initialised with {new}",
-        "kernel_init",
-        sites,
-        lambda layer: replace(cast(Dense, layer), kernel_init=new),
+def with_weights(condition: Callable[[Dense], object]) -> Sites:
+    """Positions of the layers with a kernel of which something is true that every such layer has."""
+    return lambda program: tuple(
+        i for i in weighted_layers(program) if condition(cast(Dense, program.layers[i]))
     )
 
 
-def _bias_initialiser(draw: Draw) -> Mutation | None:
-    sites = tuple(i for i in _weight_sites(draw) if cast(Weighted, draw.program.layers[i]).bias)
-    new = draw.pick(BIAS_INITIALISERS)
-    if not sites or new is None:
-        return None
-    return _edit(
-        f"bias of {_where(sites)} initialised with {new}",
-        "bias",
-        sites,
-        lambda layer: replace(cast(Dense, layer), bias_init=new),
+biased, unbiased = with_weights(lambda layer: layer.bias), with_weights(lambda layer: not layer.bias)
+regularised = with_weights(lambda layer: layer.l1 or layer.l2)
+unregularised = with_weights(lambda layer: not (layer.l1 or layer.l2))
+
+
+def _hidden_activated(program: Program) -> tuple[int, ...]:
+    return tuple(i for i in activated(program) if i != output_layer(program))
+
+
+def activations(where: Where, functions: Iterable[ActivationName]) -> Options:
+    """Other functions of layers that have one, or could."""
+    return settings(
+        where, "activation", "activation of {where} -> {activation}", every("activation", functions)
     )
 
 
-def _bias(*, add: bool) -> Propose:
-    def propose(draw: Draw) -> Mutation | None:
-        sites = tuple(i for i in weighted_layers(draw.program) if has_bias(draw.program.layers[i]) != add)
-        if not sites:
-            return None
-        chosen = sites if draw.rng.random() < 0.5 else (sites[int(draw.rng.integers(len(sites)))],)
-        return set_bias(chosen, add=add)
-
-    return propose
+def no_activation(where: Where) -> Options:
+    """No function of layers that have one."""
+    return settings(where, "activation", "activation of {where} removed", every("activation", ["linear"]))
 
 
-def set_bias(sites: tuple[int, ...], *, add: bool) -> Mutation:
-    """A bias for layers, or none."""
-    text = f"bias of {_where(sites)} {'added' if add else 'removed'}"
-    return _edit(text, "bias", sites, lambda layer: replace(cast(Dense, layer), bias=add))
+def initialisers(where: Where, names: Iterable[str]) -> Options:
+    """Other initialisers of the weights."""
+    text = "weights of {where} initialised with {kernel_init}"
+    return settings(where, "kernel_init", text, every("kernel_init", names))
 
 
-def has_bias(layer: Layer) -> bool:
-    """Whether a layer has a bias."""
-    return isinstance(layer, Weighted) and layer.bias
+def biases(where: Where, *, added: bool) -> Options:
+    """A bias for layers without one, or none for layers with one."""
+    text = f"bias of {{where}} {'added' if added else 'removed'}"
+    return settings(where, "bias", text, every("bias", [added]))
 
 
-def regularised(program: Program) -> tuple[int, ...]:
-    """Positions of the layers with a regulariser."""
-    layers = [cast(Dense, program.layers[i]) for i in weighted_layers(program)]
-    return tuple(i for i, layer in zip(weighted_layers(program), layers, strict=True) if layer.l1 or layer.l2)
+def regularisers(where: Where, factors: Iterable[tuple[float, float]]) -> Options:
+    """Other factors of the regularisers l1 and l2."""
+    values = ({"l1": l1, "l2": l2} for l1, l2 in factors)
+    return settings(where, "regulariser", "l1 {l1:g} and l2 {l2:g} on {where}", values)
 
 
-def _add_regulariser(draw: Draw) -> Mutation | None:
-    sites = tuple(i for i in _weight_sites(draw) if i not in regularised(draw.program))
-    factor = (0.01, 0.03, 0.1, 0.3, 1.0)[int(draw.rng.integers(5))]
-    l1, l2 = ((factor, 0.0), (0.0, factor), (factor, factor))[int(draw.rng.integers(3))]
-    if not sites:
-        return None
-    return regularise(sites, l1, l2)
+def no_regulariser(where: Where) -> Options:
+    """No regulariser."""
+    return settings(where, "regulariser", "regulariser of {where} removed", [{"l1": 0.0, "l2": 0.0}])
 
 
-def regularise(sites: tuple[int, ...], l1: float, l2: float) -> Mutation:
-    """Other factors of the regulariser of layers; two zeros are none."""
-    text = f"l1 {l1:g} and l2 {l2:g} on {_where(sites)}"
-    if not (l1 or l2):
-        text = f"regulariser of {_where(sites)} removed"
-    return _edit(text, "regulariser", sites, lambda layer: replace(cast(Dense, layer), l1=l1, l2=l2))
+def dropout_rates(where: Where, rates: Iterable[float]) -> Options:
+    """Other rates of dropout layers."""
+    return settings(where, "dropout", "dropout of {where} -> {rate:g}", every("rate", rates))
 
 
-def _change_regulariser(draw: Draw) -> Mutation | None:
-    sites = regularised(draw.program)
-    factor = (30.0, 100.0, 1000.0)[int(draw.rng.integers(3))]
-
-    def change(layer: Layer) -> Layer:
-        old = cast(Dense, layer)
-        return replace(old, l1=old.l1 * factor, l2=old.l2 * factor)
-
-    return (
-        _edit(f"regulariser of {_where(sites)} times {factor:g}", "regulariser", sites, change)
-        if sites
-        else None
-    )
+def _larger_regularisers(program: Program, _task: Task) -> Iterator[Mutation]:
+    sites = regularised(program)
+    layers = [cast(Dense, program.layers[site]) for site in sites]
+    for factor in (30.0, 100.0, 1000.0) if sites else ():
+        each = (
+            on_layers("", [site], "regulariser", l1=layer.l1 * factor, l2=layer.l2 * factor)
+            for site, layer in zip(sites, layers, strict=True)
+        )
+        yield together(f"regulariser of {_named(sites)} times {factor:g}", *each)
 
 
-def _remove_regulariser(draw: Draw) -> Mutation | None:
-    sites = regularised(draw.program)
-    return regularise(sites, 0.0, 0.0) if sites else None
+def output_widths(program: Program, task: Task) -> Iterator[Mutation]:
+    """Units of the output that do not go with the targets."""
+    site = output_layer(program)
+    if site is None or not isinstance(layer := program.layers[site], Dense):
+        return
+    before = [other.units for other in program.layers[:site] if isinstance(other, Dense)][-1:]
+    near = {n for right in (layer.units, task.outputs) for n in (right - 1, right, right + 1, 2 * right)}
+    for units in sorted({1, *near, *before} - {0, layer.units}):
+        yield on_layers(f"units of the output {layer.units} -> {units}", [site], "width", units=units)
 
 
-def _dropout_rate(draw: Draw) -> Mutation | None:
-    sites = dropouts(draw.program)
-    rate = (0.5, 0.75, 0.9, 0.95)[int(draw.rng.integers(4))]
-    return set_dropout(sites, rate) if sites else None
+def _added_dropout(program: Program, _task: Task) -> Iterator[Mutation]:
+    for site in hidden_layers(program):
+        for rate in (0.5, 0.75, 0.9):
+            yield inserted(site + 1, Dropout(rate=rate), f"dropout {rate:g} after layer {site}")
 
 
-def dropouts(program: Program) -> tuple[int, ...]:
-    """Positions of the dropout layers."""
-    return tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, Dropout))
+def without(description: str, sites: Sites) -> Options:
+    """One of some layers left out."""
+    return lambda program, _task: (left_out(site, description) for site in sites(program))
 
 
-def set_dropout(sites: tuple[int, ...], rate: float) -> Mutation:
-    """Another rate of dropout layers."""
-    return _edit(
-        f"dropout of {_where(sites)} -> {rate:g}",
-        "dropout",
-        sites,
-        lambda layer: replace(cast(Dropout, layer), rate=rate),
-    )
+def _hidden_kernels(program: Program) -> tuple[int, ...]:
+    return tuple(i for i in hidden_layers(program) if function_of(program.layers[i]) is not None)
 
 
-def _freeze(draw: Draw) -> Mutation | None:
-    layers = draw.program.layers
-    site = draw.pick([i for i, layer in enumerate(layers) if isinstance(layer, Weighted | Embedding)])
-    if site is None:
-        return None
-    chosen = hidden_layers(draw.program) if draw.rng.random() < 0.3 else (site,)
-    if not chosen:
-        return None
-    return _edit(
-        f"{_where(chosen)} frozen",
-        "trainable",
-        chosen,
-        lambda layer: replace(cast(Dense, layer), trainable=False),
-    )
+def _activation_twice(program: Program, task: Task) -> Iterator[Mutation]:
+    function = output_activation(program)
+    last = len(program.layers)
+    if function in ("softmax", "sigmoid"):
+        yield inserted(last, Activation(function=function), f"{function} twice on the output")
+    elif isinstance(program.layers[-1], Dense) and task.kind == "classification":
+        function = "softmax" if program.loss == "cross_entropy" else "sigmoid"
+        yield inserted(last, Activation(function=function), f"{function} in front of {program.loss}")
 
 
-def _bottleneck(draw: Draw) -> Mutation | None:
-    site = draw.pick(hidden_layers(draw.program))
-    if site is None:
-        return None
-    width = 1 + int(draw.rng.integers(2))
-    return _edit(f"width of layer {site} -> {width}", "width", (site,), _set_width(width))
+def _linear_output(program: Program) -> tuple[int, ...]:
+    return tuple(i for i in linear(program) if i == output_layer(program))
 
 
-def _output_units(draw: Draw) -> Mutation | None:
-    site = output_layer(draw.program)
-    if site is None or not isinstance(draw.program.layers[site], Dense):
-        return None
-    old = cast(Dense, draw.program.layers[site]).units
-    units = draw.pick(sorted({1, old - 1, old + 1, 2 * old} - {0, old}))
-    if units is None:
-        return None
-    return _edit(f"units of the output {old} -> {units}", "width", (site,), _set_width(units))
-
-
-def _set_width(width: int) -> Change:
-    def change(layer: Layer) -> Layer:
-        if isinstance(layer, Conv1d | Conv2d):
-            return replace(layer, filters=width)
-        return replace(cast(Dense | Recurrent, layer), units=width)
-
-    return change
-
-
-def _add_dropout(draw: Draw) -> Mutation | None:
-    site = draw.pick(hidden_layers(draw.program))
-    if site is None:
-        return None
-    layer = Dropout(rate=(0.5, 0.75, 0.9)[int(draw.rng.integers(3))])
-    return Mutation(
-        description=f"dropout {layer.rate:g} after layer {site}",
-        touches=frozenset({"structure"}),
-        apply=lambda p: replace(p, layers=(*p.layers[: site + 1], layer, *p.layers[site + 1 :])),
-        structural=True,
-    )
-
-
-def _remove(kind: str, sites: tuple[int, ...], draw: Draw) -> Mutation | None:
-    site = draw.pick(sites)
-    if site is None:
-        return None
-    return Mutation(
-        description=f"{kind} (layer {site}) left out",
-        touches=frozenset({"structure"}),
-        apply=lambda p: replace(p, layers=p.layers[:site] + p.layers[site + 1 :]),
-        structural=True,
-    )
-
-
-def _remove_norm(draw: Draw) -> Mutation | None:
-    sites = tuple(
-        i for i, layer in enumerate(draw.program.layers) if isinstance(layer, BatchNorm | LayerNorm)
-    )
-    return _remove("normalisation", sites, draw)
-
-
-def _remove_hidden(draw: Draw) -> Mutation | None:
-    sites = tuple(
-        i for i in hidden_layers(draw.program) if isinstance(draw.program.layers[i], Dense | Conv1d | Conv2d)
-    )
-    return _remove("hidden layer", sites, draw)
-
+_FUNCTIONS = tuple(name for name in ACTIVATIONS if name != "linear")
+_ACTIVATED = repeated(activated, _hidden_activated)
+_FACTORS = [pair for f in (0.01, 0.03, 0.1, 0.3, 1.0) for pair in ((f, 0.0), (0.0, f), (f, f))]
+_TRAINED = repeated(of_kinds(Weighted, Embedding), hidden_layers)
+_BIAS_INITIALISERS = every("bias_init", ("ones", "random_normal", "constant"))
+_NARROW = every("units", (1, 2))
 
 NETWORK_OPERATORS = (
-    Operator(name="ach", group="activation", description="other activation", propose=_change_activation),
-    Operator(name="arm", group="activation", description="activation removed", propose=_remove_activation),
+    Operator("ach", "activation", "other activation", activations(_ACTIVATED, _FUNCTIONS)),
+    Operator("arm", "activation", "activation removed", no_activation(_ACTIVATED)),
     Operator(
-        name="aal", group="activation", description="activation on a linear output", propose=_add_activation
+        "aal",
+        "activation",
+        "activation on a linear output",
+        activations(singly(_linear_output), _FUNCTIONS),
     ),
-    Operator(name="wci", group="weights", description="other initialisation", propose=_initialiser),
+    Operator("wci", "weights", "other initialisation", initialisers(repeated(weighted_layers), INITIALISERS)),
     Operator(
-        name="wbi",
-        group="weights",
-        description="other bias initialisation",
-        propose=_bias_initialiser,
-        source="field",
+        "wbi",
+        "weights",
+        "other bias initialisation",
+        settings(
+            repeated(biased), "bias", "bias of {where} initialised with {bias_init}", _BIAS_INITIALISERS
+        ),
     ),
-    Operator(name="wab", group="weights", description="bias added", propose=_bias(add=True)),
-    Operator(name="wrb", group="weights", description="bias removed", propose=_bias(add=False)),
-    Operator(name="wfr", group="weights", description="frozen layer", propose=_freeze, source="field"),
-    Operator(name="raw", group="regularisation", description="regulariser added", propose=_add_regulariser),
+    Operator("wab", "weights", "bias added", biases(repeated(unbiased), added=True)),
+    Operator("wrb", "weights", "bias removed", biases(repeated(biased), added=False)),
     Operator(
-        name="rcw", group="regularisation", description="regulariser changed", propose=_change_regulariser
+        "wfr",
+        "weights",
+        "frozen layer",
+        settings(_TRAINED, "trainable", "{where} frozen", every("trainable", [False])),
     ),
+    Operator("raw", "regularisation", "regulariser added", regularisers(repeated(unregularised), _FACTORS)),
+    Operator("rcw", "regularisation", "regulariser changed", _larger_regularisers),
+    Operator("rrw", "regularisation", "regulariser removed", no_regulariser(at_once(regularised))),
     Operator(
-        name="rrw", group="regularisation", description="regulariser removed", propose=_remove_regulariser
+        "rcd",
+        "regularisation",
+        "other dropout rate",
+        dropout_rates(at_once(of_kinds(Dropout)), (0.5, 0.75, 0.9, 0.95)),
     ),
-    Operator(name="rcd", group="regularisation", description="other dropout rate", propose=_dropout_rate),
+    Operator("rad", "regularisation", "dropout added", _added_dropout),
     Operator(
-        name="rad", group="regularisation", description="dropout added", propose=_add_dropout, source="field"
+        "lbn",
+        "layers",
+        "bottleneck of 1 or 2 units",
+        settings(singly(hidden_layers), "width", "width of {where} -> {units}", _NARROW),
     ),
+    Operator("lou", "layers", "wrong output units", output_widths),
     Operator(
-        name="lbn",
-        group="layers",
-        description="bottleneck of 1 or 2 units",
-        propose=_bottleneck,
-        source="field",
+        "lrn", "layers", "normalisation left out", without("normalisation", of_kinds(BatchNorm, LayerNorm))
     ),
-    Operator(
-        name="lou", group="layers", description="wrong output units", propose=_output_units, source="field"
-    ),
-    Operator(
-        name="lrn", group="layers", description="normalisation left out", propose=_remove_norm, source="field"
-    ),
-    Operator(
-        name="lrh",
-        group="layers",
-        description="hidden layer left out",
-        propose=_remove_hidden,
-        source="field",
-    ),
+    Operator("lrh", "layers", "hidden layer left out", without("hidden layer", _hidden_kernels)),
+    Operator("aot", "activation", "output activation twice", _activation_twice, ()),
 )

@@ -5,9 +5,7 @@ from __future__ import annotations
 from netmend.env.bugs.mutation import Operator
 from netmend.env.bugs.network_operators import NETWORK_OPERATORS
 from netmend.env.bugs.shape_operators import SHAPE_OPERATORS
-from netmend.env.bugs.silent_operators import SILENT_OPERATORS
 from netmend.env.bugs.training_operators import TRAINING_OPERATORS
-from netmend.env.bugs.usage_operators import USAGE_OPERATORS
 
 
 def _registry(operators: tuple[Operator, ...]) -> dict[str, Operator]:
@@ -19,13 +17,11 @@ def _registry(operators: tuple[Operator, ...]) -> dict[str, Operator]:
     return registry
 
 
-_FIRST = TRAINING_OPERATORS + NETWORK_OPERATORS
-
-OPERATORS: dict[str, Operator] = _registry(_FIRST + SILENT_OPERATORS + SHAPE_OPERATORS + USAGE_OPERATORS)
+OPERATORS: dict[str, Operator] = _registry(TRAINING_OPERATORS + NETWORK_OPERATORS + SHAPE_OPERATORS)
 """Every mutation operator by name."""
-FIRST_OPERATORS = tuple(operator.name for operator in _FIRST)
-"""Those of ``mutants-v1``, in the order in which its recipe draws them: no other may come among them."""
-SILENT = tuple(operator.name for operator in SILENT_OPERATORS)
+EITHER = tuple(name for name, operator in OPERATORS.items() if operator.crash is None)
+"""Those after some of whose mutations a program crashes, while after others it runs."""
+SILENT = tuple(name for name, operator in OPERATORS.items() if operator.crash == ())
 """Those for faults of data, loop and release after which a program still runs."""
 CRASHING = tuple(name for name, operator in OPERATORS.items() if operator.crash)
 """Those after which it does not."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import Split
-from netmend.env.bugs.operators import CRASHING, FIRST_OPERATORS, SILENT
+from netmend.env.bugs.operators import CRASHING, EITHER, SILENT
 from netmend.env.training.trial import Budget
 
 FAULTS_OF_TWENTY = (1,) * 10 + (2,) * 7 + (3,) * 3
@@ -49,7 +49,7 @@ class Plan:
     rounds: int = 24
     strict_rounds: int = 8
     faults: tuple[int, ...] = FAULTS_OF_TWENTY
-    operators: tuple[str, ...] = FIRST_OPERATORS
+    operators: tuple[str, ...] = EITHER
     dense_share: float = 0.6
     crash_share: float | None = None
 
@@ -83,7 +83,7 @@ PLANS: dict[str, Plan] = {
             variants=3,
             strict_rounds=24,
             faults=(1,) * 7 + (2,) * 10 + (3,) * 3,
-            operators=FIRST_OPERATORS + SILENT + CRASHING,
+            operators=EITHER + SILENT + CRASHING,
             dense_share=0.4,
             crash_share=0.6,
         ),

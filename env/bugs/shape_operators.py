@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
-from netmend.env.bugs.faults import (
+from netmend.env.bugs.mutation import (
+    Mutation,
+    Operator,
     always,
-    crash_operator,
     inserted,
     left_out,
-    of_layer,
-    of_program,
+    on_layers,
     one_step_more,
     replaced,
+    sets,
 )
-from netmend.env.bugs.mutation import Draw, Mutation
+from netmend.env.bugs.network_operators import every, of_kinds, output_widths, settings, singly
 from netmend.env.program.layers import (
     Conv1d,
     Conv2d,
-    Dense,
     Embedding,
     Flatten,
     GlobalPool,
@@ -31,36 +31,35 @@ from netmend.env.program.layers import (
 )
 from netmend.env.program.schema import Prep, Program
 from netmend.env.program.shapes import Shape, infer_shapes, prepared_task, row_shape
-from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
 
 def _declared(shape: Shape, description: str) -> Mutation:
     text = f"declared input shape with {description}: {' x '.join(map(str, shape))}"
-    return of_program(text, "input", input=shape)
+    return sets(text, {"input": shape})
 
 
-def _batch_axis(draw: Draw) -> Iterator[Mutation]:
-    row = row_shape(draw.program.data, draw.task)
-    for rows in (draw.program.batch_size, 256, 1000):
+def _batch_axis(program: Program, task: Task) -> Iterator[Mutation]:
+    row = row_shape(program.data, task)
+    for rows in (program.batch_size, 256, 1000):
         yield _declared((rows, *row), "the number of rows in it")
 
 
-def _swapped_axes(draw: Draw) -> Iterator[Mutation]:
-    row = row_shape(draw.program.data, draw.task)
+def _swapped_axes(program: Program, task: Task) -> Iterator[Mutation]:
+    row = row_shape(program.data, task)
     for shape in sorted({row[::-1], (*row[1:], row[0])} - {row}):
         yield _declared(shape, "its axes swapped")
 
 
-def _wrong_size(draw: Draw) -> Iterator[Mutation]:
-    row = row_shape(draw.program.data, draw.task)
+def _wrong_size(program: Program, task: Task) -> Iterator[Mutation]:
+    row = row_shape(program.data, task)
     for axis, size in enumerate(row):
         for other in sorted({size - 1, size + 1, size // 2, 2 * size} - {0, size}):
             yield _declared((*row[:axis], other, *row[axis + 1 :]), "a wrong size")
 
 
-def _wrong_rank(draw: Draw) -> Iterator[Mutation]:
-    row = row_shape(draw.program.data, draw.task)
+def _wrong_rank(program: Program, task: Task) -> Iterator[Mutation]:
+    row = row_shape(program.data, task)
     yield _declared((1, *row), "an axis too many")
     if len(row) > 1:
         yield _declared(row[1:], "an axis missing")
@@ -75,43 +74,43 @@ _MISSING_AXIS = always(
 _EXTRA_AXIS = always(one_step_more(Prep(kind="add_axis"), "rows with an axis of size 1 too many"))
 
 
-def axes_moved(draw: Draw) -> Iterator[Mutation]:
+def _axes_moved(program: Program, task: Task) -> Iterator[Mutation]:
     """Channels or features at the wrong end of a row: a crash, or a network that reads the wrong way."""
-    if len(row_shape(draw.program.data, draw.task)) == 1:
+    if len(row_shape(program.data, task)) == 1:
         return
     yield one_step_more(Prep(kind="channels_last"), "rows with their channels or features last")
     yield one_step_more(Prep(kind="channels_first"), "rows with their last axis first")
 
 
-def _no_flatten(draw: Draw) -> Iterator[Mutation]:
-    for site, layer in enumerate(draw.program.layers):
+def _no_flatten(program: Program, _task: Task) -> Iterator[Mutation]:
+    for site, layer in enumerate(program.layers):
         if isinstance(layer, Flatten | GlobalPool):
             yield left_out(site, "flatten" if isinstance(layer, Flatten) else "pooling over all positions")
 
 
-def _wrong_reshape(draw: Draw) -> Iterator[Mutation]:
-    inputs = _inputs(draw.program, draw.task)
-    for site, layer in enumerate(draw.program.layers):
+def _wrong_reshape(program: Program, task: Task) -> Iterator[Mutation]:
+    inputs = _inputs(program, task)
+    for site, layer in enumerate(program.layers):
         if isinstance(layer, Flatten):
             values = prod(inputs[site])
             for size in sorted({values // 2, 2 * values, 4 * values, prod(inputs[site][1:])} - {0, values}):
                 yield replaced(site, Reshape(shape=(size,)), f"flatten of {values} values written for {size}")
 
 
-def _declared_features(draw: Draw) -> Iterator[Mutation]:
+def _declared_features(program: Program, task: Task) -> Iterator[Mutation]:
     """Numbers that would be right in front of another stride, pooling or padding."""
-    inputs = _inputs(draw.program, draw.task)
-    for site, layer in enumerate(draw.program.layers):
+    inputs = _inputs(program, task)
+    for site, layer in enumerate(program.layers):
         if isinstance(layer, Weighted):
             features = inputs[site][0]
             for wrong in sorted({features // 4, features // 2, 2 * features, 4 * features} - {0, features}):
-                text = f"declared to take {wrong} features instead of {features}"
-                yield of_layer(text, site, "declared inputs", inputs=wrong)
+                text = f"layer {site} declared to take {wrong} features instead of {features}"
+                yield on_layers(text, [site], "declared inputs", inputs=wrong)
 
 
-def _large_window(draw: Draw) -> Iterator[Mutation]:
-    inputs = _inputs(draw.program, draw.task)
-    for site, layer in enumerate(draw.program.layers):
+def _large_window(program: Program, task: Task) -> Iterator[Mutation]:
+    inputs = _inputs(program, task)
+    for site, layer in enumerate(program.layers):
         least = min(inputs[site][1:], default=0)
         for size in (least + 1, least + 2, 2 * least):
             yield from _windows(site, layer, size)
@@ -122,44 +121,27 @@ def _large_window(draw: Draw) -> Iterator[Mutation]:
 
 def _windows(site: int, layer: Layer, size: int) -> Iterator[Mutation]:
     if isinstance(layer, Conv1d | Conv2d):
-        text = f"kernel {layer.kernel} -> {size}, larger than its input"
-        yield of_layer(text, site, "window", kernel=size, padding="valid")
+        text = f"kernel {layer.kernel} -> {size}, larger than the input of layer {site}"
+        yield on_layers(text, [site], "window", kernel=size, padding="valid")
     elif isinstance(layer, Pool):
-        yield of_layer(f"window {layer.size} -> {size}, larger than its input", site, "window", size=size)
+        text = f"window {layer.size} -> {size}, larger than the input of layer {site}"
+        yield on_layers(text, [site], "window", size=size)
 
 
-def _all_steps(draw: Draw) -> Iterator[Mutation]:
-    for site, layer in enumerate(draw.program.layers):
-        if isinstance(layer, Recurrent):
-            yield of_layer("all states returned", site, "states", return_sequences=True)
-
-
-def _last_step_to_recurrent(draw: Draw) -> Iterator[Mutation]:
-    for site, layer in enumerate(draw.program.layers):
+def _last_step_to_recurrent(program: Program, _task: Task) -> Iterator[Mutation]:
+    for site, layer in enumerate(program.layers):
         if isinstance(layer, Recurrent):
             text = f"second recurrent layer behind the last state of layer {site}"
             yield inserted(site + 1, layer, text)
 
 
-def _small_table(draw: Draw) -> Iterator[Mutation]:
-    for site, layer in enumerate(draw.program.layers):
+def _small_table(program: Program, task: Task) -> Iterator[Mutation]:
+    for site, layer in enumerate(program.layers):
         if isinstance(layer, Embedding):
-            ids = draw.task.vocabulary
+            ids = task.vocabulary
             for rows in sorted({ids - 1, ids // 2, ids // 10} - {0}):
-                text = f"table of {rows} rows for {ids} token ids"
-                yield of_layer(text, site, "declared inputs", inputs=rows)
-
-
-def _output_width(draw: Draw) -> Iterator[Mutation]:
-    site = output_layer(draw.program)
-    if site is None or not isinstance(layer := draw.program.layers[site], Dense):
-        return
-    before = [other.units for other in draw.program.layers[:site] if isinstance(other, Dense)][-1:]
-    for units in sorted(
-        {1, draw.task.outputs - 1, draw.task.outputs + 1, 2 * draw.task.outputs, *before} - {0, layer.units}
-    ):
-        text = f"units of the output {layer.units} -> {units}"
-        yield of_layer(text, site, "width", units=units)
+                text = f"table of {rows} rows for {ids} token ids (layer {site})"
+                yield on_layers(text, [site], "declared inputs", inputs=rows)
 
 
 def _inputs(program: Program, task: Task) -> tuple[Shape, ...]:
@@ -168,33 +150,37 @@ def _inputs(program: Program, task: Task) -> tuple[Shape, ...]:
     return (task.input_shape, *infer_shapes(program.layers, task))
 
 
+_ALL_STEPS = settings(
+    singly(of_kinds(Recurrent)), "states", "all states of {where} returned", every("return_sequences", [True])
+)
+
 SHAPE_OPERATORS = (
-    crash_operator(
-        "xib", "shapes", "number of rows in the declared input shape", _batch_axis, "build", "forward"
+    Operator(
+        "xib", "shapes", "number of rows in the declared input shape", _batch_axis, ("build", "forward")
     ),
-    crash_operator(
-        "xia", "shapes", "axes of the declared input shape swapped", _swapped_axes, "build", "forward"
+    Operator(
+        "xia", "shapes", "axes of the declared input shape swapped", _swapped_axes, ("build", "forward")
     ),
-    crash_operator("xiz", "shapes", "wrong size in the declared input shape", _wrong_size, "forward"),
-    crash_operator(
+    Operator("xiz", "shapes", "wrong size in the declared input shape", _wrong_size, ("forward",)),
+    Operator(
         "xir",
         "shapes",
         "axis of the declared input shape missing or too many",
         _wrong_rank,
-        "build",
-        "forward",
+        ("build", "forward"),
     ),
-    crash_operator("xda", "shapes", "axis of the rows missing", _MISSING_AXIS, "build"),
-    crash_operator("xdx", "shapes", "axis of the rows too many", _EXTRA_AXIS, "build", "loss"),
-    crash_operator("xdc", "shapes", "channels or features at the wrong end", axes_moved, "build"),
-    crash_operator("xfl", "layers", "flatten left out", _no_flatten, "loss"),
-    crash_operator("xre", "layers", "flatten written for another number of values", _wrong_reshape, "build"),
-    crash_operator("xin", "layers", "wrong declared inputs of a layer", _declared_features, "forward"),
-    crash_operator("xwi", "layers", "window larger than its input", _large_window, "build"),
-    crash_operator("xsq", "layers", "all states returned where the last is needed", _all_steps, "loss"),
-    crash_operator(
-        "xst", "layers", "last state returned where all are needed", _last_step_to_recurrent, "build"
+    Operator("xda", "shapes", "axis of the rows missing", _MISSING_AXIS, ("build",)),
+    Operator("xdx", "shapes", "axis of the rows too many", _EXTRA_AXIS, ("build", "loss")),
+    Operator("xdc", "shapes", "channels or features at the wrong end", _axes_moved, ("build",)),
+    Operator("dam", "shapes", "axes swapped", _axes_moved, ()),
+    Operator("xfl", "layers", "flatten left out", _no_flatten, ("loss",)),
+    Operator("xre", "layers", "flatten written for another number of values", _wrong_reshape, ("build",)),
+    Operator("xin", "layers", "wrong declared inputs of a layer", _declared_features, ("forward",)),
+    Operator("xwi", "layers", "window larger than its input", _large_window, ("build",)),
+    Operator("xsq", "layers", "all states returned where the last is needed", _ALL_STEPS, ("loss",)),
+    Operator(
+        "xst", "layers", "last state returned where all are needed", _last_step_to_recurrent, ("build",)
     ),
-    crash_operator("xem", "layers", "embedding table too small", _small_table, "forward"),
-    crash_operator("xou", "layers", "output width against the targets", _output_width, "loss"),
+    Operator("xem", "layers", "embedding table too small", _small_table, ("forward",)),
+    Operator("xou", "layers", "output width against the targets", output_widths, ("loss",)),
 )

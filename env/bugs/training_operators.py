@@ -1,271 +1,359 @@
-"""Mutation operators for everything but the network: hyper-parameters, loss, optimizer, data."""
+"""Mutation operators for everything but the network: training, loss, optimizer, data, loop, release."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from netmend.env.bugs.mutation import Draw, Mutation, Operator
-from netmend.env.program.names import LOSSES, OPTIMIZERS, LabelEncoding, LossName, OptimizerName
-from netmend.env.program.schema import Clip, Optimizer, Prep, Program
+from netmend.env.bugs.mutation import (
+    Mutation,
+    Operator,
+    Options,
+    always,
+    given,
+    inserted,
+    on_layers,
+    one_step_more,
+    prepared,
+    sets,
+    setting,
+    together,
+)
+from netmend.env.program.api import SPARSE
+from netmend.env.program.layers import BatchNorm, Detach, Dropout
+from netmend.env.program.names import (
+    INPUT_TYPES,
+    LABEL_ENCODINGS,
+    LABEL_TYPES,
+    LOGIT_LOSSES,
+    LOSSES,
+    OPTIMIZERS,
+    InitialiserName,
+    LabelEncoding,
+    LossName,
+    OptimizerName,
+    PrepName,
+)
+from netmend.env.program.part import changed
+from netmend.env.program.schema import Clip, Optimizer, Prep, Program, Schedule
+from netmend.env.program.sites import hidden_layers, weighted_layers
 from netmend.env.program.task import Task
 
-FIRST_LOSSES = tuple(name for name in LOSSES if name != "sparse_categorical_crossentropy")
-"""Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
 FULL_BATCH = 4096
 """More rows than any trial has."""
 KERAS_LR: dict[OptimizerName, float] = dict.fromkeys(OPTIMIZERS, 0.001) | {"sgd": 0.01}
+OF_VALUES: frozenset[PrepName] = frozenset({"standardize", "min_max", "scale", "shift"})
+"""Preparation that a program can forget to do to what it predicts."""
+OLD_RATES: dict[OptimizerName, float] = {"adadelta": 1.0, "adagrad": 0.01}
+"""Rates that Keras 2 had as defaults, and a source could therefore leave out."""
+WIDE_INITIALISERS: tuple[InitialiserName, ...] = ("random_normal", "truncated_normal")
+SCHEDULES = (
+    *(Schedule(gamma=gamma, every="update") for gamma in (0.9, 0.95, 0.98)),
+    *(Schedule(gamma=gamma, every="epoch") for gamma in (0.1, 0.3, 0.5)),
+)
+"""All of them bring the learning rate down too fast."""
+BEYOND_HALF = 1e5
+"""More than half precision can hold (65504)."""
 
 
-def _batch_size(draw: Draw) -> Mutation | None:
-    old = draw.program.batch_size
-    size = draw.pick([size for size in (1, 2, 4, 128, 256) if not old / 2 <= size <= old * 2])
-    return None if size is None else set_batch(draw.program, size)
+def batch_sizes(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+    """Other batch sizes."""
+    return setting("batch_size", values, "batch_size {old} -> {new}")
 
 
-def _no_batches(draw: Draw) -> Mutation | None:
-    return set_batch(draw.program, FULL_BATCH)
+def rates(values: Sequence[float] | Callable[[float], Iterable[float]]) -> Options:
+    """Other learning rates."""
+    return setting("optimizer.lr", values, "learning rate {old:g} -> {new:g}")
 
 
-def _learning_rate(draw: Draw) -> Mutation | None:
-    factor = (0.001, 0.003, 0.01, 0.03, 10.0, 30.0, 100.0)[int(draw.rng.integers(7))]
-    return _set_lr(draw.program, draw.program.optimizer.lr * factor)
+def epochs(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+    """Other numbers of epochs."""
+    return setting("epochs", values, "epochs {old} -> {new}")
 
 
-def _extreme_rate(draw: Draw) -> Mutation | None:
-    exponent = draw.rng.uniform(0, 1) if draw.rng.random() < 0.5 else draw.rng.uniform(-10, -6)
-    return _set_lr(draw.program, 10.0**exponent)
+def patience(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+    """Another patience, where there is early stopping."""
+    return setting("patience", values, "patience {old} -> {new}")
 
 
-def _set_lr(program: Program, lr: float) -> Mutation:
-    return set_lr(program, float(f"{lr:.2g}"))
+def clips(choices: Iterable[Clip]) -> Options:
+    """Gradient clipping."""
+    return always(*(sets(f"gradient clipped by {c.kind} at {c.limit:g}", {"clip": c}) for c in choices))
 
 
-def set_batch(program: Program, size: int) -> Mutation:
-    """Another batch size."""
-    return Mutation(
-        description=f"batch_size {program.batch_size} -> {size}",
-        touches=frozenset({"batch_size"}),
-        apply=lambda p: replace(p, batch_size=size),
+def optimizer(program: Program, kind: OptimizerName, lr: float) -> Mutation:
+    """Another optimizer with its default parameters but for the rate."""
+    old = program.optimizer
+    return sets(
+        f"optimizer {old.kind} (lr {old.lr:g}) -> {kind} (lr {lr:g})",
+        {"optimizer": Optimizer(kind=kind, lr=lr)},
+        *("optimizer.lr", "optimizer.momentum", "optimizer.weight_decay"),
     )
 
 
-def set_lr(program: Program, lr: float) -> Mutation:
-    """Another learning rate."""
-    return Mutation(
-        description=f"learning rate {program.optimizer.lr:g} -> {lr:g}",
-        touches=frozenset({"lr"}),
-        apply=lambda p: replace(p, optimizer=replace(p.optimizer, lr=lr)),
-    )
+def loss(program: Program, name: LossName, labels: LabelEncoding) -> Mutation:
+    """Another loss, with labels in a form for it."""
+    return sets(f"loss {program.loss} -> {name}", {"loss": name, "data.labels": labels})
 
 
-def _epochs(draw: Draw) -> Mutation | None:
-    return set_epochs(draw.program, (1, 2, 3)[int(draw.rng.integers(3))])
+def labels_for(name: LossName, labels: LabelEncoding, task: Task) -> LabelEncoding:
+    """Labels in a form that a loss takes.
 
-
-def set_epochs(program: Program, epochs: int) -> Mutation:
-    """Another number of epochs."""
-    return Mutation(
-        description=f"epochs {program.epochs} -> {epochs}",
-        touches=frozenset({"epochs"}),
-        apply=lambda p: replace(p, epochs=epochs),
-    )
-
-
-def _patience(draw: Draw) -> Mutation | None:
-    return None if draw.program.patience is None else set_patience(draw.program, 1)
-
-
-def set_patience(program: Program, patience: int) -> Mutation:
-    """Another patience."""
-    return Mutation(
-        description=f"patience {program.patience} -> {patience}",
-        touches=frozenset({"patience"}),
-        apply=lambda p: replace(p, patience=patience),
-    )
-
-
-def _loss(draw: Draw) -> Mutation | None:
-    # a class id is no target of the many-class losses on probabilities: those get one-hot rows, as in Keras
-    loss = draw.pick([name for name in FIRST_LOSSES if name != draw.program.loss])
-    return None if loss is None else set_loss(draw.program, draw.task, loss)
-
-
-def set_loss(program: Program, task: Task, loss: LossName, labels: LabelEncoding | None = None) -> Mutation:
-    """Another loss, with labels in a form that it takes where no other is wanted."""
-    labels = labels or _labels_for(loss, program.data.labels, task)
-    return Mutation(
-        description=f"loss {program.loss} -> {loss}",
-        touches=frozenset({"loss", "labels"}),
-        apply=lambda p: replace(p, loss=loss, data=replace(p.data, labels=labels)),
-    )
-
-
-def _labels_for(loss: LossName, labels: LabelEncoding, task: Task) -> LabelEncoding:
+    A class id is no target of the many-class losses on probabilities: those get one-hot rows, as in Keras.
+    """
     if task.kind == "regression" or labels == "value":
         return labels
-    return "index" if loss == "cross_entropy" or task.outputs == 2 else "one_hot"
+    return "index" if name == "cross_entropy" or task.outputs == 2 else "one_hot"
 
 
-def _optimizer(draw: Draw) -> Mutation | None:
-    old = draw.program.optimizer
-    kind = draw.pick([name for name in OPTIMIZERS if name != old.kind])
-    if kind is None:
-        return None
-    return set_optimizer(draw.program, kind, KERAS_LR[kind] if draw.rng.random() < 0.5 else old.lr)
+def _losses(program: Program, task: Task) -> Iterator[Mutation]:
+    for name in LOSSES:
+        if name not in (program.loss, SPARSE):  # on class ids the sparse one is the categorical one
+            yield loss(program, name, labels_for(name, program.data.labels, task))
 
 
-def set_optimizer(program: Program, kind: OptimizerName, lr: float) -> Mutation:
-    """Another optimizer with its default parameters but for the rate."""
-    old, new = program.optimizer, Optimizer(kind=kind, lr=lr)
-    return Mutation(
-        description=f"optimizer {old.kind} (lr {old.lr:g}) -> {kind} (lr {lr:g})",
-        touches=frozenset({"optimizer", "lr", "momentum", "weight_decay"}),
-        apply=lambda p: replace(p, optimizer=new),
+def _other_sizes(old: float) -> Iterator[float]:
+    return (size for size in (1, 2, 4, 128, 256) if not old / 2 <= size <= old * 2)
+
+
+def _wrong_rates(old: float) -> Iterator[float]:
+    return (float(f"{old * factor:.2g}") for factor in (0.001, 0.003, 0.01, 0.03, 10.0, 30.0, 100.0))
+
+
+def _optimizers(program: Program, _task: Task) -> Iterator[Mutation]:
+    for kind in OPTIMIZERS:
+        if kind != program.optimizer.kind:
+            for lr in sorted({KERAS_LR[kind], program.optimizer.lr}):
+                yield optimizer(program, kind, lr)
+
+
+def _has_momentum(program: Program, _task: Task) -> bool:
+    return program.optimizer.kind in ("sgd", "rmsprop")
+
+
+def _is_classification(_program: Program, task: Task) -> bool:
+    return task.kind == "classification"
+
+
+def _is_regression(_program: Program, task: Task) -> bool:
+    return task.kind == "regression"
+
+
+def _unscaled(part: str, *, target: bool) -> Options:
+    def kept(steps: tuple[Prep, ...]) -> Iterator[Prep]:
+        return (step for step in steps if step.kind.endswith("_target") != target)
+
+    return always(prepared(f"{part} not scaled", part, kept))
+
+
+def _scaled(part: str, kind: PrepName, factors: Iterable[float]) -> list[Mutation]:
+    text = f"{part} prepared with one step too many: {kind.removesuffix('_target')}"
+    return [one_step_more(Prep(kind=kind, factor=factor), f"{text} {factor:g}") for factor in factors]
+
+
+def _of_the_training_rows(steps: tuple[Prep, ...]) -> Iterator[Prep]:
+    """The preparation of values is left out of validation and prediction."""
+    return (changed(step, rows="train") if step.kind in OF_VALUES else step for step in steps)
+
+
+def _half_precision(program: Program, _task: Task) -> Iterator[Mutation]:
+    """Large raw inputs, and a type that cannot hold them."""
+    kept = tuple(step for step in program.data.prep if step.kind not in OF_VALUES)
+    yield sets(
+        f"inputs scaled by {BEYOND_HALF:g} instead, and handed over as float16",
+        {"data.prep": (Prep(kind="scale", factor=BEYOND_HALF), *kept), "data.input_type": "float16"},
+        *("prep of inputs", "prep of targets"),
     )
 
 
-def _clip(draw: Draw) -> Mutation | None:
-    limit = (0.5, 0.1, 0.01, 0.001)[int(draw.rng.integers(4))]
-    return set_clip(Clip(kind="norm" if draw.rng.random() < 0.5 else "value", limit=limit))
+def _encodings(program: Program, task: Task) -> Iterator[Mutation]:
+    old = program.data.labels
+    yield from setting("data.labels", LABEL_ENCODINGS, "labels {old} -> {new}", "loss")(program, task)
+    if old == "one_hot":
+        yield sets(f"loss {SPARSE} on one-hot labels", {"loss": SPARSE}, "data.labels")
 
 
-def set_clip(clip: Clip) -> Mutation:
-    """Gradient clipping."""
-    return Mutation(
-        description=f"gradient clipped by {clip.kind} at {clip.limit:g}",
-        touches=frozenset({"clip"}),
-        apply=lambda p: replace(p, clip=clip),
+def _split(program: Program, _task: Task) -> Iterator[Mutation]:
+    yield sets("training rows split off in the order of the targets", {"data.split": "ordered"})
+    if program.patience is not None:
+        yield sets("training rows in the validation part of the program", {"data.split": "leaky"})
+
+
+def _mode(program: Program, _task: Task) -> Iterator[Mutation]:
+    kinds = {type(layer) for layer in program.layers}
+    evaluation = sets("evaluation mode left out", {"loop.evaluation_mode": False})
+    if kinds & {Dropout, BatchNorm}:
+        yield evaluation
+    if BatchNorm in kinds:
+        yield sets("training mode left out", {"loop.training_mode": False})
+    for site in hidden_layers(program):
+        dropout = inserted(site + 1, Dropout(rate=0.5), "")
+        yield together(f"dropout 0.5 after layer {site}, left on for predictions", evaluation, dropout)
+
+
+def _detached(program: Program, _task: Task) -> Iterator[Mutation]:
+    for site in weighted_layers(program)[1:]:
+        yield inserted(site, Detach(), f"values detached in front of layer {site}")
+
+
+def _old_defaults(program: Program, _task: Task) -> Iterator[Mutation]:
+    level = sets("defaults of keras_2", {"api": "keras_2"})
+    if any(isinstance(layer, BatchNorm) for layer in program.layers):
+        yield level
+    for kind, lr in OLD_RATES.items():
+        yield together(f"{kind} with the default rate of keras_2", level, optimizer(program, kind, lr))
+    for name in WIDE_INITIALISERS:
+        yield together(
+            f"weights initialised with {name} of tensorflow_1",
+            sets("", {"api": "tensorflow_1"}),
+            on_layers("", weighted_layers(program), "kernel_init", kernel_init=name),
+        )
+
+
+def _removed_names(program: Program, _task: Task) -> Iterator[Mutation]:
+    """Names of old Keras in what Keras can say, of old PyTorch in what PyTorch can say."""
+    if program.loss not in LOGIT_LOSSES:
+        yield sets("names of keras_1", {"api": "keras_1"})
+    if program.data.labels != "one_hot":
+        yield sets("names of torch_0", {"api": "torch_0"})
+
+
+_EXTREME_RATES = (1.0, 1.8, 3.2, 5.6, 10.0, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
+_LIMITS = (0.5, 0.1, 0.01, 0.001)
+_CLIPS = [
+    *(Clip(kind="norm", limit=limit) for limit in _LIMITS),
+    *(Clip(kind="value", limit=limit) for limit in _LIMITS),
+]
+_WRONG_INPUTS = always(
+    *_scaled("inputs", "shift", (-20.0, 20.0, 100.0, 500.0)),
+    *_scaled("inputs", "scale", (0.001, 0.01, 100.0, 255.0)),
+)
+_WRONG_TARGETS = always(*_scaled("targets", "scale_target", (0.001, 0.01, 100.0, 1000.0)))
+_WRONG_LABELS = always(
+    *_scaled("class ids", "scale_target", (1 / 255, 0.1, 0.5, 2.0)),
+    *_scaled("class ids", "shift_target", (-1.0, 1.0)),
+)
+"""Out of range, or other classes' ids."""
+_LABEL_AXIS = always(
+    one_step_more(Prep(kind="add_axis_target"), "labels with an axis of size 1 too many"),
+    one_step_more(Prep(kind="drop_axis_target"), "labels without their axis of size 1"),
+)
+_TRAINING_ROWS = always(prepared("only the training rows scaled", "inputs", _of_the_training_rows))
+_SCHEDULES = always(
+    *(sets(f"learning rate times {s.gamma:g} after every {s.every}", {"schedule": s}) for s in SCHEDULES)
+)
+_ACCURACY = always(
+    *(
+        sets(
+            f"stopped by {epochs} epochs without better accuracy of real values",
+            {"metric": "accuracy", "stop_on": "metric", "patience": epochs},
+        )
+        for epochs in (1, 2, 3)
     )
-
-
-def _momentum(draw: Draw) -> Mutation | None:
-    old = draw.program.optimizer.momentum
-    momentum = draw.pick([m for m in (0.0, 0.99, 0.999) if m != old])
-    if momentum is None or draw.program.optimizer.kind not in ("sgd", "rmsprop"):
-        return None
-    return Mutation(
-        description=f"momentum {old:g} -> {momentum:g}",
-        touches=frozenset({"momentum"}),
-        apply=lambda p: replace(p, optimizer=replace(p.optimizer, momentum=momentum)),
-    )
-
-
-def _weight_decay(draw: Draw) -> Mutation | None:
-    decay = (0.05, 0.3, 1.0, 5.0)[int(draw.rng.integers(4))]
-    return Mutation(
-        description=f"weight decay {draw.program.optimizer.weight_decay:g} -> {decay:g}",
-        touches=frozenset({"weight_decay"}),
-        apply=lambda p: replace(p, optimizer=replace(p.optimizer, weight_decay=decay)),
-    )
-
-
-def _no_scaling(draw: Draw) -> Mutation | None:
-    return _drop_prep(draw.program, target=False)
-
-
-def _no_target_scaling(draw: Draw) -> Mutation | None:
-    return _drop_prep(draw.program, target=True)
-
-
-def _drop_prep(program: Program, *, target: bool) -> Mutation | None:
-    kept = tuple(step for step in program.data.prep if step.kind.endswith("_target") != target)
-    if kept == program.data.prep:
-        return None
-    part = "targets" if target else "inputs"
-
-    def apply(p: Program) -> Program:
-        steps = tuple(step for step in p.data.prep if step.kind.endswith("_target") != target)
-        return replace(p, data=replace(p.data, prep=steps))
-
-    return Mutation(description=f"{part} not scaled", touches=frozenset({f"prep of {part}"}), apply=apply)
-
-
-def _wrong_scaling(draw: Draw) -> Mutation | None:
-    if draw.task.vocabulary:
-        return None
-    shift = draw.rng.random() < 0.3
-    factor = (-20.0, 20.0, 100.0, 500.0) if shift else (0.001, 0.01, 100.0, 255.0)
-    step = Prep(kind="shift" if shift else "scale", factor=factor[int(draw.rng.integers(4))])
-    return _add_prep(step, "inputs")
-
-
-def _wrong_target_scaling(draw: Draw) -> Mutation | None:
-    if draw.task.kind != "regression":
-        return None
-    return _add_prep(
-        Prep(kind="scale_target", factor=(0.001, 0.01, 100.0, 1000.0)[int(draw.rng.integers(4))]), "targets"
-    )
-
-
-def _add_prep(step: Prep, part: str) -> Mutation:
-    return Mutation(
-        description=f"{part} prepared with one step too many: {step.kind} {step.factor:g}",
-        touches=frozenset({f"prep of {part}"}),
-        apply=lambda p: replace(p, data=replace(p.data, prep=(*p.data.prep, step))),
-    )
-
-
-def _no_shuffle(draw: Draw) -> Mutation | None:
-    if not draw.program.data.shuffle:
-        return None
-    return Mutation(
-        description="rows not shuffled",
-        touches=frozenset({"shuffle"}),
-        apply=lambda p: replace(p, data=replace(p.data, shuffle=False)),
-    )
-
-
-def _label_encoding(draw: Draw) -> Mutation | None:
-    if draw.task.kind != "classification":
-        return None
-    labels: LabelEncoding = "index" if draw.program.data.labels == "one_hot" else "one_hot"
-    return Mutation(
-        description=f"labels {draw.program.data.labels} -> {labels}",
-        touches=frozenset({"labels", "loss"}),
-        apply=lambda p: replace(p, data=replace(p.data, labels=labels)),
-    )
-
+)
+_GRADIENTS_KEPT = always(sets("gradients not set to zero", {"loop.zero_grad": False}))
+_STEP_FIRST = always(sets("optimizer steps before the backward pass", {"loop.order": "step_backward"}))
+_SUMMED = always(sets("loss summed over the batch", {"reduction": "sum"}))
+_LOSS_DETACHED = always(sets("loss detached before the backward pass", {"loop.loss_graph": False}))
+_NO_PARAMETERS = always(sets("optimizer handed no parameters", {"loop.optimized": "none"}))
+_PREDICTION = always(
+    sets("single row without batch axis to predict", {"loop.predict": "row"}),
+    sets("rows along the last axis to predict", {"loop.predict": "transposed"}),
+)
 
 TRAINING_OPERATORS = (
-    Operator(name="hbs", group="hyper-parameters", description="other batch size", propose=_batch_size),
-    Operator(name="hdb", group="hyper-parameters", description="no batches", propose=_no_batches),
-    Operator(name="hlr", group="hyper-parameters", description="other learning rate", propose=_learning_rate),
+    Operator("hbs", "hyper-parameters", "other batch size", batch_sizes(_other_sizes)),
+    Operator("hdb", "hyper-parameters", "no batches", batch_sizes([FULL_BATCH])),
+    Operator("hlr", "hyper-parameters", "other learning rate", rates(_wrong_rates)),
+    Operator("hlx", "hyper-parameters", "extreme learning rate", rates(_EXTREME_RATES)),
+    Operator("hne", "hyper-parameters", "fewer epochs", epochs([1, 2, 3])),
+    Operator("lch", "loss", "other loss", _losses),
+    Operator("och", "optimizer", "other optimizer", _optimizers),
+    Operator("ocg", "optimizer", "gradient clipping", clips(_CLIPS)),
     Operator(
-        name="hlx",
-        group="hyper-parameters",
-        description="extreme learning rate",
-        propose=_extreme_rate,
-        source="field",
-    ),
-    Operator(name="hne", group="hyper-parameters", description="fewer epochs", propose=_epochs),
-    Operator(name="lch", group="loss", description="other loss", propose=_loss),
-    Operator(name="och", group="optimizer", description="other optimizer", propose=_optimizer),
-    Operator(name="ocg", group="optimizer", description="gradient clipping", propose=_clip),
-    Operator(name="omo", group="optimizer", description="other momentum", propose=_momentum, source="field"),
-    Operator(
-        name="owd", group="optimizer", description="weight decay", propose=_weight_decay, source="field"
-    ),
-    Operator(name="rcp", group="regularisation", description="early stop at once", propose=_patience),
-    Operator(name="dis", group="data", description="inputs not scaled", propose=_no_scaling, source="field"),
-    Operator(
-        name="diw", group="data", description="inputs scaled wrongly", propose=_wrong_scaling, source="field"
+        "omo",
+        "optimizer",
+        "other momentum",
+        given(
+            _has_momentum, setting("optimizer.momentum", [0.0, 0.99, 0.999], "momentum {old:g} -> {new:g}")
+        ),
     ),
     Operator(
-        name="dts", group="data", description="targets not scaled", propose=_no_target_scaling, source="field"
+        "owd",
+        "optimizer",
+        "weight decay",
+        setting("optimizer.weight_decay", [0.05, 0.3, 1.0, 5.0], "weight decay {old:g} -> {new:g}"),
+    ),
+    Operator("rcp", "regularisation", "early stop at once", patience([1])),
+    Operator("dis", "data", "inputs not scaled", _unscaled("inputs", target=False)),
+    Operator(
+        "diw", "data", "inputs scaled wrongly", given(lambda _, task: not task.vocabulary, _WRONG_INPUTS)
+    ),
+    Operator("dts", "data", "targets not scaled", _unscaled("targets", target=True)),
+    Operator("dtw", "data", "targets scaled wrongly", given(_is_regression, _WRONG_TARGETS)),
+    Operator("dns", "data", "rows not shuffled", setting("data.shuffle", [False], "rows not shuffled")),
+    Operator(
+        "dle",
+        "data",
+        "labels in the wrong form",
+        setting("data.labels", ["index", "one_hot"], "labels {old} -> {new}", "loss"),
+    ),
+    Operator("tzg", "loop", "gradients not set to zero", _GRADIENTS_KEPT, ()),
+    Operator("tsb", "loop", "step before backward", _STEP_FIRST, ()),
+    Operator("tem", "loop", "evaluation or training mode left out", _mode, ()),
+    Operator(
+        "tpo",
+        "loop",
+        "part of the parameters optimised",
+        setting("loop.optimized", ["output", "hidden"], "optimizer handed the parameters of {new} only"),
+        (),
+    ),
+    Operator("tde", "loop", "detached in front of a layer", _detached, ()),
+    Operator("tsc", "optimizer", "learning rate falls too fast", _SCHEDULES, ()),
+    Operator("tsu", "loss", "sum instead of mean", _SUMMED, ()),
+    Operator("tmw", "loss", "accuracy of real values watched", given(_is_regression, _ACCURACY), ()),
+    Operator("tad", "release", "defaults of an old release", _old_defaults, ()),
+    Operator("dls", "data", "labels scaled or shifted", given(_is_classification, _WRONG_LABELS), ()),
+    Operator("dtr", "data", "only the training rows scaled", _TRAINING_ROWS, ()),
+    Operator("dos", "data", "rows split in order, or twice", _split, ()),
+    Operator("dhp", "data", "large inputs in half precision", _half_precision, ()),
+    Operator(
+        "xti",
+        "types and labels",
+        "inputs of another type, or lists",
+        setting("data.input_type", INPUT_TYPES, "inputs handed over as {new}"),
+        ("data", "forward"),
     ),
     Operator(
-        name="dtw",
-        group="data",
-        description="targets scaled wrongly",
-        propose=_wrong_target_scaling,
-        source="field",
+        "xtl",
+        "types and labels",
+        "labels of another type, or lists",
+        setting("data.label_type", LABEL_TYPES, "labels handed over as {new}"),
+        ("data", "loss"),
     ),
-    Operator(name="dns", group="data", description="rows not shuffled", propose=_no_shuffle, source="field"),
+    Operator("xle", "types and labels", "labels encoded for another loss", _encodings, ("data", "loss")),
     Operator(
-        name="dle",
-        group="data",
-        description="labels in the wrong form",
-        propose=_label_encoding,
-        source="field",
+        "xll",
+        "types and labels",
+        "loss for other labels or targets",
+        setting("loss", LOSSES, "loss {old} -> {new}, labels as before", "data.labels"),
+        ("loss",),
     ),
+    Operator(
+        "xlr",
+        "types and labels",
+        "class ids out of range",
+        given(_is_classification, _WRONG_LABELS),
+        ("data", "loss"),
+    ),
+    Operator(
+        "xlx",
+        "types and labels",
+        "axis of the labels missing or too many",
+        _LABEL_AXIS,
+        ("data", "loss"),
+    ),
+    Operator("xpr", "loop", "prediction without a batch axis", _PREDICTION, ("predict",)),
+    Operator("xgr", "loop", "detached loss", _LOSS_DETACHED, ("backward",)),
+    Operator("xop", "loop", "optimizer without parameters", _NO_PARAMETERS, ("build",)),
+    Operator("xap", "release", "names that are gone", _removed_names, ("build", "loss")),
 )

@@ -7,14 +7,34 @@ of the choices another engineer could have made; whether the result is good as w
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TypeAlias, TypeVar, cast
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.random import Generator
 
-from netmend.env.bugs.mutation import with_layers
+from netmend.env.bugs.mutation import (
+    Mutation,
+    Operator,
+    Options,
+    apply_all,
+    inserted,
+    left_out,
+    on_layers,
+    prepared,
+    sets,
+    together,
+)
+from netmend.env.bugs.network_operators import (
+    activated,
+    activations,
+    at_once,
+    function_of,
+    initialisers,
+    of_kinds,
+)
+from netmend.env.bugs.training_operators import batch_sizes, rates
 from netmend.env.program import check
 from netmend.env.program.layers import (
     Activation,
@@ -28,13 +48,17 @@ from netmend.env.program.layers import (
     LayerNorm,
     Recurrent,
 )
-from netmend.env.program.names import ActivationName, InitialiserName, LabelEncoding, LossName, OptimizerName
+from netmend.env.program.names import (
+    ActivationName,
+    InitialiserName,
+    LabelEncoding,
+    LossName,
+    OptimizerName,
+    PrepName,
+)
 from netmend.env.program.schema import Optimizer, Prep, Program
 from netmend.env.program.sites import hidden_layers, output_layer, width
 from netmend.env.program.task import Task
-
-T = TypeVar("T")
-Vary: TypeAlias = Callable[[Program, Generator], Program]
 
 MOST_CHANGES = 4
 WIDEST = 128
@@ -55,6 +79,7 @@ OTHER_STYLE: dict[LossName, tuple[LossName, ActivationName, LabelEncoding]] = {
     "bce_with_logits": ("binary_crossentropy", "sigmoid", "index"),
 }
 """The same loss on the other side of the output's activation: the loss, that activation, the labels."""
+SCALINGS: tuple[PrepName, ...] = ("standardize", "min_max")
 REGRESSION_LOSSES: tuple[LossName, ...] = ("mse", "huber", "mae")
 
 
@@ -71,7 +96,7 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
     rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
     found: list[Program] = []
     for _ in range(20 * count):
-        program = _vary(base, rng)
+        program = _vary(base, task, rng)
         if len(found) < count and program not in (base, *found) and not check(program, task):
             found.append(program)
     return tuple(found)
@@ -82,158 +107,129 @@ def is_dense(program: Program) -> bool:
     return not any(isinstance(layer, Conv1d | Conv2d | Recurrent | Embedding) for layer in program.layers)
 
 
-def _vary(program: Program, rng: Generator) -> Program:
+def _vary(program: Program, task: Task, rng: Generator) -> Program:
     wanted = int(rng.integers(2, MOST_CHANGES + 1))
-    changed = 0
-    for i in rng.permutation(len(_CHANGES)):
-        before = program
-        program = _CHANGES[i](program, rng)
-        changed += program != before
-        if changed == wanted:
+    made: list[Mutation] = []
+    for i in rng.permutation(len(_CHOICES)):
+        change = _CHOICES[i].draw(program, task, rng)
+        if change is not None and not any(change.touches & other.touches for other in made):
+            made.append(change)
+        if len(made) == wanted:
             break
-    return program
-
-
-def _pick(choices: Sequence[T], rng: Generator) -> T:
-    return choices[int(rng.integers(len(choices)))]
+    return apply_all(program, sorted(made, key=lambda change: change.structural))
 
 
 def _hidden_dense(program: Program) -> tuple[int, ...]:
     return tuple(i for i in hidden_layers(program) if isinstance(program.layers[i], Dense))
 
 
-def _inserted(program: Program, position: int, layer: Layer) -> Program:
-    return replace(program, layers=(*program.layers[:position], layer, *program.layers[position:]))
+def _hidden_kernels(program: Program) -> tuple[int, ...]:
+    return tuple(i for i in hidden_layers(program) if not isinstance(program.layers[i], Recurrent))
 
 
-def _without(program: Program, position: int) -> Program:
-    return replace(program, layers=program.layers[:position] + program.layers[position + 1 :])
+def _hidden_functions(program: Program) -> tuple[int, ...]:
+    return tuple(i for i in activated(program) if i < len(program.layers) - 1)
 
 
-def _widths(program: Program, rng: Generator) -> Program:
-    factor = _pick((0.5, 1.5, 2.0) if is_dense(program) else (0.5, 0.75, 1.5), rng)
-
-    def change(layer: Layer) -> Layer:
-        units = min(WIDEST, max(6, round(factor * width(layer))))
-        if isinstance(layer, Conv1d | Conv2d):
-            return replace(layer, filters=units)
-        return replace(cast(Dense | Recurrent, layer), units=units)
-
-    return with_layers(program, {i: change(program.layers[i]) for i in hidden_layers(program)})
+def _widths(program: Program, _task: Task) -> Iterator[Mutation]:
+    for factor in (0.5, 1.5, 2.0) if is_dense(program) else (0.5, 0.75, 1.5):
+        sites = hidden_layers(program)
+        units = {i: min(WIDEST, max(6, round(factor * width(program.layers[i])))) for i in sites}
+        yield together("", *(on_layers("", [i], "width", units=units[i]) for i in sites))
 
 
-def _depth(program: Program, rng: Generator) -> Program:
+def _depth(program: Program, _task: Task) -> Iterator[Mutation]:
     dense, output = _hidden_dense(program), output_layer(program)
     if output is None or isinstance(program.layers[output - 1], Activation | BatchNorm):
-        return program
-    if len(dense) > 1 and rng.random() < 0.5:
-        return _without(program, dense[-1])
-    new = program.layers[dense[-1]] if dense else Dense(units=16, activation="relu")
-    return _inserted(program, output, new)
+        return
+    if len(dense) > 1:
+        yield left_out(dense[-1], "")
+    yield inserted(output, program.layers[dense[-1]] if dense else Dense(units=16, activation="relu"), "")
 
 
-def _functions(program: Program, rng: Generator) -> Program:
-    new = _pick(FUNCTIONS, rng)
-    changed: dict[int, Layer] = {}
-    for i, layer in enumerate(program.layers[:-1]):
-        if isinstance(layer, Dense | Conv1d | Conv2d) and layer.activation != "linear":
-            changed[i] = replace(layer, activation=new)
-        elif isinstance(layer, Activation):
-            changed[i] = replace(layer, function=new)
-    return with_layers(program, changed)
+def _initialisers(program: Program, task: Task) -> Iterable[Mutation]:
+    used = {function_of(layer) for layer in program.layers}
+    return initialisers(at_once(_hidden_kernels), FOR_TANH if "tanh" in used else FOR_RELU)(program, task)
 
 
-def _initialisers(program: Program, rng: Generator) -> Program:
-    used = {layer.activation for layer in program.layers if isinstance(layer, Dense | Conv1d | Conv2d)}
-    new = _pick(FOR_TANH if "tanh" in used else FOR_RELU, rng)
-    return with_layers(
-        program,
-        {
-            i: replace(layer, kernel_init=new)
-            for i in hidden_layers(program)
-            if isinstance(layer := program.layers[i], Dense | Conv1d | Conv2d)
-        },
-    )
-
-
-def _loss(program: Program, rng: Generator) -> Program:
+def _losses(program: Program, _task: Task) -> Iterator[Mutation]:
     """The same loss on logits instead of probabilities or the reverse; another loss of a regression."""
     if program.loss in REGRESSION_LOSSES:
-        return replace(program, loss=_pick(REGRESSION_LOSSES, rng))
-    if program.loss not in OTHER_STYLE:
-        return program
-    loss, activation, labels = OTHER_STYLE[program.loss]
-    last = cast(Dense, program.layers[-1])
-    program = with_layers(program, {len(program.layers) - 1: replace(last, activation=activation)})
-    return replace(program, loss=loss, data=replace(program.data, labels=labels))
+        yield from (sets("", {"loss": loss}) for loss in REGRESSION_LOSSES)
+    elif program.loss in OTHER_STYLE:
+        loss, activation, labels = OTHER_STYLE[program.loss]
+        last = len(program.layers) - 1
+        other = sets("", {"loss": loss, "data.labels": labels})
+        yield together("", other, on_layers("", [last], "activation", activation=activation))
 
 
-def _optimizer(program: Program, rng: Generator) -> Program:
-    kind = _pick(tuple(RATES), rng)
-    momentum = 0.9 if kind == "sgd" else 0.0
-    return replace(program, optimizer=Optimizer(kind=kind, lr=_pick(RATES[kind], rng), momentum=momentum))
+def _optimizers(_program: Program, _task: Task) -> Iterator[Mutation]:
+    for kind, lr in ((kind, lr) for kind, choices in RATES.items() for lr in choices):
+        new = Optimizer(kind=kind, lr=lr, momentum=0.9 if kind == "sgd" else 0.0)
+        yield sets("", {"optimizer": new}, "optimizer.lr")
 
 
-def _rate(program: Program, rng: Generator) -> Program:
-    lr = program.optimizer.lr * _pick((0.5, 2.0), rng)
-    return replace(program, optimizer=replace(program.optimizer, lr=float(f"{lr:.2g}")))
+def _twice_or_half(old: float) -> tuple[float, float]:
+    return float(f"{old / 2:.2g}"), float(f"{old * 2:.2g}")
 
 
-def _batch(program: Program, rng: Generator) -> Program:
+def _batch_sizes(program: Program, task: Task) -> Iterable[Mutation]:
     # small batches of convolutions and recurrent cells make trials long
     sizes = (16, 20, 24, 32, 40, 64) if is_dense(program) else (48, 56, 64)
-    return replace(program, batch_size=_pick(sizes, rng))
+    return batch_sizes(sizes)(program, task)
 
 
-def _dropout(program: Program, rng: Generator) -> Program:
-    present = [i for i, layer in enumerate(program.layers) if isinstance(layer, Dropout)]
-    if present:
-        return _without(program, present[-1])
-    dense = _hidden_dense(program)
-    layer = Dropout(rate=_pick((0.1, 0.2), rng))
-    return _inserted(program, _pick(dense, rng) + 1, layer) if dense else program
+def _added_or_left_out(*layers: Layer) -> Options:
+    """One layer of the kinds of some behind a hidden dense layer, or one left out where there are any."""
+    present = of_kinds(*map(type, layers))
+
+    def options(program: Program, _task: Task) -> Iterator[Mutation]:
+        if present(program):
+            yield from (left_out(site, "") for site in present(program))
+        else:
+            yield from (inserted(i + 1, layer, "") for i in _hidden_dense(program) for layer in layers)
+
+    return options
 
 
-def _norm(program: Program, rng: Generator) -> Program:
-    present = [i for i, layer in enumerate(program.layers) if isinstance(layer, BatchNorm | LayerNorm)]
-    if present:
-        return _without(program, present[0])
-    dense = _hidden_dense(program)
-    layers: tuple[Layer, ...] = (BatchNorm(), BatchNorm(), LayerNorm())
-    layer = _pick(layers, rng)
-    return _inserted(program, dense[0] + 1, layer) if dense else program
+_DROPOUT = _added_or_left_out(Dropout(rate=0.1), Dropout(rate=0.2))
+_NORM = _added_or_left_out(BatchNorm(), LayerNorm())
 
 
-def _decay(program: Program, rng: Generator) -> Program:
+def _decay(program: Program, _task: Task) -> Iterator[Mutation]:
     dense = _hidden_dense(program)
     present = any(cast(Dense, program.layers[i]).l2 for i in dense)
-    l2 = 0.0 if present else _pick((0.0002, 0.0005, 0.001), rng)
-    return with_layers(program, {i: replace(cast(Dense, program.layers[i]), l2=l2) for i in dense})
+    for l2 in (0.0,) if present else (0.0002, 0.0005, 0.001):
+        yield on_layers("", dense, "regulariser", l2=l2)
 
 
-def _scaling(program: Program, rng: Generator) -> Program:
-    other = Prep(kind=_pick(("standardize", "min_max"), rng))
-    prep = tuple(step if step.kind.endswith("_target") else other for step in program.data.prep)
-    return replace(program, data=replace(program.data, prep=prep))
+def _scaling(_program: Program, _task: Task) -> Iterator[Mutation]:
+    for kind in SCALINGS:
+        yield prepared("", "inputs", partial(_scaled, Prep(kind=kind)))
 
 
-def _patience(program: Program, rng: Generator) -> Program:
-    patience = _pick((5, 6, 8), rng) if program.patience is None else None
-    return replace(program, patience=patience)
+def _scaled(other: Prep, steps: tuple[Prep, ...]) -> Iterator[Prep]:
+    return (step if step.kind.endswith("_target") else other for step in steps)
 
 
-_CHANGES: tuple[Vary, ...] = (
-    _widths,
-    _depth,
-    _functions,
-    _initialisers,
-    _loss,
-    _optimizer,
-    _rate,
-    _batch,
-    _dropout,
-    _norm,
-    _decay,
-    _scaling,
-    _patience,
+def _patience(program: Program, _task: Task) -> Iterator[Mutation]:
+    for patience in (5, 6, 8) if program.patience is None else (None,):
+        yield sets("", {"patience": patience})
+
+
+_CHOICES = (
+    Operator("widths", "layers", "wider or narrower", _widths, ()),
+    Operator("depth", "layers", "one hidden layer more or less", _depth, ()),
+    Operator("functions", "activation", "activation", activations(at_once(_hidden_functions), FUNCTIONS), ()),
+    Operator("initialisers", "weights", "initialiser", _initialisers, ()),
+    Operator("loss", "loss", "the loss on the other side of the activation", _losses, ()),
+    Operator("optimizer", "optimizer", "optimizer with a rate that suits it", _optimizers, ()),
+    Operator("rate", "hyper-parameters", "learning rate halved or doubled", rates(_twice_or_half), ()),
+    Operator("batch", "hyper-parameters", "batch size", _batch_sizes, ()),
+    Operator("dropout", "regularisation", "dropout added or left out", _DROPOUT, ()),
+    Operator("norm", "layers", "normalisation added or left out", _NORM, ()),
+    Operator("decay", "regularisation", "weight decay added or left out", _decay, ()),
+    Operator("scaling", "data", "other scaling of the inputs", _scaling, ()),
+    Operator("patience", "regularisation", "early stopping or none", _patience, ()),
 )
+"""Operators whose mutations do no harm; these are not described one by one, for nobody is told of them."""

@@ -1,19 +1,16 @@
 """DeepCrime (Humbatova et al., ISSTA 2021): its 24 operators, their searches and its killing rule."""
 
 from netmend.env.bugs.deepcrime.kill import Test, is_killed_deepcrime
-from netmend.env.bugs.deepcrime.operator import DeepCrimeOperator, Scale, is_sound
 from netmend.env.bugs.deepcrime.search import Found, Searched, Tested, search
-from netmend.env.bugs.deepcrime.table import DEEPCRIME
+from netmend.env.bugs.deepcrime.table import DEEPCRIME, DeepCrimeOperator
 
 __all__ = [
     "DEEPCRIME",
     "DeepCrimeOperator",
     "Found",
-    "Scale",
     "Searched",
     "Test",
     "Tested",
     "is_killed_deepcrime",
-    "is_sound",
     "search",
 ]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from netmend.env.bugs.deepcrime.kill import Test, is_killed_deepcrime, p_value
-from netmend.env.bugs.deepcrime.operator import DeepCrimeOperator, Scale
+from netmend.env.bugs.deepcrime.table import DeepCrimeOperator
 from netmend.env.bugs.killing import Sample, cohens_d, measure
 from netmend.env.bugs.mutation import Mutation
 from netmend.env.data import load_dataset
@@ -21,7 +22,6 @@ class Tested:
 
     Attributes:
         mutation: its fault.
-        value: of the parameter of a binary search, else None.
         skills: hold-out skill by seed: DeepCrime's test set is the hold-out part.
         p: of the test against the good program.
         effect: Cohen's d, positive where the mutant is worse.
@@ -29,7 +29,6 @@ class Tested:
     """
 
     mutation: Mutation
-    value: float | None
     skills: Sample
     p: float
     effect: float
@@ -48,12 +47,10 @@ class Found:
     Attributes:
         operator: the operator.
         tested: its mutants in the order in which they were trained; none where it is not applicable.
-        scale: of a binary search.
     """
 
     operator: DeepCrimeOperator
     tested: tuple[Tested, ...] = ()
-    scale: Scale | None = None
 
     @property
     def killed(self) -> tuple[Tested, ...]:
@@ -62,11 +59,10 @@ class Found:
 
     @property
     def killing(self) -> Tested | None:
-        """The mildest mutant that is killed: closest to the good value, or else with most skill."""
-        scale = self.scale
-        if scale is None:
-            return max(self.killed, key=lambda tested: tested.mean, default=None)
-        return min(self.killed, key=lambda tested: abs((tested.value or 0) - scale.mildest), default=None)
+        """The mildest mutant that is killed: the last one of a binary search, else that with most skill."""
+        if self.operator.search == "binary":
+            return self.killed[-1] if self.killed else None
+        return max(self.killed, key=lambda tested: tested.mean, default=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,26 +71,6 @@ class Searched:
 
     original: Sample
     found: tuple[Found, ...]
-
-
-@dataclass(frozen=True)
-class _Interval:
-    """Where a binary search looks for its threshold; the strong end is killed, the mild one is not."""
-
-    scale: Scale
-    mild: float
-    strong: float
-
-    @property
-    def is_open(self) -> bool:
-        return abs(self.strong - self.mild) > self.scale.precision * (1 + 1e-9)
-
-    @property
-    def middle(self) -> float:
-        return self.scale.between(self.mild, self.strong)
-
-    def after(self, *, killed: bool) -> _Interval:
-        return replace(self, strong=self.middle) if killed else replace(self, mild=self.middle)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +98,9 @@ class _Judge:
     original: Sample
     test: Test
 
-    def __call__(self, mutation: Mutation, value: float | None, skills: Sample) -> Tested:
+    def __call__(self, mutation: Mutation, skills: Sample) -> Tested:
         return Tested(
             mutation=mutation,
-            value=value,
             skills=skills,
             p=p_value(self.original, skills, self.test),
             effect=cohens_d(self.original, skills),
@@ -163,34 +138,39 @@ def search(
     task = load_dataset(good.data.dataset).task
     _refuse(good, task)
     trainings = _Trainings(good=good, trainer=trainer, budget=budget, seeds=seeds, report=report)
-    mutants = [one.mutants(good, task) for one in operators]
-    original, *skills = trainings.skills([one for own in mutants for one in own], with_good=True)
+    mutants = [tuple(operator.mutations(good, task)) for operator in operators]
+    first = [
+        own[-1:] if operator.search == "binary" else own
+        for operator, own in zip(operators, mutants, strict=True)
+    ]
+    original, *skills = trainings.skills(list(chain.from_iterable(first)), with_good=True)
     judge, left = _Judge(original, test), iter(skills)
-    found = []
-    for operator, own in zip(operators, mutants, strict=True):
-        scale = operator.scale(good, task)
-        value = None if scale is None else scale.strongest
-        tested = tuple(judge(mutation, value, next(left)) for mutation in own)
-        found.append(Found(operator=operator, tested=tested, scale=scale))
-    return Searched(original=original, found=tuple(_bisect(found, trainings, judge)))
+    found = [
+        Found(operator=operator, tested=tuple(judge(mutation, next(left)) for mutation in own))
+        for operator, own in zip(operators, first, strict=True)
+    ]
+    return Searched(original=original, found=tuple(_bisect(found, mutants, trainings, judge)))
 
 
-def _bisect(begun: Sequence[Found], trainings: _Trainings, judge: _Judge) -> list[Found]:
+def _bisect(
+    begun: Sequence[Found], mutants: Sequence[Sequence[Mutation]], trainings: _Trainings, judge: _Judge
+) -> list[Found]:
     """Halve the intervals of all binary searches whose strongest mutant is killed, side by side."""
     found = list(begun)
-    intervals = {
-        n: _Interval(one.scale, one.scale.mildest, one.scale.strongest)
+    # of each search, a place among its mutants that is not killed, at first in front of them, and one that is
+    places = {
+        n: (-1, len(mutants[n]) - 1)
         for n, one in enumerate(found)
-        if one.scale is not None and one.killed
+        if one.operator.search == "binary" and one.killed
     }
-    while intervals := {n: interval for n, interval in intervals.items() if interval.is_open}:
-        values = {n: interval.middle for n, interval in intervals.items()}
-        mutations = [intervals[n].scale.mutation(value) for n, value in values.items()]
+    while places := {n: (mild, strong) for n, (mild, strong) in places.items() if strong - mild > 1}:
+        middles = {n: sum(ends) // 2 for n, ends in places.items()}
+        mutations = [mutants[n][middle] for n, middle in middles.items()]
         samples = trainings.skills(mutations)
-        for (n, value), mutation, skills in zip(values.items(), mutations, samples, strict=True):
-            tested = judge(mutation, value, skills)
+        for (n, middle), mutation, skills in zip(middles.items(), mutations, samples, strict=True):
+            tested = judge(mutation, skills)
             found[n] = replace(found[n], tested=(*found[n].tested, tested))
-            intervals[n] = intervals[n].after(killed=tested.killed)
+            places[n] = (places[n][0], middle) if tested.killed else (middle, places[n][1])
     return found
 
 

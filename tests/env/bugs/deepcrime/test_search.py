@@ -41,6 +41,12 @@ def found_by(trainer: RuleTrainer, *names: str, good: Program = GOOD) -> list[Fo
     return list(search(good, [DEEPCRIME[name] for name in names], trainer, Budget(), SEEDS).found)
 
 
+def killing_value(found: Found) -> float:
+    assert found.killing is not None
+    assert found.killing.mutation.value is not None
+    return found.killing.mutation.value
+
+
 def percent(program: Program) -> float:
     return sum(damage.percent for damage in program.data.damage)
 
@@ -49,36 +55,30 @@ def percent(program: Program) -> float:
 @pytest.mark.parametrize("threshold", [1.0, 17.0, 50.0, 83.0, 98.5])
 def test_a_binary_search_ends_at_the_mildest_damage_that_is_killed(name: str, threshold: float) -> None:
     (found,) = found_by(RuleTrainer(lambda program: percent(program) >= threshold), name)
-    assert found.killing is not None
-    assert found.killing.value is not None
-    assert threshold <= found.killing.value <= threshold + 5
-    spared = [one.value for one in found.tested if not one.killed and one.value is not None]
-    assert found.killing.value - max(spared, default=0.0) <= 5
+    assert threshold <= killing_value(found) <= threshold + 5
+    spared = [one.mutation.value or 0.0 for one in found.tested if not one.killed]
+    assert killing_value(found) - max(spared, default=0.0) <= 5
 
 
 @pytest.mark.parametrize("threshold", [1, 2, 5, 11])
 def test_whole_numbers_end_at_the_exact_one(threshold: int) -> None:
     (found,) = found_by(RuleTrainer(lambda program: program.epochs <= threshold), "hne")
-    assert found.killing is not None
-    assert found.killing.value == threshold
+    assert killing_value(found) == threshold
     (found,) = found_by(RuleTrainer(lambda program: (program.patience or 9) <= min(threshold, 7)), "rcp")
-    assert found.killing is not None
-    assert found.killing.value == min(threshold, 7)
+    assert killing_value(found) == min(threshold, 7)
 
 
 @pytest.mark.parametrize("share", [0.0015, 0.2, 0.97])
 def test_learning_rates_end_within_a_hundredth_of_the_good_one(share: float) -> None:
     lr = GOOD.optimizer.lr
     (found,) = found_by(RuleTrainer(lambda program: program.optimizer.lr <= share * lr), "hlr")
-    assert found.killing is not None
-    assert found.killing.value is not None
-    assert 0 <= share * lr - found.killing.value <= 0.0101 * lr
+    assert 0 <= share * lr - killing_value(found) <= 0.0101 * lr
 
 
 def test_nothing_is_bisected_where_the_strongest_is_not_killed() -> None:
     trainer = RuleTrainer(lambda program: False)
     (found,) = found_by(trainer, "tcl")
-    assert [one.value for one in found.tested] == [100.0]
+    assert [one.mutation.value for one in found.tested] == [100.0]
     assert found.killing is None
     assert len(trainer.calls) == 1
 
@@ -103,9 +103,9 @@ def test_all_searches_share_each_call_of_the_trainer() -> None:
     found = found_by(trainer, *DEEPCRIME)
     first, *rounds = trainer.calls
     assert len(first) == len(SEEDS) * (
-        1 + sum(len(one.tested) if one.scale is None else 1 for one in found if one.tested)
+        1 + sum(1 if one.operator.search == "binary" else len(one.tested) for one in found if one.tested)
     )
-    assert len(rounds) == 5, "of 100 down to 5 percent; fewer than one for each search"
+    assert len(rounds) == 4, "20 values of damage halved; fewer than one for each search"
     assert len(rounds[0]) == len(SEEDS) * 6
     assert {request.seed for request in first} == set(SEEDS)
     assert all(request.program != GOOD for own in rounds for request in own)
