@@ -24,16 +24,16 @@ class MakeBugsConfig:
     """``netmend bugs make``.
 
     Attributes:
-        suite: name of the suite to make.
-        seed: another one than the suite's own.
-        out: file to write; null = the suite's place in the package.
+        suite: name of the plan of the suite to make.
+        seed: another one than the plan's own.
+        out: file to write; the suite is called as it is.
         force: whether a file that is there may be replaced.
     """
 
     training: RunnerConfig = field(default_factory=RunnerConfig)
     suite: str = MISSING
     seed: int | None = None
-    out: str | None = None
+    out: str = MISSING
     force: bool = False
 
 

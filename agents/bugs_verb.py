@@ -22,7 +22,7 @@ USAGE = """\
 usage: netmend bugs                   list the suites
        netmend bugs show SUITE        list the bugs of a suite: a name or the path of a folder
        netmend bugs show SUITE BUG    show a bug: its faulty program and the published fix
-       netmend bugs make suite=NAME   make a suite again; `netmend bugs make --help` shows the keys
+       netmend bugs make suite=NAME out=FILE   make a suite; `netmend bugs make --help` shows the keys
        netmend bugs verify SUITE      train faulty programs and fixes: which bugs are as recorded?
        netmend bugs reachable SUITE   check that a few actions reach the fixes; search=true finds them
        netmend bugs claims SUITES     repair good and faulty programs: is what is said of them true?
@@ -80,8 +80,7 @@ def make_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> No
     if problems:
         raise ConfigError(problems)
     with open_trainer(config.training) as trainer:
-        out = Path(config.out) if config.out else None
-        make(config.suite, trainer, seed=config.seed, out=out, force=config.force)
+        make(config.suite, trainer, Path(config.out), seed=config.seed, force=config.force)
 
 
 def _measure(word: str, words: Sequence[str]) -> int:

@@ -17,8 +17,8 @@ from netmend.agents.config import ConfigError, typed
 from netmend.agents.files import write_whole
 from netmend.agents.runner import open_trainer
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.deepcrime import DEEPCRIME, DeepCrimeOperator, Found, Searched, Test, search
-from netmend.env.bugs.killing import spread
+from netmend.env.bugs.deepcrime import DEEPCRIME, DeepCrimeOperator, Found, Searched, search
+from netmend.env.bugs.killing import Test, spread
 from netmend.env.bugs.loading import load_bug, load_suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import Program

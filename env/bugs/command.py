@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
-from netmend.env.bugs.loading import SUITES, load_suite, suite_names
+from netmend.env.bugs.loading import load_suite, suite_names
 from netmend.env.bugs.making import Report, make_suite
 from netmend.env.bugs.plans import PLANS
 from netmend.env.bugs.writing import write_suite
@@ -22,9 +22,9 @@ from netmend.env.training.trial import Trainer
 def make(
     suite: str,
     trainer: Trainer,
+    out: Path,
     *,
     seed: int | None = None,
-    out: Path | None = None,
     force: bool = False,
     report: Report = print,
 ) -> Path:
@@ -33,8 +33,8 @@ def make(
     Args:
         suite: name of the plan, one of ``PLANS``.
         trainer: trains all candidates; the caller closes it.
+        out: the file to write; the suite is called as it is.
         seed: another seed than the plan's.
-        out: the file to write; by default the suite's place in the package.
         force: whether a file that is there may be replaced.
         report: takes a line of progress.
 
@@ -48,20 +48,17 @@ def make(
     if suite not in PLANS:
         raise UnknownNameError("suite to make", suite, PLANS)
     plan = PLANS[suite] if seed is None else replace(PLANS[suite], seed=seed)
-    path = out or SUITES / f"{suite}.yaml"
-    _check_place(path, force=force)
-    made = make_suite(plan, trainer, report)
+    _check_place(out, force=force)
+    made = replace(make_suite(plan, trainer, report), name=out.stem)
     command = f"netmend bugs make suite={suite} seed={plan.seed}"
     seeds = (
         f"{len(plan.seeds)} from {plan.seeds[0]} (mutants for training: {plan.train_seeds}), "
         f"screening {len(plan.screening_seeds)}"
     )
-    write_suite(
-        made, path, {"command": command, "seed": plan.seed, "seeds": seeds, "torch": version("torch")}
-    )
+    write_suite(made, out, {"command": command, "seed": plan.seed, "seeds": seeds, "torch": version("torch")})
     report(statistics(made))
-    report(f"written to {path}")
-    return path
+    report(f"written to {out}")
+    return out
 
 
 def list_suites() -> str:

@@ -1,12 +1,13 @@
-"""When a mutant counts as killed: DeepCrime's test on two samples of trainings, and a margin to the fix."""
+"""When a mutant counts as killed: DeepCrime's rule, and the stricter one of the suites, with a margin."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
-from scipy.stats import mannwhitneyu, wilcoxon
+from scipy.stats import mannwhitneyu, norm, wilcoxon
 
 from netmend.env.bugs.bug import Score, Spread, fixed_threshold
 from netmend.env.program import Program
@@ -21,6 +22,9 @@ FEWEST_SEEDS = 5
 """Fewer could not tell faults from chance. The suites take 8 where a bug is for judging, not for training."""
 
 Sample = tuple[float, ...]
+Test = Literal["glm", "wilcoxon"]
+TESTS: tuple[Test, ...] = get_args(Test)
+"""Of DeepCrime's rule."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,3 +133,44 @@ def _is_worse(faulty: Sample, fixed: Sample) -> bool:
 
 def _holdout(trial: Trial) -> float:
     return trial.skill if trial.holdout is None else trial.holdout
+
+
+def is_killed_deepcrime(original: Sample, mutant: Sample, test: Test = "glm") -> bool:
+    """Whether a mutant is significantly worse: p < 0.05, and Cohen's d of at least 0.5.
+
+    After ``stats.py`` of DeepCrime. Its direction depends on the task, because it compares accuracies or
+    errors; skill is better where it is larger, whatever the task.
+
+    Args:
+        original: skill of the good program, one value per training.
+        mutant: the same of the mutant, with the same seeds.
+        test: ``glm`` is DeepCrime's default.
+
+    Raises:
+        ValueError: there are less than two trainings, or not as many of one as of the other.
+    """
+    return p_value(original, mutant, test) < SIGNIFICANCE and cohens_d(original, mutant) >= LEAST_EFFECT
+
+
+def p_value(original: Sample, mutant: Sample, test: Test = "glm") -> float:
+    """Two-sided p of a test of two samples of the same size; 1 where all values are the same."""
+    if len(original) != len(mutant) or len(original) < 2:
+        raise ValueError(f"{len(original)} and {len(mutant)} trainings: expected as many of each, at least 2")
+    if original == mutant or len({*original, *mutant}) == 1:
+        return 1.0
+    return _glm(original, mutant) if test == "glm" else float(wilcoxon(original, mutant).pvalue)
+
+
+def _glm(original: Sample, mutant: Sample) -> float:
+    """p of the coefficient of "is a mutant" in a generalised linear model of the skill.
+
+    DeepCrime takes ``statsmodels.GLM`` with its default family, the Gaussian one with identity link. With one
+    binary predictor its coefficient is the difference of the means, its dispersion the pooled variance, and
+    its p that of a Wald test: the statistic of a linear regression, read off a normal distribution.
+    """
+    size = len(original)
+    gap = float(np.mean(mutant) - np.mean(original))
+    dispersion = float(np.var(original, ddof=1) + np.var(mutant, ddof=1)) / 2
+    if dispersion == 0:
+        return 0.0
+    return float(2 * norm.sf(abs(gap) / np.sqrt(dispersion * 2 / size)))

@@ -9,7 +9,7 @@ import pytest
 
 from netmend.agents.bugs_config import DEEPCRIME_TESTS
 from netmend.agents.cli import main
-from netmend.env.bugs.deepcrime.kill import TESTS
+from netmend.env.bugs.killing import TESTS
 
 GOOD = """\
 netmend: 1

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
+from typing import TypeAlias
 
-from netmend.env.bugs.deepcrime.kill import Test, is_killed_deepcrime, p_value
 from netmend.env.bugs.deepcrime.table import DeepCrimeOperator
-from netmend.env.bugs.killing import Sample, cohens_d, measure
+from netmend.env.bugs.killing import Sample, Test, cohens_d, is_killed_deepcrime, measure, p_value
 from netmend.env.bugs.mutation import Mutation
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
@@ -73,6 +74,10 @@ class Searched:
     found: tuple[Found, ...]
 
 
+Judge: TypeAlias = Callable[[Mutation, Sample], Tested]
+"""Compares a mutant with the good program."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Trainings:
     """Who trains what, and how often."""
@@ -89,23 +94,6 @@ class _Trainings:
         programs += [mutation.apply(self.good) for mutation in mutations]
         self.report(f"training {len(programs)} programs with {len(self.seeds)} seeds each")
         return [skills.holdout for skills in measure(self.trainer, programs, self.budget, self.seeds)]
-
-
-@dataclass(frozen=True)
-class _Judge:
-    """Compares mutants with the good program."""
-
-    original: Sample
-    test: Test
-
-    def __call__(self, mutation: Mutation, skills: Sample) -> Tested:
-        return Tested(
-            mutation=mutation,
-            skills=skills,
-            p=p_value(self.original, skills, self.test),
-            effect=cohens_d(self.original, skills),
-            killed=is_killed_deepcrime(self.original, skills, self.test),
-        )
 
 
 def search(
@@ -144,7 +132,7 @@ def search(
         for operator, own in zip(operators, mutants, strict=True)
     ]
     original, *skills = trainings.skills(list(chain.from_iterable(first)), with_good=True)
-    judge, left = _Judge(original, test), iter(skills)
+    judge, left = partial(_judged, original, test), iter(skills)
     found = [
         Found(operator=operator, tested=tuple(judge(mutation, next(left)) for mutation in own))
         for operator, own in zip(operators, first, strict=True)
@@ -152,8 +140,18 @@ def search(
     return Searched(original=original, found=tuple(_bisect(found, mutants, trainings, judge)))
 
 
+def _judged(original: Sample, test: Test, mutation: Mutation, skills: Sample) -> Tested:
+    return Tested(
+        mutation=mutation,
+        skills=skills,
+        p=p_value(original, skills, test),
+        effect=cohens_d(original, skills),
+        killed=is_killed_deepcrime(original, skills, test),
+    )
+
+
 def _bisect(
-    begun: Sequence[Found], mutants: Sequence[Sequence[Mutation]], trainings: _Trainings, judge: _Judge
+    begun: Sequence[Found], mutants: Sequence[Sequence[Mutation]], trainings: _Trainings, judge: Judge
 ) -> list[Found]:
     """Halve the intervals of all binary searches whose strongest mutant is killed, side by side."""
     found = list(begun)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import linregress, norm
 
-from netmend.env.bugs.deepcrime.kill import TESTS, Test, is_killed_deepcrime, p_value
+from netmend.env.bugs.killing import TESTS, Test, is_killed_deepcrime, p_value
 
 GOOD = (0.90, 0.91, 0.92, 0.90, 0.93, 0.91, 0.90, 0.92, 0.91, 0.90)
 
