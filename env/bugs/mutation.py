@@ -47,7 +47,7 @@ class Mutation:
         touches: the parts of the program that it changes; two mutations of one mutant share none.
         apply: puts the fault into a program of the same layers.
         structural: whether it changes the number of layers; such a mutation is applied last.
-        value: the number that was set, where it is one.
+        value: the number that was set, where it is one (a switch is 0 or 1).
     """
 
     description: str
@@ -59,6 +59,8 @@ class Mutation:
 
 Options: TypeAlias = Callable[[Program, Task], Iterable[Mutation]]
 """Mutations of one kind that a program may get, in a fixed order; some may not fit it."""
+Relative: TypeAlias = Callable[[float], Iterable[float]]
+"""Numbers by the one that a program has."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +160,7 @@ def given(condition: Callable[[Program, Task], bool], options: Options) -> Optio
     return lambda program, task: options(program, task) if condition(program, task) else ()
 
 
-def setting(
-    path: str, values: Sequence[object] | Callable[[float], Iterable[float]], text: str, *touches: str
-) -> Options:
+def setting(path: str, values: Sequence[object] | Relative, text: str, *touches: str) -> Options:
     """Other values of one setting, none where it is not set.
 
     Args:
@@ -183,12 +183,11 @@ def setting(
 def sets(description: str, values: Mapping[str, object], *touches: str) -> Mutation:
     """Other values of settings, by their paths; it touches these, and what else is named."""
     new = next(iter(values.values()))
-    is_number = isinstance(new, int | float) and not isinstance(new, bool)
     return Mutation(
         description=description,
         touches=frozenset({*values, *touches}),
         apply=lambda program: _with_values(program, values),
-        value=float(str(new)) if is_number and len(values) == 1 else None,
+        value=float(new) if isinstance(new, int | float) and len(values) == 1 else None,
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from netmend.env.bugs.mutation import (
+    Group,
     Mutation,
     Operator,
     Options,
+    Relative,
     always,
     given,
     inserted,
@@ -19,6 +22,7 @@ from netmend.env.bugs.mutation import (
     together,
 )
 from netmend.env.program.api import SPARSE
+from netmend.env.program.crashes import Phase
 from netmend.env.program.layers import BatchNorm, Detach, Dropout
 from netmend.env.program.names import (
     INPUT_TYPES,
@@ -38,6 +42,8 @@ from netmend.env.program.schema import Clip, Optimizer, Prep, Program, Schedule
 from netmend.env.program.sites import hidden_layers, weighted_layers
 from netmend.env.program.task import Task
 
+Numbers: TypeAlias = Sequence[float] | Relative
+
 FULL_BATCH = 4096
 """More rows than any trial has."""
 KERAS_LR: dict[OptimizerName, float] = dict.fromkeys(OPTIMIZERS, 0.001) | {"sgd": 0.01}
@@ -55,22 +61,22 @@ BEYOND_HALF = 1e5
 """More than half precision can hold (65504)."""
 
 
-def batch_sizes(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+def batch_sizes(values: Numbers) -> Options:
     """Other batch sizes."""
     return setting("batch_size", values, "batch_size {old} -> {new}")
 
 
-def rates(values: Sequence[float] | Callable[[float], Iterable[float]]) -> Options:
+def rates(values: Numbers) -> Options:
     """Other learning rates."""
     return setting("optimizer.lr", values, "learning rate {old:g} -> {new:g}")
 
 
-def epochs(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+def epochs(values: Numbers) -> Options:
     """Other numbers of epochs."""
     return setting("epochs", values, "epochs {old} -> {new}")
 
 
-def patience(values: Sequence[int] | Callable[[float], Iterable[float]]) -> Options:
+def patience(values: Numbers) -> Options:
     """Another patience, where there is early stopping."""
     return setting("patience", values, "patience {old} -> {new}")
 
@@ -217,6 +223,13 @@ def _removed_names(program: Program, _task: Task) -> Iterator[Mutation]:
         yield sets("names of torch_0", {"api": "torch_0"})
 
 
+def _setting(
+    name: str, group: Group, description: str, path: str, value: object, crash: tuple[Phase, ...] | None
+) -> Operator:
+    """An operator that gives one setting its one wrong value."""
+    return Operator(name, group, description, setting(path, [value], description), crash)
+
+
 _EXTREME_RATES = (1.0, 1.8, 3.2, 5.6, 10.0, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10)
 _LIMITS = (0.5, 0.1, 0.01, 0.001)
 _CLIPS = [
@@ -250,11 +263,6 @@ _ACCURACY = always(
         for epochs in (1, 2, 3)
     )
 )
-_GRADIENTS_KEPT = always(sets("gradients not set to zero", {"loop.zero_grad": False}))
-_STEP_FIRST = always(sets("optimizer steps before the backward pass", {"loop.order": "step_backward"}))
-_SUMMED = always(sets("loss summed over the batch", {"reduction": "sum"}))
-_LOSS_DETACHED = always(sets("loss detached before the backward pass", {"loop.loss_graph": False}))
-_NO_PARAMETERS = always(sets("optimizer handed no parameters", {"loop.optimized": "none"}))
 _PREDICTION = always(
     sets("single row without batch axis to predict", {"loop.predict": "row"}),
     sets("rows along the last axis to predict", {"loop.predict": "transposed"}),
@@ -290,15 +298,15 @@ TRAINING_OPERATORS = (
     ),
     Operator("dts", "data", "targets not scaled", _unscaled("targets", target=True)),
     Operator("dtw", "data", "targets scaled wrongly", given(_is_regression, _WRONG_TARGETS)),
-    Operator("dns", "data", "rows not shuffled", setting("data.shuffle", [False], "rows not shuffled")),
+    _setting("dns", "data", "rows not shuffled", "data.shuffle", False, None),
     Operator(
         "dle",
         "data",
         "labels in the wrong form",
         setting("data.labels", ["index", "one_hot"], "labels {old} -> {new}", "loss"),
     ),
-    Operator("tzg", "loop", "gradients not set to zero", _GRADIENTS_KEPT, ()),
-    Operator("tsb", "loop", "step before backward", _STEP_FIRST, ()),
+    _setting("tzg", "loop", "gradients not set to zero", "loop.zero_grad", False, ()),
+    _setting("tsb", "loop", "step before backward", "loop.order", "step_backward", ()),
     Operator("tem", "loop", "evaluation or training mode left out", _mode, ()),
     Operator(
         "tpo",
@@ -309,7 +317,7 @@ TRAINING_OPERATORS = (
     ),
     Operator("tde", "loop", "detached in front of a layer", _detached, ()),
     Operator("tsc", "optimizer", "learning rate falls too fast", _SCHEDULES, ()),
-    Operator("tsu", "loss", "sum instead of mean", _SUMMED, ()),
+    _setting("tsu", "loss", "sum instead of mean", "reduction", "sum", ()),
     Operator("tmw", "loss", "accuracy of real values watched", given(_is_regression, _ACCURACY), ()),
     Operator("tad", "release", "defaults of an old release", _old_defaults, ()),
     Operator("dls", "data", "labels scaled or shifted", given(_is_classification, _WRONG_LABELS), ()),
@@ -353,7 +361,7 @@ TRAINING_OPERATORS = (
         ("data", "loss"),
     ),
     Operator("xpr", "loop", "prediction without a batch axis", _PREDICTION, ("predict",)),
-    Operator("xgr", "loop", "detached loss", _LOSS_DETACHED, ("backward",)),
-    Operator("xop", "loop", "optimizer without parameters", _NO_PARAMETERS, ("build",)),
+    _setting("xgr", "loop", "detached loss", "loop.loss_graph", False, ("backward",)),
+    _setting("xop", "loop", "optimizer without parameters", "loop.optimized", "none", ("build",)),
     Operator("xap", "release", "names that are gone", _removed_names, ("build", "loss")),
 )
