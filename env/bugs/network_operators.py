@@ -221,54 +221,32 @@ _ACTIVATED = repeated(activated, _hidden_activated)
 _FACTORS = [pair for f in (0.01, 0.03, 0.1, 0.3, 1.0) for pair in ((f, 0.0), (0.0, f), (f, f))]
 _TRAINED = repeated(of_kinds(Weighted, Embedding), hidden_layers)
 _BIAS_INITIALISERS = every("bias_init", ("ones", "random_normal", "constant"))
-_NARROW = every("units", (1, 2))
+_ON_THE_OUTPUT = activations(singly(_linear_output), _FUNCTIONS)
+_BIAS_INIT = settings(
+    repeated(biased), "bias", "bias of {where} initialised with {bias_init}", _BIAS_INITIALISERS
+)
+_FROZEN = settings(_TRAINED, "trainable", "{where} frozen", every("trainable", [False]))
+_DROPOUT_RATES = dropout_rates(at_once(of_kinds(Dropout)), (0.5, 0.75, 0.9, 0.95))
+_BOTTLENECK = settings(singly(hidden_layers), "width", "width of {where} -> {units}", every("units", (1, 2)))
+_NO_NORM = without("normalisation", of_kinds(BatchNorm, LayerNorm))
 
 NETWORK_OPERATORS = (
     Operator("ach", "activation", "other activation", activations(_ACTIVATED, _FUNCTIONS)),
     Operator("arm", "activation", "activation removed", no_activation(_ACTIVATED)),
-    Operator(
-        "aal",
-        "activation",
-        "activation on a linear output",
-        activations(singly(_linear_output), _FUNCTIONS),
-    ),
+    Operator("aal", "activation", "activation on a linear output", _ON_THE_OUTPUT),
     Operator("wci", "weights", "other initialisation", initialisers(repeated(weighted_layers), INITIALISERS)),
-    Operator(
-        "wbi",
-        "weights",
-        "other bias initialisation",
-        settings(
-            repeated(biased), "bias", "bias of {where} initialised with {bias_init}", _BIAS_INITIALISERS
-        ),
-    ),
+    Operator("wbi", "weights", "other bias initialisation", _BIAS_INIT),
     Operator("wab", "weights", "bias added", biases(repeated(unbiased), added=True)),
     Operator("wrb", "weights", "bias removed", biases(repeated(biased), added=False)),
-    Operator(
-        "wfr",
-        "weights",
-        "frozen layer",
-        settings(_TRAINED, "trainable", "{where} frozen", every("trainable", [False])),
-    ),
+    Operator("wfr", "weights", "frozen layer", _FROZEN),
     Operator("raw", "regularisation", "regulariser added", regularisers(repeated(unregularised), _FACTORS)),
     Operator("rcw", "regularisation", "regulariser changed", _larger_regularisers),
     Operator("rrw", "regularisation", "regulariser removed", no_regulariser(at_once(regularised))),
-    Operator(
-        "rcd",
-        "regularisation",
-        "other dropout rate",
-        dropout_rates(at_once(of_kinds(Dropout)), (0.5, 0.75, 0.9, 0.95)),
-    ),
+    Operator("rcd", "regularisation", "other dropout rate", _DROPOUT_RATES),
     Operator("rad", "regularisation", "dropout added", _added_dropout),
-    Operator(
-        "lbn",
-        "layers",
-        "bottleneck of 1 or 2 units",
-        settings(singly(hidden_layers), "width", "width of {where} -> {units}", _NARROW),
-    ),
+    Operator("lbn", "layers", "bottleneck of 1 or 2 units", _BOTTLENECK),
     Operator("lou", "layers", "wrong output units", output_widths),
-    Operator(
-        "lrn", "layers", "normalisation left out", without("normalisation", of_kinds(BatchNorm, LayerNorm))
-    ),
+    Operator("lrn", "layers", "normalisation left out", _NO_NORM),
     Operator("lrh", "layers", "hidden layer left out", without("hidden layer", _hidden_kernels)),
     Operator("aot", "activation", "output activation twice", _activation_twice, ()),
 )

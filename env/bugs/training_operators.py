@@ -236,14 +236,20 @@ _CLIPS = [
     *(Clip(kind="norm", limit=limit) for limit in _LIMITS),
     *(Clip(kind="value", limit=limit) for limit in _LIMITS),
 ]
-_WRONG_INPUTS = always(
-    *_scaled("inputs", "shift", (-20.0, 20.0, 100.0, 500.0)),
-    *_scaled("inputs", "scale", (0.001, 0.01, 100.0, 255.0)),
+_WRONG_INPUTS = given(
+    lambda _, task: not task.vocabulary,
+    always(
+        *_scaled("inputs", "shift", (-20.0, 20.0, 100.0, 500.0)),
+        *_scaled("inputs", "scale", (0.001, 0.01, 100.0, 255.0)),
+    ),
 )
 _WRONG_TARGETS = always(*_scaled("targets", "scale_target", (0.001, 0.01, 100.0, 1000.0)))
-_WRONG_LABELS = always(
-    *_scaled("class ids", "scale_target", (1 / 255, 0.1, 0.5, 2.0)),
-    *_scaled("class ids", "shift_target", (-1.0, 1.0)),
+_WRONG_LABELS = given(
+    _is_classification,
+    always(
+        *_scaled("class ids", "scale_target", (1 / 255, 0.1, 0.5, 2.0)),
+        *_scaled("class ids", "shift_target", (-1.0, 1.0)),
+    ),
 )
 """Out of range, or other classes' ids."""
 _LABEL_AXIS = always(
@@ -268,6 +274,14 @@ _PREDICTION = always(
     sets("rows along the last axis to predict", {"loop.predict": "transposed"}),
 )
 
+_MOMENTUM = setting("optimizer.momentum", [0.0, 0.99, 0.999], "momentum {old:g} -> {new:g}")
+_DECAY = setting("optimizer.weight_decay", [0.05, 0.3, 1.0, 5.0], "weight decay {old:g} -> {new:g}")
+_ENCODINGS = setting("data.labels", ["index", "one_hot"], "labels {old} -> {new}", "loss")
+_OPTIMIZED = setting("loop.optimized", ["output", "hidden"], "optimizer handed the parameters of {new} only")
+_INPUT_TYPES = setting("data.input_type", INPUT_TYPES, "inputs handed over as {new}")
+_LABEL_TYPES = setting("data.label_type", LABEL_TYPES, "labels handed over as {new}")
+_OTHER_LOSS = setting("loss", LOSSES, "loss {old} -> {new}, labels as before", "data.labels")
+
 TRAINING_OPERATORS = (
     Operator("hbs", "hyper-parameters", "other batch size", batch_sizes(_other_sizes)),
     Operator("hdb", "hyper-parameters", "no batches", batch_sizes([FULL_BATCH])),
@@ -277,88 +291,37 @@ TRAINING_OPERATORS = (
     Operator("lch", "loss", "other loss", _losses),
     Operator("och", "optimizer", "other optimizer", _optimizers),
     Operator("ocg", "optimizer", "gradient clipping", clips(_CLIPS)),
-    Operator(
-        "omo",
-        "optimizer",
-        "other momentum",
-        given(
-            _has_momentum, setting("optimizer.momentum", [0.0, 0.99, 0.999], "momentum {old:g} -> {new:g}")
-        ),
-    ),
-    Operator(
-        "owd",
-        "optimizer",
-        "weight decay",
-        setting("optimizer.weight_decay", [0.05, 0.3, 1.0, 5.0], "weight decay {old:g} -> {new:g}"),
-    ),
+    Operator("omo", "optimizer", "other momentum", given(_has_momentum, _MOMENTUM)),
+    Operator("owd", "optimizer", "weight decay", _DECAY),
     Operator("rcp", "regularisation", "early stop at once", patience([1])),
     Operator("dis", "data", "inputs not scaled", _unscaled("inputs", target=False)),
-    Operator(
-        "diw", "data", "inputs scaled wrongly", given(lambda _, task: not task.vocabulary, _WRONG_INPUTS)
-    ),
+    Operator("diw", "data", "inputs scaled wrongly", _WRONG_INPUTS),
     Operator("dts", "data", "targets not scaled", _unscaled("targets", target=True)),
     Operator("dtw", "data", "targets scaled wrongly", given(_is_regression, _WRONG_TARGETS)),
     _setting("dns", "data", "rows not shuffled", "data.shuffle", False, None),
-    Operator(
-        "dle",
-        "data",
-        "labels in the wrong form",
-        setting("data.labels", ["index", "one_hot"], "labels {old} -> {new}", "loss"),
-    ),
+    Operator("dle", "data", "labels in the wrong form", _ENCODINGS),
     _setting("tzg", "loop", "gradients not set to zero", "loop.zero_grad", False, ()),
     _setting("tsb", "loop", "step before backward", "loop.order", "step_backward", ()),
     Operator("tem", "loop", "evaluation or training mode left out", _mode, ()),
-    Operator(
-        "tpo",
-        "loop",
-        "part of the parameters optimised",
-        setting("loop.optimized", ["output", "hidden"], "optimizer handed the parameters of {new} only"),
-        (),
-    ),
+    Operator("tpo", "loop", "part of the parameters optimised", _OPTIMIZED, ()),
     Operator("tde", "loop", "detached in front of a layer", _detached, ()),
     Operator("tsc", "optimizer", "learning rate falls too fast", _SCHEDULES, ()),
     _setting("tsu", "loss", "sum instead of mean", "reduction", "sum", ()),
     Operator("tmw", "loss", "accuracy of real values watched", given(_is_regression, _ACCURACY), ()),
     Operator("tad", "release", "defaults of an old release", _old_defaults, ()),
-    Operator("dls", "data", "labels scaled or shifted", given(_is_classification, _WRONG_LABELS), ()),
+    Operator("dls", "data", "labels scaled or shifted", _WRONG_LABELS, ()),
     Operator("dtr", "data", "only the training rows scaled", _TRAINING_ROWS, ()),
     Operator("dos", "data", "rows split in order, or twice", _split, ()),
     Operator("dhp", "data", "large inputs in half precision", _half_precision, ()),
     Operator(
-        "xti",
-        "types and labels",
-        "inputs of another type, or lists",
-        setting("data.input_type", INPUT_TYPES, "inputs handed over as {new}"),
-        ("data", "forward"),
+        "xti", "types and labels", "inputs of another type, or lists", _INPUT_TYPES, ("data", "forward")
     ),
-    Operator(
-        "xtl",
-        "types and labels",
-        "labels of another type, or lists",
-        setting("data.label_type", LABEL_TYPES, "labels handed over as {new}"),
-        ("data", "loss"),
-    ),
+    Operator("xtl", "types and labels", "labels of another type, or lists", _LABEL_TYPES, ("data", "loss")),
     Operator("xle", "types and labels", "labels encoded for another loss", _encodings, ("data", "loss")),
+    Operator("xll", "types and labels", "loss for other labels or targets", _OTHER_LOSS, ("loss",)),
+    Operator("xlr", "types and labels", "class ids out of range", _WRONG_LABELS, ("data", "loss")),
     Operator(
-        "xll",
-        "types and labels",
-        "loss for other labels or targets",
-        setting("loss", LOSSES, "loss {old} -> {new}, labels as before", "data.labels"),
-        ("loss",),
-    ),
-    Operator(
-        "xlr",
-        "types and labels",
-        "class ids out of range",
-        given(_is_classification, _WRONG_LABELS),
-        ("data", "loss"),
-    ),
-    Operator(
-        "xlx",
-        "types and labels",
-        "axis of the labels missing or too many",
-        _LABEL_AXIS,
-        ("data", "loss"),
+        "xlx", "types and labels", "axis of the labels missing or too many", _LABEL_AXIS, ("data", "loss")
     ),
     Operator("xpr", "loop", "prediction without a batch axis", _PREDICTION, ("predict",)),
     _setting("xgr", "loop", "detached loss", "loop.loss_graph", False, ("backward",)),

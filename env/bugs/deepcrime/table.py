@@ -161,7 +161,13 @@ def _stops_early(program: Program, _task: Task) -> bool:
 
 _NO_VALIDATION = given(_stops_early, always(sets("no validation part", {"data.split": "none"})))
 """It is only missed where early stopping looks at it."""
+_ACTIVATIONS = activations(singly(activated), KERAS_FUNCTIONS)
+_ADDED_ACTIVATIONS = activations(singly(linear), KERAS_FUNCTIONS)
 _ADDED_REGULARISERS = regularisers(singly(unregularised), REGULARISERS)
+_NO_REGULARISER = no_regulariser(singly(regularised))
+_DROPOUT_RATES = dropout_rates(singly(of_kinds(Dropout)), DROPOUT_RATES)
+_INITIALISERS = initialisers(singly(weighted_layers), KERAS_INITIALISERS)
+_BATCH_SIZES = batch_sizes(_other_sizes)
 
 
 def _operator(
@@ -176,28 +182,19 @@ _OPERATORS = (
     _operator("tud", "data", "training rows unbalanced", _damage("unbalance"), "binary", "percent"),
     _operator("tan", "data", "noise on the inputs", _damage("noise"), "binary", "percent"),
     _operator("tco", "data", "classes overlap", _damage("overlap"), "binary", "percent"),
-    _operator(
-        "hbs", "hyper-parameters", "other batch size", batch_sizes(_other_sizes), "exhaustive", "batch size"
-    ),
+    _operator("hbs", "hyper-parameters", "other batch size", _BATCH_SIZES, "exhaustive", "batch size"),
     _operator(
         "hlr", "hyper-parameters", "lower learning rate", rates(_lower_rates), "binary", "learning rate"
     ),
     _operator("hne", "hyper-parameters", "fewer epochs", epochs(_down_to_1), "binary", "epochs"),
     _operator("hdb", "hyper-parameters", "no batches", batch_sizes([FULL_BATCH]), "none"),
-    _operator(
-        "ach",
-        "activation",
-        "other activation",
-        activations(singly(activated), KERAS_FUNCTIONS),
-        "exhaustive",
-        "layer, function",
-    ),
+    _operator("ach", "activation", "other activation", _ACTIVATIONS, "exhaustive", "layer, function"),
     _operator("arm", "activation", "activation removed", no_activation(singly(activated)), "none", "layer"),
     _operator(
         "aal",
         "activation",
         "activation on a linear layer",
-        activations(singly(linear), KERAS_FUNCTIONS),
+        _ADDED_ACTIVATIONS,
         "exhaustive",
         "layer, function",
     ),
@@ -205,26 +202,10 @@ _OPERATORS = (
     _operator(
         "rcw", "regularisation", "regulariser changed", _other_regularisers, "exhaustive", "layer, kind"
     ),
-    _operator(
-        "rrw", "regularisation", "regulariser removed", no_regulariser(singly(regularised)), "none", "layer"
-    ),
-    _operator(
-        "rcd",
-        "regularisation",
-        "other dropout rate",
-        dropout_rates(singly(of_kinds(Dropout)), DROPOUT_RATES),
-        "exhaustive",
-        "layer, rate",
-    ),
+    _operator("rrw", "regularisation", "regulariser removed", _NO_REGULARISER, "none", "layer"),
+    _operator("rcd", "regularisation", "other dropout rate", _DROPOUT_RATES, "exhaustive", "layer, rate"),
     _operator("rcp", "regularisation", "less patience", patience(_down_to_1), "binary", "patience"),
-    _operator(
-        "wci",
-        "weights",
-        "other initialisation",
-        initialisers(singly(weighted_layers), KERAS_INITIALISERS),
-        "exhaustive",
-        "layer, initialiser",
-    ),
+    _operator("wci", "weights", "other initialisation", _INITIALISERS, "exhaustive", "layer, initialiser"),
     _operator("wab", "weights", "bias added", biases(singly(unbiased), added=True), "none", "layer"),
     _operator("wrb", "weights", "bias removed", biases(singly(biased), added=False), "none", "layer"),
     _operator("lch", "loss", "other loss", _losses, "exhaustive", "loss"),

@@ -16,7 +16,7 @@ from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import FIX_PATTERNS, read_suite, written_in
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
-from netmend.env.bugs.operators import CRASHING, SILENT
+from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
@@ -49,6 +49,7 @@ def test_every_suite_of_mutants_keeps_its_contract(name: str) -> None:
     assert len({bug.program for bug in suite.bugs}) == len(suite.bugs)
     for bug in suite.bugs:
         assert check(bug.program, load_dataset(bug.program.data.dataset).task) == []
+        assert set(bug.operators) <= set(OPERATORS)
         assert bug.fixed is not None
         assert bug.faulty_score is not None
         assert bug.fixed_score is not None
