@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.loading import load_suite, suite_names
@@ -17,6 +18,9 @@ from netmend.env.bugs.writing import write_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.program import dump
 from netmend.env.training.trial import Trainer
+
+MOST_SAID = 240
+"""Characters of where a bug came from in a list; ``show`` of the bug itself gives all of them."""
 
 
 def make(
@@ -114,7 +118,7 @@ def _line(suite: Suite) -> str:
 
 def _bug_line(bug: Bug) -> str:
     scores = f"{_skills(bug.faulty_score)} -> {_skills(bug.fixed_score)}"
-    about = "  ".join(filter(None, (bug.verdict, bug.provenance)))
+    about = shorten("  ".join(filter(None, (bug.verdict, bug.provenance))), MOST_SAID, placeholder=" ...")
     return f"{bug.id}  {bug.split}  {scores}  {about}"
 
 
