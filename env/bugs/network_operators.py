@@ -121,8 +121,10 @@ regularised = with_weights(lambda layer: layer.l1 or layer.l2)
 unregularised = with_weights(lambda layer: not (layer.l1 or layer.l2))
 
 
-def _hidden_activated(program: Program) -> tuple[int, ...]:
-    return tuple(i for i in activated(program) if i != output_layer(program))
+def hidden_activated(program: Program) -> tuple[int, ...]:
+    """Positions of the layers with an activation in front of the output's."""
+    outputs = (output_layer(program), len(program.layers) - 1)
+    return tuple(i for i in activated(program) if i not in outputs)
 
 
 def activations(where: Where, functions: Iterable[ActivationName]) -> Options:
@@ -198,7 +200,8 @@ def without(description: str, sites: Sites) -> Options:
     return lambda program, _task: (left_out(site, description) for site in sites(program))
 
 
-def _hidden_kernels(program: Program) -> tuple[int, ...]:
+def hidden_kernels(program: Program) -> tuple[int, ...]:
+    """Positions of the hidden layers but those of recurrent cells."""
     return tuple(i for i in hidden_layers(program) if function_of(program.layers[i]) is not None)
 
 
@@ -217,7 +220,7 @@ def _linear_output(program: Program) -> tuple[int, ...]:
 
 
 _FUNCTIONS = tuple(name for name in ACTIVATIONS if name != "linear")
-_ACTIVATED = repeated(activated, _hidden_activated)
+_ACTIVATED = repeated(activated, hidden_activated)
 _FACTORS = [pair for f in (0.01, 0.03, 0.1, 0.3, 1.0) for pair in ((f, 0.0), (0.0, f), (f, f))]
 _TRAINED = repeated(of_kinds(Weighted, Embedding), hidden_layers)
 _BIAS_INITIALISERS = every("bias_init", ("ones", "random_normal", "constant"))
@@ -247,6 +250,6 @@ NETWORK_OPERATORS = (
     Operator("lbn", "layers", "bottleneck of 1 or 2 units", _BOTTLENECK),
     Operator("lou", "layers", "wrong output units", output_widths),
     Operator("lrn", "layers", "normalisation left out", _NO_NORM),
-    Operator("lrh", "layers", "hidden layer left out", without("hidden layer", _hidden_kernels)),
+    Operator("lrh", "layers", "hidden layer left out", without("hidden layer", hidden_kernels)),
     Operator("aot", "activation", "output activation twice", _activation_twice, ()),
 )

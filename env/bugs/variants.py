@@ -27,10 +27,11 @@ from netmend.env.bugs.mutation import (
     together,
 )
 from netmend.env.bugs.network_operators import (
-    activated,
     activations,
     at_once,
     function_of,
+    hidden_activated,
+    hidden_kernels,
     initialisers,
     of_kinds,
 )
@@ -123,14 +124,6 @@ def _hidden_dense(program: Program) -> tuple[int, ...]:
     return tuple(i for i in hidden_layers(program) if isinstance(program.layers[i], Dense))
 
 
-def _hidden_kernels(program: Program) -> tuple[int, ...]:
-    return tuple(i for i in hidden_layers(program) if not isinstance(program.layers[i], Recurrent))
-
-
-def _hidden_functions(program: Program) -> tuple[int, ...]:
-    return tuple(i for i in activated(program) if i < len(program.layers) - 1)
-
-
 def _widths(program: Program, _task: Task) -> Iterator[Mutation]:
     for factor in (0.5, 1.5, 2.0) if is_dense(program) else (0.5, 0.75, 1.5):
         sites = hidden_layers(program)
@@ -149,7 +142,7 @@ def _depth(program: Program, _task: Task) -> Iterator[Mutation]:
 
 def _initialisers(program: Program, task: Task) -> Iterable[Mutation]:
     used = {function_of(layer) for layer in program.layers}
-    return initialisers(at_once(_hidden_kernels), FOR_TANH if "tanh" in used else FOR_RELU)(program, task)
+    return initialisers(at_once(hidden_kernels), FOR_TANH if "tanh" in used else FOR_RELU)(program, task)
 
 
 def _losses(program: Program, _task: Task) -> Iterator[Mutation]:
@@ -220,7 +213,7 @@ def _patience(program: Program, _task: Task) -> Iterator[Mutation]:
 _CHOICES = (
     Operator("widths", "layers", "wider or narrower", _widths, ()),
     Operator("depth", "layers", "one hidden layer more or less", _depth, ()),
-    Operator("functions", "activation", "activation", activations(at_once(_hidden_functions), FUNCTIONS), ()),
+    Operator("functions", "activation", "activation", activations(at_once(hidden_activated), FUNCTIONS), ()),
     Operator("initialisers", "weights", "initialiser", _initialisers, ()),
     Operator("loss", "loss", "the loss on the other side of the activation", _losses, ()),
     Operator("optimizer", "optimizer", "optimizer with a rate that suits it", _optimizers, ()),
