@@ -9,6 +9,7 @@ from typing import cast
 from netmend.env.bugs.mutation import Draw, Mutation, Operator, Propose, with_layers
 from netmend.env.program.layers import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -22,7 +23,7 @@ from netmend.env.program.layers import (
 )
 from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName, InitialiserName
 from netmend.env.program.schema import Program
-from netmend.env.program.sites import hidden_layers, output_layer, weighted_layers
+from netmend.env.program.sites import dropout_rate, hidden_layers, output_layer, weighted_layers
 
 FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")
 """Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
@@ -214,17 +215,23 @@ def _dropout_rate(draw: Draw) -> Mutation | None:
 
 
 def dropouts(program: Program) -> tuple[int, ...]:
-    """Positions of the dropout layers."""
-    return tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, Dropout))
+    """Positions of the dropout layers, and of those with a dropout inside."""
+    return tuple(i for i, layer in enumerate(program.layers) if dropout_rate(layer) is not None)
 
 
 def set_dropout(sites: tuple[int, ...], rate: float) -> Mutation:
     """Another rate of dropout layers."""
+
+    def change(layer: Layer) -> Layer:
+        if isinstance(layer, Attention):
+            return replace(layer, dropout=rate)
+        return replace(cast(Dropout, layer), rate=rate)
+
     return _edit(
         f"dropout of {_where(sites)} -> {rate:g}",
         "dropout",
         sites,
-        lambda layer: replace(cast(Dropout, layer), rate=rate),
+        change,
     )
 
 
@@ -267,6 +274,8 @@ def _set_width(width: int) -> Change:
     def change(layer: Layer) -> Layer:
         if isinstance(layer, Conv1d | Conv2d):
             return replace(layer, filters=width)
+        if isinstance(layer, Attention):
+            return replace(layer, width=width)
         return replace(cast(Dense | Recurrent, layer), units=width)
 
     return change

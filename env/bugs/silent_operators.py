@@ -12,7 +12,7 @@ from netmend.env.program.layers import Activation, BatchNorm, Dense, Detach, Dro
 from netmend.env.program.names import InitialiserName, OptimizerName, PrepName
 from netmend.env.program.part import changed
 from netmend.env.program.schema import Optimizer, Prep, Program, Schedule
-from netmend.env.program.sites import hidden_layers, output_activation, weighted_layers
+from netmend.env.program.sites import dropout_rate, hidden_layers, output_activation, weighted_layers
 
 OF_VALUES: frozenset[PrepName] = frozenset({"standardize", "min_max", "scale", "shift"})
 """Preparation that a program can forget to do to what it predicts."""
@@ -35,7 +35,7 @@ _STEP_FIRST = always(of_loop("optimizer steps before the backward pass", order="
 
 def _mode(draw: Draw) -> Iterator[Mutation]:
     kinds = {type(layer) for layer in draw.program.layers}
-    if kinds & {Dropout, BatchNorm}:
+    if BatchNorm in kinds or any(dropout_rate(layer) is not None for layer in draw.program.layers):
         yield of_loop("evaluation mode left out", evaluation_mode=False)
     if BatchNorm in kinds:
         yield of_loop("training mode left out", training_mode=False)

@@ -18,6 +18,7 @@ from netmend.env.bugs.mutation import with_layers
 from netmend.env.program import check
 from netmend.env.program.layers import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -79,7 +80,9 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
 
 def is_dense(program: Program) -> bool:
     """Whether a network is without convolutions, recurrent cells and embeddings."""
-    return not any(isinstance(layer, Conv1d | Conv2d | Recurrent | Embedding) for layer in program.layers)
+    return not any(
+        isinstance(layer, Conv1d | Conv2d | Recurrent | Attention | Embedding) for layer in program.layers
+    )
 
 
 def _vary(program: Program, rng: Generator) -> Program:
@@ -117,6 +120,8 @@ def _widths(program: Program, rng: Generator) -> Program:
         units = min(WIDEST, max(6, round(factor * width(layer))))
         if isinstance(layer, Conv1d | Conv2d):
             return replace(layer, filters=units)
+        if isinstance(layer, Attention):
+            return replace(layer, width=units)
         return replace(cast(Dense | Recurrent, layer), units=units)
 
     return with_layers(program, {i: change(program.layers[i]) for i in hidden_layers(program)})

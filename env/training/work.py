@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from math import prod
 
 from netmend.env.program import BatchNorm, Program, Recurrent, Task, multiply_accumulates
-from netmend.env.program.shapes import infer_shapes, parameter_count, prepared_task
+from netmend.env.program.shapes import parameter_count, prepared_task, walk_layers
 from netmend.env.training.trial import Budget
 
 PASSES = 3
@@ -100,13 +99,13 @@ def expected_seconds(program: Program, task: Task, rows: int, updates: int, held
     """
     pace, shaped = Pace.of(program, rows), prepared_task(program, task)
     epochs = math.ceil(updates / pace.updates)
-    shapes = (shaped.input_shape, *infer_shapes(program.layers, shaped))
+    walk = walk_layers(program.layers, shaped.input_shape, shaped.vocabulary)
     steps = sum(
         shape[1] * layer.directions
-        for layer, shape in zip(program.layers, shapes, strict=False)
+        for layer, shape in zip(program.layers, walk.shapes, strict=False)
         if isinstance(layer, Recurrent)
     )
-    values, products = sum(map(prod, shapes[1:])), multiply_accumulates(program, task)
+    values, products = walk.activations, multiply_accumulates(program, task)
     passed = PASSES * pace.seen(updates) + epochs * (rows if held is None else held)
     update = PER_UPDATE + PER_LAYER * len(program.layers) + PER_STEP * steps
     update += PER_WEIGHT * parameter_count(program, task) / 1e6

@@ -9,12 +9,47 @@ import pytest
 
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.mutation import Draw, Mutation, apply_all, mutate, remainders
-from netmend.env.bugs.operators import CRASHING, FIRST_OPERATORS, OPERATORS, SILENT, _registry
+from netmend.env.bugs.operators import (
+    CRASHING,
+    FIRST_OPERATORS,
+    OPERATORS,
+    SILENT,
+    TRANSFORMER,
+    _registry,
+)
 from netmend.env.data import load_dataset
-from netmend.env.program import Optimizer, Program, Task, check, digest
+from netmend.env.program import (
+    Attention,
+    Data,
+    Dense,
+    Embedding,
+    GlobalPool,
+    Optimizer,
+    Position,
+    Program,
+    Task,
+    check,
+    digest,
+)
 from netmend.env.program.api import resolved
 from netmend.env.program.crashes import Crash, find_crash
 
+BLOCK = Attention(heads=4, width=32, norm="before", dropout=0.1)
+TRANSFORMERS = {
+    "words": Program(
+        data=Data(dataset="grammar"),
+        layers=(Embedding(units=16), Position(), BLOCK, BLOCK, GlobalPool(), Dense(units=2)),
+        loss="cross_entropy",
+        optimizer=Optimizer(),
+    ),
+    "series": Program(
+        data=Data(dataset="pulses"),
+        layers=(Dense(units=16), Position(), BLOCK, GlobalPool(), Dense(units=3)),
+        loss="cross_entropy",
+        optimizer=Optimizer(),
+    ),
+}
+PROGRAMS = {name: entry.program for name, entry in BASES.items()} | TRANSFORMERS
 DEEPCRIME = (
     "hbs hlr hne hdb ach arm aal wci wab wrb lch och ocg raw rcw rrw rcd rcp".split()  # noqa: SIM905
 )
@@ -27,19 +62,19 @@ FIRST = [
 
 def _drawn(name: str, base: str, seed: int = 3) -> list[Mutation]:
     """Some mutations that an operator draws for a base."""
-    draw = Draw(BASES[base].program, _task(base), np.random.default_rng([seed, len(base)]))
+    draw = Draw(PROGRAMS[base], _task(base), np.random.default_rng([seed, len(base)]))
     return [mutation for _ in range(6) if (mutation := OPERATORS[name].propose(draw)) is not None]
 
 
 def _crashes(name: str, base: str) -> list[Crash]:
     task = _task(base)
-    found = [find_crash(mutation.apply(BASES[base].program), task) for mutation in _drawn(name, base)]
+    found = [find_crash(mutation.apply(PROGRAMS[base]), task) for mutation in _drawn(name, base)]
     assert None not in found
     return [crash for crash in found if crash is not None]
 
 
 def _task(name: str) -> Task:
-    return load_dataset(BASES[name].program.data.dataset).task
+    return load_dataset(PROGRAMS[name].data.dataset).task
 
 
 def test_deepcrimes_operators_of_these_groups_are_there() -> None:
@@ -52,29 +87,27 @@ def test_every_operator_keeps_its_contract(name: str) -> None:
     operator = OPERATORS[name]
     rng = np.random.default_rng(3)
     made = 0
-    for base, entry in BASES.items():
+    for base, program in PROGRAMS.items():
         task = _task(base)
-        before = digest(entry.program)
-        mutation = operator.propose(Draw(entry.program, task, rng))
+        before = digest(program)
+        mutation = operator.propose(Draw(program, task, rng))
         if mutation is None:
             continue
         made += 1
-        faulty = mutation.apply(entry.program)
-        assert digest(entry.program) == before
-        assert check(faulty, task) == [] or faulty == entry.program
-        assert mutation.apply(entry.program) == faulty
+        faulty = mutation.apply(program)
+        assert digest(program) == before
+        assert check(faulty, task) == [] or faulty == program
+        assert mutation.apply(program) == faulty
         assert mutation.description
         assert mutation.touches
-        assert (len(faulty.layers) != len(entry.program.layers)) == mutation.structural
+        assert (len(faulty.layers) != len(program.layers)) == mutation.structural
     assert made >= 2
 
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_an_operator_draws_by_its_generator_alone(name: str) -> None:
-    for base, entry in BASES.items():
-        drawn = [
-            mutate(entry.program, _task(base), [OPERATORS[name]], np.random.default_rng(5)) for _ in range(2)
-        ]
+    for base, program in PROGRAMS.items():
+        drawn = [mutate(program, _task(base), [OPERATORS[name]], np.random.default_rng(5)) for _ in range(2)]
         assert [m and m.program for m in drawn] == [drawn[0] and drawn[0].program] * 2
 
 
@@ -113,8 +146,9 @@ def test_the_operators_of_the_first_suite_stay_as_they_are() -> None:
 
 
 def test_every_operator_is_of_one_kind() -> None:
-    assert set(OPERATORS) == {*FIRST_OPERATORS, *SILENT, *CRASHING}
-    assert len(OPERATORS) == len(FIRST_OPERATORS) + len(SILENT) + len(CRASHING)
+    kinds = (FIRST_OPERATORS, SILENT, CRASHING, TRANSFORMER)
+    assert set(OPERATORS) == {name for kind in kinds for name in kind}
+    assert len(OPERATORS) == sum(map(len, kinds))
     assert len(CRASHING) >= 20
     assert len(SILENT) >= 12
 
@@ -140,6 +174,32 @@ def test_every_new_operator_has_bugs_for_training(name: str) -> None:
     assert bases
 
 
+@pytest.mark.parametrize("name", TRANSFORMER)
+def test_an_operator_for_transformers_leaves_all_others_as_they_are(name: str) -> None:
+    assert not any(_drawn(name, base) for base in BASES if not _attends(PROGRAMS[base]))
+    for base in TRANSFORMERS:
+        assert _drawn(name, base)
+        for mutation in _drawn(name, base):
+            crash = find_crash(mutation.apply(PROGRAMS[base]), _task(base))
+            assert frozenset(() if crash is None else (crash.phase,)) == OPERATORS[name].crash
+
+
+def _attends(program: Program) -> bool:
+    return any(isinstance(layer, Attention) for layer in program.layers)
+
+
+def test_faults_of_a_transformer_in_detail() -> None:
+    assert _faulty("lpo", "words").layers == (Embedding(units=16), BLOCK, BLOCK, GlobalPool(), Dense(units=2))
+    assert {m.description for m in _drawn("lan", "series")} == {
+        "normalisation behind the sums (layer 2)",
+        "no normalisation (layer 2)",
+    }
+    assert {crash.kind for crash in _crashes("xhe", "words")} == {"size"}
+    assert {crash.layer for crash in _crashes("xpo", "words")} == {1}
+    rates = [layer.dropout for layer in _faulty("rcd", "series").layers if isinstance(layer, Attention)]
+    assert rates[0] >= 0.5
+
+
 def test_an_operator_draws_among_all_its_mutations() -> None:
     assert {m.description for m in _drawn("xpr", "digits_keras")} == {
         "single row without batch axis to predict",
@@ -159,7 +219,7 @@ def test_crashes_say_what_is_wrong() -> None:
 
 
 def _faulty(name: str, base: str) -> Program:
-    return _drawn(name, base)[0].apply(BASES[base].program)
+    return _drawn(name, base)[0].apply(PROGRAMS[base])
 
 
 def test_some_silent_faults_in_detail() -> None:
