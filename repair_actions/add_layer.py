@@ -70,13 +70,14 @@ def _deepen(program: Program, _task: Task) -> Program:
 
 
 def _place_of_flatten(program: Program, task: Task) -> int | None:
-    """Where a flatten or pooling is missing: in front of the first dense layer, or at the end of a network
-    that has none. None where the network returns a vector."""
+    """Where a flatten or pooling is missing: in front of the first dense layer, behind the attention if there
+    is one, or at the end of a network that has none. None where the network returns a vector."""
     inputs = layer_inputs(program, task)
     if not inputs or (len(inputs) > len(program.layers) and len(inputs[-1]) == 1):
         return None
+    steps = [index for index, layer in enumerate(program.layers) if isinstance(layer, Attention | Position)]
     for index, (layer, shape) in enumerate(zip(program.layers, inputs, strict=False)):
-        if isinstance(layer, Dense) and len(shape) > 1:
+        if isinstance(layer, Dense) and len(shape) > 1 and index > max(steps, default=-1):
             return index
     return len(program.layers) if len(inputs) > len(program.layers) else None
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from netmend.env.bugs.mutation import with_layers
-from netmend.env.program import check
+from netmend.env.program import check, find_crash
 from netmend.env.program.layers import (
     Activation,
     Attention,
@@ -73,7 +73,8 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
     found: list[Program] = []
     for _ in range(20 * count):
         program = _vary(base, rng)
-        if len(found) < count and program not in (base, *found) and not check(program, task):
+        new = len(found) < count and program not in (base, *found)
+        if new and not check(program, task) and find_crash(program, task) is None:
             found.append(program)
     return tuple(found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from netmend.env.program import BatchNorm, Program, Recurrent, Task, multiply_accumulates
+from netmend.env.program import Attention, BatchNorm, Program, Recurrent, Task, multiply_accumulates
 from netmend.env.program.shapes import parameter_count, prepared_task, walk_layers
 from netmend.env.training.trial import Budget
 
@@ -18,6 +18,8 @@ PASSES = 3
 # What the plain loop takes on a core of an ordinary machine, in seconds: fitted to 106 programs of the suites
 # and rounded up. The last three are of a million multiply-accumulates, values and weights.
 PER_TRAINING, PER_UPDATE, PER_LAYER, PER_STEP = 6e-3, 2.5e-4, 5e-5, 7e-5
+BLOCK_LAYERS = 10
+"""Layers that an attention counts for: as many as it has operations to call."""
 PER_PRODUCT, PER_VALUE, PER_WEIGHT = 4.5e-5, 3.5e-3, 5e-4
 
 
@@ -107,7 +109,8 @@ def expected_seconds(program: Program, task: Task, rows: int, updates: int, held
     )
     values, products = walk.activations, multiply_accumulates(program, task)
     passed = PASSES * pace.seen(updates) + epochs * (rows if held is None else held)
-    update = PER_UPDATE + PER_LAYER * len(program.layers) + PER_STEP * steps
+    blocks = sum(isinstance(layer, Attention) for layer in program.layers)
+    update = PER_UPDATE + PER_LAYER * (len(program.layers) + BLOCK_LAYERS * blocks) + PER_STEP * steps
     update += PER_WEIGHT * parameter_count(program, task) / 1e6
     return PER_TRAINING + updates * update + passed * (PER_PRODUCT * products + PER_VALUE * values) / 1e6
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from netmend.env.data import Dataset
+from netmend.env.data import Dataset, load_dataset
 from netmend.env.program import (
     Attention,
     Data,
@@ -19,15 +19,18 @@ from netmend.env.program import (
     GlobalPool,
     Optimizer,
     Position,
+    Prep,
     Program,
     Shared,
     Task,
 )
 from netmend.env.training.layers import Noise
+from netmend.env.training.loop import train
 from netmend.env.training.model import Network
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.session import Session
-from netmend.env.training.trial import Budget
+from netmend.env.training.trial import Budget, Status
+from netmend.repair_actions import CATALOGUE, edited
 
 FEATURES, STEPS, ROWS = 8, 6, 16
 TASK = Task(dataset="x", kind="classification", input_shape=(FEATURES, STEPS), outputs=2)
@@ -85,19 +88,24 @@ def of_torch(block: nn.TransformerEncoderLayer, layer: Attention, x: Tensor) -> 
     return block(x.transpose(1, 2), src_mask=mask).transpose(1, 2)
 
 
-def losses(run: object, parameters: list[Tensor]) -> Iterator[float]:
-    """A few updates of sgd towards fixed targets."""
+def losses(run: Callable[[Tensor], Tensor], parameters: list[Tensor]) -> Iterator[float]:
+    """A few updates towards fixed targets, of which every weight gets its share."""
     target = rows(99)
-    for update in range(8):
-        for parameter in parameters:
-            parameter.grad = None
-        loss = (run(rows(update)) - target).square().mean()  # type: ignore[operator]
+    for number in range(8):
+        loss = (run(rows(number)) - target).square().mean()
         loss.backward()
-        assert all(float(parameter.grad.abs().max()) > 0 for parameter in parameters)  # type: ignore[union-attr]
-        with torch.no_grad():
-            for parameter in parameters:
-                parameter -= 0.5 * parameter.grad
+        assert all(float(gradient.abs().max()) > 0 for gradient in update(parameters, 0.5))
         yield float(loss.detach())
+
+
+def update(parameters: list[Tensor], lr: float) -> list[Tensor]:
+    """A step of plain gradient descent; the gradients, which are then set to zero."""
+    gradients = [torch.zeros(0) if parameter.grad is None else parameter.grad for parameter in parameters]
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter -= lr * gradient
+            parameter.grad = None
+    return gradients
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -125,7 +133,7 @@ def test_a_transformer_trains_in_the_plain_loop_as_in_pytorch(
         epochs=10,
     )
     session = Session(program, datasets["tokens"], Budget(), 0, "cpu", PreparedCache(1))
-    train = session.data.train
+    rows_of = session.data.train
     weights = {
         layer: {name: value.detach().clone().requires_grad_() for name, value in own.items()}
         for layer, own in session.network.parameters.weights.items()
@@ -139,17 +147,51 @@ def test_a_transformer_trains_in_the_plain_loop_as_in_pytorch(
         return nn.functional.linear(steps.mean(1), weights[5]["kernel"], weights[5]["bias"])
 
     own = [tensor for index in (0, 1, 5) for tensor in weights[index].values()]
-    optimizer = torch.optim.SGD([*own, *(tensor for block in theirs for tensor in block.parameters())], 0.03)
+    own += [tensor for block in theirs for tensor in block.parameters()]
     expected = []
     for _ in range(program.epochs):
-        loss = nn.functional.cross_entropy(outputs(train.x), train.targets)
-        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(outputs(rows_of.x), rows_of.targets)
         loss.backward()
-        optimizer.step()
+        update(own, program.optimizer.lr)
         expected.append(float(loss.detach()))
     session.fit()
     assert [losses[0] for losses in session.curves] == pytest.approx(expected, abs=1e-6)
     assert expected[-1] < expected[0] - 0.01
+
+
+WORDS = Program(
+    data=Data(dataset="grammar"),
+    layers=(
+        Embedding(units=16),
+        Position(),
+        *(Attention(heads=4, width=32, norm="before"),) * 2,
+        GlobalPool(),
+        Dense(units=2),
+    ),
+    loss="cross_entropy",
+    optimizer=Optimizer(kind="adam", lr=0.008),
+    batch_size=24,
+    epochs=12,
+)
+READINGS = replace(
+    WORDS,
+    data=Data(dataset="pulses", prep=(Prep(kind="standardize"),)),
+    layers=(Dense(units=16), *WORDS.layers[1:-1], Dense(units=3)),
+)
+
+
+@pytest.mark.parametrize("program", [WORDS, READINGS], ids=["words", "readings"])
+def test_a_small_transformer_learns_within_the_usual_budget(program: Program) -> None:
+    trial = train(program, load_dataset(program.data.dataset), Budget(), 0)
+    assert trial.status is Status.OK
+    assert trial.skill > 0.6
+
+
+def test_without_positions_the_order_of_words_is_not_learned() -> None:
+    dataset = load_dataset("grammar")
+    lost = replace(WORDS, layers=tuple(x for x in WORDS.layers if not isinstance(x, Position)))
+    assert train(lost, dataset, Budget(), 0).skill < 0.2
+    assert edited(CATALOGUE["add_layer/position@program"], lost, dataset.task) == WORDS
 
 
 def test_a_block_without_a_feed_forward_part_or_norms_is_attention_and_a_sum() -> None:
