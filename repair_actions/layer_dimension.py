@@ -87,8 +87,12 @@ def _widen(program: Program, task: Task, *, site: str) -> Program:
 
 def _set_output(program: Program, task: Task) -> Program:
     units = output_units(program, task)
-    wide = change_layers(program, "output", lambda layer: with_width(layer, units))
-    return _with_right_inputs(wide, program, task)
+
+    def wide(layer: Layer) -> Layer:
+        # The units inside of an attention are not what it gives.
+        return layer if isinstance(layer, Attention) else with_width(layer, units)
+
+    return _with_right_inputs(change_layers(program, "output", wide), program, task)
 
 
 def _with_right_inputs(program: Program, before: Program, task: Task) -> Program:

@@ -122,11 +122,15 @@ def _with_layer(program: Program, index: int, layer: Layer) -> Program:
 
 
 def _add_skips(program: Program, task: Task) -> Program:
-    """Around every hidden layer, with what belongs to it, that keeps the shape of what it gets."""
+    """Around every hidden layer, with what belongs to it, that keeps the shape of what it gets.
+
+    An attention has its own.
+    """
     shapes = layer_inputs(program, task)
     for index in reversed(hidden_layers(program)):
         end = block_end(program, index)
         skipped = any(isinstance(program.layers[i], Skip) for i in followers(program, index))
+        skipped |= isinstance(program.layers[index], Attention)
         if end < len(shapes) and shapes[index] == shapes[end] and not skipped:
             program = inserted(program, end, Skip(back=end - index))
     return program

@@ -476,6 +476,7 @@ def test_an_attention_is_edited_as_a_layer_with_dropout_norms_and_units(corpus: 
     assert placed.layers == (program.layers[0], Position(), *program.layers[1:])
     assert illegal("add_layer/position@program", placed, task)
     assert illegal("add_layer/position@program", *corpus["lstm"])
+    assert illegal("neural_connection/skip@hidden", program, task), "it has its own"
 
 
 def test_a_pooling_goes_behind_the_attention(corpus: Corpus) -> None:
