@@ -9,6 +9,7 @@ from typing import TypeAlias
 from netmend.env.program import (
     Activation,
     ActivationName,
+    Attention,
     Conv1d,
     Conv2d,
     Dense,
@@ -85,9 +86,11 @@ def followers(program: Program, index: int) -> range:
 
 
 def with_width(layer: Layer, units: int) -> Layer:
-    """The layer with this many units or filters; unchanged where it has neither."""
+    """The layer with this many units or filters, inside of an attention; unchanged where it has neither."""
     if isinstance(layer, Conv1d | Conv2d):
         return variant(layer, filters=units)
+    if isinstance(layer, Attention):
+        return variant(layer, width=units)
     return variant(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer
 
 

@@ -1,4 +1,4 @@
-"""Add layer: normalisation, dropout, one more layer, a missing flatten, pooling or reshape."""
+"""Add layer: normalisation, dropout, one more layer, a missing flatten, pooling, reshape or position."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 from math import isqrt, prod
 
 from netmend.env.program import (
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -17,6 +18,7 @@ from netmend.env.program import (
     Layer,
     LayerNorm,
     Pool,
+    Position,
     Program,
     Recurrent,
     Reshape,
@@ -68,13 +70,14 @@ def _deepen(program: Program, _task: Task) -> Program:
 
 
 def _place_of_flatten(program: Program, task: Task) -> int | None:
-    """Where a flatten or pooling is missing: in front of the first dense layer, or at the end of a network
-    that has none. None where the network returns a vector."""
+    """Where a flatten or pooling is missing: in front of the first dense layer, behind the attention if there
+    is one, or at the end of a network that has none. None where the network returns a vector."""
     inputs = layer_inputs(program, task)
     if not inputs or (len(inputs) > len(program.layers) and len(inputs[-1]) == 1):
         return None
+    steps = [index for index, layer in enumerate(program.layers) if isinstance(layer, Attention | Position)]
     for index, (layer, shape) in enumerate(zip(program.layers, inputs, strict=False)):
-        if isinstance(layer, Dense) and len(shape) > 1:
+        if isinstance(layer, Dense) and len(shape) > 1 and index > max(steps, default=-1):
             return index
     return len(program.layers) if len(inputs) > len(program.layers) else None
 
@@ -109,16 +112,25 @@ def _convolve(program: Program, task: Task) -> Program:
 
 
 _CONVOLUTIONS: dict[int, type[Conv1d | Conv2d]] = {2: Conv1d, 3: Conv2d}
-_AXES: tuple[tuple[Kinds, int], ...] = (((Recurrent, Conv1d), 2), ((Conv2d,), 3))
+_AXES: tuple[tuple[Kinds, int], ...] = (((Recurrent, Attention, Position, Conv1d), 2), ((Conv2d,), 3))
 
 
 def _reshape(program: Program, task: Task) -> Program:
-    """In front of the first convolution or recurrent layer that gets another number of axes."""
+    """In front of the first layer that works on steps or pixels and gets another number of axes."""
     for index, (layer, shape) in enumerate(zip(program.layers, layer_inputs(program, task), strict=False)):
         for kinds, axes in _AXES:
             if isinstance(layer, kinds) and len(shape) != axes:
                 form = _form(shape, axes)
                 return program if form is None else inserted(program, index, Reshape(shape=form))
+    return program
+
+
+def _add_positions(program: Program, _task: Task) -> Program:
+    for index, layer in enumerate(program.layers):
+        if isinstance(layer, Position):
+            return program
+        if isinstance(layer, Attention):
+            return inserted(program, index, Position())
     return program
 
 
@@ -182,7 +194,13 @@ ACTIONS: tuple[RepairAction, ...] = (
     _action(
         "reshape",
         "program",
-        "the missing reshape to steps or pixels in front of the first convolution or recurrent layer",
+        "the missing reshape to steps or pixels in front of the first layer that works on them",
         _reshape,
+    ),
+    _action(
+        "position",
+        "program",
+        "learned positions in front of the first attention, where it gets none",
+        _add_positions,
     ),
 )

@@ -6,6 +6,7 @@ from functools import partial
 
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -14,9 +15,11 @@ from netmend.env.program import (
     Dropout,
     Embedding,
     Flatten,
+    GlobalPool,
     Layer,
     LayerNorm,
     Pool,
+    Position,
     Program,
     Recurrent,
     Shared,
@@ -36,8 +39,10 @@ from netmend.repair_actions.network import (
 
 _HEAD = (Dense(units=64, activation="relu"), Dense(units=64, activation="relu"))
 _OF_HEADS = Dense | Activation | BatchNorm | LayerNorm | Dropout | Skip | Shared | Detach
+_REMOVED = Dense | Conv1d | Conv2d | Attention
 _FILTERS = (16, 32)
 _CELLS = 32
+_ATTENTION = Attention(heads=4, width=2 * _CELLS, norm="before")
 
 
 def _standard_head(program: Program, _task: Task) -> Program:
@@ -56,7 +61,7 @@ def _standard_head(program: Program, _task: Task) -> Program:
 
 def _remove_last_hidden(program: Program, _task: Task) -> Program:
     hidden = hidden_layers(program)
-    if not hidden or not isinstance(program.layers[hidden[-1]], Dense | Conv1d | Conv2d):
+    if not hidden or not isinstance(program.layers[hidden[-1]], _REMOVED):
         return program
     end = block_end(program, hidden[-1])
     while isinstance(program.layers[end], Skip | Shared):
@@ -78,16 +83,34 @@ def _convolutional(program: Program, task: Task) -> Program:
 
 def _recurrent(program: Program, task: Task) -> Program:
     """For rows that are sequences or texts."""
+    cells = Recurrent(cell="gru", units=_CELLS, return_sequences=_is_for_each_step(program, task))
+    return _of_steps(program, task, (), (cells,))
+
+
+def _transformer(program: Program, task: Task) -> Program:
+    """For rows that are sequences or texts."""
+    pooled = () if _is_for_each_step(program, task) else (GlobalPool(),)
+    features = (Dense(units=_CELLS),)
+    return _of_steps(program, task, features, (Position(), _ATTENTION, _ATTENTION, *pooled))
+
+
+def _is_for_each_step(program: Program, task: Task) -> bool:
+    """Whether there is an output at every step, flattened behind it: it needs features at every step."""
+    shapes = layer_inputs(program, task)
+    return bool(shapes) and output_places(program, task) == shapes[0][-1] > 1
+
+
+def _of_steps(
+    program: Program, task: Task, features: tuple[Layer, ...], network: tuple[Layer, ...]
+) -> Program:
+    """Another network in front of the output, behind features of a sequence or an embedding of a text."""
     output, shapes = output_layer(program), layer_inputs(program, task)
     if output is None or not shapes:
         return program
-    # An output at every step, flattened behind it, needs the state at every step.
-    each = output_places(program, task) == shapes[0][-1] > 1
-    cells = Recurrent(cell="gru", units=_CELLS, return_sequences=each)
     if len(shapes[0]) == 2:
-        return _rebuilt(program, 0, output, (cells,))
+        return _rebuilt(program, 0, output, (*features, *network))
     if task.vocabulary > 0 and len(shapes[0]) == 1:
-        return _rebuilt(program, 0, output, (Embedding(units=_CELLS), cells))
+        return _rebuilt(program, 0, output, (Embedding(units=_CELLS), *network))
     return program
 
 
@@ -118,7 +141,9 @@ ACTIONS: tuple[RepairAction, ...] = (
         "two dense layers of 64 relu units in place of the hidden layers between features and output",
         _standard_head,
     ),
-    _action("remove_last", "without the last hidden layer, dense or convolution", _remove_last_hidden),
+    _action(
+        "remove_last", "without the last hidden layer, dense, convolution or attention", _remove_last_hidden
+    ),
     _action("gru", "GRU cells in every recurrent layer", partial(_set_cells, cell="gru")),
     _action("lstm", "LSTM cells in every recurrent layer", partial(_set_cells, cell="lstm")),
     _action(
@@ -135,5 +160,10 @@ ACTIONS: tuple[RepairAction, ...] = (
         f"gru_{_CELLS}",
         f"{_CELLS} GRU cells in front of the output, an embedding before them where the rows are texts",
         _recurrent,
+    ),
+    _action(
+        f"transformer_{_CELLS}",
+        f"a transformer of two blocks on {_CELLS} features, of an embedding where the rows are texts",
+        _transformer,
     ),
 )

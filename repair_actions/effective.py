@@ -8,6 +8,7 @@ from itertools import chain, pairwise
 
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -21,6 +22,7 @@ from netmend.env.program import (
     LossName,
     MetricName,
     Optimizer,
+    Position,
     Prep,
     PrepName,
     Program,
@@ -34,6 +36,7 @@ from netmend.env.program import (
 from netmend.env.program.api import SPARSE
 from netmend.env.program.crashes import ID_LOSSES
 from netmend.env.program.part import changed, variant
+from netmend.env.program.sites import dropout_rate
 from netmend.repair_actions.network import spliced
 
 _RELU = Activation(function="relu")
@@ -109,9 +112,9 @@ def _loop(program: Program, task: Task) -> Loop:
     if loop == _PLAIN_LOOP:
         return loop
     layers = _layers(program.layers, task.vocabulary)
-    if not any(isinstance(layer, Dropout | BatchNorm) for layer in layers):
+    if not any(isinstance(layer, BatchNorm) or dropout_rate(layer) is not None for layer in layers):
         loop = variant(loop, training_mode=True, evaluation_mode=True)
-    learning = [x for x in layers if isinstance(x, Weighted | Embedding | BatchNorm | LayerNorm)]
+    learning = [x for x in layers if isinstance(x, Weighted | Embedding | Position | BatchNorm | LayerNorm)]
     if loop.optimized == "output" and len(learning) == 1:
         loop = variant(loop, optimized="all")
     return loop
@@ -186,7 +189,10 @@ def _without_idle_dropout(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
 
 
 def _layer(layer: Layer, vocabulary: int) -> Layer:
-    """A bias that is not there has no start, weights that stay no penalty; what is declared is right."""
+    """A bias that is not there has no start, weights that stay no penalty; what is declared is right.
+
+    Without inner units their activation is never used, and sine waves have no table.
+    """
     if isinstance(layer, Weighted):
         if layer.inputs is not None:
             layer = variant(layer, inputs=None)
@@ -194,6 +200,10 @@ def _layer(layer: Layer, vocabulary: int) -> Layer:
             layer = variant(layer, bias_init="zeros")
         if not layer.trainable:
             layer = variant(layer, l1=0.0, l2=0.0)
+        if isinstance(layer, Attention) and not layer.width:
+            layer = variant(layer, activation="relu")
+    elif isinstance(layer, Position) and layer.encoding == "sinusoidal":
+        layer = Position(encoding="sinusoidal")
     elif isinstance(layer, Embedding) and layer.inputs is not None and layer.inputs == vocabulary:
         layer = variant(layer, inputs=None)
     return layer

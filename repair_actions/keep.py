@@ -17,7 +17,7 @@ from netmend.repair_actions.legality import successors
 Keep = tuple[str, ...]
 
 _SETTINGS = frozenset({"activation", "function", "kernel_init", "bias_init", "bias", "l1", "l2", "inputs"})
-_SETTINGS |= frozenset({"trainable", "rate", "deviation", "momentum", "epsilon", "threshold"})
+_SETTINGS |= frozenset({"trainable", "rate", "dropout", "deviation", "momentum", "epsilon", "threshold"})
 """Fields of a layer that are no part of the architecture: what stays are kinds, sizes and connections."""
 
 

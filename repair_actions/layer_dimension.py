@@ -1,4 +1,4 @@
-"""Layer dimension: units and filters, declared inputs, kernels, strides and pools."""
+"""Layer dimension: units and filters, declared inputs, kernels, strides, pools and heads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from math import prod
 from typing import TypeAlias
 
 from netmend.env.program import (
+    Attention,
     Conv1d,
     Conv2d,
     Crop,
@@ -16,6 +17,7 @@ from netmend.env.program import (
     LossName,
     MisfitError,
     Pool,
+    Position,
     Program,
     Reshape,
     Shared,
@@ -85,8 +87,12 @@ def _widen(program: Program, task: Task, *, site: str) -> Program:
 
 def _set_output(program: Program, task: Task) -> Program:
     units = output_units(program, task)
-    wide = change_layers(program, "output", lambda layer: with_width(layer, units))
-    return _with_right_inputs(wide, program, task)
+
+    def wide(layer: Layer) -> Layer:
+        # The units inside of an attention are not what it gives.
+        return layer if isinstance(layer, Attention) else with_width(layer, units)
+
+    return _with_right_inputs(change_layers(program, "output", wide), program, task)
 
 
 def _with_right_inputs(program: Program, before: Program, task: Task) -> Program:
@@ -120,12 +126,17 @@ def _fit_inputs(program: Program, task: Task, *, site: str) -> Program:
     return with_layers(program, layers)
 
 
-def _fit_vocabulary(program: Program, task: Task) -> Program:
-    def fitted(layer: Layer) -> Layer:
-        declares = isinstance(layer, Embedding) and layer.inputs is not None and task.vocabulary > 0
-        return variant(layer, inputs=task.vocabulary) if declares else layer
+def _fit_tables(program: Program, task: Task) -> Program:
+    def fitted(layer: Layer, shape: Shape) -> Layer:
+        if isinstance(layer, Embedding) and layer.inputs is not None and task.vocabulary > 0:
+            return variant(layer, inputs=task.vocabulary)
+        if isinstance(layer, Position) and layer.steps is not None:
+            return variant(layer, steps=shape[1])
+        return layer
 
-    return with_layers(program, list(map(fitted, program.layers)))
+    gets = layer_inputs(program, task)[: len(program.layers)]
+    fit = map(fitted, program.layers, gets)
+    return with_layers(program, (*fit, *program.layers[len(gets) :]))
 
 
 def _fit_misfits(program: Program, task: Task, *, fit: Callable[[Layer, Shape], Layer]) -> Program:
@@ -150,6 +161,13 @@ def _fitted_reshape(layer: Layer, shape: Shape) -> Layer:
     rest, values = prod(layer.shape[:-1]), prod(shape)
     fits = values % rest == 0
     return variant(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
+
+
+def _fitted_heads(layer: Layer, shape: Shape) -> Layer:
+    """As many heads as there were, or the next smaller number that divides the features."""
+    if not isinstance(layer, Attention) or len(shape) != 2:
+        return layer
+    return variant(layer, heads=next(n for n in range(layer.heads, 0, -1) if shape[0] % n == 0))
 
 
 def _fitted_window(layer: Layer, shape: Shape) -> Layer:
@@ -230,8 +248,8 @@ ACTIONS: tuple[RepairAction, ...] = (
     _action(
         "vocabulary",
         "inputs",
-        "a row for every token id in the table of the embedding",
-        _fit_vocabulary,
+        "a row for every token id in the table of the embedding, and for every step in one of positions",
+        _fit_tables,
     ),
     _action(
         "fit_windows",
@@ -254,5 +272,11 @@ ACTIONS: tuple[RepairAction, ...] = (
         "all",
         "reshapes to as many values as they get: the flattened size recomputed",
         partial(_fit_misfits, fit=_fitted_reshape),
+    ),
+    _action(
+        "fit_heads",
+        "all",
+        "heads of every attention that divide the features in front of it",
+        partial(_fit_misfits, fit=_fitted_heads),
     ),
 )

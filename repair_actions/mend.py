@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from netmend.env.program import PHASES, Embedding, Program, Task, Weighted, check, find_crash
+from netmend.env.program import (
+    PHASES,
+    Embedding,
+    Layer,
+    Position,
+    Program,
+    Task,
+    Weighted,
+    check,
+    find_crash,
+)
 from netmend.env.program.part import changed, variant
 from netmend.env.program.replaced import replaced
 from netmend.repair_actions import (
@@ -97,8 +107,13 @@ def _only_remedy(actions: tuple[RepairAction, ...], program: Program, task: Task
 
 def _undeclared(program: Program) -> Program:
     """The program without the sizes that its layers declare to take."""
-    layers = [variant(x, inputs=None) if isinstance(x, Weighted | Embedding) else x for x in program.layers]
-    return changed(program, layers=tuple(layers))
+    return changed(program, layers=tuple(map(_without_sizes, program.layers)))
+
+
+def _without_sizes(layer: Layer) -> Layer:
+    if isinstance(layer, Position):
+        return variant(layer, steps=None)
+    return variant(layer, inputs=None) if isinstance(layer, Weighted | Embedding) else layer
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:

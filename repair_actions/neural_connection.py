@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import (
+    Attention,
     Conv1d,
     Crop,
     Dense,
@@ -16,6 +17,7 @@ from netmend.env.program import (
     InitialiserName,
     Layer,
     Pool,
+    Position,
     Program,
     Recurrent,
     Reshape,
@@ -26,7 +28,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import computes
-from netmend.env.program.sites import block_end, hidden_layers, output_layer
+from netmend.env.program.sites import block_end, dropout_rate, hidden_layers, output_layer
 from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
 from netmend.repair_actions.api_contract import wanted_output
 from netmend.repair_actions.layer_dimension import output_units
@@ -34,7 +36,7 @@ from netmend.repair_actions.network import inserted, layer_inputs, output_places
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
-_OF_STEPS = (Recurrent, Conv1d, Pool, GlobalPool)
+_OF_STEPS = (Recurrent, Attention, Position, Conv1d, Pool, GlobalPool)
 _OF_SHAPES = Flatten | Reshape | Pool | GlobalPool | Crop | ZeroPad
 
 
@@ -62,13 +64,29 @@ def _set_regularisation(program: Program, _task: Task, *, l2: float, site: str) 
 
 
 def _set_dropout(program: Program, _task: Task) -> Program:
-    layers = tuple(Dropout(rate=_COMMON_RATE) if isinstance(x, Dropout) else x for x in program.layers)
-    return changed(program, layers=layers)
+    def dropping(layer: Layer) -> Layer:
+        if dropout_rate(layer) is None:
+            return layer
+        name = "dropout" if isinstance(layer, Attention) else "rate"
+        return variant(layer, **{name: _COMMON_RATE})
+
+    return with_layers(program, list(map(dropping, program.layers)))
+
+
+def _remove_dropout(program: Program, _task: Task) -> Program:
+    layers = [variant(x, dropout=0.0) if isinstance(x, Attention) else x for x in program.layers]
+    return without(with_layers(program, layers), Dropout)
+
+
+def _normalise_before(program: Program, _task: Task) -> Program:
+    layers = [variant(x, norm="before") if isinstance(x, Attention) else x for x in program.layers]
+    return with_layers(program, layers)
 
 
 def _unfreeze(program: Program, _task: Task) -> Program:
     layers = tuple(
-        variant(x, trainable=True) if isinstance(x, Weighted | Embedding) else x for x in program.layers
+        variant(x, trainable=True) if isinstance(x, Weighted | Embedding | Position) else x
+        for x in program.layers
     )
     return changed(program, layers=layers)
 
@@ -104,11 +122,15 @@ def _with_layer(program: Program, index: int, layer: Layer) -> Program:
 
 
 def _add_skips(program: Program, task: Task) -> Program:
-    """Around every hidden layer, with what belongs to it, that keeps the shape of what it gets."""
+    """Around every hidden layer, with what belongs to it, that keeps the shape of what it gets.
+
+    An attention has its own.
+    """
     shapes = layer_inputs(program, task)
     for index in reversed(hidden_layers(program)):
         end = block_end(program, index)
         skipped = any(isinstance(program.layers[i], Skip) for i in followers(program, index))
+        skipped |= isinstance(program.layers[index], Attention)
         if end < len(shapes) and shapes[index] == shapes[end] and not skipped:
             program = inserted(program, end, Skip(back=end - index))
     return program
@@ -167,10 +189,10 @@ _WEIGHTS: tuple[RepairAction, ...] = (
     _action(
         f"dropout_rate_{_COMMON_RATE:g}",
         "all",
-        f"rate {_COMMON_RATE:g} in every dropout layer there is",
+        f"rate {_COMMON_RATE:g} in every dropout layer and every attention that has dropout",
         _set_dropout,
     ),
-    _action("remove_dropout", "all", "no dropout layers", partial(_remove, kind=Dropout)),
+    _action("remove_dropout", "all", "no dropout, in layers of its own or in an attention", _remove_dropout),
     _action("unfreeze", "all", "every layer trainable", _unfreeze),
 )
 
@@ -190,6 +212,12 @@ _JOINTS: tuple[RepairAction, ...] = (
         _add_skips,
     ),
     _action("remove_skips", "hidden", "no skip connections", partial(_remove, kind=Skip)),
+    _action(
+        "norm_before",
+        "hidden",
+        "every attention normalised in front of its two parts, which lets the gradients past them",
+        _normalise_before,
+    ),
     _action("own_weights", "hidden", "weights of its own for every layer that shares another's", _unshare),
     _action(
         "replace_head",

@@ -207,7 +207,8 @@ def on_layers(description: str, sites: Iterable[int], part: str, **values: objec
         description: what is changed.
         sites: positions of the layers.
         part: what all operators call the fields, so that two never meet.
-        values: by field. ``activation`` is also the function of an activation layer, ``units`` also filters.
+        values: by field. ``activation`` is also the function of an activation layer, ``units`` also filters
+            or the width of an attention, ``rate`` also its dropout.
     """
     where = tuple(sites)
     return Mutation(
@@ -219,10 +220,14 @@ def on_layers(description: str, sites: Iterable[int], part: str, **values: objec
 
 def with_fields(layer: Layer, values: Mapping[str, object]) -> Layer:
     """A layer with other values of fields, whatever its kind calls them."""
-    other = {"activation": "function", "units": "filters"}
-    return changed(
-        layer, **{name if hasattr(layer, name) else other[name]: value for name, value in values.items()}
-    )
+    return changed(layer, **{_name_in(layer, name): value for name, value in values.items()})
+
+
+_OTHER_NAMES = {"activation": ("function",), "units": ("filters", "width"), "rate": ("dropout",)}
+
+
+def _name_in(layer: Layer, name: str) -> str:
+    return next(own for own in (name, *_OTHER_NAMES.get(name, ())) if hasattr(layer, own))
 
 
 def with_layers(program: Program, others: Mapping[int, Layer]) -> Program:

@@ -28,7 +28,13 @@ from netmend.env.program.layers import (
 )
 from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName
 from netmend.env.program.schema import Program
-from netmend.env.program.sites import hidden_layers, output_activation, output_layer, weighted_layers
+from netmend.env.program.sites import (
+    dropout_rate,
+    hidden_layers,
+    output_activation,
+    output_layer,
+    weighted_layers,
+)
 from netmend.env.program.task import Task
 
 Sites: TypeAlias = Callable[[Program], tuple[int, ...]]
@@ -200,6 +206,11 @@ def without(description: str, sites: Sites) -> Options:
     return lambda program, _task: (left_out(site, description) for site in sites(program))
 
 
+def dropouts(program: Program) -> tuple[int, ...]:
+    """Positions of the dropout layers, and of those with a dropout inside."""
+    return tuple(i for i, layer in enumerate(program.layers) if dropout_rate(layer) is not None)
+
+
 def hidden_kernels(program: Program) -> tuple[int, ...]:
     """Positions of the hidden layers but those of recurrent cells."""
     return tuple(i for i in hidden_layers(program) if function_of(program.layers[i]) is not None)
@@ -229,7 +240,7 @@ _BIAS_INIT = settings(
     repeated(biased), "bias", "bias of {where} initialised with {bias_init}", _BIAS_INITIALISERS
 )
 _FROZEN = settings(_TRAINED, "trainable", "{where} frozen", every("trainable", [False]))
-_DROPOUT_RATES = dropout_rates(at_once(of_kinds(Dropout)), (0.5, 0.75, 0.9, 0.95))
+_DROPOUT_RATES = dropout_rates(at_once(dropouts), (0.5, 0.75, 0.9, 0.95))
 _BOTTLENECK = settings(singly(hidden_layers), "width", "width of {where} -> {units}", every("units", (1, 2)))
 _NO_NORM = without("normalisation", of_kinds(BatchNorm, LayerNorm))
 

@@ -39,7 +39,7 @@ from netmend.env.program.names import (
 )
 from netmend.env.program.part import changed
 from netmend.env.program.schema import Clip, Optimizer, Prep, Program, Schedule
-from netmend.env.program.sites import hidden_layers, weighted_layers
+from netmend.env.program.sites import dropout_rate, hidden_layers, weighted_layers
 from netmend.env.program.task import Task
 
 Numbers: TypeAlias = Sequence[float] | Relative
@@ -187,7 +187,7 @@ def _split(program: Program, _task: Task) -> Iterator[Mutation]:
 def _mode(program: Program, _task: Task) -> Iterator[Mutation]:
     kinds = {type(layer) for layer in program.layers}
     evaluation = sets("evaluation mode left out", {"loop.evaluation_mode": False})
-    if kinds & {Dropout, BatchNorm}:
+    if BatchNorm in kinds or any(dropout_rate(layer) is not None for layer in program.layers):
         yield evaluation
     if BatchNorm in kinds:
         yield sets("training mode left out", {"loop.training_mode": False})

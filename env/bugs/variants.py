@@ -36,9 +36,10 @@ from netmend.env.bugs.network_operators import (
     of_kinds,
 )
 from netmend.env.bugs.training_operators import batch_sizes, rates
-from netmend.env.program import check
+from netmend.env.program import check, find_crash
 from netmend.env.program.layers import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -98,14 +99,17 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
     found: list[Program] = []
     for _ in range(20 * count):
         program = _vary(base, task, rng)
-        if len(found) < count and program not in (base, *found) and not check(program, task):
+        new = len(found) < count and program not in (base, *found)
+        if new and not check(program, task) and find_crash(program, task) is None:
             found.append(program)
     return tuple(found)
 
 
 def is_dense(program: Program) -> bool:
     """Whether a network is without convolutions, recurrent cells and embeddings."""
-    return not any(isinstance(layer, Conv1d | Conv2d | Recurrent | Embedding) for layer in program.layers)
+    return not any(
+        isinstance(layer, Conv1d | Conv2d | Recurrent | Attention | Embedding) for layer in program.layers
+    )
 
 
 def _vary(program: Program, task: Task, rng: Generator) -> Program:

@@ -8,20 +8,29 @@ from typing import TypeVar
 
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
 from netmend.env.program import (
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
     Dense,
-    Dropout,
     LayerNorm,
+    Position,
     Program,
+    Recurrent,
     ThresholdedRelu,
     Weighted,
     hidden_layers,
     layer_activation,
 )
 from netmend.env.program.names import DEFAULT_LR
-from netmend.env.program.sites import MAX_SITES, block_end, output_layer, weighted_layers, width
+from netmend.env.program.sites import (
+    MAX_SITES,
+    block_end,
+    dropout_rate,
+    output_layer,
+    weighted_layers,
+    width,
+)
 
 Kind = TypeVar("Kind")
 
@@ -30,6 +39,8 @@ FAR_RATE = 30.0
 LEAST_RATE = 1e-3
 """Share of the learning rate that should be left in the middle of the training."""
 LEAST_UPDATES, LEAST_EPOCHS = 60, 4
+FAST_RATE = 5.0
+"""Times an optimizer's usual rate that a transformer normalised behind its parts does not stand."""
 HIGH_DROPOUT, STRONG_PENALTY, HEAVY_MOMENTUM = 0.6, 0.03, 0.98
 SHORT_PATIENCE = 2
 CLIP_LIMITS = {"norm": 0.1, "value": 0.01}
@@ -92,7 +103,8 @@ def strong_penalty(case: Case) -> Iterator[Sight]:
 
 def high_dropout(case: Case) -> Iterator[Sight]:
     """Dropout that leaves few of the values."""
-    rates = {index: layer.rate for index, layer in _layers(case, Dropout) if layer.rate > HIGH_DROPOUT}
+    found = ((index, dropout_rate(layer) or 0.0) for index, layer in enumerate(case.program.layers))
+    rates = {index: rate for index, rate in found if rate > HIGH_DROPOUT}
     yield from _of_layers(case, list(rates), value=100 * max(rates.values(), default=0.0))
 
 
@@ -128,7 +140,10 @@ def frozen(case: Case) -> Iterator[Sight]:
 
 
 def no_activation(case: Case) -> Iterator[Sight]:
-    """Hidden layers with nothing but a matrix: two of them in a row are one."""
+    """Hidden layers with nothing but a matrix: two of them in a row are one.
+
+    One in front of positions or an attention gives these the features that they need.
+    """
     program = case.program
     found = [index for index in hidden_layers(program) if _is_linear(program, index)]
     numbers = [hidden_layers(program).index(index) + 1 for index in found]
@@ -149,11 +164,39 @@ def no_bias(case: Case) -> Iterator[Sight]:
 
 def bottleneck(case: Case) -> Iterator[Sight]:
     """Hidden layers of one or two values in a network with wider ones."""
-    widths = {index: width(case.program.layers[index]) for index in hidden_layers(case.program)}
+    layers, hidden = case.program.layers, hidden_layers(case.program)
+    # What an attention takes goes past it, however few units are inside.
+    widths = {i: width(layers[i]) for i in hidden if not isinstance(layers[i], Attention)}
     most = max(widths.values(), default=0)
     found = {index: units for index, units in widths.items() if units <= NARROW}
     if max(most, case.task.outputs + 1) > NARROW:
         yield from _of_layers(case, list(found), value=float(min(found.values(), default=0)))
+
+
+def no_positions(case: Case) -> Iterator[Sight]:
+    """Attention that gets nothing that tells its steps apart: it sees a bag of steps."""
+    for index, layer in enumerate(case.program.layers):
+        if isinstance(layer, Position | Recurrent | Conv1d):
+            return
+        if isinstance(layer, Attention):
+            if not layer.causal:
+                yield Sight(place=layer_place(case.program, index))
+            return
+
+
+def unnormalised(case: Case) -> Iterator[Sight]:
+    """Blocks of a transformer whose sums nothing keeps in bounds."""
+    found = [index for index, layer in _layers(case, Attention) if layer.norm == "none"]
+    yield from _of_layers(case, found)
+
+
+def fast_behind(case: Case) -> Iterator[Sight]:
+    """Blocks normalised behind their parts, which a high rate throws off. Source: Xiong and others 2020."""
+    optimizer = case.program.optimizer
+    times = optimizer.lr / DEFAULT_LR[optimizer.kind]
+    found = [index for index, layer in _layers(case, Attention) if layer.norm == "behind"]
+    if times >= FAST_RATE:
+        yield from _of_layers(case, found, value=optimizer.lr)
 
 
 def updates(case: Case) -> int:
@@ -162,8 +205,9 @@ def updates(case: Case) -> int:
 
 
 def _is_linear(program: Program, index: int) -> bool:
-    behind = program.layers[index + 1 : next(i for i in weighted_layers(program) if i > index)]
-    kinds_of_own = any(isinstance(layer, ThresholdedRelu) for layer in behind)
+    following = next(i for i in weighted_layers(program) if i > index)
+    behind = program.layers[index + 1 : following + 1]
+    kinds_of_own = any(isinstance(layer, ThresholdedRelu | Position | Attention) for layer in behind)
     layer = program.layers[index]
     return (
         isinstance(layer, Dense | Conv1d | Conv2d)
@@ -292,6 +336,27 @@ HEURISTICS: tuple[Heuristic, ...] = (
         look=high_dropout,
         text="{place}: {value:.0f} % of the values are dropped",
         edits=("neural_connection/dropout_rate_0.25@all", "neural_connection/remove_dropout@all"),
+    ),
+    Heuristic(
+        name="no_positions",
+        severity="warning",
+        look=no_positions,
+        text="{place}: nothing says where a step stands, so the order of the steps is lost",
+        edits=("add_layer/position@program",),
+    ),
+    Heuristic(
+        name="unnormalised",
+        severity="warning",
+        look=unnormalised,
+        text="{place}: no normalisation, so the values grow from block to block",
+        edits=("neural_connection/norm_before@hidden",),
+    ),
+    Heuristic(
+        name="fast_behind",
+        severity="warning",
+        look=fast_behind,
+        text="{place}: normalised behind the sums, which a learning rate of {value:g} throws off",
+        edits=("neural_connection/norm_before@hidden", "optimizer/lr_div10@program", "optimizer/lr_*"),
     ),
     Heuristic(
         name="short_patience",

@@ -8,11 +8,11 @@ from functools import partial
 import numpy as np
 
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
-from netmend.env.program import BatchNorm, Detach, Dropout, GaussianNoise, Program, resolved
+from netmend.env.program import BatchNorm, Detach, GaussianNoise, Program, resolved
 from netmend.env.program.api import REMOVED_NAMES
 from netmend.env.program.names import PrepName
 from netmend.env.program.part import changed
-from netmend.env.program.sites import output_layer, weighted_layers
+from netmend.env.program.sites import dropout_rate, output_layer, weighted_layers
 
 OF_SHAPE: frozenset[PrepName] = frozenset(
     {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
@@ -133,8 +133,11 @@ def summed_loss(case: Case) -> Iterator[Sight]:
 
 def _two_modes(program: Program) -> str:
     """The layers that work in one way while training and in another while predicting, in words."""
-    kinds = Dropout | GaussianNoise | BatchNorm
-    found = [index for index, layer in enumerate(program.layers) if isinstance(layer, kinds)]
+    found = [
+        index
+        for index, layer in enumerate(program.layers)
+        if isinstance(layer, GaussianNoise | BatchNorm) or dropout_rate(layer) is not None
+    ]
     return layer_places(program, found) or "no layer of this network yet"
 
 

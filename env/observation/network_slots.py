@@ -7,6 +7,7 @@ import math
 from netmend.env.observation.slots import Slots, log10, one_hot
 from netmend.env.program import (
     ACTIVATIONS,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -14,7 +15,6 @@ from netmend.env.program import (
     Data,
     Dense,
     Detach,
-    Dropout,
     Embedding,
     Flatten,
     GlobalPool,
@@ -23,6 +23,7 @@ from netmend.env.program import (
     LayerNorm,
     Optimizer,
     Pool,
+    Position,
     Program,
     Recurrent,
     Rescale,
@@ -38,7 +39,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, walk_layers
-from netmend.env.program.sites import width
+from netmend.env.program.sites import dropout_rate, width
 
 EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
 """A program to change one field of."""
@@ -65,6 +66,8 @@ GROUPS: dict[str, tuple[type, ...]] = {
     "dense": (Dense,),
     "conv": (Conv1d, Conv2d),
     "recurrent": (Recurrent,),
+    "attention": (Attention,),
+    "position": (Position,),
     "embedding": (Embedding,),
     "pool": (Pool, GlobalPool),
     "flatten": (Flatten,),
@@ -84,9 +87,10 @@ def network_slots(layers: tuple[Layer, ...]) -> Slots:
     """What the layers are."""
     program = changed(EMPTY, layers=layers)
     hidden = hidden_layers(program)
-    widths = [width(layers[i]) for i in hidden] or [1]
-    rates = [layer.rate for layer in layers if isinstance(layer, Dropout)]
+    widths = [units for i in hidden if (units := width(layers[i]))] or [1]
+    rates = [rate for layer in layers if (rate := dropout_rate(layer)) is not None]
     recurrent = [layer for layer in layers if isinstance(layer, Recurrent)]
+    attention = [layer for layer in layers if isinstance(layer, Attention)]
     yield "depth", len(hidden) / 4
     yield "width/least", math.log2(min(widths)) / 6
     yield "width/most", math.log2(max(widths)) / 6
@@ -96,6 +100,9 @@ def network_slots(layers: tuple[Layer, ...]) -> Slots:
         yield f"layers/{name}", sum(isinstance(layer, kind) for layer in layers) / 4
     yield "recurrent/returns_sequences", float(bool(recurrent) and recurrent[-1].return_sequences)
     yield "recurrent/bidirectional", float(any(layer.bidirectional for layer in recurrent))
+    yield "attention/heads", math.log2(max((layer.heads for layer in attention), default=1)) / 4
+    yield "attention/norm_behind", float(any(layer.norm == "behind" for layer in attention))
+    yield "attention/no_norm", float(any(layer.norm == "none" for layer in attention))
     yield "detached", _detached(program)
     functions = [layer_activation(program, i) for i in hidden]
     for activation in ACTIVATIONS:
@@ -129,7 +136,7 @@ def layer_slots(site: str, layer: Layer | None, activation: str) -> Slots:
     weighted = layer if isinstance(layer, Weighted) else _ABSENT
     families = one_hot("kernel_init", INITIALISER_FAMILY[weighted.kernel_init], FAMILIES)
     yield f"{site}/present", float(layer is not None)
-    yield f"{site}/units", 0.0 if layer is None else math.log2(width(layer)) / 6
+    yield f"{site}/units", math.log2(max(1, 0 if layer is None else width(layer))) / 6
     yield f"{site}/rectified", float(activation in {"relu", "leaky_relu", "elu", "selu", "gelu"})
     yield f"{site}/bounded", float(activation in {"tanh", "sigmoid", "hard_sigmoid", "softsign", "softmax"})
     yield f"{site}/linear", float(activation == "linear")

@@ -19,6 +19,7 @@ LAYER_KINDS_OF_CHANGE = {
     "kernel_init": "WCI",
     "bias_init": "BCI",
     "units": "LCN",
+    "width": "LCN",
     "filters": "LCF",
     "kernel": "LCF",
     "stride": "LCF",
@@ -26,6 +27,7 @@ LAYER_KINDS_OF_CHANGE = {
     "l1": "RAW",
     "l2": "RAW",
     "rate": "RCD",
+    "dropout": "RCD",
     "inputs": "LIS",
 }
 """Kind of change by a layer's field; the rest are wrong settings of a layer (LWS)."""

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Weighted
+from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Position, Weighted
 from netmend.env.program.names import ApiLevel, LossName
 from netmend.env.program.schema import Data, Loop, Prep, Program
 from netmend.env.program.shapes import (
@@ -219,6 +219,11 @@ def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) ->
             if layer.inputs is not None and layer.inputs < task.vocabulary:
                 reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
                 return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
+        elif isinstance(layer, Position):
+            found = inputs[index]
+            if layer.encoding == "learned" and layer.steps is not None and layer.steps < found[1]:
+                reason = f"step {found[1] - 1} is out of range for a table of {layer.steps} rows"
+                return _misfit("forward", MisfitError(reason, (found[0], layer.steps), found), index)
         elif isinstance(layer, Weighted) and layer.inputs not in (None, inputs[index][0]):
             expected = (layer.inputs or 0, *inputs[index][1:])
             reason = f"the layer takes {layer.inputs} features, but its input is {shown_shape(inputs[index])}"
@@ -322,4 +327,4 @@ def _misfit(phase: Phase, error: MisfitError, layer: int | None = None) -> Crash
     )
 
 
-_LEARNING = Weighted | Embedding | BatchNorm | LayerNorm
+_LEARNING = Weighted | Embedding | Position | BatchNorm | LayerNorm

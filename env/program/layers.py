@@ -92,6 +92,44 @@ class Recurrent(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
+class Attention(Weighted):
+    """One encoder block of a transformer over the steps of a sequence; PyTorch's TransformerEncoderLayer.
+
+    Self-attention of ``heads`` heads, then a feed-forward part of ``width`` units at each step (0: none).
+    Both are added to what they take. ``norm`` says where each is layer-normalised: what it takes
+    (``before``), the sum (``behind``), or nowhere. ``dropout`` is that of PyTorch: of the attention, of the
+    inner units, and of what both parts add. With ``causal`` a step attends to itself and to earlier ones
+    only.
+
+    Without ``bias`` there is none anywhere, the shift of the normalisations included. The initialisers and
+    the penalties are those of all of its matrices.
+    """
+
+    heads: int
+    width: int = 0
+    norm: Literal["before", "behind", "none"] = "behind"
+    activation: Literal["relu", "gelu"] = "relu"
+    dropout: float = 0.0
+    causal: bool = False
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Position:
+    """Adds to each step of a sequence what says where it stands: a learned row of a table, or sine waves.
+
+    The table of ``learned`` has as many rows as there are steps where ``steps`` does not declare them; too
+    few are a crash in the forward pass. Sine waves are those of Vaswani and others (2017); they have no
+    weights.
+    """
+
+    encoding: Literal["learned", "sinusoidal"] = "learned"
+    steps: int | None = None
+    trainable: bool = True
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
 class Embedding:
     """Token ids ``(steps,)`` to vectors ``(units, steps)``.
 
@@ -241,6 +279,8 @@ Layer: TypeAlias = (
     | Conv1d
     | Conv2d
     | Recurrent
+    | Attention
+    | Position
     | Embedding
     | Pool
     | GlobalPool
@@ -265,6 +305,8 @@ LAYER_KINDS: dict[str, type[Layer]] = {
     "conv1d": Conv1d,
     "conv2d": Conv2d,
     "recurrent": Recurrent,
+    "attention": Attention,
+    "position": Position,
     "embedding": Embedding,
     "pool": Pool,
     "global_pool": GlobalPool,

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from netmend.env.errors import ProgramError
 from netmend.env.program.layers import (
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -20,6 +21,7 @@ from netmend.env.program.layers import (
     Layer,
     LayerNorm,
     Pool,
+    Position,
     Recurrent,
     Reshape,
     Shared,
@@ -112,7 +114,7 @@ class Walk(NamedTuple):
     Attributes:
         shapes: what each layer gets, the last what the network returns or the misfit cannot take.
         parameters: weights and biases of the layers that fit, frozen ones included.
-        activations: outputs of the layers that fit, for one row.
+        activations: outputs of the layers that fit and what is inside an attention, for one row.
         misfit: why the layer that gets the last of the shapes cannot take it, None where all fit.
     """
 
@@ -185,6 +187,8 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
         raise MisfitError("shared needs a layer with weights of its own", shape, ())
     if before[0] != shape[0]:
         raise MisfitError(f"weights for {before[0]} features cannot take {shown_shape(shape)}", before, shape)
+    if isinstance(original, Position) and original.steps is None and before[1] < shape[1]:
+        raise MisfitError(f"a table of {before[1]} rows cannot take {shown_shape(shape)}", before, shape)
     return _step(original, shape, vocabulary)._replace(parameters=0)
 
 
@@ -192,7 +196,8 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
 def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
     """Raises ``MisfitError`` where the layer does not fit."""
     output = _output_shape(layer, shape, vocabulary)
-    return _Step(output, layer_parameters(layer, shape, vocabulary), prod(output))
+    activations = prod(output) + (_inside(layer, shape) if isinstance(layer, Attention) else 0)
+    return _Step(output, layer_parameters(layer, shape, vocabulary), activations)
 
 
 def parameter_count(program: Program, task: Task) -> int:
@@ -206,7 +211,7 @@ def parameter_count(program: Program, task: Task) -> int:
 
 
 def multiply_accumulates(program: Program, task: Task) -> int:
-    """Multiply-accumulate operations of a forward pass of one row, kernels only.
+    """Multiply-accumulate operations of a forward pass of one row, of kernels and of attention only.
 
     Raises ``ShapeError``, ``MisfitError``.
     """
@@ -221,6 +226,10 @@ def layer_parameters(layer: Layer, shape: Shape, vocabulary: int) -> int:
 
     A recurrent cell has PyTorch's two biases per gate, a normalisation its scale and its shift.
     """
+    if isinstance(layer, Attention):
+        return _of_attention(layer, shape[0])
+    if isinstance(layer, Position):
+        return shape[0] * (layer.steps or shape[1]) if layer.encoding == "learned" else 0
     if isinstance(layer, Embedding):
         return (layer.inputs or vocabulary) * layer.units
     if isinstance(layer, BatchNorm | LayerNorm):
@@ -234,7 +243,30 @@ def layer_parameters(layer: Layer, shape: Shape, vocabulary: int) -> int:
     return 0
 
 
+def _of_attention(layer: Attention, features: int) -> int:
+    """Weights and biases: queries, keys, values and their projection, two layers, two normalisations."""
+    square = features * features
+    parameters = 4 * (square + layer.bias * features)
+    if layer.width:
+        parameters += 2 * features * layer.width + layer.bias * (layer.width + features)
+    return parameters + len(norm_parts(layer)) * features * (1 + layer.bias)
+
+
+def norm_parts(layer: Attention) -> tuple[str, ...]:
+    """Prefixes of the weights of its normalisations: one for the attention, one for the feed-forward part."""
+    return ("first_", "second_")[: 0 if layer.norm == "none" else 2 if layer.width else 1]
+
+
+def _inside(layer: Attention, shape: Shape) -> int:
+    """Values of a row that stay between the passes: queries, keys, values, attention, inner units."""
+    features, steps = shape
+    return steps * (3 * features + layer.heads * steps + layer.width)
+
+
 def _work(layer: Layer, shape: Shape, output: Shape) -> int:
+    if isinstance(layer, Attention):
+        features, steps = shape
+        return steps * features * (4 * features + 2 * steps + 2 * layer.width)
     if isinstance(layer, Dense):
         return shape[0] * prod(output)
     if isinstance(layer, Conv1d | Conv2d):
@@ -255,6 +287,10 @@ def _output_shape(layer: Layer, shape: Shape, vocabulary: int) -> Shape:
         _expect(shape, 2, layer.cell)
         units = layer.units * layer.directions
         return (units, shape[1]) if layer.return_sequences else (units,)
+    if isinstance(layer, Attention):
+        return _attended(layer, shape)
+    if isinstance(layer, Position):
+        _expect(shape, 2, "position")
     if isinstance(layer, Embedding):
         return _embedded(layer, shape, vocabulary)
     if isinstance(layer, Pool):
@@ -279,6 +315,18 @@ def _output_shape(layer: Layer, shape: Shape, vocabulary: int) -> Shape:
             )
         return (shape[0], shape[1] - layer.top - layer.bottom, *shape[2:])
     return (prod(shape),) if isinstance(layer, Flatten) else shape
+
+
+def _attended(layer: Attention, shape: Shape) -> Shape:
+    """Each head takes an equal share of the features, as PyTorch's and Keras' do."""
+    _expect(shape, 2, "attention")
+    if shape[0] % layer.heads:
+        reason = (
+            f"embed_dim must be divisible by num_heads: {layer.heads} heads cannot share {shape[0]} features"
+        )
+        more = -(-shape[0] // layer.heads) * layer.heads
+        raise MisfitError(reason, (more, shape[1]), shape)
+    return shape
 
 
 def _embedded(layer: Embedding, shape: Shape, vocabulary: int) -> Shape:

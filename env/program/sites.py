@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from netmend.env.program.layers import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -22,7 +23,7 @@ MAX_SITES = 4
 
 
 def weighted_layers(program: Program) -> tuple[int, ...]:
-    """Positions of the layers with a kernel (dense, convolution, recurrent), from input to output."""
+    """Positions of the layers with a kernel (dense, convolution, recurrent, attention), input to output."""
     return tuple([i for i, layer in enumerate(program.layers) if isinstance(layer, Weighted)])
 
 
@@ -78,7 +79,16 @@ def block_activation(program: Program, index: int) -> ActivationName | None:
 
 
 def width(layer: Layer) -> int:
-    """Units or filters of a layer; 0 where it has neither."""
+    """Units or filters of a layer, those inside of an attention; 0 where it has neither."""
     if isinstance(layer, Conv1d | Conv2d):
         return layer.filters
+    if isinstance(layer, Attention):
+        return layer.width
     return layer.units if isinstance(layer, Dense | Recurrent) else 0
+
+
+def dropout_rate(layer: Layer) -> float | None:
+    """Rate of a dropout layer, or of a dropout inside of an attention; None where there is none."""
+    if isinstance(layer, Attention):
+        return layer.dropout or None
+    return layer.rate if isinstance(layer, Dropout) else None

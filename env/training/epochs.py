@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netmend.env.program import BatchNorm, Dropout, GaussianNoise, Program
+from netmend.env.program import Attention, BatchNorm, Dropout, GaussianNoise, Program
 from netmend.env.training.failures import DivergedError
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves
 
@@ -26,7 +26,9 @@ def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
     A left-over batch counts as much in the mean loss as a full one, and updates can end in the last epoch.
     """
     if any(
-        isinstance(layer, BatchNorm | GaussianNoise) or (isinstance(layer, Dropout) and layer.rate > 0)
+        isinstance(layer, BatchNorm | GaussianNoise)
+        or (isinstance(layer, Dropout) and layer.rate > 0)
+        or (isinstance(layer, Attention) and layer.dropout > 0)
         for layer in program.layers
     ):
         return False

@@ -14,6 +14,7 @@ from torch import Generator, Tensor
 from netmend.env.program import (
     Activation,
     ActivationName,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -28,6 +29,7 @@ from netmend.env.program import (
     Layer,
     LayerNorm,
     Pool,
+    Position,
     Recurrent,
     Rescale,
     Reshape,
@@ -35,6 +37,7 @@ from netmend.env.program import (
     ZeroPad,
 )
 from netmend.env.training.activations import ACTIVATION_FUNCTIONS, ActivationFunctions
+from netmend.env.training.attention import attention, position
 from netmend.env.training.recurrent import recurrent
 
 Operation = Callable[[Tensor], Tensor]
@@ -111,6 +114,8 @@ def operations(
         return Modes(noisy, _same, noisy)
     if isinstance(layer, BatchNorm):
         return _batch_norm(layer, weights)
+    if isinstance(layer, Attention):
+        return _attention(layer, weights, noise, functions)
     operation = _operation(layer, weights, functions)
     return Modes(operation, operation, operation)
 
@@ -124,6 +129,8 @@ def _operation(layer: Layer, weights: Weights, functions: ActivationFunctions) -
         return recurrent(layer, weights)
     if isinstance(layer, Embedding):
         return _embedding(weights["kernel"])
+    if isinstance(layer, Position):
+        return position(layer, weights)
     if isinstance(layer, LayerNorm):
         return _layer_norm(layer, weights)
     return functions[layer.function] if isinstance(layer, Activation) else _without_weights(layer)
@@ -211,6 +218,16 @@ def _dropout(rate: float, noise: Noise) -> Operation:
         return x * mask[noise.start : noise.start + len(x)]
 
     return dropout
+
+
+def _attention(layer: Attention, weights: Weights, noise: Noise, functions: ActivationFunctions) -> Modes:
+    function = functions[layer.activation]
+    evaluation = attention(layer, weights, function, (_same,) * 4)
+    if not layer.dropout:
+        return Modes(evaluation, evaluation, evaluation)
+    dropouts = tuple(_dropout(layer.dropout, noise) for _ in range(4))
+    training = attention(layer, weights, function, dropouts)
+    return Modes(training, evaluation, training)
 
 
 def _gaussian_noise(deviation: float, noise: Noise) -> Operation:

@@ -16,10 +16,12 @@ from torch import Generator, Tensor
 
 from netmend.env.program import (
     ApiLevel,
+    Attention,
     Dense,
     Dropout,
     Embedding,
     Layer,
+    Position,
     Recurrent,
     Shared,
     Skip,
@@ -27,7 +29,7 @@ from netmend.env.program import (
     Weighted,
 )
 from netmend.env.program.layers import BatchNorm, Conv1d, Conv2d, LayerNorm
-from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes
+from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes, norm_parts
 from netmend.env.training.activations import activation_functions
 from netmend.env.training.failures import CrashError
 from netmend.env.training.initialisers import initial_value
@@ -44,7 +46,7 @@ class ParameterSpec:
     Attributes:
         layer: position of its layer.
         name: kernel, bias, state_kernel, state_bias (behind ``REVERSE`` where they read backwards), scale or
-            shift.
+            shift; those of an attention are in ``netmend.env.training.attention``.
         shape: in PyTorch's order, outputs first.
         start: gives its initial value.
         trainable: whether training changes it.
@@ -152,7 +154,7 @@ class Network:
         functions = activation_functions(api)
         for index, layer in enumerate(layers):
             source = index - layer.back if isinstance(layer, Shared) else index
-            if source < index and not isinstance(layers[source], Dropout):
+            if source < index and not isinstance(layers[source], Dropout | Attention):
                 made.append(made[source])
             else:
                 own = self.parameters.weights.get(source, {})
@@ -234,6 +236,8 @@ def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[Par
         ahead = _recurrent_specs(index, layer, shape[0])
         back = [replace(spec, name=REVERSE + spec.name) for spec in ahead if layer.bidirectional]
         return [*ahead, *back]
+    if isinstance(layer, Attention):
+        return _attention_specs(index, layer, shape[0])
     if isinstance(layer, Dense):
         return _weighted_specs(index, layer, (layer.units, shape[0]), (shape[0], layer.units))
     if isinstance(layer, Conv1d | Conv2d):
@@ -245,6 +249,11 @@ def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[Par
         table = (layer.inputs or task.vocabulary, layer.units)
         start = partial(initial_value, "random_uniform", table, table)
         return [ParameterSpec(index, "kernel", table, start, layer.trainable)]
+    if isinstance(layer, Position):
+        table = (layer.steps or shape[1], shape[0])
+        start = partial(initial_value, "random_uniform", table, table)
+        learned = layer.encoding == "learned"
+        return [ParameterSpec(index, "kernel", table, start, layer.trainable)] if learned else []
     if isinstance(layer, BatchNorm | LayerNorm):
         size = shape[:1]
         return [
@@ -276,6 +285,37 @@ def _recurrent_specs(index: int, layer: Recurrent, features: int) -> list[Parame
             ParameterSpec(index, "state_bias", (rows,), partial(_state_bias, layer), layer.trainable)
         )
     return specs
+
+
+def _attention_specs(index: int, layer: Attention, features: int) -> list[ParameterSpec]:
+    """PyTorch's tensors; queries, keys and values start as three matrices of their own, as in Keras."""
+    square = (features, features)
+
+    def projections(generator: Generator) -> Tensor:
+        return torch.cat([initial_value(layer.kernel_init, square, square, generator) for _ in range(3)])
+
+    def matrix(part: str, units: int, inputs: int) -> list[ParameterSpec]:
+        specs = _weighted_specs(index, layer, (units, inputs), (inputs, units))
+        return [replace(spec, name=part + spec.name) for spec in specs]
+
+    specs = matrix("", 3 * features, features)
+    specs[0] = replace(specs[0], start=projections)
+    specs += matrix("out_", features, features)
+    if layer.width:
+        specs += [*matrix("inner_", layer.width, features), *matrix("outer_", features, layer.width)]
+    return [*specs, *_attention_norms(index, layer, (features,))]
+
+
+def _attention_norms(index: int, layer: Attention, size: Shape) -> list[ParameterSpec]:
+    """A normalisation for each part; as in PyTorch, one without a shift where there are no biases."""
+    starts: dict[str, Start] = {"scale": lambda _: torch.ones(size)}
+    if layer.bias:
+        starts["shift"] = lambda _: torch.zeros(size)
+    return [
+        ParameterSpec(index, part + name, size, start, layer.trainable)
+        for part in norm_parts(layer)
+        for name, start in starts.items()
+    ]
 
 
 def _state_bias(layer: Recurrent, _generator: Generator) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Program, prepared_task
-from netmend.env.program.shapes import multiply_accumulates
+from netmend.env.program.shapes import multiply_accumulates, walk_layers
 from netmend.env.training.data_symptoms import data_symptoms
 from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
 from netmend.env.training.failures import TooMuchWorkError
@@ -85,7 +83,8 @@ class Session:
         self.curves: list[list[float]] = []
         self.watched: list[float] = []
         self.updates = self.rows = 0
-        self.piece = max(1, LARGEST_PASS // sum(map(prod, network.shapes)))
+        walk = walk_layers(program.layers, shaped.input_shape, shaped.vocabulary)
+        self.piece = max(1, LARGEST_PASS // walk.activations)
         self._batch = train.x[: program.batch_size]
         self._before = network.parameters.values
         self._repeats = repeats(program, len(train.x), self.budget, self.planned)

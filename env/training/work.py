@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from math import prod
 
-from netmend.env.program import BatchNorm, Program, Recurrent, Task, multiply_accumulates
-from netmend.env.program.shapes import infer_shapes, parameter_count, prepared_task
+from netmend.env.program import Attention, BatchNorm, Program, Recurrent, Task, multiply_accumulates
+from netmend.env.program.shapes import parameter_count, prepared_task, walk_layers
 from netmend.env.training.trial import Budget
 
 PASSES = 3
@@ -19,6 +18,8 @@ PASSES = 3
 # What the plain loop takes on a core of an ordinary machine, in seconds: fitted to 106 programs of the suites
 # and rounded up. The last three are of a million multiply-accumulates, values and weights.
 PER_TRAINING, PER_UPDATE, PER_LAYER, PER_STEP = 6e-3, 2.5e-4, 5e-5, 7e-5
+BLOCK_LAYERS = 10
+"""Layers that an attention counts for: as many as it has operations to call."""
 PER_PRODUCT, PER_VALUE, PER_WEIGHT = 4.5e-5, 3.5e-3, 5e-4
 
 
@@ -100,15 +101,16 @@ def expected_seconds(program: Program, task: Task, rows: int, updates: int, held
     """
     pace, shaped = Pace.of(program, rows), prepared_task(program, task)
     epochs = math.ceil(updates / pace.updates)
-    shapes = (shaped.input_shape, *infer_shapes(program.layers, shaped))
+    walk = walk_layers(program.layers, shaped.input_shape, shaped.vocabulary)
     steps = sum(
         shape[1] * layer.directions
-        for layer, shape in zip(program.layers, shapes, strict=False)
+        for layer, shape in zip(program.layers, walk.shapes, strict=False)
         if isinstance(layer, Recurrent)
     )
-    values, products = sum(map(prod, shapes[1:])), multiply_accumulates(program, task)
+    values, products = walk.activations, multiply_accumulates(program, task)
     passed = PASSES * pace.seen(updates) + epochs * (rows if held is None else held)
-    update = PER_UPDATE + PER_LAYER * len(program.layers) + PER_STEP * steps
+    blocks = sum(isinstance(layer, Attention) for layer in program.layers)
+    update = PER_UPDATE + PER_LAYER * (len(program.layers) + BLOCK_LAYERS * blocks) + PER_STEP * steps
     update += PER_WEIGHT * parameter_count(program, task) / 1e6
     return PER_TRAINING + updates * update + passed * (PER_PRODUCT * products + PER_VALUE * values) / 1e6
 

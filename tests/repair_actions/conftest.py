@@ -9,6 +9,7 @@ import pytest
 
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Clip,
     Conv1d,
@@ -23,6 +24,7 @@ from netmend.env.program import (
     Loop,
     Optimizer,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -205,6 +207,23 @@ WINDOWS = replace(
 )
 STRIDED = replace(IMAGE, layers=(Conv2d(filters=4, kernel=4, stride=2), *IMAGE.layers[2:]))
 SMALL_TABLE = replace(LSTM, layers=(Embedding(units=8, inputs=20), *LSTM.layers[1:]))
+TRANSFORMER = replace(
+    LSTM,
+    layers=(
+        Embedding(units=8),
+        Attention(heads=2, width=8, dropout=0.5),
+        Attention(heads=2, norm="before"),
+        GlobalPool(),
+        Dense(units=3),
+    ),
+)
+UNEVEN_HEADS = replace(
+    WAVES,
+    layers=(Dense(units=10), Position(), Attention(heads=4, width=8), GlobalPool(), Dense(units=4)),
+)
+FEW_POSITIONS = replace(
+    TRANSFORMER, layers=(TRANSFORMER.layers[0], Position(steps=3), *TRANSFORMER.layers[1:])
+)
 LABELS = Program(
     data=Data(dataset="labels", split="leaky"),
     layers=(Dense(units=16, activation="tanh"), Dense(units=3, activation="sigmoid")),
@@ -255,6 +274,9 @@ CORPUS: dict[str, Case] = {
     "windows": Case(WINDOWS, IMAGES),
     "strided": Case(STRIDED, IMAGES),
     "small_table": Case(SMALL_TABLE, TEXTS),
+    "transformer": Case(TRANSFORMER, TEXTS),
+    "uneven_heads": Case(UNEVEN_HEADS, SERIES),
+    "few_positions": Case(FEW_POSITIONS, TEXTS),
 }
 
 

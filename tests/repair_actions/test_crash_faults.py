@@ -9,16 +9,19 @@ import pytest
 
 from netmend.env.program import (
     LOSSES,
+    Attention,
     BatchNorm,
     Conv2d,
     Data,
     Dense,
     Dropout,
     Flatten,
+    GlobalPool,
     Layer,
     Loop,
     Optimizer,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -99,6 +102,9 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("declares_table", layer(0, inputs=20), "layer_dimension/vocabulary@inputs"),
     ("image", layer(1, size=9), "layer_dimension/fit_windows@all"),
     ("reshaping", layer(0, shape=(2, 40)), "layer_dimension/fit_reshape@all"),
+    ("attending", layer(2, heads=5), "layer_dimension/fit_heads@all"),
+    ("attending", layer(1, steps=4), "layer_dimension/vocabulary@inputs"),
+    ("attending", layer(2, inputs=4), "layer_dimension/fit_inputs@all"),
     ("mlp", program(loop=Loop(loss_graph=False)), "api_contract/loss_graph@program"),
     ("mlp", program(loop=Loop(optimized="none")), "api_contract/optimize_all@program"),
     ("mlp", program(api="keras_1"), "versioning/explicit_defaults@program"),
@@ -107,6 +113,8 @@ FAULTS: list[tuple[str, Fault, str]] = [
 
 # Faults of a program that trains, and the action that gives the base again.
 SILENT: list[tuple[str, Fault, str]] = [
+    ("attending", layer(2, norm="none"), "neural_connection/norm_before@hidden"),
+    ("attending", layer(1, trainable=False), "neural_connection/unfreeze@all"),
     ("mlp", program(loop=Loop(zero_grad=False)), "api_contract/zero_grad@program"),
     ("mlp", program(loop=Loop(order="step_backward")), "api_contract/step_order@program"),
     ("noisy", program(loop=Loop(training_mode=False)), "api_contract/training_mode@program"),
@@ -138,6 +146,11 @@ def good(corpus: Corpus) -> Corpus:
     regression, values = corpus["regression"]
     hidden, output = mlp.layers[0], mlp.layers[2]
     table = replace(lstm.layers[0], inputs=50)  # type: ignore[call-arg]
+    attending = (
+        Dense(units=8),
+        Position(steps=series.input_shape[1]),
+        Attention(heads=4, inputs=8, norm="before"),
+    )
     declaring: tuple[Layer, ...] = (
         Dense(units=64, inputs=64, activation="relu"),
         Dense(units=64, inputs=64, activation="relu"),
@@ -157,6 +170,7 @@ def good(corpus: Corpus) -> Corpus:
             classes,
         ),
         "reshaping": (replace(mlp, layers=(Reshape(shape=(2, 32)), Flatten(), *mlp.layers)), classes),
+        "attending": (replace(waves, layers=(*attending, GlobalPool(), Dense(units=4))), series),
         "declares": (replace(mlp, layers=declaring, input=(64,)), classes),
         "declares_table": (replace(lstm, layers=(table, *lstm.layers[1:])), texts),
         "noisy": (

@@ -8,6 +8,7 @@ import pytest
 
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Clip,
     Conv1d,
@@ -22,6 +23,7 @@ from netmend.env.program import (
     Monitor,
     Optimizer,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -443,9 +445,45 @@ def test_standard_networks_are_for_rows_of_their_kind(corpus: Corpus) -> None:
     )
     texts = apply("change_neural_architecture/gru_32@hidden", *corpus["lstm"])
     assert texts.layers[:2] == (Embedding(units=32), cells)
-    for name in ("cnn_16_32", "gru_32"):
+    block = Attention(heads=4, width=64, norm="before")
+    assert apply("change_neural_architecture/transformer_32@hidden", waves, series).layers == (
+        *(Dense(units=32), Position(), block, block, GlobalPool()),
+        waves.layers[-1],
+    )
+    texts = apply("change_neural_architecture/transformer_32@hidden", *corpus["lstm"])
+    assert texts.layers[:3] == (Embedding(units=32), Position(), block)
+    for name in ("cnn_16_32", "gru_32", "transformer_32"):
         assert illegal(f"change_neural_architecture/{name}@hidden", *corpus["mlp"])
     assert illegal("change_neural_architecture/gru_32@hidden", image, images)
+
+
+def test_an_attention_is_edited_as_a_layer_with_dropout_norms_and_units(corpus: Corpus) -> None:
+    program, task = corpus["transformer"]
+
+    def blocks(name: str) -> list[Attention]:
+        return [layer for layer in apply(name, program, task).layers if isinstance(layer, Attention)]
+
+    first, second = blocks("neural_connection/norm_before@hidden")
+    assert (first.norm, second.norm) == ("before", "before")
+    first, second = blocks("neural_connection/dropout_rate_0.25@all")
+    assert (first.dropout, second.dropout) == (0.25, 0.0)
+    first, second = blocks("neural_connection/remove_dropout@all")
+    assert (first.dropout, second.dropout) == (0.0, 0.0)
+    first, second = blocks("layer_dimension/units_x2@hidden")
+    assert (first.width, second.width) == (16, 0)
+    assert len(blocks("change_neural_architecture/remove_last@hidden")) == 1
+    placed = apply("add_layer/position@program", program, task)
+    assert placed.layers == (program.layers[0], Position(), *program.layers[1:])
+    assert illegal("add_layer/position@program", placed, task)
+    assert illegal("add_layer/position@program", *corpus["lstm"])
+    assert illegal("neural_connection/skip@hidden", program, task), "it has its own"
+
+
+def test_a_pooling_goes_behind_the_attention(corpus: Corpus) -> None:
+    program, task = corpus["uneven_heads"]
+    good = apply("layer_dimension/fit_heads@all", program, task)
+    unpooled = replace(good, layers=tuple(x for x in good.layers if not isinstance(x, GlobalPool)))
+    assert apply("add_layer/global_pool@program", unpooled, task) == good
 
 
 @pytest.mark.parametrize(

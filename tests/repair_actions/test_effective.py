@@ -9,13 +9,17 @@ import pytest
 from netmend.env.data import load_dataset
 from netmend.env.program import (
     Activation,
+    Attention,
     Data,
     Dense,
     Dropout,
+    Flatten,
     Loop,
     Optimizer,
+    Position,
     Prep,
     Program,
+    Reshape,
     Schedule,
     Skip,
 )
@@ -58,7 +62,16 @@ SPARSE = replace(
 )
 ALL_ROWS = "data_wrangling/all_rows@inputs"
 NOISY = replace(CLASSES, layers=(CLASSES.layers[0], Dropout(rate=0.5), CLASSES.layers[1]))
+ATTENDING = replace(
+    CLASSES,
+    layers=(
+        *(Reshape(shape=(2, 1)), Position(encoding="sinusoidal", trainable=False), Attention(heads=1)),
+        *(Flatten(), CLASSES.layers[1]),
+    ),
+)
 IDLE = [
+    (ATTENDING, "neural_connection/unfreeze@all"),
+    (replace(ATTENDING, loop=Loop(training_mode=False)), "api_contract/training_mode@program"),
     (VALUES, "loss_function/mse@program"),
     (
         replace(CLASSES, data=replace(CLASSES.data, labels="value")),

@@ -12,13 +12,16 @@ from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.program import (
+    Attention,
     Conv2d,
     Data,
     Dense,
     Embedding,
     Flatten,
+    GlobalPool,
     Optimizer,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -96,6 +99,16 @@ CRASHING: dict[str, tuple[Program, Task, str]] = {
         Task(dataset="texts", kind="classification", input_shape=(12,), outputs=2, vocabulary=21),
         "layer_dimension/vocabulary@inputs",
     ),
+    "too few positions": (
+        Program(
+            data=Data(dataset="texts"),
+            layers=(Embedding(units=16), Position(steps=8), Attention(heads=2), GlobalPool(), Dense(units=2)),
+            loss="cross_entropy",
+            optimizer=Optimizer(),
+        ),
+        Task(dataset="texts", kind="classification", input_shape=(12,), outputs=2, vocabulary=21),
+        "layer_dimension/vocabulary@inputs",
+    ),
     "targets without their axis": (
         Program(
             data=Data(dataset="rows", labels="value", prep=(Prep(kind="drop_axis_target"),)),
@@ -117,6 +130,15 @@ def test_the_only_remedy_of_a_crash_is_known_without_a_trial(name: str) -> None:
     assert remedy.name == wanted
     assert mending(program, task) == (wanted,)
     assert find_crash(remedy.apply(program, task), task) is None
+
+
+def test_heads_that_do_not_divide_the_features_are_fitted_rather_than_anything_replaced() -> None:
+    program, task, _ = CRASHING["too few positions"]
+    uneven = replace(program, layers=(program.layers[0], Attention(heads=3), *program.layers[3:]))
+    assert mending(uneven, task) == ("layer_dimension/fit_heads@all",)
+    mended = MEND.apply(uneven, task)
+    assert mended.layers[1] == Attention(heads=2)
+    assert find_crash(mended, task) is None
 
 
 def test_without_the_action_there_is_no_remedy_or_another_one() -> None:

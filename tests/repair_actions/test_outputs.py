@@ -78,6 +78,7 @@ PROGRAMS: dict[str, tuple[Program, Task]] = {
 KEPT = {
     "lstm at each step": (
         "change_neural_architecture/gru_32@hidden",
+        "change_neural_architecture/transformer_32@hidden",
         "change_neural_architecture/mlp_64_64@hidden",
         "add_layer/dense_64@output",
         "add_layer/layer_norm@hidden",

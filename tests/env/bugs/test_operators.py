@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,10 +13,29 @@ from netmend.env.bugs.deepcrime import DEEPCRIME
 from netmend.env.bugs.mutation import Mutation, apply_all, mutate, remainders
 from netmend.env.bugs.operators import CRASHING, EITHER, OPERATORS, SILENT, _registry
 from netmend.env.data import load_dataset
-from netmend.env.program import Optimizer, Program, Task, check, digest
+from netmend.env.program import (
+    Attention,
+    Data,
+    Dense,
+    Embedding,
+    GlobalPool,
+    Optimizer,
+    Position,
+    Program,
+    Task,
+    check,
+    digest,
+)
 from netmend.env.program.api import resolved
 from netmend.env.program.crashes import Crash, find_crash
 
+ATTENTION = Attention(heads=4, width=32, norm="before", dropout=0.1)
+TRANSFORMER = Program(
+    data=Data(dataset="grammar"),
+    layers=(Embedding(units=16), Position(), ATTENTION, GlobalPool(), Dense(units=2)),
+    loss="cross_entropy",
+    optimizer=Optimizer(),
+)
 FIRST = [
     *("hbs", "hdb", "hlr", "hlx", "hne", "lch", "och", "ocg", "omo", "owd", "rcp"),
     *("dis", "diw", "dts", "dtw", "dns", "dle", "ach", "arm", "aal", "wci", "wbi", "wab", "wrb", "wfr"),
@@ -165,3 +185,27 @@ def test_an_old_level_is_a_fault_only_with_old_defaults() -> None:
         faulty = mutation.apply(program)
         assert faulty.api in ("keras_2", "tensorflow_1")
         assert resolved(faulty) != resolved(replace(faulty, api="current"))
+
+
+def _of_transformer(name: str) -> dict[str, Program]:
+    """What an operator makes of a transformer, by description."""
+    task = load_dataset("grammar").task
+    return {m.description: m.apply(TRANSFORMER) for m in OPERATORS[name].mutations(TRANSFORMER, task)}
+
+
+def test_faults_of_a_transformer_in_detail() -> None:
+    embedding, _, block, *rest = TRANSFORMER.layers
+    (without,) = _of_transformer("lpo").values()
+    assert without.layers == (embedding, block, *rest)
+    assert set(_of_transformer("lan")) == {
+        "normalisation behind the sums (layer 2)",
+        "no normalisation (layer 2)",
+    }
+    task = load_dataset("grammar").task
+    for name, place in (("xhe", 2), ("xpo", 1)):
+        crashes = [find_crash(program, task) for program in _of_transformer(name).values()]
+        assert {crash and crash.layer for crash in crashes} == {place}
+    rates = [cast(Attention, program.layers[2]).dropout for program in _of_transformer("rcd").values()]
+    assert rates
+    assert min(rates) >= 0.5
+    assert not [name for name in ("xhe", "xpo", "lpo", "lan") if _listed(name, "digits_keras")]

@@ -11,15 +11,20 @@ from netmend.env.data import Dataset, Part, load_dataset, make_dataset
 from netmend.env.findings.finding import Case
 from netmend.env.program import (
     Activation,
+    Attention,
     Clip,
     Data,
     Dense,
     Detach,
     Dropout,
+    GlobalPool,
+    Layer,
     Loop,
     Optimizer,
+    Position,
     Prep,
     Program,
+    Reshape,
     Schedule,
     Task,
 )
@@ -127,6 +132,12 @@ def curves(**changes: object) -> Trial:
     return replace(HEALTHY, curves=replace(CURVES, **changes))  # type: ignore[arg-type]
 
 
+def transformer(*blocks: Layer) -> tuple[Layer, ...]:
+    """Layers that read the features of ``blobs`` one by one."""
+    reads = (Reshape(shape=(1, 5)), Dense(units=8))
+    return (*reads, *blocks, GlobalPool(), CLASSES.layers[-1])
+
+
 LABELS = replace(CLASSES, data=Data(dataset="labels", labels="value"), layers=(Dense(units=3),))
 TRAIN_ONLY = Prep(kind="standardize", rows="train")
 WIDE = data(CLASSES, prep=(Prep(kind="scale", factor=0.5),))
@@ -194,6 +205,11 @@ EXAMPLES: dict[str, Case] = {
     "tight_clip": training(clip=Clip(kind="norm", limit=0.001)),
     "strong_penalty": first(l2=0.5),
     "high_dropout": training(layers=(CLASSES.layers[0], Dropout(rate=0.95), *CLASSES.layers[2:])),
+    "no_positions": training(layers=transformer(Attention(heads=4))),
+    "unnormalised": training(layers=transformer(Position(), Attention(heads=4, norm="none"))),
+    "fast_behind": training(
+        layers=transformer(Position(), Attention(heads=4)), optimizer=Optimizer(kind="adam", lr=0.01)
+    ),
     "short_patience": training(patience=1),
     "no_bias": first(bias=False),
     "broke_down": shown(

@@ -14,13 +14,16 @@ from netmend.env.observation import LIMIT, History, State, observe, slot_names
 from netmend.env.observation.program_slots import program_slots, program_values
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import (
+    Attention,
     Conv2d,
     Data,
     Dense,
     Detach,
+    GlobalPool,
     Loop,
     Monitor,
     Optimizer,
+    Position,
     Prep,
     Program,
     Schedule,
@@ -78,6 +81,18 @@ def test_slots_hold_what_their_names_say(mlp_program: Program, mlp_task: Task) -
     assert (slots["layer1/gradient"], slots["layer1/dead"], slots["layer2/gradient"]) == (-0.5, 0.75, 0)
     assert slots["output/gradient"] == LIMIT
     assert slots["gain"] == np.float32(0.4)
+
+
+def test_a_transformer_is_told_by_its_slots(mlp_program: Program) -> None:
+    series = Task(dataset="series", kind="classification", input_shape=(8, 6), outputs=3)
+    blocks = (Attention(heads=4, dropout=0.5), Attention(heads=2, width=8, norm="none"))
+    slots = named(replace(mlp_program, layers=(Position(), *blocks, GlobalPool(), Dense(units=3))), series)
+    assert (slots["layers/attention"], slots["layers/position"]) == (2 / 4, 1 / 4)
+    assert slots["attention/heads"] == 2 / 4
+    assert slots["attention/norm_behind"] == slots["attention/no_norm"] == 1
+    assert (slots["dropout/layers"], slots["dropout/rate"]) == (1 / 4, 0.5)
+    assert (slots["layer1/units"], slots["layer2/units"]) == (0, 3 / 6)
+    assert (slots["width/least"], slots["width/most"]) == (3 / 6, 3 / 6)
 
 
 def test_a_trial_is_read_by_the_layers_of_the_program(mlp_program: Program, mlp_task: Task) -> None:

@@ -7,6 +7,7 @@ import pytest
 from netmend.env.errors import ProgramError
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -23,6 +24,7 @@ from netmend.env.program import (
     LayerNorm,
     MisfitError,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -39,7 +41,7 @@ from netmend.env.program import (
     parameter_count,
     prepared_task,
 )
-from netmend.env.program.shapes import Shape
+from netmend.env.program.shapes import Shape, walk_layers
 
 
 def task(*shape: int, vocabulary: int = 0) -> Task:
@@ -184,6 +186,21 @@ def test_embedding_takes_token_ids() -> None:
             Recurrent(cell="lstm", units=2),
             "lstm needs a sequence (features, steps), but its input is 1 x 8 x 8",
         ),
+        (
+            task(8),
+            Attention(heads=2),
+            "attention needs a sequence (features, steps), but its input is a vector of 8",
+        ),
+        (
+            task(9, 4),
+            Attention(heads=2),
+            "embed_dim must be divisible by num_heads: 2 heads cannot share 9 features",
+        ),
+        (
+            task(8),
+            Position(),
+            "position needs a sequence (features, steps), but its input is a vector of 8",
+        ),
         (task(4), Pool(), "pool needs steps or pixels, but its input is a vector of 4"),
         (task(2, 9, 3), Pool(size=4), "a window of 4 does not fit an input of 2 x 9 x 3"),
         (task(2, 9), Reshape(shape=(5, 4)), "18 values cannot be reshaped to 5 x 4"),
@@ -221,6 +238,16 @@ def test_a_misfit_is_named_with_its_layer(data: Task, layer: Layer, reason: str)
         (task(12, vocabulary=50), Embedding(units=8, inputs=60), 480, 0),
         (task(3, 20), Recurrent(cell="rnn", units=6), 6 * (3 + 6 + 2), 20 * 6 * 9),
         (task(3, 20), Recurrent(cell="rnn", units=6, bidirectional=True), 12 * (3 + 6 + 2), 20 * 12 * 9),
+        (task(4, 9), Attention(heads=2, norm="none"), 4 * (4 * 4 + 4), 9 * 4 * (4 * 4 + 2 * 9)),
+        (
+            task(4, 9),
+            Attention(heads=2, width=7, bias=False),
+            4 * 4 * 4 + 2 * 4 * 7 + 2 * 4,
+            9 * 4 * (4 * 4 + 2 * 9 + 2 * 7),
+        ),
+        (task(4, 9), Position(), 36, 0),
+        (task(4, 9), Position(steps=20), 80, 0),
+        (task(4, 9), Position(encoding="sinusoidal", steps=20), 0, 0),
         (task(4, 9), BatchNorm(), 8, 0),
         (task(4, 9), LayerNorm(), 8, 0),
         (task(4, 9), Pool(), 0, 0),
@@ -236,6 +263,18 @@ def test_parameters_and_work_of_each_layer(
 def test_parameters_and_work_add_up(mlp_program: Program, mlp_task: Task) -> None:
     assert parameter_count(mlp_program, mlp_task) == 5 * 16 + 17 * 8 + 9 * 3
     assert multiply_accumulates(mlp_program, mlp_task) == 4 * 16 + 16 * 8 + 8 * 3
+
+
+def test_what_is_inside_an_attention_counts_among_the_outputs() -> None:
+    walk = walk_layers((Attention(heads=2, width=7), Attention(heads=4)), (4, 9), 0)
+    assert walk.activations == 2 * 4 * 9 + 9 * (3 * 4 + 2 * 9 + 7) + 9 * (3 * 4 + 4 * 9)
+
+
+def test_a_shared_table_of_positions_ends_where_it_ends() -> None:
+    layers = (Position(), ZeroPad(), Shared(back=2))
+    with pytest.raises(ShapeError, match="a table of 9 rows cannot take 4 x 11"):
+        infer_shapes(layers, task(4, 9))
+    assert infer_shapes((Position(steps=11), *layers[1:]), task(4, 9))[-1] == (4, 11)
 
 
 def test_a_pool_takes_steps_or_pixels_and_no_volumes() -> None:

@@ -13,12 +13,14 @@ from netmend.env.data import load_dataset
 from netmend.env.data.loading import needs_pack
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Clip,
     Dense,
     Dropout,
     Loop,
     Optimizer,
+    Position,
     Prep,
     Program,
     Schedule,
@@ -61,6 +63,14 @@ def relu_output(program: Program) -> Program:
         (
             lambda p: replace(p, layers=(p.layers[0], BatchNorm(), *p.layers[1:])),
             "batch_norm added behind layer 1",
+        ),
+        (
+            lambda p: replace(p, layers=(p.layers[0], Position(encoding="sinusoidal"), *p.layers[1:])),
+            "position (encoding sinusoidal) added behind layer 1",
+        ),
+        (
+            lambda p: replace(p, layers=(p.layers[0], Attention(heads=4, width=32), *p.layers[1:])),
+            "attention (heads 4, width 32) added behind layer 1",
         ),
         (
             lambda p: replace(p, layers=(Dropout(rate=0.5), *p.layers)),

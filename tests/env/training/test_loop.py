@@ -14,6 +14,7 @@ from netmend.env.program import (
     LOSSES,
     OPTIMIZERS,
     Activation,
+    Attention,
     BatchNorm,
     Clip,
     Conv1d,
@@ -30,6 +31,7 @@ from netmend.env.program import (
     Loop,
     Optimizer,
     Pool,
+    Position,
     Prep,
     Program,
     Recurrent,
@@ -137,6 +139,20 @@ STACKS: dict[str, tuple[str, tuple[Layer, ...]]] = {
     "gru": ("series", (Recurrent(cell="gru", units=8), OUT)),
     "gru without bias": ("series", (Recurrent(cell="gru", units=8, bias=False), OUT)),
     "lstm": ("series", (Recurrent(cell="lstm", units=8, return_sequences=True), GlobalPool(), OUT)),
+    "attention": (
+        "series",
+        (Dense(units=8), Position(), Attention(heads=2, width=8, dropout=0.1), GlobalPool(), OUT),
+    ),
+    "frozen attention": (
+        "tokens",
+        (
+            Embedding(units=8),
+            Position(encoding="sinusoidal"),
+            Attention(heads=4, trainable=False),
+            Flatten(),
+            OUT,
+        ),
+    ),
     "embedding": ("tokens", (Embedding(units=4), Flatten(), OUT)),
     "embedding frozen": (
         "tokens",

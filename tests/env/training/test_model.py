@@ -7,6 +7,7 @@ import torch
 
 from netmend.env.program import (
     INITIALISERS,
+    Attention,
     BatchNorm,
     Conv1d,
     Conv2d,
@@ -18,6 +19,7 @@ from netmend.env.program import (
     GlobalPool,
     Layer,
     LayerNorm,
+    Position,
     Recurrent,
     Rescale,
     Reshape,
@@ -71,6 +73,11 @@ LAYERS: list[tuple[Layer, Task]] = [
     (Recurrent(cell="lstm", units=5, bias=False), SEQUENCE),
     (Recurrent(cell="rnn", units=5, return_sequences=True, bidirectional=True), SEQUENCE),
     (Recurrent(cell="gru", units=5, bias=False, bidirectional=True), SEQUENCE),
+    (Attention(heads=3, width=5), SEQUENCE),
+    (Attention(heads=1, width=5, norm="none", causal=True), SEQUENCE),
+    (Attention(heads=1, bias=False, dropout=0.5), SEQUENCE),
+    (Position(), SEQUENCE),
+    (Position(encoding="sinusoidal"), SEQUENCE),
     (Reshape(shape=(5, 6)), SEQUENCE),
     (Rescale(factor=2.0, offset=1.0), SEQUENCE),
     (ZeroPad(size=2), IMAGE),

@@ -11,6 +11,7 @@ import torch
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import (
     Activation,
+    Attention,
     BatchNorm,
     Conv2d,
     Data,
@@ -19,9 +20,11 @@ from netmend.env.program import (
     Embedding,
     Flatten,
     GaussianNoise,
+    GlobalPool,
     Loop,
     Monitor,
     Optimizer,
+    Position,
     Prep,
     Recurrent,
     Rescale,
@@ -137,6 +140,10 @@ PLAIN_ONLY: dict[str, dict[str, object]] = {
     "both ways": {
         "data": Data(dataset="series"),
         "layers": (Recurrent(cell="gru", units=4, bidirectional=True), Dense(units=3)),
+    },
+    "attention": {
+        "data": Data(dataset="tokens"),
+        "layers": (Embedding(units=4), Position(), Attention(heads=2), GlobalPool(), Dense(units=3)),
     },
     "declared table": {
         "data": Data(dataset="tokens"),
