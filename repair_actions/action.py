@@ -9,8 +9,7 @@ from typing import TypeAlias
 from netmend.env.program import (
     Activation,
     ActivationName,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Layer,
     Program,
@@ -86,7 +85,7 @@ def followers(program: Program, index: int) -> range:
 
 def with_width(layer: Layer, units: int) -> Layer:
     """The layer with this many units or filters; unchanged where it has neither."""
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, Convolution):
         return variant(layer, filters=units)
     return variant(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer
 
@@ -99,7 +98,7 @@ def with_activation(program: Program, index: int, function: ActivationName) -> P
     layers: list[Layer] = list(program.layers)
     own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
     layer = layers[index]
-    if isinstance(layer, Dense | Conv1d | Conv2d):
+    if isinstance(layer, Dense | Convolution):
         layers[index] = variant(layer, activation="linear" if own else function)
     if own:
         layers[own[-1]] = Activation(function=function)

@@ -7,8 +7,7 @@ from functools import partial
 from netmend.env.program import (
     Activation,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Detach,
     Dropout,
@@ -27,6 +26,7 @@ from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 from netmend.repair_actions.network import (
+    convolution_over,
     layer_inputs,
     output_places,
     spliced,
@@ -56,7 +56,7 @@ def _standard_head(program: Program, _task: Task) -> Program:
 
 def _remove_last_hidden(program: Program, _task: Task) -> Program:
     hidden = hidden_layers(program)
-    if not hidden or not isinstance(program.layers[hidden[-1]], Dense | Conv1d | Conv2d):
+    if not hidden or not isinstance(program.layers[hidden[-1]], Dense | Convolution):
         return program
     end = block_end(program, hidden[-1])
     while isinstance(program.layers[end], Skip | Shared):
@@ -65,11 +65,11 @@ def _remove_last_hidden(program: Program, _task: Task) -> Program:
 
 
 def _convolutional(program: Program, task: Task) -> Program:
-    """For rows that are sequences or images."""
+    """For rows that are sequences, images or volumes."""
     output, shapes = output_layer(program), layer_inputs(program, task)
-    if output is None or not shapes or len(shapes[0]) not in (2, 3):
+    kind = convolution_over(len(shapes[0]), task) if shapes else None
+    if output is None or kind is None:
         return program
-    kind = Conv1d if len(shapes[0]) == 2 else Conv2d
     network: list[Layer] = []
     for filters in _FILTERS:
         network += [kind(filters=filters, padding="same", activation="relu"), Pool()]

@@ -10,8 +10,7 @@ from netmend.env.bugs.mutation import Draw, Mutation, Operator, Propose, with_la
 from netmend.env.program.layers import (
     Activation,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -24,7 +23,7 @@ from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName,
 from netmend.env.program.schema import Program
 from netmend.env.program.sites import hidden_layers, output_layer, weighted_layers
 
-FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")
+FIRST_INITIALISERS = tuple(name for name in INITIALISERS if name not in {"standard_normal", "torch_default"})
 """Those of the time of ``mutants-v1``, whose recipe must go on giving the same draws."""
 BIAS_INITIALISERS: tuple[InitialiserName, ...] = ("ones", "random_normal", "constant")
 Change = Callable[[Layer], Layer]
@@ -46,14 +45,14 @@ def function_of(layer: Layer) -> ActivationName | None:
     """The activation of a layer, None where it cannot have one."""
     if isinstance(layer, Activation):
         return layer.function
-    return layer.activation if isinstance(layer, Dense | Conv1d | Conv2d) else None
+    return layer.activation if isinstance(layer, Dense | Convolution) else None
 
 
 def _set_function(function: ActivationName) -> Change:
     def change(layer: Layer) -> Layer:
         if isinstance(layer, Activation):
             return replace(layer, function=function)
-        return replace(cast(Dense | Conv1d | Conv2d, layer), activation=function)
+        return replace(cast(Dense, layer), activation=function)
 
     return change
 
@@ -265,7 +264,7 @@ def _output_units(draw: Draw) -> Mutation | None:
 
 def _set_width(width: int) -> Change:
     def change(layer: Layer) -> Layer:
-        if isinstance(layer, Conv1d | Conv2d):
+        if isinstance(layer, Convolution):
             return replace(layer, filters=width)
         return replace(cast(Dense | Recurrent, layer), units=width)
 
@@ -306,7 +305,7 @@ def _remove_norm(draw: Draw) -> Mutation | None:
 
 def _remove_hidden(draw: Draw) -> Mutation | None:
     sites = tuple(
-        i for i in hidden_layers(draw.program) if isinstance(draw.program.layers[i], Dense | Conv1d | Conv2d)
+        i for i in hidden_layers(draw.program) if isinstance(draw.program.layers[i], Dense | Convolution)
     )
     return _remove("hidden layer", sites, draw)
 

@@ -17,8 +17,7 @@ from netmend.env.bugs.faults import (
 )
 from netmend.env.bugs.mutation import Draw, Mutation
 from netmend.env.program.layers import (
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Embedding,
     Flatten,
@@ -27,6 +26,7 @@ from netmend.env.program.layers import (
     Pool,
     Recurrent,
     Reshape,
+    TransposedConvolution,
     Weighted,
 )
 from netmend.env.program.schema import Prep, Program
@@ -121,11 +121,17 @@ def _large_window(draw: Draw) -> Iterator[Mutation]:
 
 
 def _windows(site: int, layer: Layer, size: int) -> Iterator[Mutation]:
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, TransposedConvolution):
+        if layer.padding != "same":
+            around = layer.kernel + size
+            text = f"padding {layer.padding} -> {around}, which leaves nothing"
+            yield of_layer(text, site, "window", padding=around)
+    elif isinstance(layer, Convolution):
         text = f"kernel {layer.kernel} -> {size}, larger than its input"
         yield of_layer(text, site, "window", kernel=size, padding="valid")
     elif isinstance(layer, Pool):
-        yield of_layer(f"window {layer.size} -> {size}, larger than its input", site, "window", size=size)
+        text = f"window {layer.size} -> {size}, larger than its input"
+        yield of_layer(text, site, "window", size=size, padding="valid")
 
 
 def _all_steps(draw: Draw) -> Iterator[Mutation]:
@@ -152,7 +158,12 @@ def _small_table(draw: Draw) -> Iterator[Mutation]:
 
 def _output_width(draw: Draw) -> Iterator[Mutation]:
     site = output_layer(draw.program)
-    if site is None or not isinstance(layer := draw.program.layers[site], Dense):
+    if site is None:
+        return
+    layer = draw.program.layers[site]
+    if isinstance(layer, TransposedConvolution):
+        yield from _output_size(site, layer)
+    if not isinstance(layer, Dense):
         return
     before = [other.units for other in draw.program.layers[:site] if isinstance(other, Dense)][-1:]
     for units in sorted(
@@ -160,6 +171,16 @@ def _output_width(draw: Draw) -> Iterator[Mutation]:
     ):
         text = f"units of the output {layer.units} -> {units}"
         yield of_layer(text, site, "width", units=units)
+
+
+def _output_size(site: int, layer: TransposedConvolution) -> Iterator[Mutation]:
+    """A decoder that ends in more or fewer pixels than there are targets."""
+    for stride in sorted({1, layer.stride + 1} - {layer.stride}):
+        text = f"stride of the output {layer.stride} -> {stride}"
+        yield of_layer(text, site, "window", stride=stride)
+    for padding in sorted({0, 1, 2} - {layer.padding}):
+        text = f"padding of the output {layer.padding} -> {padding}"
+        yield of_layer(text, site, "window", padding=padding)
 
 
 def _inputs(program: Program, task: Task) -> tuple[Shape, ...]:

@@ -19,8 +19,7 @@ from netmend.env.program import check
 from netmend.env.program.layers import (
     Activation,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -79,7 +78,7 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
 
 def is_dense(program: Program) -> bool:
     """Whether a network is without convolutions, recurrent cells and embeddings."""
-    return not any(isinstance(layer, Conv1d | Conv2d | Recurrent | Embedding) for layer in program.layers)
+    return not any(isinstance(layer, Convolution | Recurrent | Embedding) for layer in program.layers)
 
 
 def _vary(program: Program, rng: Generator) -> Program:
@@ -115,7 +114,7 @@ def _widths(program: Program, rng: Generator) -> Program:
 
     def change(layer: Layer) -> Layer:
         units = min(WIDEST, max(6, round(factor * width(layer))))
-        if isinstance(layer, Conv1d | Conv2d):
+        if isinstance(layer, Convolution):
             return replace(layer, filters=units)
         return replace(cast(Dense | Recurrent, layer), units=units)
 
@@ -136,7 +135,7 @@ def _functions(program: Program, rng: Generator) -> Program:
     new = _pick(FUNCTIONS, rng)
     changed: dict[int, Layer] = {}
     for i, layer in enumerate(program.layers[:-1]):
-        if isinstance(layer, Dense | Conv1d | Conv2d) and layer.activation != "linear":
+        if isinstance(layer, Dense | Convolution) and layer.activation != "linear":
             changed[i] = replace(layer, activation=new)
         elif isinstance(layer, Activation):
             changed[i] = replace(layer, function=new)
@@ -144,14 +143,14 @@ def _functions(program: Program, rng: Generator) -> Program:
 
 
 def _initialisers(program: Program, rng: Generator) -> Program:
-    used = {layer.activation for layer in program.layers if isinstance(layer, Dense | Conv1d | Conv2d)}
+    used = {layer.activation for layer in program.layers if isinstance(layer, Dense | Convolution)}
     new = _pick(FOR_TANH if "tanh" in used else FOR_RELU, rng)
     return with_layers(
         program,
         {
             i: replace(layer, kernel_init=new)
             for i in hidden_layers(program)
-            if isinstance(layer := program.layers[i], Dense | Conv1d | Conv2d)
+            if isinstance(layer := program.layers[i], Dense | Convolution)
         },
     )
 

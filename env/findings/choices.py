@@ -9,8 +9,7 @@ from typing import TypeVar
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
 from netmend.env.program import (
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     LayerNorm,
@@ -166,7 +165,7 @@ def _is_linear(program: Program, index: int) -> bool:
     kinds_of_own = any(isinstance(layer, ThresholdedRelu) for layer in behind)
     layer = program.layers[index]
     return (
-        isinstance(layer, Dense | Conv1d | Conv2d)
+        isinstance(layer, Dense | Convolution)
         and layer_activation(program, index) == "linear"
         and not kinds_of_own
     )

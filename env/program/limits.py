@@ -49,6 +49,8 @@ RANGES: dict[str, Range] = {
     "filters": UNITS,
     "kernel": WINDOW,
     "stride": WINDOW,
+    "padding": Range(0, 64),
+    "output_padding": Range(0, 63),
     "size": Range(1, 256),
     "rate": BETA,
     "deviation": Range(0, 1e3),

@@ -5,8 +5,7 @@ from __future__ import annotations
 from netmend.env.program.layers import (
     Activation,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Layer,
@@ -54,7 +53,7 @@ def layer_activation(program: Program, index: int) -> ActivationName:
     layer = program.layers[index]
     if isinstance(layer, Recurrent):
         return "tanh"
-    if not isinstance(layer, Dense | Conv1d | Conv2d):
+    if not isinstance(layer, Dense | Convolution):
         return "linear"
     behind = block_activation(program, index)
     return behind if behind is not None and layer.activation == "linear" else layer.activation
@@ -79,6 +78,6 @@ def block_activation(program: Program, index: int) -> ActivationName | None:
 
 def width(layer: Layer) -> int:
     """Units or filters of a layer; 0 where it has neither."""
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, Convolution):
         return layer.filters
     return layer.units if isinstance(layer, Dense | Recurrent) else 0

@@ -70,6 +70,7 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = instances(field.parts[0])
     elif field.choices:
         found = st.sampled_from(field.choices)
+        found = found | plain_values(replace(field, types=(int,))) if int in field.types else found
     else:
         found = plain_values(field)
     return st.none() | found if field.optional else found
@@ -320,8 +321,10 @@ def row(field: Field) -> str:
         kind = "mapping"
     else:
         kind = "name" if field.choices else words[field.types[0]]
-    few = ", ".join(f"`{choice}`" for choice in field.choices) if len(field.choices) < 5 else ""
-    return f"| `{field.name}` | {kind} | {default(field)} | {field.range or few} |"
+        kind += " or whole number" if field.choices and int in field.types else ""
+    few = [f"`{choice}`" for choice in field.choices] if len(field.choices) < 5 else []
+    few += [str(field.range)] if field.range else []
+    return f"| `{field.name}` | {kind} | {default(field)} | {', '.join(few)} |"
 
 
 def default(field: Field) -> str:
