@@ -164,10 +164,9 @@ def _fitted_window(layer: Layer, shape: Shape) -> Layer:
     if isinstance(layer, Convolution):
         return variant(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
     if isinstance(layer, Pool):
-        # A padding is at most half of its window, and a window of two with one around it always fits.
-        around = min(margin(layer.padding), layer.size // 2)
-        size = min(layer.size, min(shape[1:]) + 2 * around)
-        return variant(layer, size=size, padding=around or layer.padding)
+        size = min(layer.size, *shape[1:])
+        around = min(margin(layer.padding), size // 2)
+        return variant(layer, size=size, padding=around or "valid")
     return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
 
 

@@ -309,10 +309,12 @@ def _pooled(layer: Pool, shape: Shape) -> Shape:
         raise MisfitError(
             f"a padding of {around} is more than half of a window of {layer.size}", shape, shape
         )
-    if layer.size > min(shape[1:]) + 2 * around:
+    # PyTorch compares the window of a mean over volumes with what is there without the padding.
+    counted = 0 if layer.reduce == "mean" and len(shape) == 4 else around
+    if layer.size > min(shape[1:]) + 2 * counted:
         raise MisfitError(
-            f"a window of {layer.size} does not fit an input of {shown_shape(shape)}{_padded(around)}",
-            (shape[0], *(layer.size - 2 * around,) * (len(shape) - 1)),
+            f"a window of {layer.size} does not fit an input of {shown_shape(shape)}{_padded(counted)}",
+            (shape[0], *(layer.size - 2 * counted,) * (len(shape) - 1)),
             shape,
         )
     return (shape[0], *((size + 2 * around - layer.size) // stride + 1 for size in shape[1:]))
