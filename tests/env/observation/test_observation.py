@@ -14,7 +14,10 @@ from netmend.env.observation import LIMIT, History, State, observe, slot_names
 from netmend.env.observation.program_slots import program_slots, program_values
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import (
+    Conv1dTranspose,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
     Data,
     Dense,
     Detach,
@@ -78,6 +81,13 @@ def test_slots_hold_what_their_names_say(mlp_program: Program, mlp_task: Task) -
     assert (slots["layer1/gradient"], slots["layer1/dead"], slots["layer2/gradient"]) == (-0.5, 0.75, 0)
     assert slots["output/gradient"] == LIMIT
     assert slots["gain"] == np.float32(0.4)
+
+
+def test_kinds_of_convolutions_are_counted(mlp_program: Program, mlp_task: Task) -> None:
+    layers = (Conv3d(filters=4), Conv2d(filters=4), Conv2dTranspose(filters=8), Conv1dTranspose(filters=2))
+    slots = named(replace(mlp_program, layers=layers), mlp_task)
+    assert slots["layers/conv"] == slots["layers/conv_transpose"] == 0.5
+    assert slots["layer3/units"] == 3 / 6
 
 
 def test_a_trial_is_read_by_the_layers_of_the_program(mlp_program: Program, mlp_task: Task) -> None:
