@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from netmend.env.data import load_dataset
 from netmend.env.program import (
     Conv1d,
     Conv1dTranspose,
@@ -16,14 +18,20 @@ from netmend.env.program import (
     Conv2dTranspose,
     Conv3d,
     Conv3dTranspose,
+    Data,
     Dense,
     Embedding,
     Layer,
+    Optimizer,
+    Program,
     Recurrent,
     Task,
 )
+from netmend.env.training.batched.trainer import BatchedTrainer, split
 from netmend.env.training.layers import Noise
+from netmend.env.training.local import LocalTrainer
 from netmend.env.training.model import Network
+from netmend.env.training.trial import Budget, TrialRequest
 
 START = {"kernel_init": "torch_default", "bias_init": "torch_default"}
 Case = tuple[tuple[int, ...], Layer, Callable[[], nn.Module], float | None]
@@ -133,3 +141,26 @@ def test_an_embedding_starts_as_before_where_nothing_is_said() -> None:
     assert float(table.abs().max()) == pytest.approx(0.05, rel=0.01)
     (ones,) = started(Embedding(units=30, kernel_init="ones"), (9,))
     assert ones.unique().tolist() == [1]
+
+
+def test_groups_start_as_the_plain_loop_does() -> None:
+    program = Program(
+        data=Data(dataset="reviews"),
+        layers=(
+            Embedding(units=6, kernel_init="torch_default"),
+            Recurrent(cell="gru", units=6, **START),
+            Dense(units=2, **START),
+        ),
+        loss="cross_entropy",
+        optimizer=Optimizer(lr=0.01),
+        epochs=2,
+    )
+    other = replace(program, layers=(Embedding(units=6), *program.layers[1:]))
+    budget = Budget(samples=64)
+    requests = [
+        TrialRequest(program=one, budget=budget, seed=seed) for one in (program, other) for seed in (0, 1)
+    ]
+    assert sorted(split(requests, load_dataset)) == [(0, 1), (2, 3)], "tables of another start are apart"
+    plain, grouped = (trainer(load_dataset).run(requests) for trainer in (LocalTrainer, BatchedTrainer))
+    for one, two in zip(plain, grouped, strict=True):
+        assert two.curves.train_loss == pytest.approx(one.curves.train_loss, rel=1e-4)
