@@ -10,8 +10,7 @@ from netmend.env.program import (
     Activation,
     ActivationName,
     Attention,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Layer,
     Program,
@@ -87,7 +86,7 @@ def followers(program: Program, index: int) -> range:
 
 def with_width(layer: Layer, units: int) -> Layer:
     """The layer with this many units or filters, inside of an attention; unchanged where it has neither."""
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, Convolution):
         return variant(layer, filters=units)
     if isinstance(layer, Attention):
         return variant(layer, width=units)
@@ -102,7 +101,7 @@ def with_activation(program: Program, index: int, function: ActivationName) -> P
     layers: list[Layer] = list(program.layers)
     own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
     layer = layers[index]
-    if isinstance(layer, Dense | Conv1d | Conv2d):
+    if isinstance(layer, Dense | Convolution):
         layers[index] = variant(layer, activation="linear" if own else function)
     if own:
         layers[own[-1]] = Activation(function=function)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from math import isqrt, prod
+from math import prod
 
 from netmend.env.program import (
     Attention,
     BatchNorm,
     Conv1d,
+    Conv1dTranspose,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Dense,
     Dropout,
     Flatten,
@@ -28,6 +32,7 @@ from netmend.env.program.shapes import Shape
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction, followers
 from netmend.repair_actions.network import (
+    convolution_over,
     inserted,
     layer_inputs,
     spliced,
@@ -102,17 +107,20 @@ def _convolve(program: Program, task: Task) -> Program:
     """A block in front of the first layer that makes features of the steps or pixels that are left."""
     for index, (layer, shape) in enumerate(zip(program.layers, layer_inputs(program, task), strict=False)):
         if isinstance(layer, Flatten | GlobalPool | Dense | Recurrent):
-            if len(shape) not in _CONVOLUTIONS:
+            kind = convolution_over(len(shape), task)
+            if kind is None:
                 return program
-            kind = _CONVOLUTIONS[len(shape)]
             convolution = kind(filters=_COMMON_FILTERS, padding="same", activation="relu")
             layers = taking_any_input(program.layers, index)
             return inserted(with_layers(program, layers), index, convolution, Pool())
     return program
 
 
-_CONVOLUTIONS: dict[int, type[Conv1d | Conv2d]] = {2: Conv1d, 3: Conv2d}
-_AXES: tuple[tuple[Kinds, int], ...] = (((Recurrent, Attention, Position, Conv1d), 2), ((Conv2d,), 3))
+_AXES: tuple[tuple[Kinds, int], ...] = (
+    ((Recurrent, Attention, Position, Conv1d, Conv1dTranspose), 2),
+    ((Conv2d, Conv2dTranspose), 3),
+    ((Conv3d, Conv3dTranspose), 4),
+)
 
 
 def _reshape(program: Program, task: Task) -> Program:
@@ -135,13 +143,14 @@ def _add_positions(program: Program, _task: Task) -> Program:
 
 
 def _form(shape: Shape, axes: int) -> Shape | None:
-    """The same values with so many axes: one feature a step, square images, rows of an image as steps."""
+    """The same values with so many axes: one feature a step, square images, cubes, rows of an image as
+    steps."""
     if axes == 2:
         return (1, *shape) if len(shape) == 1 else (prod(shape[:-1]), shape[-1])
-    if len(shape) == 2:
+    if len(shape) == axes - 1:
         return (1, *shape)
-    side = isqrt(prod(shape))
-    return (1, side, side) if side * side == prod(shape) else None
+    side = round(prod(shape) ** (1 / (axes - 1)))
+    return (1, *(side,) * (axes - 1)) if side ** (axes - 1) == prod(shape) else None
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:

@@ -8,8 +8,7 @@ from netmend.env.program import (
     Activation,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Detach,
     Dropout,
@@ -30,6 +29,7 @@ from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import Edit, RepairAction
 from netmend.repair_actions.network import (
+    convolution_over,
     layer_inputs,
     output_places,
     spliced,
@@ -39,7 +39,7 @@ from netmend.repair_actions.network import (
 
 _HEAD = (Dense(units=64, activation="relu"), Dense(units=64, activation="relu"))
 _OF_HEADS = Dense | Activation | BatchNorm | LayerNorm | Dropout | Skip | Shared | Detach
-_REMOVED = Dense | Conv1d | Conv2d | Attention
+_REMOVED = Dense | Convolution | Attention
 _FILTERS = (16, 32)
 _CELLS = 32
 _ATTENTION = Attention(heads=4, width=2 * _CELLS, norm="before")
@@ -70,11 +70,11 @@ def _remove_last_hidden(program: Program, _task: Task) -> Program:
 
 
 def _convolutional(program: Program, task: Task) -> Program:
-    """For rows that are sequences or images."""
+    """For rows that are sequences, images or volumes."""
     output, shapes = output_layer(program), layer_inputs(program, task)
-    if output is None or not shapes or len(shapes[0]) not in (2, 3):
+    kind = convolution_over(len(shapes[0]), task) if shapes else None
+    if output is None or kind is None:
         return program
-    kind = Conv1d if len(shapes[0]) == 2 else Conv2d
     network: list[Layer] = []
     for filters in _FILTERS:
         network += [kind(filters=filters, padding="same", activation="relu"), Pool()]

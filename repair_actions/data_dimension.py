@@ -69,13 +69,13 @@ def _flatten(program: Program, task: Task) -> Program:
 
 
 def _resize(program: Program, task: Task, *, size: int) -> Program:
-    """In the place of a resize that is the last step on the shape; only sequences and images have a size."""
+    """In the place of a resize that is the last step on the shape; vectors have no size."""
     prep = program.data.prep
     last = _last(prep, *_OF_ROWS)
     if last is not None and prep[last].kind == "resize":
         prep = _without(prep, last)
     rows = _rows(variant(program.data, prep=prep), task)
-    if rows is None or len(rows) not in ((1,) if task.vocabulary else (2, 3)):
+    if rows is None or len(rows) not in ((1,) if task.vocabulary else (2, 3, max(3, len(task.input_shape)))):
         return program
     sizes = rows[1:] or rows
     if sizes != (size,) * len(sizes):

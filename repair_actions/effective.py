@@ -10,8 +10,7 @@ from netmend.env.program import (
     Activation,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Data,
     Dense,
     Dropout,
@@ -22,6 +21,7 @@ from netmend.env.program import (
     LossName,
     MetricName,
     Optimizer,
+    Pool,
     Position,
     Prep,
     PrepName,
@@ -30,11 +30,13 @@ from netmend.env.program import (
     Shared,
     Skip,
     Task,
+    TransposedConvolution,
     Weighted,
     resolved,
 )
 from netmend.env.program.api import SPARSE
 from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.layers import Padding, margin
 from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import dropout_rate
 from netmend.repair_actions.network import spliced
@@ -172,7 +174,7 @@ def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
         return tuple(single)
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
-        if second == _RELU and isinstance(first, Dense | Conv1d | Conv2d) and first.activation == "relu":
+        if second == _RELU and isinstance(first, Dense | Convolution) and first.activation == "relu":
             single[index] = variant(first, activation="linear")
     return tuple(single)
 
@@ -204,9 +206,26 @@ def _layer(layer: Layer, vocabulary: int) -> Layer:
             layer = variant(layer, activation="relu")
     elif isinstance(layer, Position) and layer.encoding == "sinusoidal":
         layer = Position(encoding="sinusoidal")
+        if isinstance(layer, Convolution):
+            layer = variant(layer, padding=_padding(layer))
+        if isinstance(layer, TransposedConvolution) and layer.padding == "same":
+            layer = variant(layer, output_padding=0)
+    elif isinstance(layer, Pool):
+        stride = None if layer.stride == layer.size else layer.stride
+        layer = variant(layer, stride=stride, padding=layer.padding or "valid")
     elif isinstance(layer, Embedding) and layer.inputs is not None and layer.inputs == vocabulary:
         layer = variant(layer, inputs=None)
     return layer
+
+
+def _padding(layer: Convolution) -> Padding:
+    """By its name, where a number says the same."""
+    around = margin(layer.padding)
+    if isinstance(layer, TransposedConvolution):
+        same = layer.output_padding == 0 and 2 * around == layer.kernel - layer.stride
+    else:
+        same = around > 0 and layer.stride == 1 and 2 * around == layer.kernel - 1
+    return "same" if same else layer.padding or "valid"
 
 
 @lru_cache(maxsize=1024)

@@ -9,8 +9,7 @@ from typing import TypeAlias
 
 from netmend.env.program import (
     Attention,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Crop,
     Embedding,
     Layer,
@@ -22,9 +21,11 @@ from netmend.env.program import (
     Reshape,
     Shared,
     Task,
+    TransposedConvolution,
     Weighted,
 )
 from netmend.env.program.crashes import ID_LOSSES, label_range
+from netmend.env.program.layers import margin
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import width
@@ -38,7 +39,7 @@ from netmend.repair_actions.action import (
 )
 from netmend.repair_actions.network import layer_inputs, output_places, with_layers
 
-Change: TypeAlias = Callable[[Conv1d | Conv2d], Layer]
+Change: TypeAlias = Callable[[Layer], Layer]
 
 _COMMON_WIDTH = 64
 # Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
@@ -171,34 +172,40 @@ def _fitted_heads(layer: Layer, shape: Shape) -> Layer:
 
 
 def _fitted_window(layer: Layer, shape: Shape) -> Layer:
-    """The largest kernel, pool or crop that the steps or pixels in front of it leave."""
+    """The largest kernel, pool or crop that the steps or pixels in front of it and its padding leave."""
     if len(shape) < 2:
         return layer
-    most = min(shape[1:])
-    if isinstance(layer, Conv1d | Conv2d):
-        return variant(layer, kernel=min(layer.kernel, most))
+    if isinstance(layer, TransposedConvolution):
+        fits = 2 * margin(layer.padding) < layer.kernel
+        more = min(layer.output_padding, layer.stride - 1)
+        return variant(layer, padding=layer.padding if fits else "valid", output_padding=more)
+    if isinstance(layer, Convolution):
+        return variant(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
     if isinstance(layer, Pool):
-        return variant(layer, size=min(layer.size, most))
+        size = min(layer.size, *shape[1:])
+        around = min(margin(layer.padding), size // 2)
+        return variant(layer, size=size, padding=around or "valid")
     return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
 
 
 def _set_convolutions(program: Program, task: Task, *, site: str, change: Change) -> Program:
     def convolution(layer: Layer) -> Layer:
-        return change(layer) if isinstance(layer, Conv1d | Conv2d) else layer
+        return change(layer) if isinstance(layer, Convolution) else layer
 
     return _with_right_inputs(change_layers(program, site, convolution), program, task)
 
 
-def _same_padding(layer: Conv1d | Conv2d) -> Layer:
+def _same_padding(layer: Layer) -> Layer:
     return variant(layer, padding="same")
 
 
-def _stride_1(layer: Conv1d | Conv2d) -> Layer:
+def _stride_1(layer: Layer) -> Layer:
     return variant(layer, stride=1)
 
 
-def _common_kernel(layer: Conv1d | Conv2d) -> Layer:
-    return variant(layer, kernel=min(layer.kernel, _COMMON_KERNEL))
+def _common_kernel(layer: Layer) -> Layer:
+    small = isinstance(layer, Convolution) and layer.kernel <= _COMMON_KERNEL
+    return layer if small else variant(layer, kernel=_COMMON_KERNEL)
 
 
 def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:

@@ -5,10 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from netmend.env.program import Flatten, Layer, Program, Reshape, Shared, Skip, Task, Weighted
+from netmend.env.program import (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    Flatten,
+    Layer,
+    Program,
+    Reshape,
+    Shared,
+    Skip,
+    Task,
+    Weighted,
+)
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
 from netmend.env.program.sites import output_layer
+
+_CONVOLUTIONS: dict[int, type[Conv1d | Conv2d | Conv3d]] = {2: Conv1d, 3: Conv2d, 4: Conv3d}
+VOLUME = 4
+"""Axes of a row that is a volume: channels, depth, height, width."""
 
 
 def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
@@ -29,7 +45,16 @@ def output_places(program: Program, task: Task) -> int:
     if output is None or output >= len(shapes):
         return 1
     flattened = any(isinstance(layer, Flatten | Reshape) for layer in program.layers[output + 1 :])
-    return prod(shapes[output][1:]) if flattened else 1
+    # A convolution gives another number of places than it takes.
+    return prod(shapes[min(output + 1, len(shapes) - 1)][1:]) if flattened else 1
+
+
+def convolution_over(axes: int, task: Task) -> type[Conv1d | Conv2d | Conv3d] | None:
+    """The convolution that takes inputs with so many axes, None where there is none.
+
+    Over volumes only where the data have some: a row of four axes is mostly one that is declared wrong.
+    """
+    return None if axes == VOLUME != len(task.input_shape) else _CONVOLUTIONS.get(axes)
 
 
 def with_layers(program: Program, layers: Sequence[Layer]) -> Program:

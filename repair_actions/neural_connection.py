@@ -7,6 +7,7 @@ from functools import partial
 from netmend.env.program import (
     Attention,
     Conv1d,
+    Conv1dTranspose,
     Crop,
     Dense,
     Detach,
@@ -36,7 +37,7 @@ from netmend.repair_actions.network import inserted, layer_inputs, output_places
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
-_OF_STEPS = (Recurrent, Attention, Position, Conv1d, Pool, GlobalPool)
+_OF_STEPS = (Recurrent, Attention, Position, Conv1d, Conv1dTranspose, Pool, GlobalPool)
 _OF_SHAPES = Flatten | Reshape | Pool | GlobalPool | Crop | ZeroPad
 
 
@@ -47,6 +48,15 @@ def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserN
         return variant(layer, kernel_init=initialiser, bias_init="zeros")
 
     return change_layers(program, site, initialised)
+
+
+def _set_torch_start(program: Program, _task: Task) -> Program:
+    def started(layer: Layer) -> Layer:
+        if isinstance(layer, Weighted):
+            return variant(layer, kernel_init="torch_default", bias_init="torch_default")
+        return variant(layer, kernel_init="torch_default") if isinstance(layer, Embedding) else layer
+
+    return with_layers(program, list(map(started, program.layers)))
 
 
 def _add_bias(program: Program, _task: Task) -> Program:
@@ -173,6 +183,12 @@ _WEIGHTS: tuple[RepairAction, ...] = (
     _initialising("lecun_uniform", "all", "every layer"),
     *(_initialising("glorot_uniform", site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
     _initialising("glorot_uniform", "output", "the output layer"),
+    _action(
+        "torch_default",
+        "all",
+        "the start of PyTorch's own layers for every kernel and bias, embeddings included",
+        _set_torch_start,
+    ),
     _action("add_bias", "all", "a bias in every layer", _add_bias),
     _action(
         "remove_regularisation",

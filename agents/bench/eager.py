@@ -179,7 +179,7 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
     match layer:
         case Dense() if len(shape) == 1:
             return nn.Linear(shape[0], layer.units, layer.bias)
-        case Conv1d() | Conv2d() if layer.stride == 1 or layer.padding == "valid":
+        case Conv1d() | Conv2d() if layer.stride == 1 or layer.padding != "same":
             kind = nn.Conv1d if isinstance(layer, Conv1d) else nn.Conv2d
             return kind(
                 shape[0], layer.filters, layer.kernel, layer.stride, padding=layer.padding, bias=layer.bias
@@ -192,7 +192,9 @@ def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
         case BatchNorm():
             norm = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[len(shape) - 1]
             return norm(shape[0], layer.epsilon, layer.momentum)
-        case Pool() | GlobalPool():
+        case Pool() if (layer.stride, layer.padding) == (None, "valid"):
+            return _pool(layer, shape)
+        case GlobalPool():
             return _pool(layer, shape)
         case Activation():
             return nn.Identity() if layer.function == "linear" else ACTIVATIONS[layer.function]()

@@ -28,7 +28,7 @@ LOSSES: tuple[LossName, ...] = (
 )
 BATCHES = (16, 32, 64, 128, 256, 512)
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam")
-INITS = tuple(name for name in INITIALISERS if name != "standard_normal")
+INITS = tuple(name for name in INITIALISERS if name not in {"standard_normal", "torch_default"})
 ACTIVATIONS = (
     "elu",
     "softmax",

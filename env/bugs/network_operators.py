@@ -17,8 +17,7 @@ from netmend.env.bugs.mutation import (
 from netmend.env.program.layers import (
     Activation,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -97,7 +96,7 @@ def function_of(layer: Layer) -> ActivationName | None:
     """The activation of a layer, None where it cannot have one."""
     if isinstance(layer, Activation):
         return layer.function
-    return layer.activation if isinstance(layer, Dense | Conv1d | Conv2d) else None
+    return layer.activation if isinstance(layer, Dense | Convolution) else None
 
 
 def activated(program: Program) -> tuple[int, ...]:

@@ -18,8 +18,7 @@ from netmend.env.bugs.mutation import (
 )
 from netmend.env.bugs.network_operators import every, of_kinds, output_widths, settings, singly
 from netmend.env.program.layers import (
-    Conv1d,
-    Conv2d,
+    Convolution,
     Embedding,
     Flatten,
     GlobalPool,
@@ -27,10 +26,12 @@ from netmend.env.program.layers import (
     Pool,
     Recurrent,
     Reshape,
+    TransposedConvolution,
     Weighted,
 )
 from netmend.env.program.schema import Prep, Program
 from netmend.env.program.shapes import Shape, infer_shapes, prepared_task, row_shape
+from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
 
@@ -120,12 +121,30 @@ def _large_window(program: Program, task: Task) -> Iterator[Mutation]:
 
 
 def _windows(site: int, layer: Layer, size: int) -> Iterator[Mutation]:
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, TransposedConvolution):
+        if layer.padding != "same":
+            around = layer.kernel + size
+            text = f"padding {layer.padding} -> {around} of layer {site}, which leaves nothing"
+            yield on_layers(text, [site], "window", padding=around)
+    elif isinstance(layer, Convolution):
         text = f"kernel {layer.kernel} -> {size}, larger than the input of layer {site}"
         yield on_layers(text, [site], "window", kernel=size, padding="valid")
     elif isinstance(layer, Pool):
         text = f"window {layer.size} -> {size}, larger than the input of layer {site}"
-        yield on_layers(text, [site], "window", size=size)
+        yield on_layers(text, [site], "window", size=size, padding="valid")
+
+
+def _output_sizes(program: Program, task: Task) -> Iterator[Mutation]:
+    """Units that do not go with the targets, or a decoder that ends in more or fewer pixels than them."""
+    yield from output_widths(program, task)
+    site = output_layer(program)
+    if site is not None and isinstance(layer := program.layers[site], TransposedConvolution):
+        for stride in sorted({1, layer.stride + 1} - {layer.stride}):
+            text = f"stride of the output {layer.stride} -> {stride}"
+            yield on_layers(text, [site], "window", stride=stride)
+        for padding in sorted({0, 1, 2} - {layer.padding}):
+            text = f"padding of the output {layer.padding} -> {padding}"
+            yield on_layers(text, [site], "window", padding=padding)
 
 
 def _last_step_to_recurrent(program: Program, _task: Task) -> Iterator[Mutation]:
@@ -182,5 +201,5 @@ SHAPE_OPERATORS = (
         "xst", "layers", "last state returned where all are needed", _last_step_to_recurrent, ("build",)
     ),
     Operator("xem", "layers", "embedding table too small", _small_table, ("forward",)),
-    Operator("xou", "layers", "output width against the targets", output_widths, ("loss",)),
+    Operator("xou", "layers", "output width against the targets", _output_sizes, ("loss",)),
 )

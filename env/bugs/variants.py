@@ -41,8 +41,7 @@ from netmend.env.program.layers import (
     Activation,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Embedding,
@@ -108,7 +107,7 @@ def draw_variants(name: str, base: Program, task: Task, count: int, seed: int) -
 def is_dense(program: Program) -> bool:
     """Whether a network is without convolutions, recurrent cells and embeddings."""
     return not any(
-        isinstance(layer, Conv1d | Conv2d | Recurrent | Attention | Embedding) for layer in program.layers
+        isinstance(layer, Convolution | Recurrent | Attention | Embedding) for layer in program.layers
     )
 
 

@@ -43,6 +43,10 @@ def _digits_images(rng: Generator) -> tuple[Rows, Rows]:
     return x.reshape(-1, 1, 8, 8), y
 
 
+def _digits_noisy(rng: Generator) -> tuple[Rows, Rows]:
+    return signals.noisy_digits(_scikit_learn("load_digits")(rng)[0], rng)
+
+
 def _digits_rows(rng: Generator) -> tuple[Rows, Rows]:
     x, y = _scikit_learn("load_digits")(rng)
     return x.reshape(-1, 8, 8), y
@@ -65,6 +69,7 @@ _CLASSES: dict[str, Build] = {
     "spirals": tables.spirals,
     "textures": signals.textures,
     "trends": signals.trends,
+    "volumes": signals.volumes,
     "waveforms": signals.waveforms,
     "wine": _scikit_learn("load_wine"),
     "xor": tables.exclusive_or,
@@ -77,6 +82,7 @@ _TEXTS: dict[str, tuple[Build, int]] = {
 _TARGETS: dict[str, Build] = {
     "battery": signals.battery,
     "diabetes": _scikit_learn("load_diabetes"),
+    "digits_noisy": _digits_noisy,
     "friedman1": tables.friedman1,
     "friedman2": tables.friedman2,
     "friedman3": tables.friedman3,

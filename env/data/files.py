@@ -120,8 +120,8 @@ def _pack(
 def _rows(values: NDArray[np.generic], modality: str) -> Rows:
     if modality == "text":
         return values.astype(np.int64)
-    if values.dtype == np.uint8 and values.ndim == 4:
-        values = np.moveaxis(values, 3, 1)
+    if values.dtype == np.uint8 and values.ndim in (4, 5):
+        values = np.moveaxis(values, -1, 1)
     elif values.dtype == np.uint8 and values.ndim == 3 and modality != "audio":
         values = values[:, None]
     return np.ascontiguousarray(values, dtype=np.float32)

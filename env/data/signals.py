@@ -113,6 +113,33 @@ def textures(rng: Generator) -> tuple[Rows, Rows]:
     return _picture(55 * (wave + 1), rng), y
 
 
+def volumes(rng: Generator) -> tuple[Rows, Rows]:
+    """Ball, rod or plate, in any place and direction of a noisy scan, (1, 8, 8, 8), 0 to 255."""
+    y = rng.integers(0, 3, ROWS)
+    axis = rng.normal(0, 1, (ROWS, 3))
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    place = np.mgrid[0:8, 0:8, 0:8].reshape(3, -1) - rng.uniform(2.5, 4.5, (ROWS, 3, 1))
+    along = np.abs((axis[:, :, None] * place).sum(axis=1))
+    distance = np.linalg.norm(place, axis=1)
+    across = np.sqrt(np.maximum(distance**2 - along**2, 0))
+    inside = np.stack([distance < 2.8, across < 1.4, along < 0.8])[y, np.arange(ROWS)]
+    light = inside * rng.uniform(70, 150, (ROWS, 1))
+    return _picture(light.reshape(ROWS, 8, 8, 8), rng), y
+
+
+def noisy_digits(digits: Rows, rng: Generator) -> tuple[Rows, Rows]:
+    """Scans of handwritten digits on paper of any tone, (1, 8, 8), and the same 64 pixels without the noise.
+
+    Args:
+        digits: pixels of 0 to 16, (n, 64).
+        rng: of the paper and of the noise.
+    """
+    paper = rng.uniform(0, 8, (len(digits), 1))
+    clean = paper + digits * (1 - paper / 16)
+    noisy = clean + rng.normal(0, 2, clean.shape)
+    return noisy.reshape(-1, 1, 8, 8).astype(np.float32), clean.astype(np.float32)
+
+
 def spot(rng: Generator) -> tuple[Rows, Rows]:
     """Row and column of a bright spot in a picture, (1, 12, 12); two targets in tenths of a millimetre."""
     place = rng.uniform(1.5, 9.5, (ROWS, 2))
@@ -154,5 +181,6 @@ def grammar(rng: Generator) -> tuple[Rows, Rows]:
 
 
 def _picture(light: NDArray[np.float64], rng: Generator) -> Rows:
-    noisy = light + rng.uniform(20, 60, (len(light), 1, 1)) + rng.normal(0, 12, light.shape)
+    tone = rng.uniform(20, 60, (len(light), *(1,) * (light.ndim - 1)))
+    noisy = light + tone + rng.normal(0, 12, light.shape)
     return np.clip(np.round(noisy), 0, 255).astype(np.float32)[:, None]

@@ -10,8 +10,7 @@ from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, la
 from netmend.env.program import (
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     LayerNorm,
     Position,
@@ -176,7 +175,7 @@ def bottleneck(case: Case) -> Iterator[Sight]:
 def no_positions(case: Case) -> Iterator[Sight]:
     """Attention that gets nothing that tells its steps apart: it sees a bag of steps."""
     for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Position | Recurrent | Conv1d):
+        if isinstance(layer, Position | Recurrent | Convolution):
             return
         if isinstance(layer, Attention):
             if not layer.causal:
@@ -210,7 +209,7 @@ def _is_linear(program: Program, index: int) -> bool:
     kinds_of_own = any(isinstance(layer, ThresholdedRelu | Position | Attention) for layer in behind)
     layer = program.layers[index]
     return (
-        isinstance(layer, Dense | Conv1d | Conv2d)
+        isinstance(layer, Dense | Convolution)
         and layer_activation(program, index) == "linear"
         and not kinds_of_own
     )

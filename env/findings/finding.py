@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias, get_args
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
-from netmend.env.program.yaml import KIND_OF_LAYER
+from netmend.env.program.layers import KIND_OF_LAYER
 from netmend.env.training.trial import Status, Trial
 
 Severity = Literal["fault", "warning"]

@@ -11,6 +11,7 @@ from netmend.env.program import (
     BatchNorm,
     Conv1d,
     Conv2d,
+    Conv3d,
     Crop,
     Data,
     Dense,
@@ -31,6 +32,7 @@ from netmend.env.program import (
     Shared,
     Skip,
     Task,
+    TransposedConvolution,
     Weighted,
     ZeroPad,
     hidden_layers,
@@ -59,12 +61,14 @@ INITIALISER_FAMILY: dict[InitialiserName, str] = {
     "glorot_uniform": "scaled",
     "he_normal": "scaled",
     "he_uniform": "scaled",
+    "torch_default": "scaled",
 }
 FAMILIES = ("constant", "unscaled", "wide", "scaled")
 
 GROUPS: dict[str, tuple[type, ...]] = {
     "dense": (Dense,),
-    "conv": (Conv1d, Conv2d),
+    "conv": (Conv1d, Conv2d, Conv3d),
+    "conv_transpose": (TransposedConvolution,),
     "recurrent": (Recurrent,),
     "attention": (Attention,),
     "position": (Position,),

@@ -24,6 +24,7 @@ LAYER_KINDS_OF_CHANGE = {
     "kernel": "LCF",
     "stride": "LCF",
     "padding": "LCF",
+    "output_padding": "LCF",
     "l1": "RAW",
     "l2": "RAW",
     "rate": "RCD",

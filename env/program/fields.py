@@ -21,11 +21,15 @@ OTHER_NAMES: dict[str, str] = {
     "clipvalue": "clip",
     "dim_feedforward": "width",
     "dropout_rate": "dropout",
+    "embeddings_initializer": "kernel_init",
     "gru": "recurrent",
     "identity": "linear",
     "kaiming_normal": "he_normal",
     "kaiming_uniform": "he_uniform",
     "kernel_initializer": "kernel_init",
+    "convtranspose1d": "conv1d_transpose",
+    "convtranspose2d": "conv2d_transpose",
+    "convtranspose3d": "conv3d_transpose",
     "kernel_size": "kernel",
     "learning_rate": "lr",
     "lstm": "recurrent",
@@ -68,7 +72,7 @@ class Field:
     Attributes:
         name: its key.
         types: Python types of a plain value, or of the entries of a shape; empty for a part.
-        choices: the names that it may hold; empty where it holds no name.
+        choices: the names that it may hold, beside numbers where those are among its types.
         range: of a number, or of the number of entries of a list.
         optional: whether ``None`` is a value.
         required: whether it has no default.
@@ -94,10 +98,12 @@ class Field:
             return "a list" if self.many else "a mapping"
         if self.many:
             return f"a list of {self.range} whole numbers in {AXIS}"
-        if self.choices:
-            return f"one of {', '.join(self.choices)}"
-        words = _WORDS[self.types[0]]
-        return f"{words} in {self.range}" if self.range else words
+        words = _WORDS[int if self.choices else self.types[0]]
+        words = f"{words} in {self.range}" if self.range else words
+        if not self.choices:
+            return words
+        names = f"one of {', '.join(self.choices)}"
+        return f"{names} or {words}" if int in self.types else names
 
     def problem(self, value: object) -> str | None:
         """What is wrong with a plain value, None where nothing is."""
@@ -108,8 +114,8 @@ class Field:
         kind = type(value)
         if kind not in self.types and (kind is bool or not isinstance(value, self.types)):
             return f"{shown(value)} is not {self.expected}"
-        if self.choices:
-            return None if value in self.choices else unknown(self.name, str(value), self.choices)
+        if self.choices and isinstance(value, str):
+            return None if value in self.choices else unknown(self.name, value, self.choices)
         if self.range is not None and isinstance(value, int | float) and not self.range.holds(value):
             return f"{shown(value)} is not in {self.range}"
         return "must not be empty" if value == "" else None
@@ -176,9 +182,9 @@ def _fields_by_name(cls: type) -> dict[str, Field]:
 @cache
 def _fields_of(cls: type) -> tuple[Field, ...]:
     hints = get_type_hints(cls)
-    bases = (base for base in cls.__mro__[1:] if dataclasses.is_dataclass(base))
-    inherited = {field.name for base in bases for field in dataclasses.fields(base)}
-    declared = sorted(dataclasses.fields(cls), key=lambda field: field.name in inherited)
+    bases = [base for base in cls.__mro__ if dataclasses.is_dataclass(base)]
+    depth = {field.name: at for at, base in enumerate(bases) for field in dataclasses.fields(base)}
+    declared = sorted(dataclasses.fields(cls), key=lambda field: depth[field.name])
     return tuple(_field(field, hints[field.name]) for field in declared)
 
 
@@ -194,7 +200,7 @@ def _field(declared: dataclasses.Field[object], hint: object) -> Field:
     )
     first = members[0]
     if get_origin(first) is Literal:
-        return dataclasses.replace(field, types=(str,), choices=get_args(first))
+        return dataclasses.replace(field, types=(str, *_classes(members[1:])), choices=get_args(first))
     if get_origin(first) is tuple:
         entries = _classes(_members(get_args(first)[0]))
         if entries == (int,):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias, cast
 
-from netmend.env.program.layers import Activation, Conv1d, Conv2d, Dense, Layer, Weighted
+from netmend.env.program.layers import Activation, Convolution, Dense, Layer, Weighted
 from netmend.env.program.names import ActivationName, InitialiserName, LossName, OptimizerName
 from netmend.env.program.schema import Program
 from netmend.env.program.sites import hidden_layers
@@ -14,7 +14,7 @@ from netmend.env.program.sites import hidden_layers
 Value: TypeAlias = str | int | float
 Values: TypeAlias = Mapping[str, Value]
 
-ACTIVATED = (Dense, Conv1d, Conv2d)
+ACTIVATED = (Dense, Convolution)
 
 
 def hyperparameters(program: Program) -> dict[str, Value]:

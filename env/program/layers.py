@@ -11,6 +11,14 @@ from typing import Literal, TypeAlias
 from netmend.env.program.names import ActivationName, InitialiserName
 from netmend.env.program.part import keeps_hash
 
+Padding: TypeAlias = Literal["valid", "same"] | int
+"""What stands around the values: nothing, as much as keeps one value per stride, or so much on both ends."""
+
+
+def margin(padding: Padding) -> int:
+    """Positions that a padding adds on both ends of every axis; 0 of ``same``, which depends on the sizes."""
+    return padding if isinstance(padding, int) else 0
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
@@ -48,26 +56,94 @@ class Dense(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv1d(Weighted):
-    """Convolution along the steps of a sequence."""
+class Convolution(Weighted):
+    """What all convolutions have in common: the same kernel at every place.
+
+    Attributes:
+        filters: features that come out.
+        kernel: steps or pixels of the kernel along every axis.
+        stride: steps or pixels from one place to the next.
+        padding: zeros on both ends of every axis, as in PyTorch; ``valid`` is none, ``same`` as many as give
+            one value per stride, as in Keras.
+        activation: of the values that come out.
+        axes: of steps or pixels that the kind goes over.
+    """
 
     filters: int
     kernel: int = 3
     stride: int = 1
-    padding: Literal["valid", "same"] = "valid"
+    padding: Padding = "valid"
     activation: ActivationName = "linear"
+    axes = 0  # a class variable that is annotated would count among the fields
+
+    @property
+    def window(self) -> int:
+        """Values of the kernel for one feature."""
+        return int(self.kernel**self.axes)
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(Weighted):
+class Conv1d(Convolution):
+    """Convolution along the steps of a sequence."""
+
+    axes = 1
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Conv2d(Convolution):
     """Convolution over an image with a square kernel."""
 
-    filters: int
-    kernel: int = 3
-    stride: int = 1
-    padding: Literal["valid", "same"] = "valid"
-    activation: ActivationName = "linear"
+    axes = 2
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Conv3d(Convolution):
+    """Convolution over a volume ``(channels, depth, height, width)`` with a kernel that is a cube."""
+
+    axes = 3
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class TransposedConvolution(Convolution):
+    """What all transposed convolutions have in common: each value is spread over a window of the output.
+
+    An axis of n becomes ``(n - 1) * stride + kernel``, less the padding on both ends, and ``n * stride`` with
+    the padding ``same``.
+
+    Attributes:
+        output_padding: positions more at the end of every axis, fewer than the stride; not read with
+            ``same``, which knows its size.
+    """
+
+    output_padding: int = 0
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Conv1dTranspose(TransposedConvolution):
+    """Transposed convolution along the steps of a sequence."""
+
+    axes = 1
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Conv2dTranspose(TransposedConvolution):
+    """Transposed convolution over an image with a square kernel."""
+
+    axes = 2
+
+
+@keeps_hash
+@dataclass(frozen=True, kw_only=True)
+class Conv3dTranspose(TransposedConvolution):
+    """Transposed convolution over a volume with a kernel that is a cube."""
+
+    axes = 3
 
 
 @keeps_hash
@@ -134,21 +210,32 @@ class Embedding:
     """Token ids ``(steps,)`` to vectors ``(units, steps)``.
 
     The vocabulary's size comes from the data where ``inputs`` does not declare it; one that is too small is a
-    crash in the forward pass.
+    crash in the forward pass. ``kernel_init`` is the initialiser of the table.
     """
 
     units: int
     trainable: bool = True
     inputs: int | None = None
+    kernel_init: InitialiserName = "random_uniform"
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """Largest or mean value of windows of ``size`` steps or ``size`` by ``size`` pixels, stride ``size``."""
+    """Largest or mean value of windows of ``size`` steps, or of as many pixels along each axis.
+
+    Attributes:
+        reduce: which of the two.
+        size: of the window.
+        stride: positions from one window to the next; None = ``size``, side by side.
+        padding: positions on both ends of every axis, as in PyTorch: zeros for a mean, nothing for a maximum.
+            ``same`` as many as give one value per stride, as in Keras, where they count in no mean.
+    """
 
     reduce: Literal["max", "mean"] = "max"
     size: int = 2
+    stride: int | None = None
+    padding: Padding = "valid"
 
 
 @keeps_hash
@@ -278,6 +365,10 @@ Layer: TypeAlias = (
     Dense
     | Conv1d
     | Conv2d
+    | Conv3d
+    | Conv1dTranspose
+    | Conv2dTranspose
+    | Conv3dTranspose
     | Recurrent
     | Attention
     | Position
@@ -304,6 +395,10 @@ LAYER_KINDS: dict[str, type[Layer]] = {
     "dense": Dense,
     "conv1d": Conv1d,
     "conv2d": Conv2d,
+    "conv3d": Conv3d,
+    "conv1d_transpose": Conv1dTranspose,
+    "conv2d_transpose": Conv2dTranspose,
+    "conv3d_transpose": Conv3dTranspose,
     "recurrent": Recurrent,
     "attention": Attention,
     "position": Position,
@@ -325,3 +420,5 @@ LAYER_KINDS: dict[str, type[Layer]] = {
     "shared": Shared,
     "detach": Detach,
 }
+
+KIND_OF_LAYER: dict[type[Layer], str] = {cls: kind for kind, cls in LAYER_KINDS.items()}

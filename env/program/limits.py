@@ -53,6 +53,8 @@ RANGES: dict[str, Range] = {
     "width": Range(0, 4096),
     "dropout": BETA,
     "steps": Range(1, MAX_ROW),
+    "padding": Range(0, 64),
+    "output_padding": Range(0, 63),
     "size": Range(1, 256),
     "rate": BETA,
     "deviation": Range(0, 1e3),

@@ -34,6 +34,8 @@ InitialiserName = Literal[
     "glorot_uniform",
     "he_normal",
     "he_uniform",
+    # what PyTorch's own layers start with
+    "torch_default",
 ]
 LossName = Literal[
     # on probabilities or plain values, as in Keras

@@ -9,10 +9,10 @@ from typing import NamedTuple, TypeAlias
 
 from netmend.env.errors import ProgramError
 from netmend.env.program.layers import (
+    KIND_OF_LAYER,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Crop,
     Dense,
     Embedding,
@@ -26,7 +26,9 @@ from netmend.env.program.layers import (
     Reshape,
     Shared,
     Skip,
+    TransposedConvolution,
     ZeroPad,
+    margin,
 )
 from netmend.env.program.part import variant
 from netmend.env.program.schema import Data, Prep, Program
@@ -238,8 +240,8 @@ def layer_parameters(layer: Layer, shape: Shape, vocabulary: int) -> int:
         return layer.directions * GATES[layer.cell] * layer.units * (shape[0] + layer.units + 2 * layer.bias)
     if isinstance(layer, Dense):
         return layer.units * (shape[0] + layer.bias)
-    if isinstance(layer, Conv1d | Conv2d):
-        return layer.filters * (shape[0] * _window(layer) + layer.bias)
+    if isinstance(layer, Convolution):
+        return layer.filters * (shape[0] * layer.window + layer.bias)
     return 0
 
 
@@ -269,8 +271,10 @@ def _work(layer: Layer, shape: Shape, output: Shape) -> int:
         return steps * features * (4 * features + 2 * steps + 2 * layer.width)
     if isinstance(layer, Dense):
         return shape[0] * prod(output)
-    if isinstance(layer, Conv1d | Conv2d):
-        return shape[0] * _window(layer) * prod(output)
+    if isinstance(layer, TransposedConvolution):
+        return prod(shape) * layer.window * layer.filters
+    if isinstance(layer, Convolution):
+        return shape[0] * layer.window * prod(output)
     if isinstance(layer, Recurrent):
         return layer.directions * shape[1] * GATES[layer.cell] * layer.units * (shape[0] + layer.units)
     return 0
@@ -280,8 +284,8 @@ def _output_shape(layer: Layer, shape: Shape, vocabulary: int) -> Shape:
     """Raises ``MisfitError`` where the layer does not fit."""
     if isinstance(layer, Dense):
         return (layer.units, *shape[1:])
-    if isinstance(layer, Conv1d | Conv2d):
-        _expect(shape, _axes(layer) + 1, type(layer).__name__.lower())
+    if isinstance(layer, Convolution):
+        _expect(shape, layer.axes + 1, KIND_OF_LAYER[type(layer)])
         return (layer.filters, *(_convolved(layer, size, shape) for size in shape[1:]))
     if isinstance(layer, Recurrent):
         _expect(shape, 2, layer.cell)
@@ -340,41 +344,70 @@ def _embedded(layer: Embedding, shape: Shape, vocabulary: int) -> Shape:
 
 
 def _pooled(layer: Pool, shape: Shape) -> Shape:
+    stride = layer.stride or layer.size
     _expect_axes(shape, "pool")
     if len(shape) > len(_FORMS) + 1:
         raise MisfitError(
             f"pool needs steps or pixels, but its input is {shown_shape(shape)}", (0, 0, 0), shape
         )
-    if layer.size > min(shape[1:]):
+    if layer.padding == "same":
+        return (shape[0], *(-(-size // stride) for size in shape[1:]))
+    around = margin(layer.padding)
+    if 2 * around > layer.size:
         raise MisfitError(
-            f"a window of {layer.size} does not fit an input of {shown_shape(shape)}",
-            (shape[0], *(layer.size,) * (len(shape) - 1)),
+            f"a padding of {around} is more than half of a window of {layer.size}", shape, shape
+        )
+    # PyTorch compares the window of a mean over volumes with what is there without the padding.
+    counted = 0 if layer.reduce == "mean" and len(shape) == 4 else around
+    if layer.size > min(shape[1:]) + 2 * counted:
+        raise MisfitError(
+            f"a window of {layer.size} does not fit an input of {shown_shape(shape)}{_padded(counted)}",
+            (shape[0], *(layer.size - 2 * counted,) * (len(shape) - 1)),
             shape,
         )
-    return (shape[0], *(size // layer.size for size in shape[1:]))
+    return (shape[0], *((size + 2 * around - layer.size) // stride + 1 for size in shape[1:]))
 
 
-def _convolved(layer: Conv1d | Conv2d, size: int, shape: Shape) -> int:
+def _convolved(layer: Convolution, size: int, shape: Shape) -> int:
+    if isinstance(layer, TransposedConvolution):
+        return _spread(layer, size, shape)
     if layer.padding == "same":
         return -(-size // layer.stride)
-    if layer.kernel > size:
+    around = margin(layer.padding)
+    if layer.kernel > size + 2 * around:
         raise MisfitError(
-            f"a kernel of {layer.kernel} does not fit {size} steps or pixels without padding",
-            (shape[0], *(layer.kernel,) * (len(shape) - 1)),
+            f"a kernel of {layer.kernel} does not fit {size} steps or pixels"
+            f"{_padded(around) or ' without padding'}",
+            (shape[0], *(layer.kernel - 2 * around,) * (len(shape) - 1)),
             shape,
         )
-    return (size - layer.kernel) // layer.stride + 1
+    return (size + 2 * around - layer.kernel) // layer.stride + 1
 
 
-def _axes(layer: Conv1d | Conv2d) -> int:
-    return 1 if isinstance(layer, Conv1d) else 2
+def _spread(layer: TransposedConvolution, size: int, shape: Shape) -> int:
+    if layer.padding == "same":
+        return size * layer.stride
+    if layer.output_padding >= layer.stride:
+        reason = f"an output padding of {layer.output_padding} is not below the stride of {layer.stride}"
+        raise MisfitError(reason, shape, shape)
+    whole = (size - 1) * layer.stride + layer.kernel
+    left = whole - 2 * margin(layer.padding) + layer.output_padding
+    if left < 1:
+        raise MisfitError(
+            f"a padding of {margin(layer.padding)} leaves nothing of {whole} steps or pixels", shape, shape
+        )
+    return left
 
 
-def _window(layer: Conv1d | Conv2d) -> int:
-    return layer.kernel if isinstance(layer, Conv1d) else layer.kernel * layer.kernel
+def _padded(around: int) -> str:
+    return f" padded by {around}" if around else ""
 
 
-_FORMS = {2: "a sequence (features, steps)", 3: "an image (channels, height, width)"}
+_FORMS = {
+    2: "a sequence (features, steps)",
+    3: "an image (channels, height, width)",
+    4: "a volume (channels, depth, height, width)",
+}
 
 
 def _expect(shape: Shape, axes: int, layer: str) -> None:

@@ -6,8 +6,7 @@ from netmend.env.program.layers import (
     Activation,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     Dropout,
     Layer,
@@ -55,7 +54,7 @@ def layer_activation(program: Program, index: int) -> ActivationName:
     layer = program.layers[index]
     if isinstance(layer, Recurrent):
         return "tanh"
-    if not isinstance(layer, Dense | Conv1d | Conv2d):
+    if not isinstance(layer, Dense | Convolution):
         return "linear"
     behind = block_activation(program, index)
     return behind if behind is not None and layer.activation == "linear" else layer.activation
@@ -80,7 +79,7 @@ def block_activation(program: Program, index: int) -> ActivationName | None:
 
 def width(layer: Layer) -> int:
     """Units or filters of a layer, those inside of an attention; 0 where it has neither."""
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, Convolution):
         return layer.filters
     if isinstance(layer, Attention):
         return layer.width

@@ -7,10 +7,9 @@ from difflib import SequenceMatcher
 
 from netmend.env.program.changes import align, differing
 from netmend.env.program.fields import fields_of
-from netmend.env.program.layers import Layer
+from netmend.env.program.layers import KIND_OF_LAYER, Layer
 from netmend.env.program.schema import Program
 from netmend.env.program.sites import output_layer
-from netmend.env.program.yaml import KIND_OF_LAYER
 
 _OWN = ("layers", "optimizer", "data")
 """Parts of a program that are told in a way of their own."""

@@ -16,7 +16,7 @@ import yaml
 from netmend.env.errors import ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
-from netmend.env.program.layers import LAYER_KINDS, Layer
+from netmend.env.program.layers import KIND_OF_LAYER, LAYER_KINDS, Layer
 from netmend.env.program.names import DAMAGES, PREPS
 from netmend.env.program.schema import SCHEMA_VERSION, Damage, Optimizer, Prep, Program
 
@@ -26,7 +26,6 @@ Plain = dict[str, object]
 VERSION_KEY = "netmend"
 ALWAYS_WRITTEN = frozenset({"lr", "batch_size", "epochs", (Optimizer, "kind")})
 """Keys that a reader looks for: written even where they hold their default."""
-KIND_OF_LAYER = {cls: kind for kind, cls in LAYER_KINDS.items()}
 KINDS: dict[tuple[type, ...], tuple[str, Collection[str]]] = {
     (Prep,): ("preparation step", PREPS),
     (Damage,): ("damage", DAMAGES),

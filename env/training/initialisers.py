@@ -1,4 +1,4 @@
-"""Initial weights, with Keras' names and formulas; all randomness comes from the generator."""
+"""Initial weights: Keras' names and formulas, and PyTorch's own start; the generator gives all randomness."""
 
 from __future__ import annotations
 
@@ -105,4 +105,6 @@ _INITIALISERS: dict[InitialiserName, Initialiser] = {
     "glorot_uniform": _scaled(_fan_mean, 1.0, normal=False),
     "he_normal": _scaled(_fan_in, 2.0, normal=True),
     "he_uniform": _scaled(_fan_in, 2.0, normal=False),
+    # uniform within 1/sqrt(fan-in): a variance of a third of 1/fan-in
+    "torch_default": _scaled(_fan_in, 1 / 3, normal=False),
 }

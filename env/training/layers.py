@@ -16,8 +16,7 @@ from netmend.env.program import (
     ActivationName,
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Crop,
     Dense,
     Detach,
@@ -34,8 +33,10 @@ from netmend.env.program import (
     Rescale,
     Reshape,
     ThresholdedRelu,
+    TransposedConvolution,
     ZeroPad,
 )
+from netmend.env.program.layers import margin
 from netmend.env.training.activations import ACTIVATION_FUNCTIONS, ActivationFunctions
 from netmend.env.training.attention import attention, position
 from netmend.env.training.recurrent import recurrent
@@ -43,6 +44,22 @@ from netmend.env.training.recurrent import recurrent
 Operation = Callable[[Tensor], Tensor]
 Weights = dict[str, Tensor]
 
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+TRANSPOSED: dict[int, Callable[..., Tensor]] = {
+    1: F.conv_transpose1d,
+    2: F.conv_transpose2d,
+    3: F.conv_transpose3d,
+}
+"""By the number of axes of steps or pixels."""
+POOLS: dict[tuple[str, int], Callable[..., Tensor]] = {
+    ("max", 3): F.max_pool1d,
+    ("max", 4): F.max_pool2d,
+    ("max", 5): F.max_pool3d,
+    ("mean", 3): F.avg_pool1d,
+    ("mean", 4): F.avg_pool2d,
+    ("mean", 5): F.avg_pool3d,
+}
+"""By the number of axes of a batch."""
 LARGEST_NOISE = 2**23
 """Values of a dropout's mask that are drawn at once; more are drawn batch by batch."""
 
@@ -123,7 +140,7 @@ def operations(
 def _operation(layer: Layer, weights: Weights, functions: ActivationFunctions) -> Operation:
     if isinstance(layer, Dense):
         return _activated(_dense(weights), layer.activation, functions)
-    if isinstance(layer, Conv1d | Conv2d):
+    if isinstance(layer, Convolution):
         return _activated(_convolution(layer, weights), layer.activation, functions)
     if isinstance(layer, Recurrent):
         return recurrent(layer, weights)
@@ -182,23 +199,42 @@ def _dense(weights: Weights) -> Operation:
     return dense
 
 
-def _convolution(layer: Conv1d | Conv2d, weights: Weights) -> Operation:
+def _convolution(layer: Convolution, weights: Weights) -> Operation:
     kernel, bias = weights["kernel"], weights.get("bias")
-    convolve = torch.conv1d if isinstance(layer, Conv1d) else torch.conv2d
+    if isinstance(layer, TransposedConvolution):
+        return _transposed(layer, kernel, bias)
+    convolve = CONVOLUTIONS[layer.axes]
     size, stride = layer.kernel, layer.stride
-    if layer.padding == "valid":
-        return lambda x: convolve(x, kernel, bias, stride)
+    if layer.padding != "same":
+        around = margin(layer.padding)
+        return lambda x: convolve(x, kernel, bias, stride, around)
     if stride == 1 and size % 2:
         return lambda x: convolve(x, kernel, bias, 1, size // 2)
+    return lambda x: convolve(F.pad(x, _same_widths(x, size, stride)), kernel, bias, stride)
 
-    def padded(x: Tensor) -> Tensor:
-        widths: list[int] = []
-        for length in reversed(x.shape[2:]):
-            extra = max((-(-length // stride) - 1) * stride + size - length, 0)
-            widths += [extra // 2, extra - extra // 2]
-        return convolve(F.pad(x, widths), kernel, bias, stride)
 
-    return padded
+def _same_widths(x: Tensor, size: int, stride: int) -> list[int]:
+    """Positions at both ends of every axis, the last axis first, that give one window per stride."""
+    widths: list[int] = []
+    for length in reversed(x.shape[2:]):
+        extra = max((-(-length // stride) - 1) * stride + size - length, 0)
+        widths += [extra // 2, extra - extra // 2]
+    return widths
+
+
+def _transposed(layer: TransposedConvolution, kernel: Tensor, bias: Tensor | None) -> Operation:
+    spread, stride = TRANSPOSED[layer.axes], layer.stride
+    if layer.padding != "same":
+        around, more = margin(layer.padding), layer.output_padding
+        return lambda x: spread(x, kernel, bias, stride, around, more)
+    extra = layer.kernel - stride  # beyond one window per stride
+
+    def cut(x: Tensor) -> Tensor:
+        whole = spread(x, kernel, bias, stride, max(extra, 0) // 2, max(-extra, 0))
+        ends = tuple([slice(length * stride) for length in x.shape[2:]])
+        return whole[(slice(None), slice(None), *ends)]
+
+    return cut
 
 
 def _embedding(table: Tensor) -> Operation:
@@ -265,13 +301,19 @@ def _layer_norm(layer: LayerNorm, weights: Weights) -> Operation:
 
 
 def _pool(layer: Pool) -> Operation:
-    pools: dict[tuple[str, int], Callable[[Tensor, int], Tensor]] = {
-        ("max", 3): F.max_pool1d,
-        ("max", 4): F.max_pool2d,
-        ("mean", 3): F.avg_pool1d,
-        ("mean", 4): F.avg_pool2d,
-    }
-    return lambda x: pools[layer.reduce, x.dim()](x, layer.size)
+    size, stride = layer.size, layer.stride or layer.size
+    if layer.padding != "same":
+        around = margin(layer.padding)
+        return lambda x: POOLS[layer.reduce, x.dim()](x, size, stride, around)
+
+    def padded(x: Tensor) -> Tensor:
+        pool, widths = POOLS[layer.reduce, x.dim()], _same_widths(x, size, stride)
+        if layer.reduce == "max":
+            return pool(F.pad(x, widths, value=-math.inf), size, stride)
+        inside = pool(F.pad(torch.ones_like(x[:1, :1]), widths), size, stride)
+        return pool(F.pad(x, widths), size, stride) / inside
+
+    return padded
 
 
 def _global_pool(layer: GlobalPool) -> Operation:

@@ -20,6 +20,7 @@ from netmend.env.program import (
     Dense,
     Dropout,
     Embedding,
+    InitialiserName,
     Layer,
     Position,
     Recurrent,
@@ -28,7 +29,7 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.layers import BatchNorm, Conv1d, Conv2d, LayerNorm
+from netmend.env.program.layers import BatchNorm, Convolution, LayerNorm, TransposedConvolution
 from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes, norm_parts
 from netmend.env.training.activations import activation_functions
 from netmend.env.training.failures import CrashError
@@ -37,6 +38,8 @@ from netmend.env.training.layers import Modes, Noise, Operation, Weights, operat
 from netmend.env.training.recurrent import REVERSE
 
 Start = Callable[[Generator], Tensor]
+TORCH: InitialiserName = "torch_default"
+"""The start that PyTorch's own layers have."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class ParameterSpec:
         layer: position of its layer.
         name: kernel, bias, state_kernel, state_bias (behind ``REVERSE`` where they read backwards), scale or
             shift; those of an attention are in ``netmend.env.training.attention``.
-        shape: in PyTorch's order, outputs first.
+        shape: in PyTorch's order: outputs first, but of a transposed convolution inputs first.
         start: gives its initial value.
         trainable: whether training changes it.
         l1, l2: factors of its penalties.
@@ -240,14 +243,17 @@ def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[Par
         return _attention_specs(index, layer, shape[0])
     if isinstance(layer, Dense):
         return _weighted_specs(index, layer, (layer.units, shape[0]), (shape[0], layer.units))
-    if isinstance(layer, Conv1d | Conv2d):
-        window = (layer.kernel,) * (1 if isinstance(layer, Conv1d) else 2)
-        taps = math.prod(window)
-        fans = (shape[0] * taps, layer.filters * taps)
-        return _weighted_specs(index, layer, (layer.filters, shape[0], *window), fans)
+    if isinstance(layer, Convolution):
+        ends, sizes = (layer.filters, shape[0]), (layer.kernel,) * layer.axes
+        fans = (shape[0] * layer.window, layer.filters * layer.window)
+        if isinstance(layer, TransposedConvolution):
+            # Both libraries count the fans of the convolution that it is the transpose of.
+            ends, fans = ends[::-1], fans[::-1]
+        return _weighted_specs(index, layer, (*ends, *sizes), fans, outputs=layer.filters)
     if isinstance(layer, Embedding):
         table = (layer.inputs or task.vocabulary, layer.units)
-        start = partial(initial_value, "random_uniform", table, table)
+        kind: InitialiserName = "standard_normal" if layer.kernel_init == TORCH else layer.kernel_init
+        start = partial(initial_value, kind, table, table)
         return [ParameterSpec(index, "kernel", table, start, layer.trainable)]
     if isinstance(layer, Position):
         table = (layer.steps or shape[1], shape[0])
@@ -263,27 +269,53 @@ def _layer_specs(index: int, layer: Layer, shape: Shape, task: Task) -> list[Par
     return []
 
 
-def _weighted_specs(index: int, layer: Weighted, shape: Shape, fans: tuple[int, int]) -> list[ParameterSpec]:
-    start = partial(initial_value, layer.kernel_init, shape, fans)
-    specs = [ParameterSpec(index, "kernel", shape, start, layer.trainable, layer.l1, layer.l2)]
+def _weighted_specs(
+    index: int,
+    layer: Weighted,
+    shape: Shape,
+    fans: tuple[int, int],
+    *,
+    outputs: int | None = None,
+    torch_fan: int | None = None,
+) -> list[ParameterSpec]:
+    """Kernel and bias.
+
+    Args:
+        index: position of the layer.
+        layer: the layer.
+        shape: of the kernel.
+        fans: of the kernel; a bias has its own size for both.
+        outputs: size of the bias; None = the first axis of the kernel.
+        torch_fan: fan-in of PyTorch's own start, for kernel and bias alike; None = the kernel's.
+    """
+    size = outputs or shape[0]
+    own = (torch_fan or fans[0], fans[1])
+
+    def start(kind: InitialiserName, shape: Shape, fans: tuple[int, int]) -> Start:
+        return partial(initial_value, kind, shape, own if kind == TORCH else fans)
+
+    kernel = start(layer.kernel_init, shape, fans)
+    specs = [ParameterSpec(index, "kernel", shape, kernel, layer.trainable, layer.l1, layer.l2)]
     if layer.bias:
-        size = shape[:1]
-        start = partial(initial_value, layer.bias_init, size, (size[0], size[0]))
-        specs.append(ParameterSpec(index, "bias", size, start, layer.trainable))
+        bias = start(layer.bias_init, (size,), (size, size))
+        specs.append(ParameterSpec(index, "bias", (size,), bias, layer.trainable))
     return specs
 
 
 def _recurrent_specs(index: int, layer: Recurrent, features: int) -> list[ParameterSpec]:
-    """As in PyTorch, with Keras' initial values: orthogonal state kernel, a forget gate that starts open."""
+    """As in PyTorch, with Keras' initial values: orthogonal state kernel, a forget gate that starts open.
+
+    With PyTorch's own start both kernels, or both biases, are within 1/sqrt(units).
+    """
     units, rows = layer.units, GATES[layer.cell] * layer.units
-    specs = _weighted_specs(index, layer, (rows, features), (features, rows))
+    specs = _weighted_specs(index, layer, (rows, features), (features, rows), torch_fan=units)
     square = (rows, units)
-    start = partial(initial_value, "orthogonal", square, (units, rows))
+    state: InitialiserName = TORCH if layer.kernel_init == TORCH else "orthogonal"
+    start = partial(initial_value, state, square, (units, rows))
     specs.insert(1, ParameterSpec(index, "state_kernel", square, start, layer.trainable))
     if layer.bias:
-        specs.append(
-            ParameterSpec(index, "state_bias", (rows,), partial(_state_bias, layer), layer.trainable)
-        )
+        bias = specs[-1].start if layer.bias_init == TORCH else partial(_state_bias, layer)
+        specs.append(ParameterSpec(index, "state_bias", (rows,), bias, layer.trainable))
     return specs
 
 

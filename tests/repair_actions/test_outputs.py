@@ -9,12 +9,17 @@ import pytest
 from netmend.env.program import (
     Conv1d,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Crash,
     Data,
     Dense,
     Flatten,
+    GlobalPool,
     Layer,
     Optimizer,
+    Pool,
     Program,
     Recurrent,
     Reshape,
@@ -29,6 +34,7 @@ ALL = select(["*"])
 STEPS = Task(dataset="series", kind="regression", input_shape=(1, 21), outputs=21)
 PAIRS = Task(dataset="pairs", kind="regression", input_shape=(3, 10), outputs=20)
 PIXELS = Task(dataset="board", kind="multilabel", input_shape=(1, 6, 6), outputs=36)
+SCANS = Task(dataset="scans", kind="regression", input_shape=(1, 6, 6, 6), outputs=3)
 TARGETS = Task(dataset="targets", kind="regression", input_shape=(8,), outputs=3)
 
 
@@ -71,6 +77,26 @@ PROGRAMS: dict[str, tuple[Program, Task]] = {
             loss="binary_crossentropy",
         ),
         PIXELS,
+    ),
+    "decoder": (
+        program(
+            Conv2d(filters=4, kernel=4, stride=2, padding=1, activation="relu"),
+            Conv2dTranspose(filters=4, kernel=4, stride=2, padding=1, activation="relu"),
+            Conv2dTranspose(filters=1, activation="sigmoid", padding=1),
+            Flatten(),
+            loss="binary_crossentropy",
+        ),
+        PIXELS,
+    ),
+    "volumes": (
+        program(
+            Conv3d(filters=4, activation="relu"),
+            Pool(size=3, stride=2, padding=1),
+            Conv3dTranspose(filters=2, stride=2, padding=1, output_padding=1),
+            GlobalPool(),
+            Dense(units=3),
+        ),
+        SCANS,
     ),
     "several targets": (program(Dense(units=16, activation="relu"), Dense(units=3)), TARGETS),
     "last state": (program(Recurrent(cell="gru", units=8), Dense(units=21)), STEPS),

@@ -8,8 +8,7 @@ from netmend.env.program import (
     Activation,
     ActivationName,
     BatchNorm,
-    Conv1d,
-    Conv2d,
+    Convolution,
     Dense,
     GaussianNoise,
     InitialiserName,
@@ -76,7 +75,7 @@ def with_output(program: Program, name: ActivationName) -> Program:
     if isinstance(program.layers[last], Activation):
         return _edited(program, [last], lambda layer: changed(layer, function=name))
     output = output_layer(program)
-    if output is None or not isinstance(program.layers[output], Dense | Conv1d | Conv2d):
+    if output is None or not isinstance(program.layers[output], Dense | Convolution):
         return program
     return _edited(program, [output], lambda layer: changed(layer, activation=name))
 
@@ -87,7 +86,7 @@ def _activated(program: Program) -> list[int]:
     return [
         i
         for i in hidden_layers(program)
-        if isinstance(layers[i], Dense | Conv1d | Conv2d)
+        if isinstance(layers[i], Dense | Convolution)
         and not isinstance(layers[i + 1], Activation | ThresholdedRelu)
     ]
 

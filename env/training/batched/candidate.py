@@ -60,6 +60,9 @@ PREPS: frozenset[PrepName] = frozenset(
 KINDS = (Dense, Conv1d, Conv2d, Pool, GlobalPool, Flatten, Dropout, BatchNorm, LayerNorm, Activation)
 """Layers that a group has, beside the recurrent ones and the embedding."""
 
+MOST_AXES = 3
+"""Axes of a row, of an image at most."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -156,6 +159,8 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
         return None
     if task.kind == "multilabel" or prepared_task(program, task) is not task:
         return None
+    if len(task.input_shape) > MOST_AXES:
+        return None
     if task.kind == "classification" and any(step.kind.endswith("_target") for step in program.data.prep):
         return None
     made = outline(program, task)
@@ -187,6 +192,10 @@ def _is_plain(program: Program) -> bool:
 
 
 def _is_known(layer: Layer) -> bool:
+    if isinstance(layer, Conv1d | Conv2d) and isinstance(layer.padding, int):
+        return False
+    if isinstance(layer, Pool) and (layer.stride is not None or layer.padding != "valid"):
+        return False
     if isinstance(layer, Recurrent):
         return layer.cell != "rnn" and not layer.bidirectional
     if isinstance(layer, Embedding):

@@ -220,6 +220,7 @@ class _Binder:
         kernel, d_kernel = self._pair((level.place, "kernel"), rows)
         bias, d_bias = self._optional((level.place, "bias"), rows)
         if isinstance(core, Conv1d | Conv2d):
+            assert not isinstance(core.padding, int), "numbers are for the plain loop"
             return bind_convolution(x, y, dx, dy, kernel, bias, d_kernel, d_bias, core.stride, core.padding)
         assert isinstance(core, Recurrent)
         state, d_state = self._pair((level.place, "state_kernel"), rows)

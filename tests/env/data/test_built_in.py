@@ -70,6 +70,26 @@ def test_values_are_raw_so_that_a_missing_preparation_shows() -> None:
     assert min(scales.values()) > 5.0
 
 
+def test_noisy_digits_are_to_be_cleaned() -> None:
+    train = load_dataset("digits_noisy").train
+    noise = train.x.reshape(len(train), 64) - train.y
+    assert float(noise.mean()) == pytest.approx(0, abs=0.05)
+    assert float(noise.std()) == pytest.approx(2, rel=0.02)
+    assert float(train.y.std(0).min()) > 1, "no target is a constant"
+
+
+def test_a_volume_is_a_ball_a_rod_or_a_plate() -> None:
+    """By the directions in which its bright part is wide: three, one or two."""
+    train = load_dataset("volumes").train
+    places = np.mgrid[0:8, 0:8, 0:8].reshape(3, -1).T
+    right = 0
+    for row, label in zip(train.x.reshape(len(train), -1), train.y, strict=True):
+        bright = places[row > np.median(row) + 45]
+        spread = np.sqrt(np.linalg.eigvalsh(np.cov(bright.T)))[::-1]
+        right += int(np.argmax((spread[0] / spread[2] < 1.8, spread[0] > 1.8 * spread[1], True)) == label)
+    assert right / len(train) > 0.7
+
+
 def test_life_follows_its_rules() -> None:
     part = load_dataset("life").train
     blinker = np.array([[0, 1, 0], [0, 1, 0], [0, 1, 0]])

@@ -37,9 +37,19 @@ def test_a_pack_of_pictures_has_its_channels_first(tmp_path: Path) -> None:
     y = np.arange(80) % 4
     _pack(tmp_path / "colour.npz", np.zeros((80, 6, 5, 3), np.uint8), y, "image")
     _pack(tmp_path / "grey.npz", np.zeros((80, 6, 5), np.uint8), y, "image")
+    _pack(tmp_path / "scan.npz", np.zeros((80, 4, 6, 5, 2), np.uint8), y, "volume")
     _pack(tmp_path / "sound.npz", np.zeros((80, 6, 5), np.uint8), y, "audio")
-    shapes = [load_dataset(name, tmp_path).task.input_shape for name in ("colour", "grey", "sound")]
-    assert shapes == [(3, 6, 5), (1, 6, 5), (6, 5)]
+    shapes = [load_dataset(name, tmp_path).task.input_shape for name in ("colour", "grey", "scan", "sound")]
+    assert shapes == [(3, 6, 5), (1, 6, 5), (2, 4, 6, 5), (6, 5)]
+
+
+def test_rows_of_a_file_may_be_volumes(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 2, 4, 6, 5))
+    np.savez(tmp_path / "scans.npz", x=x, y=np.arange(40) % 2)
+    dataset = load_dataset(str(tmp_path / "scans.npz"))
+    assert dataset.task.input_shape == (2, 4, 6, 5)
+    assert dataset.train.x.shape == (20, 2, 4, 6, 5)
+    assert np.isin(dataset.train.x, x.astype(np.float32)).all()
 
 
 def test_a_pack_keeps_its_test_rows_as_hold_out_and_is_capped(tmp_path: Path) -> None:

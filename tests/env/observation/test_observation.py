@@ -15,7 +15,10 @@ from netmend.env.observation.program_slots import program_slots, program_values
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import (
     Attention,
+    Conv1dTranspose,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
     Data,
     Dense,
     Detach,
@@ -93,6 +96,13 @@ def test_a_transformer_is_told_by_its_slots(mlp_program: Program) -> None:
     assert (slots["dropout/layers"], slots["dropout/rate"]) == (1 / 4, 0.5)
     assert (slots["layer1/units"], slots["layer2/units"]) == (0, 3 / 6)
     assert (slots["width/least"], slots["width/most"]) == (3 / 6, 3 / 6)
+
+
+def test_kinds_of_convolutions_are_counted(mlp_program: Program, mlp_task: Task) -> None:
+    layers = (Conv3d(filters=4), Conv2d(filters=4), Conv2dTranspose(filters=8), Conv1dTranspose(filters=2))
+    slots = named(replace(mlp_program, layers=layers), mlp_task)
+    assert slots["layers/conv"] == slots["layers/conv_transpose"] == 0.5
+    assert slots["layer3/units"] == 3 / 6
 
 
 def test_a_trial_is_read_by_the_layers_of_the_program(mlp_program: Program, mlp_task: Task) -> None:

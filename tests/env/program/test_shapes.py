@@ -10,7 +10,11 @@ from netmend.env.program import (
     Attention,
     BatchNorm,
     Conv1d,
+    Conv1dTranspose,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Crop,
     Data,
     Dense,
@@ -277,7 +281,113 @@ def test_a_shared_table_of_positions_ends_where_it_ends() -> None:
     assert infer_shapes((Position(steps=11), *layers[1:]), task(4, 9))[-1] == (4, 11)
 
 
-def test_a_pool_takes_steps_or_pixels_and_no_volumes() -> None:
-    volumes = Task(dataset="x", kind="classification", input_shape=(1, 4, 6, 6), outputs=2)
+def test_a_pool_takes_steps_pixels_and_volumes_and_no_more_axes() -> None:
     with pytest.raises(ShapeError, match="pool needs steps or pixels"):
-        infer_shapes((Pool(size=2),), volumes)
+        infer_shapes((Pool(size=2),), task(1, 2, 4, 6, 6))
+
+
+MORE_SHAPES: list[tuple[Shape, Layer, Shape]] = [
+    ((2, 10), Conv1d(filters=5, kernel=4, padding=2), (5, 11)),
+    ((2, 10), Conv1d(filters=5, kernel=4, stride=3, padding=1), (5, 3)),
+    ((2, 3), Conv1d(filters=5, kernel=5, padding=1), (5, 1)),
+    ((3, 8, 7), Conv2d(filters=5, kernel=3, padding=0), (5, 6, 5)),
+    ((2, 6, 5, 9), Conv3d(filters=4), (4, 4, 3, 7)),
+    ((2, 6, 5, 9), Conv3d(filters=4, stride=2, padding="same"), (4, 3, 3, 5)),
+    ((2, 6, 5, 9), Conv3d(filters=4, kernel=5, padding=2), (4, 6, 5, 9)),
+    ((2, 10), Conv1dTranspose(filters=5, kernel=4, stride=3), (5, 31)),
+    ((2, 10), Conv1dTranspose(filters=5, stride=2, padding=1, output_padding=1), (5, 20)),
+    ((2, 10), Conv1dTranspose(filters=5, kernel=2, stride=3, padding="same"), (5, 30)),
+    ((3, 4, 7), Conv2dTranspose(filters=5, stride=2, padding="same"), (5, 8, 14)),
+    ((3, 4, 7), Conv2dTranspose(filters=5, kernel=4, stride=2, padding=1), (5, 8, 14)),
+    ((2, 3, 2, 4), Conv3dTranspose(filters=4, kernel=2, stride=2), (4, 6, 4, 8)),
+    ((2, 9), Pool(size=3, stride=2), (2, 4)),
+    ((2, 9), Pool(size=3, stride=2, padding=1), (2, 5)),
+    ((2, 9), Pool(size=2, padding="same"), (2, 5)),
+    ((2, 3), Pool(size=5, padding=1), (2, 1)),
+    ((2, 3), Pool(size=5, stride=2, padding="same"), (2, 2)),
+    ((2, 9, 4), Pool(reduce="mean", size=3, stride=1, padding="same"), (2, 9, 4)),
+    ((2, 8, 6, 4), Pool(size=2), (2, 4, 3, 2)),
+    ((2, 8, 6, 4), GlobalPool(), (2,)),
+    ((2, 8, 6, 4), Flatten(), (384,)),
+    ((2, 8, 6, 4), BatchNorm(), (2, 8, 6, 4)),
+    ((2, 8, 6, 4), ZeroPad(size=1), (2, 10, 8, 6)),
+    ((2, 8, 6, 4), Crop(top=3), (2, 5, 6, 4)),
+    ((2, 8, 6, 4), Dense(units=7), (7, 8, 6, 4)),
+]
+
+
+@pytest.mark.parametrize(("shape", "layer", "output"), MORE_SHAPES)
+def test_shapes_with_strides_paddings_and_volumes(shape: Shape, layer: Layer, output: Shape) -> None:
+    assert infer_shapes((layer,), task(*shape)) == (output,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "reason", "expected"),
+    [
+        (
+            (2, 3),
+            Conv1d(filters=2, kernel=6, padding=1),
+            "a kernel of 6 does not fit 3 steps or pixels padded by 1",
+            (2, 4),
+        ),
+        (
+            (2, 4, 4, 2),
+            Conv3d(filters=2),
+            "a kernel of 3 does not fit 2 steps or pixels without padding",
+            (2, 3, 3, 3),
+        ),
+        (
+            (2, 4, 4),
+            Conv3d(filters=2),
+            "conv3d needs a volume (channels, depth, height, width), but its input is 2 x 4 x 4",
+            (0, 0, 0, 0),
+        ),
+        (
+            (2, 4),
+            Conv2dTranspose(filters=2),
+            "conv2d_transpose needs an image (channels, height, width), but its input is 2 x 4",
+            (0, 0, 0),
+        ),
+        (
+            (2, 1),
+            Conv1dTranspose(filters=2, padding=2),
+            "a padding of 2 leaves nothing of 3 steps or pixels",
+            (2, 1),
+        ),
+        (
+            (2, 4),
+            Conv1dTranspose(filters=2, stride=2, output_padding=2),
+            "an output padding of 2 is not below the stride of 2",
+            (2, 4),
+        ),
+        ((2, 9), Pool(size=3, padding=2), "a padding of 2 is more than half of a window of 3", (2, 9)),
+        (
+            (2, 9, 2),
+            Pool(size=5, padding=1),
+            "a window of 5 does not fit an input of 2 x 9 x 2 padded by 1",
+            (2, 3, 3),
+        ),
+    ],
+)
+def test_what_a_window_does_not_fit(shape: Shape, layer: Layer, reason: str, expected: Shape) -> None:
+    with pytest.raises(ShapeError) as caught:
+        infer_shapes((layer,), task(*shape))
+    assert (caught.value.reason, caught.value.expected) == (reason, expected)
+    assert caught.value.found == shape
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "parameters", "work"),
+    [
+        ((2, 6, 5, 9), Conv3d(filters=4), 4 * (2 * 27 + 1), 2 * 27 * 4 * 4 * 3 * 7),
+        ((2, 10), Conv1dTranspose(filters=5, kernel=4, stride=3), 5 * (2 * 4 + 1), 2 * 10 * 4 * 5),
+        ((3, 4, 7), Conv2dTranspose(filters=5, padding="same", bias=False), 5 * 3 * 9, 3 * 4 * 7 * 9 * 5),
+        ((2, 9), Pool(size=3, stride=2, padding=1), 0, 0),
+    ],
+)
+def test_parameters_and_work_of_the_windows(
+    mlp_program: Program, shape: Shape, layer: Layer, parameters: int, work: int
+) -> None:
+    program = replace(mlp_program, layers=(layer,))
+    counted = parameter_count(program, task(*shape)), multiply_accumulates(program, task(*shape))
+    assert counted == (parameters, work)

@@ -16,10 +16,12 @@ from netmend.env.program import (
     Attention,
     BatchNorm,
     Clip,
+    Conv3d,
     Dense,
     Dropout,
     Loop,
     Optimizer,
+    Pool,
     Position,
     Prep,
     Program,
@@ -55,6 +57,18 @@ def relu_output(program: Program) -> Program:
         (
             lambda p: replace(p, optimizer=Optimizer(kind="sgd", lr=10.0, momentum=0.9)),
             "optimizer: adam, learning rate 0.01, momentum 0 -> sgd, learning rate 10, momentum 0.9",
+        ),
+        (
+            lambda p: replace(p, layers=(Pool(size=3, stride=2, padding="same"), *p.layers)),
+            "pool (size 3, stride 2, padding same) added in front of layer 1",
+        ),
+        (
+            lambda p: replace(p, layers=(Conv3d(filters=4, padding=2), *p.layers)),
+            "conv3d (filters 4, padding 2) added in front of layer 1",
+        ),
+        (
+            lambda p: replace(p, layers=(replace(p.layers[0], kernel_init="torch_default"), *p.layers[1:])),
+            "layer 1 (dense): kernel_init glorot_uniform -> torch_default",
         ),
         (
             lambda p: replace(p, optimizer=replace(p.optimizer, lr=0.001)),

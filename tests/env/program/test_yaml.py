@@ -25,6 +25,8 @@ from netmend.env.program import (
     PREPS,
     SCHEMA_VERSION,
     Clip,
+    Conv3d,
+    Conv3dTranspose,
     Damage,
     Data,
     Dense,
@@ -70,6 +72,7 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = instances(field.parts[0])
     elif field.choices:
         found = st.sampled_from(field.choices)
+        found = found | plain_values(replace(field, types=(int,))) if int in field.types else found
     else:
         found = plain_values(field)
     return st.none() | found if field.optional else found
@@ -115,6 +118,67 @@ def test_another_value_anywhere_is_another_program_with_another_digest(
     parts = {one.name: getattr(program, one.name) for one in fields_of(Program)}
     other = Program(**{**parts, field.name: data.draw(values(field))})
     assert (digest(other) == digest(program)) == (other == program)
+
+
+PADDED = """netmend: 1
+data: {dataset: volumes}
+layers:
+- conv3d: {filters: 4, padding: PADDING}
+- pool: {size: 3, stride: 2, padding: 1}
+- conv3d_transpose: {filters: 2, stride: 2, padding: same, output_padding: 1}
+- global_pool
+- dense: {units: 3, kernel_init: torch_default, bias_init: torch_default}
+loss: cross_entropy
+optimizer: {kind: adam, lr: 0.01}
+"""
+
+
+@pytest.mark.parametrize("padding", ["valid", "same", 0, 64])
+def test_a_padding_is_a_name_or_a_number(padding: str | int) -> None:
+    program = load(PADDED.replace("PADDING", str(padding)), "text")
+    assert program.layers[0] == Conv3d(filters=4, padding=padding)  # type: ignore[arg-type]
+    again = load(dump(program), "text")
+    assert again == program
+    assert type(again.layers[0].__dict__["padding"]) is type(padding)
+
+
+@pytest.mark.parametrize(
+    ("padding", "problem"),
+    [
+        ("sme", "unknown padding 'sme'; did you mean 'same'?"),
+        ("-1", "-1 is not in 0..64"),
+        ("65", "65 is not in 0..64"),
+        ("1.5", "1.5 is not one of valid, same or a whole number in 0..64"),
+        ("true", "true is not one of valid, same or a whole number in 0..64"),
+        ("null", "null is not one of valid, same or a whole number in 0..64"),
+        ("[1, 1]", "[1, 1] is not one of valid, same or a whole number in 0..64"),
+    ],
+)
+def test_a_wrong_padding_is_told(padding: str, problem: str) -> None:
+    with pytest.raises(ProgramError) as caught:
+        load(PADDED.replace("PADDING", padding), "text")
+    assert list(caught.value.problems) == [f"layers[0].padding: {problem}"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("convtranspose2d: {filters: 2}", "here it is called 'conv2d_transpose'"),
+        ("ConvTranspose3d: {filters: 2}", "here it is called 'conv3d_transpose'"),
+        ("embedding: {units: 2, embeddings_initializer: ones}", "here it is called 'kernel_init'"),
+    ],
+)
+def test_names_of_other_libraries_are_known(wrong: str, hint: str) -> None:
+    text = PADDED.replace("- global_pool", f"- {wrong}").replace("PADDING", "same")
+    with pytest.raises(ProgramError, match=hint):
+        load(text, "text")
+
+
+def test_keys_of_a_kind_come_before_those_that_it_shares() -> None:
+    """Or the text and the digest of a program would change with its classes."""
+    names = [field.name for field in fields_of(Conv3dTranspose)]
+    assert names[:6] == ["output_padding", "filters", "kernel", "stride", "padding", "activation"]
+    assert [field.name for field in fields_of(Conv3d)] == names[1:]
 
 
 def test_equal_programs_have_equal_digests_whatever_their_number_types(mlp_program: Program) -> None:
@@ -320,8 +384,10 @@ def row(field: Field) -> str:
         kind = "mapping"
     else:
         kind = "name" if field.choices else words[field.types[0]]
-    few = ", ".join(f"`{choice}`" for choice in field.choices) if len(field.choices) < 5 else ""
-    return f"| `{field.name}` | {kind} | {default(field)} | {field.range or few} |"
+        kind += " or whole number" if field.choices and int in field.types else ""
+    few = [f"`{choice}`" for choice in field.choices] if len(field.choices) < 5 else []
+    few += [str(field.range)] if field.range else []
+    return f"| `{field.name}` | {kind} | {default(field)} | {', '.join(few)} |"
 
 
 def default(field: Field) -> str:

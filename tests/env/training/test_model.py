@@ -10,7 +10,11 @@ from netmend.env.program import (
     Attention,
     BatchNorm,
     Conv1d,
+    Conv1dTranspose,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Crop,
     Dense,
     Detach,
@@ -19,6 +23,7 @@ from netmend.env.program import (
     GlobalPool,
     Layer,
     LayerNorm,
+    Pool,
     Position,
     Recurrent,
     Rescale,
@@ -33,6 +38,7 @@ from netmend.env.training.layers import Noise
 from netmend.env.training.model import Network
 
 SEQUENCE = Task(dataset="x", kind="classification", input_shape=(3, 10), outputs=2)
+VOLUME = Task(dataset="x", kind="classification", input_shape=(2, 5, 7, 4), outputs=2)
 IMAGE = Task(dataset="x", kind="classification", input_shape=(2, 9, 7), outputs=2)
 
 
@@ -57,7 +63,7 @@ def test_initialisers_have_keras_spread(name):
         torch.testing.assert_close(value @ value.T, torch.eye(200), atol=1e-4, rtol=0)
     else:
         expected = {"random_uniform": SPREAD / math.sqrt(3), "truncated_normal": SPREAD * 0.8796}
-        expected["standard_normal"] = 1.0
+        expected |= {"standard_normal": 1.0, "torch_default": 1 / math.sqrt(3 * 300)}
         assert float(value.std()) == pytest.approx(expected.get(name, SPREAD), rel=0.02)
     if "truncated" in name:
         assert float(value.abs().max()) <= 2 * SPREAD * 1.0001
@@ -69,6 +75,22 @@ LAYERS: list[tuple[Layer, Task]] = [
     (Conv1d(filters=4, kernel=3, stride=2), SEQUENCE),
     (Conv2d(filters=4, kernel=2, padding="same"), IMAGE),
     (Conv2d(filters=4, kernel=5, stride=4, padding="same", bias=False), IMAGE),
+    (Conv2d(filters=4, kernel=5, stride=2, padding=3), IMAGE),
+    (Conv3d(filters=4, kernel=2, stride=2, padding="same"), VOLUME),
+    (Conv1dTranspose(filters=4, kernel=4, stride=3), SEQUENCE),
+    (Conv1dTranspose(filters=4, kernel=2, stride=3, padding="same"), SEQUENCE),
+    (Conv2dTranspose(filters=4, stride=2, padding=1, output_padding=1, bias=False), IMAGE),
+    (Conv2dTranspose(filters=4, kernel=5, stride=2, padding="same"), IMAGE),
+    (Conv3dTranspose(filters=4, kernel=4, stride=2, padding="same"), VOLUME),
+    (Pool(size=3, stride=2, padding=1), IMAGE),
+    (Pool(reduce="mean", size=4, stride=3, padding="same"), IMAGE),
+    (Pool(size=2), VOLUME),
+    (BatchNorm(), VOLUME),
+    (LayerNorm(), VOLUME),
+    (GlobalPool(), VOLUME),
+    (ZeroPad(size=2), VOLUME),
+    (Crop(top=1, bottom=2), VOLUME),
+    (Dense(units=3), VOLUME),
     (Recurrent(cell="gru", units=5, return_sequences=True), SEQUENCE),
     (Recurrent(cell="lstm", units=5, bias=False), SEQUENCE),
     (Recurrent(cell="rnn", units=5, return_sequences=True, bidirectional=True), SEQUENCE),
