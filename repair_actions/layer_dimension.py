@@ -28,7 +28,7 @@ from netmend.env.program.crashes import ID_LOSSES, label_range
 from netmend.env.program.layers import margin
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import Shape, row_shape
-from netmend.env.program.sites import width
+from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
     LAYER_SITES,
     Edit,
@@ -49,6 +49,7 @@ _ROW_LOSSES: frozenset[LossName] = frozenset(
     {"categorical_crossentropy", "kl_divergence", "categorical_hinge"}
 )
 _COMMON_KERNEL = 3
+_MOST_STRIDE = 16
 
 
 def task_width(program: Program, task: Task) -> int:
@@ -188,6 +189,23 @@ def _fitted_window(layer: Layer, shape: Shape) -> Layer:
     return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
 
 
+def _fit_decoder(program: Program, task: Task) -> Program:
+    """The stride of a transposed output convolution that gives as many values as there are targets."""
+    output, gets = output_layer(program), layer_inputs(program, task)
+    if output is None or output >= len(gets):
+        return program
+    layer = program.layers[output]
+    if not isinstance(layer, TransposedConvolution) or len(gets[output]) != layer.axes + 1:
+        return program
+    values = layer.filters * prod(gets[output][1:])
+    for stride in range(1, _MOST_STRIDE + 1):
+        if values * stride**layer.axes == task_width(program, task):
+            # A kernel below its stride would leave gaps.
+            fitted = variant(layer, stride=stride, kernel=max(layer.kernel, stride), padding="same")
+            return with_layers(program, (*program.layers[:output], fitted, *program.layers[output + 1 :]))
+    return program
+
+
 def _set_convolutions(program: Program, task: Task, *, site: str, change: Change) -> Program:
     def convolution(layer: Layer) -> Layer:
         return change(layer) if isinstance(layer, Convolution) else layer
@@ -266,6 +284,12 @@ ACTIONS: tuple[RepairAction, ...] = (
     ),
     _convolving(
         "padding_same", "all", "padding in every convolution, so that it keeps the size", _same_padding
+    ),
+    _action(
+        "fit_decoder",
+        "output",
+        "stride and padding of a transposed output convolution that end in a value for every target",
+        _fit_decoder,
     ),
     _convolving("stride_1", "all", "stride 1 in every convolution", _stride_1),
     _convolving(

@@ -36,6 +36,7 @@ _LAYER_SHAPES = (
 )
 _OUTPUT_SHAPES = (
     "layer_dimension/task_units@output",
+    "layer_dimension/fit_decoder@output",
     "data_dimension/*@targets",
     "loss_function/*",
     "neural_connection/replace_head@output",

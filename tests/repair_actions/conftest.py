@@ -14,6 +14,9 @@ from netmend.env.program import (
     Clip,
     Conv1d,
     Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Data,
     Dense,
     Detach,
@@ -46,6 +49,8 @@ TWO = Task(dataset="moons", kind="classification", input_shape=(2,), outputs=2)
 VALUES = Task(dataset="diabetes", kind="regression", input_shape=(10,), outputs=1)
 IMAGES = Task(dataset="images", kind="classification", input_shape=(1, 8, 8), outputs=10)
 SERIES = Task(dataset="series", kind="classification", input_shape=(3, 20), outputs=4)
+SCANS = Task(dataset="scans", kind="classification", input_shape=(1, 6, 6, 6), outputs=3)
+PIXELS = Task(dataset="pixels", kind="regression", input_shape=(1, 8, 8), outputs=64)
 TEXTS = Task(dataset="texts", kind="classification", input_shape=(12,), outputs=3, vocabulary=50)
 
 MLP = Program(
@@ -101,6 +106,28 @@ IMAGE = Program(
         Flatten(),
         Dense(units=32),
         Dense(units=10),
+    ),
+    loss="cross_entropy",
+    optimizer=Optimizer(kind="adam"),
+)
+DECODER = Program(
+    data=Data(dataset="pixels", labels="value"),
+    layers=(
+        Conv2d(filters=8, kernel=4, stride=2, padding=1, activation="relu"),
+        Conv2dTranspose(filters=1, kernel=4, stride=3),
+        Flatten(),
+    ),
+    loss="mse",
+    optimizer=Optimizer(kind="adam"),
+)
+VOLUMES = Program(
+    data=Data(dataset="scans"),
+    layers=(
+        Conv3d(filters=8, padding=1, activation="relu"),
+        Pool(size=3, stride=2, padding=1),
+        Conv3dTranspose(filters=4, stride=2, padding="same", kernel_init="torch_default"),
+        Flatten(),
+        Dense(units=3),
     ),
     loss="cross_entropy",
     optimizer=Optimizer(kind="adam"),
@@ -277,6 +304,8 @@ CORPUS: dict[str, Case] = {
     "transformer": Case(TRANSFORMER, TEXTS),
     "uneven_heads": Case(UNEVEN_HEADS, SERIES),
     "few_positions": Case(FEW_POSITIONS, TEXTS),
+    "decoder": Case(DECODER, PIXELS),
+    "volumes": Case(VOLUMES, SCANS),
 }
 
 

@@ -178,6 +178,34 @@ def test_padding_brings_a_decoder_back_to_the_size_of_its_targets() -> None:
     assert find_crash(repaired, PICTURES) is None
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"stride": 1},
+        {"stride": 3},
+        {"padding": 0},
+        {"stride": 1, "kernel": 1, "padding": 0},
+        {"output_padding": 1},
+    ],
+)
+def test_a_decoder_ends_in_a_value_for_every_target(wrong: dict[str, int]) -> None:
+    faulty = autoencoder(**wrong)
+    assert find_crash(faulty, PICTURES) is not None
+    repaired = apply("layer_dimension/fit_decoder@output", faulty, PICTURES)
+    assert find_crash(repaired, PICTURES) is None
+    last = repaired.layers[1]
+    assert isinstance(last, Conv2dTranspose)
+    assert (last.filters, last.stride, last.padding) == (1, 2, "same")
+    assert last.kernel == max(2, wrong.get("kernel", 4))
+    assert edited(CATALOGUE["layer_dimension/fit_decoder@output"], autoencoder(), PICTURES) is None
+
+
+def test_a_decoder_that_no_stride_fits_is_left() -> None:
+    action = CATALOGUE["layer_dimension/fit_decoder@output"]
+    for faulty in (autoencoder(filters=3, stride=1), program(Conv2d(filters=2), Flatten(), labels="value")):
+        assert action.apply(faulty, PICTURES) == faulty
+
+
 def test_a_decoder_gets_as_many_filters_as_its_targets_need() -> None:
     name = "layer_dimension/task_units@output"
     assert apply(name, autoencoder(filters=3), PICTURES) == autoencoder()
