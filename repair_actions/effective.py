@@ -32,7 +32,7 @@ from netmend.env.program import (
     resolved,
 )
 from netmend.env.program.api import SPARSE
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.crashes import ID_LOSSES, broadcasts
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.network import spliced
 
@@ -124,7 +124,8 @@ def _data(program: Program, task: Task) -> Data:
     data = program.data
     if data.split == "leaky" and _patience(program, task) is None:
         data = variant(data, split="random")
-    return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
+    data = _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
+    return variant(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
 
 
 @lru_cache(maxsize=1024)
@@ -159,7 +160,8 @@ _FOR_ALL_ROWS: frozenset[PrepName] = frozenset(
 )
 """Kinds that do the same whatever ``rows`` says: those of shapes, and one that is for training only."""
 _CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_target"})
-"""Kinds that a loss only compares shapes with."""
+"""Kinds that a loss only compares shapes with, but for targets that it broadcasts."""
+_BROADCAST = Prep(kind="drop_axis_target")
 
 
 @lru_cache(maxsize=1024)

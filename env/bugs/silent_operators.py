@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netmend.env.bugs.faults import always, inserted, of_data, of_loop, of_program, silent_operator
+from netmend.env.bugs.faults import (
+    always,
+    inserted,
+    of_data,
+    of_loop,
+    of_program,
+    one_step_more,
+    silent_operator,
+)
 from netmend.env.bugs.mutation import Draw, Mutation, with_layers
 from netmend.env.bugs.shape_operators import axes_moved
 from netmend.env.bugs.usage_operators import labels_changed
@@ -155,6 +163,11 @@ def _activation_twice(draw: Draw) -> Iterator[Mutation]:
         yield inserted(last + 1, Activation(function=function), f"{function} in front of {draw.program.loss}")
 
 
+_TARGETS_BROADCAST = always(
+    one_step_more(Prep(kind="drop_axis_target"), "targets (n,) against outputs (n, 1)")
+)
+
+
 SILENT_OPERATORS = (
     silent_operator("tzg", "loop", "gradients not set to zero", _GRADIENTS_KEPT),
     silent_operator("tsb", "loop", "step before backward", _STEP_FIRST),
@@ -171,4 +184,5 @@ SILENT_OPERATORS = (
     silent_operator("dos", "data", "rows split in order, or twice", _split),
     silent_operator("dhp", "data", "large inputs in half precision", _half_precision),
     silent_operator("dam", "shapes", "axes swapped", axes_moved),
+    silent_operator("dbt", "shapes", "targets broadcast over the outputs", _TARGETS_BROADCAST),
 )

@@ -32,6 +32,8 @@ CRASH_KINDS: tuple[CrashKind, ...] = get_args(CrashKind)
 
 ID_LOSSES: frozenset[LossName] = frozenset({"cross_entropy", SPARSE})
 """Losses that take class ids as whole numbers."""
+BROADCASTING: frozenset[LossName] = frozenset({"mse", "mae", "huber"})
+"""Losses that take outputs (n, 1) and targets (n,) and compare each output with all n targets, as PyTorch."""
 LARGEST_ID = 2**53
 """Class ids beyond it are no whole numbers any more once they were multiplied."""
 
@@ -146,6 +148,17 @@ def target_shape(program: Program | _Read, task: Task) -> Shape:
             axis = shape.index(1)
             shape = (*shape[:axis], *shape[axis + 1 :])
     return shape
+
+
+def broadcasts(program: Program | _Read, task: Task) -> bool:
+    """Whether the loss is given targets (n,) and compares each of the n outputs with all of them.
+
+    That is said of a program that does not crash: its network then returns one value for a row.
+    """
+    try:
+        return program.loss in BROADCASTING and target_shape(program, task) == ()
+    except MisfitError:
+        return False
 
 
 def seen_ids(prep: Iterable[Prep], classes: int) -> list[int]:
@@ -267,6 +280,8 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
         if low < 0 or high >= units:
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
+        return None
+    if wanted == () and units == 1 and loss in BROADCASTING:
         return None
     if wanted != (units,) or (of_ids and labels == "index"):
         reason = (

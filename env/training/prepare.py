@@ -29,7 +29,7 @@ from netmend.env.program import (
     infer_shapes,
     prepared_task,
 )
-from netmend.env.program.crashes import seen_ids
+from netmend.env.program.crashes import broadcasts, seen_ids
 from netmend.env.training.damage import damaged
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
@@ -77,6 +77,7 @@ class Preparation:
         columns: of one-hot labels.
         tokens: whether rows stay token ids.
         data, loss, task: what decides the encoding.
+        broadcast: whether the targets are a vector that the loss broadcasts over its outputs.
         cut: see ``scores.cut``.
         device: where the tensors go.
     """
@@ -89,6 +90,7 @@ class Preparation:
     data: Data
     loss: LossName
     task: Task
+    broadcast: bool
     cut: float
     device: str
 
@@ -102,15 +104,14 @@ class Preparation:
         seen = truth
         if kind == "regression":
             with np.errstate(over="ignore"):
-                targets = self.real_targets(part.y).astype(np.float32)
-            seen = _tensor(targets, self.device)
+                values = self.real_targets(part.y).astype(np.float32)
+            seen = _tensor(values, self.device)
         elif kind == "multilabel":
             seen = truth.float()
         elif self.ids is not None:
             seen = _tensor(self.ids[part.y], self.device)
-        return Labelled(
-            _tensor(x, self.device), encode(seen, self.data.labels, self.loss, self.columns), truth
-        )
+        targets = encode(seen, self.data.labels, self.loss, self.columns)
+        return Labelled(_tensor(x, self.device), targets[:, 0] if self.broadcast else targets, truth)
 
     def real_inputs(self, x: Rows) -> Values:
         """Prepared inputs in the precision in which they are prepared."""
@@ -247,6 +248,7 @@ def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Pr
         data=program.data,
         loss=program.loss,
         task=task,
+        broadcast=broadcasts(program, task),
         cut=cut(program),
         device=device,
     )

@@ -76,7 +76,9 @@ class Session:
         self._predict = network.evaluate if loop.evaluation_mode else network.rehearse
         self.loss = LOSS_FUNCTIONS[program.loss]
         train = self.data.train
+        self._pairs = program.reduction == "sum" and self.data.preparation.broadcast
         self._factor = min(program.batch_size, len(train.x)) if program.reduction == "sum" else 1
+        self._factor *= self._factor if self._pairs else 1
         self.measurements = Measurements(network, program, self.loss, train, self._factor)
         self.penalty = Penalty(network.parameters)
         self.update = Update(program, network.parameters, self.penalty)
@@ -235,7 +237,10 @@ class Session:
             return torch.cat([self._predict(piece) for piece in torch.split(x, self.piece)])
 
     def _reduced(self, losses: Tensor) -> Tensor:
-        return losses.sum() if self.program.reduction == "sum" else losses.mean()
+        if self.program.reduction == "mean":
+            return losses.mean()
+        # of targets that are broadcast, the loss of a row is itself a mean over all of them
+        return losses.sum() * len(losses) if self._pairs else losses.sum()
 
     def _try_rates(self) -> dict[str, float]:
         """The rates' symptom, on the batch with which the training will begin."""

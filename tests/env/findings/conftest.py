@@ -154,6 +154,7 @@ EXAMPLES: dict[str, Case] = {
     "summed_loss": training(reduction="sum"),
     "no_validation": shown(data(CLASSES, split="none")),
     "changed_classes": shown(data(CLASSES, prep=(Prep(kind="scale_target", factor=0.3),))),
+    "broadcast_targets": shown(data(VALUES, prep=(Prep(kind="drop_axis_target"),))),
     "one_output": ends(CLASSES, Dense(units=1), loss="mse", data=replace(CLASSES.data, labels="value")),
     "lone_softmax": ends(TWO, Dense(units=1, activation="softmax")),
     "lone_category": ends(
