@@ -163,6 +163,14 @@ def _activation_twice(draw: Draw) -> Iterator[Mutation]:
         yield inserted(last + 1, Activation(function=function), f"{function} in front of {draw.program.loss}")
 
 
+def _class_hidden(draw: Draw) -> Iterator[Mutation]:
+    """Weights that leave one class next to no say, as counts do where their inverse is meant."""
+    if draw.task.kind == "classification":
+        for hidden in range(draw.task.outputs):
+            weights = tuple(0.01 if number == hidden else 1.0 for number in range(draw.task.outputs))
+            yield of_program(f"class {hidden} weighs a hundredth of the others", class_weights=weights)
+
+
 _TARGETS_BROADCAST = always(
     one_step_more(Prep(kind="drop_axis_target"), "targets (n,) against outputs (n, 1)")
 )
@@ -184,5 +192,6 @@ SILENT_OPERATORS = (
     silent_operator("dos", "data", "rows split in order, or twice", _split),
     silent_operator("dhp", "data", "large inputs in half precision", _half_precision),
     silent_operator("dam", "shapes", "axes swapped", axes_moved),
+    silent_operator("tcw", "loss", "class weights that hide a class", _class_hidden),
     silent_operator("dbt", "shapes", "targets broadcast over the outputs", _TARGETS_BROADCAST),
 )

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from netmend.env.errors import UnknownNameError
-from netmend.env.program.limits import AXIS, COUNTS, RANGES, Range
+from netmend.env.program.limits import AXIS, COUNTS, RANGES, WEIGHT, Range
 
 OTHER_NAMES: dict[str, str] = {
     "batch": "batch_size",
@@ -68,6 +68,7 @@ class Field:
         default: the default, where there is one.
         parts: classes of a part (another dataclass of the schema); empty for a plain value.
         many: whether it holds a tuple: of parts, or of the axes of a shape.
+        numbers: whether it holds a tuple of weights in the place of a name.
     """
 
     name: str
@@ -79,6 +80,7 @@ class Field:
     default: object = None
     parts: tuple[type, ...] = ()
     many: bool = False
+    numbers: bool = False
 
     @property
     def expected(self) -> str:
@@ -88,7 +90,8 @@ class Field:
         if self.many:
             return f"a list of {self.range} whole numbers in {AXIS}"
         if self.choices:
-            return f"one of {', '.join(self.choices)}"
+            weights = f", or a list of {self.range} numbers in {WEIGHT}" if self.numbers else ""
+            return f"one of {', '.join(self.choices)}{weights}"
         words = _WORDS[self.types[0]]
         return f"{words} in {self.range}" if self.range else words
 
@@ -98,6 +101,8 @@ class Field:
             return None
         if self.many:
             return None if self._is_shape(value) else f"{shown(value)} is not {self.expected}"
+        if self.numbers and isinstance(value, tuple):
+            return None if self._are_weights(value) else f"{shown(value)} is not {self.expected}"
         kind = type(value)
         if kind not in self.types and (kind is bool or not isinstance(value, self.types)):
             return f"{shown(value)} is not {self.expected}"
@@ -109,6 +114,11 @@ class Field:
 
     def _is_shape(self, value: object) -> bool:
         if not isinstance(value, tuple) or not all(type(axis) is int and AXIS.holds(axis) for axis in value):
+            return False
+        return self.count_problem(len(value)) is None
+
+    def _are_weights(self, value: tuple[object, ...]) -> bool:
+        if not all(type(number) in (int, float) and WEIGHT.holds(number) for number in value):  # type: ignore[arg-type]
             return False
         return self.count_problem(len(value)) is None
 
@@ -187,7 +197,8 @@ def _field(declared: dataclasses.Field[object], hint: object) -> Field:
     )
     first = members[0]
     if get_origin(first) is Literal:
-        return dataclasses.replace(field, types=(str,), choices=get_args(first))
+        numbers = any(get_origin(member) is tuple for member in members)
+        return dataclasses.replace(field, types=(str,), choices=get_args(first), numbers=numbers)
     if get_origin(first) is tuple:
         entries = _classes(_members(get_args(first)[0]))
         if entries == (int,):

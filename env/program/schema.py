@@ -221,6 +221,11 @@ class Program:
         stop_on: what the patience looks at: the validation loss, or ``metric`` on the validation rows
             (``accuracy`` of real values is always 0).
         reduction: whether the loss of a batch is the mean or the sum over its rows.
+        class_weights: what the loss of a row is multiplied by, by its class; ``balanced`` gives every class
+            the same say: rows / (classes * rows of the class) of the training rows. ``cross_entropy`` takes
+            them as PyTorch's ``weight`` (on class ids a weighted mean), the others as Keras' ``class_weight``
+            (the mean over the rows). The other losses on logits validate with them, as PyTorch's criterion
+            does, and those of Keras do not.
         input: shape of a row that the program declares, features first; None takes it from the data.
         schedule: of the learning rate, if any.
         loop: what the training loop does.
@@ -239,6 +244,7 @@ class Program:
     metric: MetricName = "accuracy"
     stop_on: Literal["loss", "metric"] = "loss"
     reduction: Literal["mean", "sum"] = "mean"
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     input: tuple[int, ...] | None = None
     schedule: Schedule | None = None
     loop: Loop = Loop()

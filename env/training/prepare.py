@@ -59,11 +59,18 @@ class Labelled:
         x: prepared inputs, float32, or int64 token ids.
         targets: what the loss sees.
         truth: class ids (n,) or labels (n, labels) int64, or targets (n, targets) float32 in their own units.
+        weights: what the loss of each row is multiplied by (n,), None where the program weighs no classes.
     """
 
     x: Tensor
     targets: Tensor
     truth: Tensor
+    weights: Tensor | None = None
+
+    def first(self, count: int) -> Labelled:
+        """The first rows."""
+        weights = None if self.weights is None else self.weights[:count]
+        return Labelled(self.x[:count], self.targets[:count], self.truth[:count], weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,7 @@ class Preparation:
         columns: of one-hot labels.
         tokens: whether rows stay token ids.
         data, loss, task: what decides the encoding.
+        weights: weight of each class in the loss, None where they have none.
         broadcast: whether the targets are a vector that the loss broadcasts over its outputs.
         cut: see ``scores.cut``.
         device: where the tensors go.
@@ -90,6 +98,7 @@ class Preparation:
     data: Data
     loss: LossName
     task: Task
+    weights: NDArray[np.float32] | None
     broadcast: bool
     cut: float
     device: str
@@ -111,7 +120,10 @@ class Preparation:
         elif self.ids is not None:
             seen = _tensor(self.ids[part.y], self.device)
         targets = encode(seen, self.data.labels, self.loss, self.columns)
-        return Labelled(_tensor(x, self.device), targets[:, 0] if self.broadcast else targets, truth)
+        if self.broadcast:
+            targets = targets[:, 0]
+        weights = None if self.weights is None else _tensor(self.weights[part.y], self.device)
+        return Labelled(_tensor(x, self.device), targets, truth, weights)
 
     def real_inputs(self, x: Rows) -> Values:
         """Prepared inputs in the precision in which they are prepared."""
@@ -172,7 +184,7 @@ class PreparedCache:
         """As the function ``prepare``."""
         tokens = _takes_tokens(program, dataset.task)
         columns = _one_hot_columns(program, dataset.task)
-        encoding = program.data, program.loss, tokens, columns, cut(program)
+        encoding = program.data, program.loss, program.class_weights, tokens, columns, cut(program)
         key = (dataset.fingerprint, encoding, samples, device)
         if key not in self._known:
             self._known[key] = prepare(program, dataset, samples, device)
@@ -248,6 +260,7 @@ def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Pr
         data=program.data,
         loss=program.loss,
         task=task,
+        weights=_class_weights(program, task, rows),
         broadcast=broadcasts(program, task),
         cut=cut(program),
         device=device,
@@ -285,6 +298,15 @@ def _seen_ids(prep: Sequence[Prep], task: Task) -> NDArray[np.int64] | None:
     if task.kind != "classification" or not faults:
         return None
     return np.array(seen_ids(faults, task.outputs), np.int64)
+
+
+def _class_weights(program: Program, task: Task, rows: Part) -> NDArray[np.float32] | None:
+    """Weight of each class; a class without a training row counts as one with a single row."""
+    weights = program.class_weights
+    if weights == "balanced":
+        counts = np.bincount(rows.y, minlength=task.outputs).clip(1)
+        return (len(rows) / (task.outputs * counts)).astype(np.float32)
+    return None if weights is None else np.array(weights, np.float32)
 
 
 def _one_hot_columns(program: Program, task: Task) -> int:

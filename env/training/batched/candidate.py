@@ -176,6 +176,7 @@ def _is_plain(program: Program) -> bool:
         and program.monitor == Monitor()
         and program.schedule is None
         and program.reduction == "mean"
+        and program.class_weights is None
         and program.stop_on == "loss"
         and program.api == "current"
         and data.split == "random"

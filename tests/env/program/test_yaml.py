@@ -47,7 +47,7 @@ from netmend.env.program import (
     to_plain,
 )
 from netmend.env.program.fields import Field, fields_of
-from netmend.env.program.limits import AXIS, Range
+from netmend.env.program.limits import AXIS, WEIGHT, Range
 
 PARTS = (Program, Data, Prep, Damage, Optimizer, Clip, Schedule, Loop, Monitor, *LAYER_KINDS.values())
 DOCS = Path(__file__).parents[3] / "docs" / "program.md"
@@ -70,9 +70,17 @@ def values(field: Field) -> st.SearchStrategy[object]:
         found = instances(field.parts[0])
     elif field.choices:
         found = st.sampled_from(field.choices)
+        if field.numbers:
+            found |= weights(field)
     else:
         found = plain_values(field)
     return st.none() | found if field.optional else found
+
+
+def weights(field: Field) -> st.SearchStrategy[object]:
+    assert field.range is not None, f"{field.name} has no range"
+    numbers = st.floats(WEIGHT.low, WEIGHT.high, exclude_min=WEIGHT.above)
+    return st.lists(numbers, min_size=int(field.range.low), max_size=MOST).map(tuple)
 
 
 def plain_values(field: Field) -> st.SearchStrategy[object]:
@@ -257,6 +265,23 @@ def test_numbers_may_be_written_as_in_yaml_1_2() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("equal", "class_weights: unknown class_weights 'equal'"),
+        ("[1]", "class_weights: (1,) is not one of balanced, or a list of 2..4096 numbers in"),
+        ("[1, 0]", "class_weights: (1, 0) is not one of balanced"),
+        ("[1, .nan]", "class_weights: (1, nan) is not one of balanced"),
+        ("[1, true]", "class_weights: (1, True) is not one of balanced"),
+        ("7", "class_weights: 7 is not one of balanced"),
+    ],
+)
+def test_class_weights_that_are_none(written: str, problem: str, mlp_program: Program) -> None:
+    with pytest.raises(ProgramError) as error:
+        load(f"{dump(mlp_program)}class_weights: {written}\n", "text")
+    assert problem in str(error.value)
+
+
 def test_problems_inside_a_larger_file_have_its_path(mlp_program: Program) -> None:
     problems = ["id: missing"]
     plain = to_plain(mlp_program)
@@ -321,7 +346,10 @@ def row(field: Field) -> str:
     else:
         kind = "name" if field.choices else words[field.types[0]]
     few = ", ".join(f"`{choice}`" for choice in field.choices) if len(field.choices) < 5 else ""
-    return f"| `{field.name}` | {kind} | {default(field)} | {field.range or few} |"
+    if field.numbers:
+        kind, few = f"{kind} or list", f"{few}, or {field.range} numbers in {WEIGHT}"
+    range_ = few if field.numbers else field.range or few
+    return f"| `{field.name}` | {kind} | {default(field)} | {range_} |"
 
 
 def default(field: Field) -> str:

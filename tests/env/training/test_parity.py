@@ -51,6 +51,12 @@ def values() -> Dataset:
     return problem("regression", 1, np.random.default_rng(2).normal(3, 2, (64, 1)).astype(np.float32))
 
 
+def classes(outputs: int) -> Dataset:
+    """Classes of very different size."""
+    y = np.random.default_rng(3).choice(outputs, 64, p=np.array([4] + [1] * (outputs - 1)) / (3 + outputs))
+    return problem("classification", outputs, y.astype(np.int64))
+
+
 def program(loss: str, *layers: Layer, lr: float = 0.05, **changes: object) -> Program:
     data = Data(dataset="made", labels="value", shuffle=False)
     optimizer = Optimizer(kind="sgd", lr=lr)
@@ -77,8 +83,9 @@ def train_ours(written: Program, dataset: Dataset, monkeypatch: pytest.MonkeyPat
         losses.append(float(loss.detach()))
         plain(update, loss)
 
-    monkeypatch.setattr(Update, "__call__", recorded)
-    session.fit()
+    with monkeypatch.context() as patched:
+        patched.setattr(Update, "__call__", recorded)
+        session.fit()
     return Ours(losses, [row[2] for row in session.curves], start)
 
 
@@ -108,6 +115,94 @@ def train_theirs(
             optimizer.step()
             losses.append(float(loss.detach()))
     return losses
+
+
+def keras_weighted(rows: Callable[[Tensor, Tensor], Tensor], ids: Callable[[Tensor], Tensor]) -> Criterion:
+    """Keras' ``class_weight``: the rows' losses times the weights of their classes, mean over the rows."""
+    return lambda outputs, targets: (rows(outputs, targets) * WEIGHTS[ids(targets)]).mean()
+
+
+def one_hot(y: np.ndarray) -> Tensor:
+    return F.one_hot(torch.from_numpy(y), 3).float()
+
+
+def column(y: np.ndarray) -> Tensor:
+    return torch.from_numpy(y)[:, None].float()
+
+
+def first(targets: Tensor) -> Tensor:
+    return targets[:, 0].long()
+
+
+WEIGHTS = torch.tensor([1.0, 5.0, 0.5])
+SOFTMAX = torch.nn.Softmax(1)
+WEIGHTED = {
+    # PyTorch's own weights
+    "cross_entropy": (3, "index", torch.nn.CrossEntropyLoss(WEIGHTS), torch.from_numpy),
+    "cross_entropy on rows": (3, "one_hot", torch.nn.CrossEntropyLoss(WEIGHTS), one_hot),
+    "bce_with_logits": (1, "index", torch.nn.BCEWithLogitsLoss(pos_weight=WEIGHTS[1]), column),
+    # losses of Keras
+    "categorical_crossentropy": (
+        3,
+        "one_hot",
+        keras_weighted(
+            lambda p, t: F.nll_loss(torch.log(p), t.argmax(1), reduction="none"), lambda t: t.argmax(1)
+        ),
+        one_hot,
+    ),
+    "binary_crossentropy": (
+        1,
+        "index",
+        keras_weighted(lambda p, t: F.binary_cross_entropy(p, t, reduction="none")[:, 0], first),
+        column,
+    ),
+    "mse": (1, "index", keras_weighted(lambda o, t: (o - t).square()[:, 0], first), column),
+}
+ENDS = {
+    "categorical_crossentropy": ("softmax", SOFTMAX),
+    "binary_crossentropy": ("sigmoid", torch.nn.Sigmoid()),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_class_weights_are_those_of_the_framework(name, monkeypatch):
+    outputs, labels, criterion, target = WEIGHTED[name]
+    loss = name.split()[0]
+    count = 3 if outputs == 3 else 2
+    dataset, layers, model = classes(count), mlp(outputs), torch_mlp(outputs)
+    if loss in ENDS:
+        layers = (layers[0], Dense(units=outputs, activation=ENDS[loss][0]))
+        model.append(ENDS[loss][1])
+    weights = tuple(WEIGHTS.tolist()[:count])
+    written = program(loss, *layers, class_weights=weights)
+    written = replace(written, data=replace(written.data, labels=labels))
+    ours = train_ours(written, dataset, monkeypatch)
+    theirs = train_theirs(model, ours.start, dataset, criterion, target)
+    assert ours.losses == pytest.approx(theirs, rel=1e-6)
+    plain = train_ours(replace(written, class_weights=None), dataset, monkeypatch)
+    assert plain.losses != pytest.approx(ours.losses, rel=1e-2)
+
+
+def test_balanced_weights_are_those_of_scikit_learn(monkeypatch):
+    dataset = classes(3)
+    counts = np.bincount(dataset.train.y)
+    written = program("cross_entropy", *mlp(3), class_weights="balanced")
+    written = replace(written, data=replace(written.data, labels="index"))
+    given = tuple((len(dataset.train) / (3 * counts)).tolist())
+    balanced = train_ours(written, dataset, monkeypatch)
+    by_hand = train_ours(replace(written, class_weights=given), dataset, monkeypatch)
+    assert balanced.losses == pytest.approx(by_hand.losses, rel=1e-6)
+    assert balanced.held == pytest.approx(by_hand.held, rel=1e-6)
+
+
+def test_keras_weighs_no_validation_rows_and_torch_does(monkeypatch):
+    dataset = classes(2)
+    for loss, weighs in (("binary_crossentropy", False), ("bce_with_logits", True)):
+        written = program(loss, Dense(units=1, activation="sigmoid"), lr=1e-9)
+        written = replace(written, data=replace(written.data, labels="index"))
+        plain = train_ours(written, dataset, monkeypatch)
+        weighed = train_ours(replace(written, class_weights=(1.0, 5.0)), dataset, monkeypatch)
+        assert (weighed.held != pytest.approx(plain.held, rel=1e-3)) is weighs
 
 
 @pytest.mark.filterwarnings("ignore:Using a target size")
