@@ -156,7 +156,7 @@ def confirm_again(
 def _pair(outcome: Outcome, rules: Rules, budget_of: BudgetOf | None) -> Pair:
     before, after = outcome.bug.program, outcome.minimised.proposal.program
     budget = rules.of(outcome.bug).budget if budget_of is None else budget_of(before, after)
-    return Pair(before=before, after=after, budget=budget, seed=outcome.seed)
+    return Pair(before=before, after=after, budget=budget, seed=outcome.seed, metric=outcome.bug.task_metric)
 
 
 def _findings(outcome: Outcome) -> tuple[Finding, ...]:

@@ -192,7 +192,9 @@ class Episode:
         return self._after
 
     def _request(self, program: Program) -> TrialRequest:
-        return TrialRequest(program=program, budget=self.rules.budget, seed=self.seed)
+        return TrialRequest(
+            program=program, budget=self.rules.budget, seed=self.seed, metric=self.bug.task_metric
+        )
 
     def _legal(self) -> NDArray[np.bool_]:
         after = self._successors()

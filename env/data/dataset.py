@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netmend.env.errors import DataError
+from netmend.env.program.names import ClassMetric
+from netmend.env.program.part import variant
 from netmend.env.program.task import Task, TaskKind
 
 Kind: TypeAlias = TaskKind
@@ -75,6 +78,26 @@ def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> 
     rows = order[2 * held :], order[:held], order[held : 2 * held]
     train, validation, holdout = [Part(x[index], y[index]) for index in rows]
     return make_dataset(task, train, validation, holdout, features=features)
+
+
+def judged(dataset: Dataset, metric: ClassMetric | None) -> Dataset:
+    """The same data, judged by another metric; None leaves that of the task.
+
+    Raises:
+        DataError: the metric is for classes and labels, and the targets are real values.
+    """
+    return dataset if metric is None else replace(dataset, task=judged_task(dataset.task, metric))
+
+
+def judged_task(task: Task, metric: ClassMetric | None) -> Task:
+    """As ``judged``, of a task alone."""
+    if metric is None:
+        return task
+    if task.kind == "regression":
+        raise DataError(
+            f"{task.dataset}: {metric} is for classes and labels, but the targets are real values"
+        )
+    return variant(task, judged_by=metric)
 
 
 def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0) -> Task:

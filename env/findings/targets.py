@@ -9,7 +9,7 @@ from netmend.env.data.dataset import Dataset
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
 from netmend.env.program import Activation, Program, output_activation, output_layer, resolved
 from netmend.env.program.crashes import broadcasts, seen_ids
-from netmend.env.program.names import LOGIT_LOSSES, LossName
+from netmend.env.program.names import CLASS_METRICS, LOGIT_LOSSES, LossName
 from netmend.env.program.sites import block_end
 from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.prepare import prepare
@@ -168,14 +168,15 @@ def idle_outputs(case: Case) -> Iterator[Sight]:
 
 def accuracy_of_values(case: Case) -> Iterator[Sight]:
     """Accuracy of real targets."""
-    if case.task.kind == "regression" and case.program.metric == "accuracy":
-        yield Sight(value=0.0, place="metric")
+    metric = case.program.metric
+    if case.task.kind == "regression" and metric in ("accuracy", *CLASS_METRICS):
+        yield Sight(value=0.0, place="metric", words={"metric": metric})
 
 
 def error_of_classes(case: Case) -> Iterator[Sight]:
     """A metric of real values for more than two classes."""
     task, metric = case.task, case.program.metric
-    if task.kind == "classification" and task.outputs > 2 and metric != "accuracy":
+    if task.kind == "classification" and task.outputs > 2 and metric in ("r2", "mse", "mae"):
         yield Sight(value=float(task.outputs), place="metric", words={"metric": metric})
 
 
@@ -296,7 +297,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="accuracy_of_values",
         severity="fault",
         look=accuracy_of_values,
-        text="the program watches the accuracy, which is always {value:.0f} for real targets",
+        text="the program watches {metric}, which is always {value:.0f} for real targets",
         edits=("accuracy_metric/*",),
     ),
     Heuristic(

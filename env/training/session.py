@@ -23,7 +23,7 @@ from netmend.env.training.objective import Objective
 from netmend.env.training.penalty import Penalty
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence
-from netmend.env.training.scores import collapsed, metric, predictions, skill
+from netmend.env.training.scores import collapsed, judge, judged_skill, predictions
 from netmend.env.training.trial import Budget
 from netmend.env.training.update import Update
 from netmend.env.training.watching import out_of_patience, watched_metric
@@ -125,8 +125,8 @@ class Session:
         if holdout:
             rows = self.data.preparation.apply(self.dataset.holdout)
             predicted = predictions(self._outputs(rows.x), self.data.preparation)
-            held = skill(float(metric(predicted, rows.truth)), rows.truth)
-        return Score(skill(validation, self.data.validation.truth), validation, held)
+            held = judged_skill(float(judge(predicted, rows.truth, self.task)), rows.truth, self.task)
+        return Score(judged_skill(validation, self.data.validation.truth, self.task), validation, held)
 
     def evidence(self, finite: bool) -> Evidence:
         """What the rules need."""
@@ -194,7 +194,7 @@ class Session:
         seen = torch.cat(outputs)
         self.rows += len(seen)
         predicted = predictions(seen, self.data.preparation)
-        return torch.stack(losses).mean(), metric(predicted, train.truth[order[: len(seen)]])
+        return torch.stack(losses).mean(), judge(predicted, train.truth[order[: len(seen)]], self.task)
 
     def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
         """Inputs, targets and weights of the batches of an epoch."""
@@ -213,7 +213,13 @@ class Session:
         penalty = self.penalty.value()
         weights = self.network.parameters.values.sum()
         numbers: list[float] = torch.stack(
-            [loss + penalty, score, held_loss + penalty, metric(self._predicted, held.truth), weights]
+            [
+                loss + penalty,
+                score,
+                held_loss + penalty,
+                judge(self._predicted, held.truth, self.task),
+                weights,
+            ]
         ).tolist()
         refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
@@ -232,7 +238,7 @@ class Session:
             rows, predicted = own, predictions(outputs, self.data.preparation)
             if not by_metric:
                 return float(self.objective.of_held(outputs, own) + self.penalty.value())
-        return watched_metric(self.program.metric, predicted, rows.truth)
+        return watched_metric(self.program.metric, predicted, rows.truth, self.task.outputs)
 
     def _outputs(self, x: Tensor) -> Tensor:
         self.noise.begin_epoch(0)

@@ -162,3 +162,12 @@ def test_a_trial_that_hung_cuts_the_repair_off_and_shows_nothing() -> None:
     assert episode.cut_off
     assert episode.program == stands
     np.testing.assert_array_equal(episode.observation(), seen)
+
+
+def test_the_metric_that_a_bug_names_judges_every_trial_and_no_edit_changes_it() -> None:
+    bug = Bug(id="bug", program=RUNS, task_metric="f1")
+    episode = Episode(bug, IMAGES, ALL, Rules(trials=9), seed=0)
+    assert episode.request_first().metric == "f1"
+    episode.begin(trial_of(RUNS))
+    requests = [episode.request(index) for index in np.flatnonzero(episode.mask()[:-1])]
+    assert {request.metric for request in requests if request is not None} == {"f1"}

@@ -154,7 +154,12 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
     program, task = resolved(request.program), dataset.task
     if not _is_plain(program) or check(request.program, task) or find_crash(request.program, task):
         return None
-    if task.kind == "multilabel" or prepared_task(program, task) is not task:
+    if (
+        request.metric
+        or task.judged_by
+        or task.kind == "multilabel"
+        or prepared_task(program, task) is not task
+    ):
         return None
     if task.kind == "classification" and any(step.kind.endswith("_target") for step in program.data.prep):
         return None
