@@ -138,6 +138,7 @@ def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
         prep=tuple(_step(step) for step in data.prep if step.kind not in _CHECKED_ONLY),
         labels="value" if either and data.labels == "index" else data.labels,
         label_type="auto" if data.label_type == label_type else data.label_type,
+        row_order="by_target" if data.shuffle else data.row_order,
         input_type="auto" if data.input_type == ("int64" if tokens else "float32") else data.input_type,
     )
 

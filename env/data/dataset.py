@@ -50,6 +50,7 @@ class Dataset:
         train, validation, holdout: the parts; they share no row, but for tables of a handful of rows.
         fingerprint: sha256 of the task and of every value, in hex; names do not count.
         features: names of the columns of a table, none where the data have none.
+        given: place of each training row in the file, None where they come as they stand there.
     """
 
     task: Task
@@ -58,17 +59,24 @@ class Dataset:
     holdout: Part
     fingerprint: str
     features: tuple[str, ...] = ()
+    given: NDArray[np.int64] | None = None
 
 
 def make_dataset(
-    task: Task, train: Part, validation: Part, holdout: Part, *, features: tuple[str, ...] = ()
+    task: Task,
+    train: Part,
+    validation: Part,
+    holdout: Part,
+    *,
+    features: tuple[str, ...] = (),
+    given: NDArray[np.int64] | None = None,
 ) -> Dataset:
     """Put the parts together and take the fingerprint."""
     digest = hashlib.sha256(repr(task).encode())
     for part in (train, validation, holdout):
         digest.update(np.ascontiguousarray(part.x).data)
         digest.update(np.ascontiguousarray(part.y).data)
-    return Dataset(task, train, validation, holdout, digest.hexdigest(), features)
+    return Dataset(task, train, validation, holdout, digest.hexdigest(), features, given)
 
 
 def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> Dataset:
@@ -77,7 +85,7 @@ def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> 
     held = min(len(y) // 4, LARGEST_PART)
     rows = order[2 * held :], order[:held], order[held : 2 * held]
     train, validation, holdout = [Part(x[index], y[index]) for index in rows]
-    return make_dataset(task, train, validation, holdout, features=features)
+    return make_dataset(task, train, validation, holdout, features=features, given=order[2 * held :])
 
 
 def judged(dataset: Dataset, metric: ClassMetric | None) -> Dataset:

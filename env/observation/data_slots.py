@@ -36,6 +36,7 @@ def data_slots(data: Data) -> Slots:
     yield "labels/one_hot", float(data.labels == "one_hot")
     yield "labels/value", float(data.labels == "value")
     yield "shuffle", float(data.shuffle)
+    yield "row_order/given", float(data.row_order == "given")
     yield "split/ordered", float(data.split == "ordered")
     yield "split/leaky", float(data.split == "leaky")
 

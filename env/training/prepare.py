@@ -148,7 +148,7 @@ class Prepared:
         preparation: for further parts, and for predictions.
         train, validation: the rows.
         own_validation: the rows that a program with a leaky split takes for its validation part, else None.
-        by_target: order of the training rows by target, for a program that does not shuffle.
+        unshuffled: order of the training rows for a program that does not shuffle: by target, or as given.
         unscaled_inputs, input_spread, unscaled_targets: see ``Symptoms``.
         missing_values: share of the inputs of the raw training rows that are NaN or infinite.
         target_range: smallest and largest target of the training rows as the loss sees them.
@@ -158,7 +158,7 @@ class Prepared:
     train: Labelled
     validation: Labelled
     own_validation: Labelled | None
-    by_target: Tensor
+    unshuffled: Tensor
     unscaled_inputs: float
     input_spread: float
     unscaled_targets: float
@@ -216,7 +216,7 @@ def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Pr
         train=train,
         validation=preparation.apply(dataset.validation),
         own_validation=preparation.apply(leaked) if program.data.split == "leaky" else None,
-        by_target=_tensor(np.argsort(_first_target(rows), kind="stable"), device),
+        unshuffled=_tensor(_unshuffled(program.data, rows), device),
         unscaled_inputs=0.0 if of_inputs is None else unscaled(*of_inputs),
         input_spread=0.0 if of_inputs is None else spread(of_inputs[1]),
         unscaled_targets=0.0 if of_targets is None else unscaled(*of_targets),
@@ -228,11 +228,26 @@ def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Pr
 def training_rows(data: Data, dataset: Dataset, samples: int) -> Part:
     """The raw rows that a program trains on: the first ones, damaged, or what its split leaves of them."""
     rows = Part(dataset.train.x[:samples], dataset.train.y[:samples])
+    if _as_given(data) and dataset.given is not None:
+        order = np.argsort(dataset.given[:samples])
+        rows = Part(rows.x[order], rows.y[order])
     rows = damaged(rows, data.damage, dataset.task.kind)
     if data.split != "ordered":
         return rows
     kept = np.argsort(_first_target(rows), kind="stable")[: max(1, int(ORDERED_SHARE * len(rows)))]
+    if _as_given(data):
+        kept = np.sort(kept)
     return Part(rows.x[kept], rows.y[kept])
+
+
+def _as_given(data: Data) -> bool:
+    return not data.shuffle and data.row_order == "given"
+
+
+def _unshuffled(data: Data, rows: Part) -> NDArray[np.int64]:
+    if _as_given(data):
+        return np.arange(len(rows))
+    return np.argsort(_first_target(rows), kind="stable")
 
 
 def balanced(rows: Part) -> Part:

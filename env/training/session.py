@@ -274,8 +274,8 @@ class Session:
 
     def _row_order(self) -> Tensor:
         if not self.program.data.shuffle:
-            return self.data.by_target
-        return torch.randperm(len(self.data.train.x), generator=self.order).to(self.data.by_target.device)
+            return self.data.unshuffled
+        return torch.randperm(len(self.data.train.x), generator=self.order).to(self.data.unshuffled.device)
 
     def _too_small(self) -> bool:
         """Whether this is a left-over batch that batch normalisation could not take."""

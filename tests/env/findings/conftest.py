@@ -150,6 +150,7 @@ EXAMPLES: dict[str, Case] = {
     "endless_patience": shown(replace(data(CLASSES, split="none"), patience=3)),
     "half_overflow": shown(data(CLASSES, input_type="float16", prep=()), dataset=holes(0.1, 1e5)),
     "old_release": shown(replace(CLASSES, api="keras_2", optimizer=Optimizer(kind="adagrad", lr=0.01))),
+    "rows_as_given": shown(data(CLASSES, shuffle=False, row_order="given")),
     "half_precision": shown(data(CLASSES, input_type="float16")),
     "summed_loss": training(reduction="sum"),
     "no_validation": shown(data(CLASSES, split="none")),
