@@ -19,6 +19,8 @@ Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
 
 SPLIT_SEED = 2020
 """Seed of the shuffle behind every split; another one would make every recorded trial another trial."""
+LEAST_SPLIT = 20
+"""Rows from which on some are set aside; fewer, as a truth table has, are all in every part."""
 LARGEST_PART = 400
 """Rows of the validation and of the hold-out part at most, where the split is netmend's own."""
 
@@ -80,7 +82,13 @@ def make_dataset(
 
 
 def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> Dataset:
-    """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part."""
+    """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part.
+
+    Fewer rows than ``LEAST_SPLIT`` are in every part, as they stand.
+    """
+    if len(y) < LEAST_SPLIT:
+        whole = Part(x, y)
+        return make_dataset(task, whole, whole, whole, features=features)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(y))
     held = min(len(y) // 4, LARGEST_PART)
     rows = order[2 * held :], order[:held], order[held : 2 * held]

@@ -18,8 +18,8 @@ from netmend.env.data.views import View
 from netmend.env.errors import DataError
 
 _Lines: TypeAlias = list[tuple[int, list[str]]]
-LEAST_ROWS = 8
-"""Rows that a part needs at least."""
+LEAST_ROWS, LEAST_OF_PART = 2, 8
+"""Rows that a file needs at least, and each part of a file that has parts of its own."""
 _MISSING = ("", "nan")
 _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
 """What an array holds, by the kind of its dtype."""
@@ -28,14 +28,15 @@ _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
 def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
 
-    Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; others are
-    targets. Inputs may be missing (NaN). Of a pack, ``view`` says which rows are used and how they are seen.
+    Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; texts are
+    classes, as in a table; others are targets. Inputs may be missing (NaN). Of a pack, ``view`` says which
+    rows are used and how they are seen.
 
     Raises:
         DataError: the file is damaged, or its arrays do not belong together.
     """
     view = view or View(pack=name)
-    arrays = _arrays(path, view)
+    arrays = _with_class_ids(path, _arrays(path, view))
     modality = "" if view.bags else _modality(path, arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         _check_arrays(path, arrays, ("x_train", "x_test", "y_train", "y_test"))
@@ -82,6 +83,20 @@ def _arrays(path: Path, view: View) -> dict[str, NDArray[np.generic]]:
         raise DataError(f"{path}: cannot be read as an npz file (damaged or incomplete?): {error}") from error
 
 
+def _with_class_ids(path: Path, arrays: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """The arrays with class ids in the place of texts; the same text has one id in all parts."""
+    texts = {key: arrays[key] for key in ("y", "y_train", "y_test") if key in arrays}
+    if not texts or any(array.dtype.kind not in "US" or array.ndim == 0 for array in texts.values()):
+        return arrays
+    found = {key: np.char.strip(array.astype(str)) for key, array in texts.items()}
+    for key, words in found.items():
+        missing = np.flatnonzero(np.isin(np.char.lower(words).reshape(len(words), -1), _MISSING).any(1))
+        if len(missing):
+            raise DataError(f"{path}: {key} holds a missing class, the first in row {missing[0] + 1}")
+    names = np.unique(np.concatenate([words.ravel() for words in found.values()]))
+    return arrays | {key: np.searchsorted(names, words) for key, words in found.items()}
+
+
 def _modality(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
     if "vocab" in arrays:
         return "text"
@@ -106,8 +121,8 @@ def _pack(
     rows = held + view.train
     x, y = _rows(view.transform(arrays["x_train"][:rows]), modality), whole[:rows]
     test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
-    _check(path, x, y, ("x_train", "y_train"))
-    _check(path, test.x, test.y, ("x_test", "y_test"))
+    _check(path, x, y, ("x_train", "y_train"), LEAST_OF_PART)
+    _check(path, test.x, test.y, ("x_test", "y_test"), LEAST_OF_PART)
     if (kind, whole.shape[1:]) != (test_kind, unseen.shape[1:]):
         found = f"y_train of a {kind} {whole.shape[1:]} and y_test of a {test_kind} {unseen.shape[1:]}"
         raise DataError(f"{path}: {found} do not belong together")
@@ -184,13 +199,15 @@ def _refuse_missing(path: Path, header: list[str], rows: _Lines, columns: list[i
                 )
 
 
-def _check(path: Path, x: Rows, y: Rows, names: tuple[str, str] = ("x", "y")) -> None:
+def _check(
+    path: Path, x: Rows, y: Rows, names: tuple[str, str] = ("x", "y"), least: int = LEAST_ROWS
+) -> None:
     """Raise DataError unless the rows and their targets, in the form of ``Part``, belong together."""
     of_x, of_y = names
-    if len(x) != len(y) or len(y) < LEAST_ROWS:
+    if len(x) != len(y) or len(y) < least:
         raise DataError(
             f"{path}: {len(x)} rows of {of_x} and {len(y)} of {of_y};"
-            f" the same number, at least {LEAST_ROWS}, is needed"
+            f" the same number, at least {least}, is needed"
         )
     if x.ndim < 2:
         raise DataError(f"{path}: {of_x} of shape {x.shape} has no feature axis; (rows, features) is needed")

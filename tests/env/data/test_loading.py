@@ -147,7 +147,7 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
         ("a,class\n" + "1,yes\n" * 9 + "1,\n", "row 11, column 'class': '' stands for a missing"),
         ("a,class\n" + "1,yes\n" * 9 + "1, NaN\n", "row 11, column 'class': ' NaN' stands for a missing"),
         ("a,b,class\n" + "1,2,yes\n" * 9 + "1,no\n", "row 11: 2 cells, but the header has 3 columns"),
-        ("a,target\n1,2\n", "at least 8"),
+        ("a,target\n1,2\n", "at least 2"),
         ("", "header"),
     ],
 )
@@ -271,3 +271,38 @@ def test_a_damaged_jpeg_pack_is_one_clear_error(tmp_path: Path) -> None:
     np.savez(tmp_path / "cifar10_jpeg.npz", **arrays)
     with pytest.raises(DataError, match="cifar10_jpeg"):
         load_dataset("cifar10", tmp_path)
+
+
+def test_a_truth_table_is_validated_and_held_out_on_its_own_rows(tmp_path: Path) -> None:
+    (tmp_path / "xor.csv").write_text("a,b,class\n0,0,no\n0,1,yes\n1,0,yes\n1,1,no\n")
+    np.savez(tmp_path / "xor.npz", x=np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), y=np.array([0, 1, 1, 0]))
+    for name in ("xor.csv", "xor.npz"):
+        dataset = load_dataset(str(tmp_path / name))
+        assert dataset.train is dataset.validation is dataset.holdout
+        assert dataset.train.y.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("rows", "held"), [(2, 2), (19, 19), (20, 5), (21, 5)])
+def test_rows_are_set_aside_from_twenty_on(tmp_path: Path, rows: int, held: int) -> None:
+    np.savez(tmp_path / "few.npz", x=np.arange(rows)[:, None], y=np.arange(rows) % 2)
+    dataset = load_dataset(str(tmp_path / "few.npz"))
+    assert (len(dataset.validation), len(dataset.holdout)) == (held, held)
+    assert (dataset.train is dataset.holdout) == (rows < 20)
+
+
+def test_texts_in_an_npz_are_classes_with_one_number_in_all_parts(tmp_path: Path) -> None:
+    words = np.array(["dog", " cat", "emu", "cat"] * 10)
+    np.savez(tmp_path / "one.npz", x=np.zeros((40, 2)), y=words)
+    np.savez(tmp_path / "bytes.npz", x=np.zeros((40, 2)), y=words.astype("S4")[:, None])
+    for name in ("one.npz", "bytes.npz"):
+        dataset = load_dataset(str(tmp_path / name))
+        assert (dataset.task.kind, dataset.task.outputs) == ("classification", 3)
+        assert np.bincount(dataset.train.y).tolist()[0] >= 8
+    np.savez(tmp_path / "two.npz", **_parts(words[:20], np.array(["emu"] * 9)))
+    assert set(load_dataset("two", tmp_path).holdout.y) == {2}
+
+
+def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
+    np.savez(tmp_path / "gap.npz", x=np.zeros((20, 2)), y=np.array(["a", "b", "", "a"] * 5))
+    with pytest.raises(DataError, match="y holds a missing class, the first in row 3"):
+        load_dataset("gap", tmp_path)
