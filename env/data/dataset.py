@@ -75,6 +75,8 @@ def make_dataset(
 ) -> Dataset:
     """Put the parts together and take the fingerprint."""
     digest = hashlib.sha256(repr(task).encode())
+    if task.steps:
+        digest.update(f"targets at each of {task.steps} steps".encode())
     for part in (train, validation, holdout):
         digest.update(np.ascontiguousarray(part.x).data)
         digest.update(np.ascontiguousarray(part.y).data)
@@ -116,6 +118,9 @@ def judged_task(task: Task, metric: ClassMetric | None) -> Task:
     return variant(task, judged_by=metric)
 
 
-def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0) -> Task:
+def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:
     """Task of rows ``x``."""
-    return Task(dataset=name, kind=kind, input_shape=x.shape[1:], outputs=outputs, vocabulary=vocabulary)
+    shape = x.shape[1:]
+    return Task(
+        dataset=name, kind=kind, input_shape=shape, outputs=outputs, vocabulary=vocabulary, steps=steps
+    )

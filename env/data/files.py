@@ -43,10 +43,12 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
         return _pack(path, name, arrays, modality, view)
     if {"x", "y"} <= arrays.keys():
         _check_arrays(path, arrays, ("x", "y"))
-        x, (kind, y) = _rows(arrays["x"], modality), _targets(arrays["y"])
+        x = _rows(arrays["x"], modality)
+        steps = _steps(x, arrays["y"])
+        kind, y = _targets(arrays["y"], steps)
         _check(path, x, y)
         words = int(x.max()) + 1 if modality == "text" else 0
-        return split_rows(make_task(name, kind, x, _outputs(y), words), x, y)
+        return split_rows(make_task(name, kind, x, _outputs(y), words, steps), x, y)
     raise DataError(
         f"{path}: needs the arrays x_train, y_train, x_test, y_test or x, y; has {sorted(arrays)}"
     )
@@ -117,9 +119,12 @@ def _pack(
         given, wanted = (len(arrays[f"{side}_{part}"]) for side in "xy")
         if given != wanted:
             raise DataError(f"{path}: {given} rows of x_{part} and {wanted} of y_{part}; as many are needed")
-    (kind, whole), (test_kind, unseen) = _targets(arrays["y_train"]), _targets(arrays["y_test"])
     rows = held + view.train
-    x, y = _rows(view.transform(arrays["x_train"][:rows]), modality), whole[:rows]
+    x = _rows(view.transform(arrays["x_train"][:rows]), modality)
+    steps = _steps(x, arrays["y_train"])
+    kind, whole = _targets(arrays["y_train"], steps)
+    test_kind, unseen = _targets(arrays["y_test"], steps)
+    y = whole[:rows]
     test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
     _check(path, x, y, ("x_train", "y_train"), LEAST_OF_PART)
     _check(path, test.x, test.y, ("x_test", "y_test"), LEAST_OF_PART)
@@ -128,7 +133,7 @@ def _pack(
         raise DataError(f"{path}: {found} do not belong together")
     outputs = max(_outputs(whole), _outputs(unseen))
     words = max(int(arrays[key].max()) for key in ("x_train", "x_test")) + 1 if modality == "text" else 0
-    task = make_task(name, kind, x, outputs, words)
+    task = make_task(name, kind, x, outputs, words, steps)
     return make_dataset(task, Part(x[held:], y[held:]), Part(x[:held], y[:held]), test)
 
 
@@ -142,8 +147,16 @@ def _rows(values: NDArray[np.generic], modality: str) -> Rows:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _targets(values: NDArray[np.generic]) -> tuple[Kind, Rows]:
-    """What the targets are, and they in the form of ``Part.y``."""
+def _steps(x: Rows, y: NDArray[np.generic]) -> int:
+    """Number of steps of targets (n, steps) or (n, steps, targets) of sequences or texts; 0 of others."""
+    alike = y.ndim in (2, 3) and y.shape[1] > 1 and x.ndim in (2, 3) and y.shape[1] in x.shape[1:]
+    return y.shape[1] if alike else 0
+
+
+def _targets(values: NDArray[np.generic], steps: int = 0) -> tuple[Kind, Rows]:
+    """What the targets are, and they in the form of ``Part.y``; the steps of those at each step come last."""
+    if steps and values.ndim == 3:
+        values = np.moveaxis(values, 1, 2)
     if not np.issubdtype(values.dtype, np.integer):
         return "regression", values.astype(np.float32).reshape(len(values), -1)
     if values.ndim == 2 and values.shape[1] > 1 and np.isin(values, (0, 1)).all():

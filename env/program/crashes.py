@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
@@ -19,6 +20,8 @@ from netmend.env.program.shapes import (
     MisfitError,
     Shape,
     Walk,
+    each_step,
+    loss_input,
     row_shape,
     shown_shape,
     walk_layers,
@@ -252,6 +255,11 @@ def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
     wanted = target_shape(program, task)
+    if each_step(output, task) and prod(output) != task.outputs:
+        form = (task.outputs // task.steps, task.steps)
+        reason = f"the network returns {shown_shape(output)} per row, and the targets are {shown_shape(form)}"
+        return _misfit("loss", MisfitError(reason, form, output))
+    output = loss_input(output, task)
     if len(output) != 1:
         reason = (
             f"the network returns {shown_shape(output)} per row where a vector is needed;"

@@ -163,6 +163,9 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
         return None
     if task.kind == "classification" and any(step.kind.endswith("_target") for step in program.data.prep):
         return None
+    if len(infer_shapes(program.layers, task)[-1]) != 1:
+        # An output at each step.
+        return None
     made = outline(program, task)
     if program.data.labels == "one_hot" and made.levels[-1].width != task.outputs:
         # Sparse labels leave some outputs unused.

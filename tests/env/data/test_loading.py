@@ -306,3 +306,33 @@ def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
     np.savez(tmp_path / "gap.npz", x=np.zeros((20, 2)), y=np.array(["a", "b", "", "a"] * 5))
     with pytest.raises(DataError, match="y holds a missing class, the first in row 3"):
         load_dataset("gap", tmp_path)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_targets_at_each_step_stand_kind_by_kind(tmp_path: Path, last: bool) -> None:
+    x, y = np.zeros((40, 3, 7)), np.arange(40 * 7 * 2).reshape(40, 7, 2).astype(float)
+    np.savez(tmp_path / "steps.npz", x=x if last else x.transpose(0, 2, 1), y=y)
+    task = load_dataset(str(tmp_path / "steps.npz")).task
+    assert (task.kind, task.outputs, task.steps) == ("regression", 14, 7)
+    train = load_dataset(str(tmp_path / "steps.npz")).train.y
+    row = train[0]
+    np.testing.assert_array_equal(row[:7], row[0] + 2 * np.arange(7))
+    np.testing.assert_array_equal(row[7:], row[0] + 1 + 2 * np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "steps"),
+    [((40, 3, 7), (40, 7), 7), ((40, 3, 7), (40, 5), 0), ((40, 3, 7), (40, 1), 0), ((40, 3), (40, 4), 0)],
+)
+def test_targets_are_at_each_step_where_a_row_has_as_many(
+    tmp_path: Path, x: tuple[int, ...], y: tuple[int, ...], steps: int
+) -> None:
+    np.savez(tmp_path / "some.npz", x=np.zeros(x), y=np.ones(y))
+    task = load_dataset(str(tmp_path / "some.npz")).task
+    assert (task.steps, task.outputs) == (steps, y[1])
+
+
+def test_yes_or_no_at_each_step_are_labels_at_each_step(tmp_path: Path) -> None:
+    np.savez(tmp_path / "tags.npz", x=np.zeros((40, 3, 7)), y=np.arange(280).reshape(40, 7) % 2)
+    task = load_dataset(str(tmp_path / "tags.npz")).task
+    assert (task.kind, task.outputs, task.steps) == ("multilabel", 7, 7)

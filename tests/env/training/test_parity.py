@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.data import Dataset, Part, make_dataset
-from netmend.env.program import Data, Dense, Layer, Optimizer, Prep, Program, Task
+from netmend.env.data import Dataset, Part, load_dataset, make_dataset
+from netmend.env.program import Data, Dense, Layer, Optimizer, Prep, Program, Recurrent, Task, find_crash
+from netmend.env.program.shapes import returning_vectors
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.session import Session
 from netmend.env.training.trial import Budget
@@ -226,3 +227,36 @@ def test_targets_without_their_axis_are_broadcast_as_torch_does(loss, reduction,
         held = BROADCAST[loss](model(torch.from_numpy(dataset.validation.x)), vector(dataset.validation.y))
     factor = BATCH**2 if reduction == "sum" else 1
     assert ours.held[-1] == pytest.approx(factor * float(held), rel=1e-5)
+
+
+class AtEachStep(torch.nn.Module):
+    """An LSTM and a dense layer at each of its steps; rows are features first."""
+
+    def __init__(self, kinds: int) -> None:
+        super().__init__()
+        self.lstm = torch.nn.LSTM(3, 4, batch_first=True)
+        self.dense = torch.nn.Linear(4, kinds)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        states, _ = self.lstm(rows.transpose(1, 2))
+        outputs: Tensor = self.dense(states)
+        return outputs
+
+
+@pytest.mark.parametrize("kinds", [1, 2])
+@pytest.mark.parametrize("loss", BROADCAST)
+def test_outputs_at_each_step_are_trained_as_torch_trains_them(loss, kinds, monkeypatch, tmp_path):
+    y = np.random.default_rng(4).normal(1, 2, (64, 7, kinds)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(64, 3, 7))
+    np.savez(tmp_path / "steps.npz", x=x, y=y if kinds > 1 else y[:, :, 0])
+    dataset = load_dataset(str(tmp_path / "steps.npz"))
+    layers = Recurrent(cell="lstm", units=4, return_sequences=True), Dense(units=kinds)
+    written = program(loss, *layers, epochs=4)
+    assert find_crash(written, dataset.task) is None
+    ours = train_ours(returning_vectors(written, dataset.task), dataset, monkeypatch)
+
+    def at_each_step(flat: np.ndarray) -> Tensor:
+        return torch.from_numpy(flat).view(-1, kinds, 7).transpose(1, 2)
+
+    theirs = train_theirs(AtEachStep(kinds), ours.start, dataset, BROADCAST[loss], at_each_step)
+    assert ours.losses == pytest.approx(theirs, rel=1e-6)
