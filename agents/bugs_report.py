@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from netmend.agents.running import task_of
 from netmend.agents.tables import widen
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.coverage import cover, fix_patterns
@@ -21,7 +22,6 @@ from netmend.env.bugs.measured import Measured, read_measured, write_measured
 from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.bugs.reach import MOST_ACTIONS, Reached, goal_of, reach, replay_patch
 from netmend.env.bugs.verify import HOLDS, Verified, verify
-from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
 from netmend.repair_actions import CATALOGUE
@@ -101,7 +101,7 @@ def reach_suite(
         known = entries.get(bug.id, Measured()).patch
         found = _checked(bug, suite, trainer, seeds, known or ())
         if search and not found.holds:
-            task, budget = load_dataset(bug.program.data.dataset).task, bug.budget or suite.budget
+            task, budget = task_of(bug), bug.budget or suite.budget
             found = reach(bug, task, tuple(CATALOGUE.values()), trainer, budget, seeds, most)
         results[bug.id] = found
         if folder is not None and search:
@@ -202,11 +202,11 @@ def verified_summary(results: Sequence[Verified]) -> str:
 
 def _checked(bug: Bug, suite: Suite, trainer: Trainer, seeds: Seeds, patch: tuple[str, ...]) -> Reached:
     goal = goal_of(bug)
-    task = load_dataset(bug.program.data.dataset).task
+    task = task_of(bug)
     program = replay_patch(bug, task, tuple(CATALOGUE.values()), patch) if patch else None
     if program is None:
         return Reached(patch=(), skill=-1.0, goal=goal)
-    (skills,) = measure(trainer, [program], bug.budget or suite.budget, seeds)
+    (skills,) = measure(trainer, [program], bug.budget or suite.budget, seeds, bug.task_metric)
     return Reached(patch=patch, skill=score(skills).validation.mean, goal=goal)
 
 

@@ -18,6 +18,7 @@ from scipy.stats import t as student
 from netmend.agents.outcome import holdout_skill
 from netmend.env.bugs.bug import LEAST_SPREAD
 from netmend.env.program import Program
+from netmend.env.program.names import ClassMetric
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trainer, Trial, TrialRequest
 
 SEEDS = 3
@@ -50,6 +51,7 @@ class Pair:
         before, after: the faulty program and the answer.
         budget: of each training.
         seed: of the repair; its confirmation has seeds of its own.
+        metric: what the task of the bug is judged by, None for that of its kind.
         run: another number gives other seeds: 0 confirms an answer, 1 looks whether that was true.
     """
 
@@ -58,6 +60,7 @@ class Pair:
     budget: Budget
     seed: int
     run: int = 0
+    metric: ClassMetric | None = None
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -69,7 +72,7 @@ class Pair:
         """The trainings: of the program before with each seed, then of the one after."""
         budget = replace(self.budget, seeds=1)
         return [
-            TrialRequest(program=program, budget=budget, seed=seed, holdout=True)
+            TrialRequest(program=program, budget=budget, seed=seed, holdout=True, metric=self.metric)
             for program in (self.before, self.after)
             for seed in self.seeds
         ]

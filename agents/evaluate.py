@@ -125,7 +125,7 @@ def run_repairs(
     """
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
     rules, terms = evaluation.rules, evaluation.terms(keep_going=keep_going)
-    first_requests = [_request(bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
+    first_requests = [_request(bug, bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
     firsts = answered(_run(trainer, first_requests))
     running = [
         Running(method, bug, seed, first, terms)
@@ -139,7 +139,7 @@ def run_repairs(
         asked = [(repair, proposal) for repair in waiting if (proposal := repair.ask()) is not None]
         waiting = [repair for repair, _ in asked]
         requests = [
-            _request(proposal.program, repair.seed, repair.rules, holdout=holdout)
+            _request(repair.bug, proposal.program, repair.seed, repair.rules, holdout=holdout)
             for repair, proposal in asked
         ]
         for (repair, proposal), trial in zip(asked, _run(trainer, requests), strict=True):
@@ -153,7 +153,7 @@ def run_repairs(
 def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int], Trial]:
     """Trials of the published fixes, by bug and seed: the report's yardstick, which no method ever sees."""
     requests = {
-        (bug.id, seed): _request(bug.fixed, seed, evaluation.rules.of(bug), holdout=True)
+        (bug.id, seed): _request(bug, bug.fixed, seed, evaluation.rules.of(bug), holdout=True)
         for bug in evaluation.bugs
         if bug.fixed is not None
         for seed in evaluation.seeds
@@ -161,8 +161,10 @@ def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int],
     return dict(zip(requests, answered(_run(trainer, list(requests.values()))), strict=True))
 
 
-def _request(program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:
-    return TrialRequest(program=program, budget=rules.budget, seed=seed, holdout=holdout)
+def _request(bug: Bug, program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:
+    return TrialRequest(
+        program=program, budget=rules.budget, seed=seed, holdout=holdout, metric=bug.task_metric
+    )
 
 
 def _run(trainer: Trainer, requests: Sequence[TrialRequest]) -> list[Trial]:

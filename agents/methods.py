@@ -87,8 +87,8 @@ class Actor(Protocol):
 
 
 def blinded(bug: Bug) -> Bug:
-    """What a method may know of a bug: its program, its split and the budget of a trial, nothing else."""
-    return Bug(id="", program=bug.program, split=bug.split, budget=bug.budget)
+    """What a method may know of a bug: program, split, what its task is judged by, and a trial's budget."""
+    return Bug(id="", program=bug.program, split=bug.split, task_metric=bug.task_metric, budget=bug.budget)
 
 
 def stream_of(program: Program, seed: int) -> np.random.Generator:

@@ -14,6 +14,7 @@ from netmend.agents.outcome import Attempt, Outcome
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.making import LEAST_SKILL
 from netmend.env.data import Dataset, load_dataset
+from netmend.env.data.dataset import judged
 from netmend.env.findings import Finding, findings
 from netmend.env.program import Program
 from netmend.env.reward import Rules
@@ -147,6 +148,7 @@ def confirm_again(
             budget=result.budget,
             seed=result.outcome.seed,
             run=1,
+            metric=result.outcome.bug.task_metric,
         )
         for result in results
     ]
@@ -156,9 +158,10 @@ def confirm_again(
 def _pair(outcome: Outcome, rules: Rules, budget_of: BudgetOf | None) -> Pair:
     before, after = outcome.bug.program, outcome.minimised.proposal.program
     budget = rules.of(outcome.bug).budget if budget_of is None else budget_of(before, after)
-    return Pair(before=before, after=after, budget=budget, seed=outcome.seed)
+    return Pair(before=before, after=after, budget=budget, seed=outcome.seed, metric=outcome.bug.task_metric)
 
 
 def _findings(outcome: Outcome) -> tuple[Finding, ...]:
-    program = outcome.bug.program
-    return findings(program, load_dataset(program.data.dataset), outcome.attempts[0].trial)
+    bug = outcome.bug
+    data = judged(load_dataset(bug.program.data.dataset), bug.task_metric)
+    return findings(bug.program, data, outcome.attempts[0].trial)

@@ -12,6 +12,7 @@ from netmend.agents.minimise import TOLERANCE, Minimisation
 from netmend.agents.outcome import Attempt, Outcome, best, smallest
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
+from netmend.env.data.dataset import judged_task
 from netmend.env.program import Task
 from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Trial
@@ -47,20 +48,21 @@ class Terms:
 
 def task_of(bug: Bug) -> Task:
     """The task of a bug's dataset."""
-    return load_dataset(bug.program.data.dataset).task
+    return judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
 
 
 class Running:
     """One repair of one bug by one method with one seed.
 
     Attributes:
+        bug: what is repaired.
         seed: of its trials.
         rules: of its bug.
     """
 
     def __init__(self, method: Method, bug: Bug, seed: int, first: Trial, terms: Terms) -> None:
         self.seed, self.rules = seed, terms.rules.of(bug)
-        self._method, self._bug, self._task, self._terms = method, bug, task_of(bug), terms
+        self._method, self.bug, self._task, self._terms = method, bug, task_of(bug), terms
         self._attempts = [Attempt(proposal=Proposal(program=bug.program, patch=()), trial=first)]
         self._limit = terms.work_limit(first)
         self._searched: int | None = None
@@ -102,7 +104,7 @@ class Running:
     def outcome(self) -> Outcome:
         """What came of it."""
         return Outcome(
-            bug=self._bug,
+            bug=self.bug,
             method=self._method.name,
             seed=self.seed,
             attempts=tuple(self._attempts),
@@ -141,7 +143,7 @@ class Running:
         """The method's next program. Raises MethodError where it touches what must be kept."""
         proposal = repair.ask()
         if proposal is not None and self.rules.keep:
-            touched = broken(self._bug.program, proposal.program, proposal.patch, self.rules.keep)
+            touched = broken(self.bug.program, proposal.program, proposal.patch, self.rules.keep)
             if touched:
                 raise MethodError(f"it cannot leave {', '.join(touched)} alone, which was to be kept")
         return proposal
@@ -150,7 +152,7 @@ class Running:
         """The proposal without edits that can be left out of it and give the same trial."""
         if not proposal.by_actions:
             return proposal
-        program, task = self._bug.program, self._task
+        program, task = self.bug.program, self._task
         patch = needed(program, task, proposal.patch, self.rules.budget.epochs)
         if patch == proposal.patch:
             return proposal
@@ -160,7 +162,7 @@ class Running:
         if not (self._terms.minimise and best(self._attempts).proposal.by_actions):
             return None
         return Minimisation(
-            self._bug.program,
+            self.bug.program,
             self._task,
             smallest(self._attempts, self._terms.tolerance).proposal,
             {attempt.proposal.program: attempt.trial for attempt in self._attempts},

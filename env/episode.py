@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
+from netmend.env.findings import only_answers
 from netmend.env.observation import History, State, observe
 from netmend.env.program import Program, Task
 from netmend.env.program.crashes import same_place
@@ -55,8 +57,9 @@ class Episode:
 
     An edit is not legal if it touches what the rules keep, or if it gives a program that this episode has
     already tried, or one that differs from it only in what the budget cuts off (epochs beyond its cap). Where
-    a crash leaves one remedy, that one comes first: no other edit is legal before it was tried. At skill 1
-    there is nothing to gain, and the repair ends.
+    a crash leaves one remedy, or one edit alone answers a fault that stands in the program or its data, that
+    one comes first: no other edit is legal before it was tried. At skill 1 there is nothing to gain, and the
+    repair ends.
 
     A trial that says nothing, because its process hung, cuts the repair off: it earns nothing, and what the
     agent sees stays as it was before.
@@ -192,7 +195,9 @@ class Episode:
         return self._after
 
     def _request(self, program: Program) -> TrialRequest:
-        return TrialRequest(program=program, budget=self.rules.budget, seed=self.seed)
+        return TrialRequest(
+            program=program, budget=self.rules.budget, seed=self.seed, metric=self.bug.task_metric
+        )
 
     def _legal(self) -> NDArray[np.bool_]:
         after = self._successors()
@@ -207,9 +212,15 @@ class Episode:
         return self._remedy_first(mask)
 
     def _remedy_first(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The mask with the only remedy of a crash alone, and the mend of all crashes, where there is one."""
+        """The mask with what has to come first alone, where there is such a thing and it is legal.
+
+        That is the only remedy of a crash, beside the mend of all crashes, and else the only answers to
+        faults that stand in the program and its data.
+        """
         if self.trial.symptoms.crash is None:
-            return mask
+            answers = only_answers(self.program, load_dataset(self.program.data.dataset))
+            first = mask & np.array([*(action.name in answers for action in self.actions), False])
+            return np.append(first[: self.stop], True) if first.any() else mask
         remedy = only_remedy(self.actions, self.program, self.task)
         if remedy is None or not mask[self.actions.index(remedy)]:
             return mask

@@ -35,7 +35,7 @@ from netmend.env.program import (
     resolved,
 )
 from netmend.env.program.api import SPARSE
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.crashes import ID_LOSSES, broadcasts
 from netmend.env.program.layers import Padding, margin
 from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import dropout_rate
@@ -129,7 +129,8 @@ def _data(program: Program, task: Task) -> Data:
     data = program.data
     if data.split == "leaky" and _patience(program, task) is None:
         data = variant(data, split="random")
-    return _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
+    data = _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
+    return variant(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
 
 
 @lru_cache(maxsize=1024)
@@ -142,6 +143,7 @@ def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
         prep=tuple(_step(step) for step in data.prep if step.kind not in _CHECKED_ONLY),
         labels="value" if either and data.labels == "index" else data.labels,
         label_type="auto" if data.label_type == label_type else data.label_type,
+        row_order="by_target" if data.shuffle else data.row_order,
         input_type="auto" if data.input_type == ("int64" if tokens else "float32") else data.input_type,
     )
 
@@ -164,7 +166,8 @@ _FOR_ALL_ROWS: frozenset[PrepName] = frozenset(
 )
 """Kinds that do the same whatever ``rows`` says: those of shapes, and one that is for training only."""
 _CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_target"})
-"""Kinds that a loss only compares shapes with."""
+"""Kinds that a loss only compares shapes with, but for targets that it broadcasts."""
+_BROADCAST = Prep(kind="drop_axis_target")
 
 
 @lru_cache(maxsize=1024)

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import TypeAlias, cast
 
 from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
-from netmend.env.program.checks import check_fields
+from netmend.env.program.checks import check_fields, check_parts
 from netmend.env.program.crashes import CRASHING, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
@@ -184,7 +184,7 @@ def _rule(program: Program, task: Task, crash: Crash | None) -> Callable[[Repair
         if _NOT_CRASHING.issuperset(change):
             found = check_fields(result)
             return change if trains and not found and noticed(program, result, change, task) else None
-        found = check_fields(result) if _SIZED.isdisjoint(change) else check(result, task)
+        found = check_fields(result) if _SIZED.isdisjoint(change) else check_parts(result, task)
         if found or (trains and not noticed(program, result, change, task)):
             return None
         return change if _advances(program, crash, result, find_crash(result, task), task) else None

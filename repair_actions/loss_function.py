@@ -5,6 +5,7 @@ The output activation stays."""
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 from netmend.env.program import LabelEncoding, LossName, Program, Task
 from netmend.env.program.part import changed, variant
@@ -69,6 +70,10 @@ def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     return changed(program, loss=loss, data=variant(program.data, labels=labels, label_type=label_type))
 
 
+def _weigh_classes(program: Program, task: Task, *, weights: Literal["balanced"] | None) -> Program:
+    return changed(program, class_weights=weights) if task.kind == "classification" else program
+
+
 def _set_mean_reduction(program: Program, _task: Task) -> Program:
     return changed(program, reduction="mean")
 
@@ -90,5 +95,19 @@ ACTIONS: tuple[RepairAction, ...] = (
         site="program",
         description="the mean of the loss over the rows of a batch, not the sum",
         apply=_set_mean_reduction,
+    ),
+    RepairAction(
+        pattern="loss_function",
+        edit="balance_classes",
+        site="program",
+        description="class weights in the loss that give every class the same say",
+        apply=partial(_weigh_classes, weights="balanced"),
+    ),
+    RepairAction(
+        pattern="loss_function",
+        edit="equal_rows",
+        site="program",
+        description="no class weights: every row counts the same in the loss",
+        apply=partial(_weigh_classes, weights=None),
     ),
 )

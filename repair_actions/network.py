@@ -40,11 +40,15 @@ def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
 
 
 def output_places(program: Program, task: Task) -> int:
-    """At how many steps or pixels the output layer works where they become one vector behind it, else 1."""
+    """At how many steps or pixels the output layer works where they become one vector behind it, else 1.
+
+    Outputs at each step that has a target become one in the loss.
+    """
     output, shapes = output_layer(program), layer_inputs(program, task)
     if output is None or output >= len(shapes):
         return 1
     flattened = any(isinstance(layer, Flatten | Reshape) for layer in program.layers[output + 1 :])
+    flattened |= task.steps > 0 and shapes[-1][1:] == shapes[output][1:] == (task.steps,)
     # A convolution gives another number of places than it takes.
     return prod(shapes[min(output + 1, len(shapes) - 1)][1:]) if flattened else 1
 

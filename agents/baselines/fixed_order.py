@@ -99,7 +99,10 @@ def _one_action_requests(
             break
         chosen.append((bug, legal))
         budget = rules.of(bug).budget
-        requests += [TrialRequest(program=program, budget=budget, seed=seed) for program in programs]
+        requests += [
+            TrialRequest(program=program, budget=budget, seed=seed, metric=bug.task_metric)
+            for program in programs
+        ]
     return chosen, requests
 
 

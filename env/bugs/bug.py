@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import Program
 from netmend.env.program.crashes import Phase
+from netmend.env.program.names import ClassMetric
 from netmend.env.training.trial import Budget
 
 Split = Literal["train", "validation", "held-out"]
@@ -48,7 +49,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Bug:
-    """A faulty program. Only ``program`` and ``budget`` ever reach a policy.
+    """A faulty program. Only ``program``, ``budget`` and ``task_metric`` ever reach a policy.
 
     Attributes:
         id: unique in its suite.
@@ -66,6 +67,8 @@ class Bug:
         crash_phase: where it must crash, empty where it need not.
         not_reproduced: why what was recorded cannot show here, where that is known.
         verdict: what ``netmend bugs verify`` found, empty where it was not asked.
+        task_metric: what its task is judged by, in the place of accuracy; None for that of the task's kind.
+            It decides the skill, so no edit can reach it.
         budget: of each trial of this bug, where it needs another than the suite's.
         faulty_score, fixed_score: measured skill of both programs at the bug's budget.
     """
@@ -85,6 +88,7 @@ class Bug:
     crash_phase: Phase | Literal[""] = ""
     not_reproduced: str = ""
     verdict: str = ""
+    task_metric: ClassMetric | None = None
     budget: Budget | None = None
     faulty_score: Score | None = None
     fixed_score: Score | None = None

@@ -22,6 +22,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.crashes import Phase
 from netmend.env.program.fields import fields_of
+from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.training.trial import Budget
 
@@ -61,6 +62,7 @@ BUG_KEYS = (
     "crash_phase",
     "provenance",
     *TEXTS,
+    "task_metric",
     "budget",
     "program",
     "fixed",
@@ -224,6 +226,9 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
     helps = _one_of(FIX_HELPS, _word(plain.get("fix_helps")), _join(path, "fix_helps"), problems)
     texts = {key: str(plain.get(key, "")) for key in TEXTS} | {"quality": quality, "fix_helps": helps}
     budget = _budget(plain["budget"], _join(path, "budget"), problems) if "budget" in plain else None
+    task_metric = None
+    if "task_metric" in plain:
+        task_metric = _one_of(CLASS_METRICS, plain["task_metric"], _join(path, "task_metric"), problems)
     if program is None or len(problems) > before:
         return None
     return Bug(
@@ -237,6 +242,7 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
         kind=kind,
         fix_patterns=patterns,
         crash_phase=phase,
+        task_metric=task_metric,
         budget=budget,
         faulty_score=faulty,
         fixed_score=fixed_score,

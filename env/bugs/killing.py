@@ -11,6 +11,7 @@ from scipy.stats import mannwhitneyu, norm, wilcoxon
 
 from netmend.env.bugs.bug import Score, Spread, fixed_threshold
 from netmend.env.program import Program
+from netmend.env.program.names import ClassMetric
 from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest, answered
 
 SIGNIFICANCE = 0.05
@@ -36,11 +37,15 @@ class Skills:
 
 
 def measure(
-    trainer: Trainer, programs: Sequence[Program], budget: Budget, seeds: Sequence[int]
+    trainer: Trainer,
+    programs: Sequence[Program],
+    budget: Budget,
+    seeds: Sequence[int],
+    metric: ClassMetric | None = None,
 ) -> list[Skills]:
-    """Train every program with every seed, in one call of the trainer."""
+    """Train every program with every seed, in one call of the trainer; ``metric`` as of a request."""
     requests = [
-        TrialRequest(program=program, budget=budget, seed=seed, holdout=True)
+        TrialRequest(program=program, budget=budget, seed=seed, holdout=True, metric=metric)
         for program in programs
         for seed in seeds
     ]

@@ -93,7 +93,10 @@ def reach(
     best = Reached(patch=(), skill=-1.0, goal=goal)
     for _ in range(most):
         nodes = _candidates(bug, task, actions, beam, known)
-        requests = [TrialRequest(program=x.program, budget=budget, seed=seeds[0]) for x in nodes]
+        requests = [
+            TrialRequest(program=x.program, budget=budget, seed=seeds[0], metric=bug.task_metric)
+            for x in nodes
+        ]
         trials = answered(trainer.run(requests))
         tried = [
             _Node(program=node.program, patch=node.patch, skill=trial.skill)
@@ -103,7 +106,7 @@ def reach(
         for node in tried[:BEAM]:
             if node.skill < goal - 0.1:
                 break
-            mean = score(measure(trainer, [node.program], budget, seeds)[0]).validation.mean
+            mean = score(measure(trainer, [node.program], budget, seeds, bug.task_metric)[0]).validation.mean
             best = max(best, Reached(patch=node.patch, skill=mean, goal=goal), key=lambda found: found.skill)
             if best.holds:
                 return best

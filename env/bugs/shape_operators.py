@@ -173,6 +173,8 @@ _ALL_STEPS = settings(
     singly(of_kinds(Recurrent)), "states", "all states of {where} returned", every("return_sequences", [True])
 )
 
+_BROADCAST = always(one_step_more(Prep(kind="drop_axis_target"), "targets (n,) against outputs (n, 1)"))
+
 SHAPE_OPERATORS = (
     Operator(
         "xib", "shapes", "number of rows in the declared input shape", _batch_axis, ("build", "forward")
@@ -192,6 +194,7 @@ SHAPE_OPERATORS = (
     Operator("xdx", "shapes", "axis of the rows too many", _EXTRA_AXIS, ("build", "loss")),
     Operator("xdc", "shapes", "channels or features at the wrong end", _axes_moved, ("build",)),
     Operator("dam", "shapes", "axes swapped", _axes_moved, ()),
+    Operator("dbt", "shapes", "targets broadcast over the outputs", _BROADCAST, ()),
     Operator("xfl", "layers", "flatten left out", _no_flatten, ("loss",)),
     Operator("xre", "layers", "flatten written for another number of values", _wrong_reshape, ("build",)),
     Operator("xin", "layers", "wrong declared inputs of a layer", _declared_features, ("forward",)),

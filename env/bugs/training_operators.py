@@ -282,6 +282,15 @@ _INPUT_TYPES = setting("data.input_type", INPUT_TYPES, "inputs handed over as {n
 _LABEL_TYPES = setting("data.label_type", LABEL_TYPES, "labels handed over as {new}")
 _OTHER_LOSS = setting("loss", LOSSES, "loss {old} -> {new}, labels as before", "data.labels")
 
+
+def _hidden_class(_program: Program, task: Task) -> Iterator[Mutation]:
+    """Weights that leave one class next to no say, as counts do where their inverse is meant."""
+    if task.kind == "classification":
+        for hidden in range(task.outputs):
+            weights = tuple(0.01 if number == hidden else 1.0 for number in range(task.outputs))
+            yield sets(f"class {hidden} weighs a hundredth of the others", {"class_weights": weights})
+
+
 TRAINING_OPERATORS = (
     Operator("hbs", "hyper-parameters", "other batch size", batch_sizes(_other_sizes)),
     Operator("hdb", "hyper-parameters", "no batches", batch_sizes([FULL_BATCH])),
@@ -289,6 +298,7 @@ TRAINING_OPERATORS = (
     Operator("hlx", "hyper-parameters", "extreme learning rate", rates(_EXTREME_RATES)),
     Operator("hne", "hyper-parameters", "fewer epochs", epochs([1, 2, 3])),
     Operator("lch", "loss", "other loss", _losses),
+    Operator("tcw", "loss", "class weights that hide a class", _hidden_class, ()),
     Operator("och", "optimizer", "other optimizer", _optimizers),
     Operator("ocg", "optimizer", "gradient clipping", clips(_CLIPS)),
     Operator("omo", "optimizer", "other momentum", given(_has_momentum, _MOMENTUM)),

@@ -101,7 +101,7 @@ def _verify(bug: Bug, trainer: Trainer, budget: Budget, seeds: Sequence[int]) ->
     if bug.fixed is None:
         return Verified(bug=bug, verdict="not reproduced", reason="there is no published fix to compare with")
     requests = [
-        TrialRequest(program=program, budget=budget, seed=seed, holdout=True)
+        TrialRequest(program=program, budget=budget, seed=seed, holdout=True, metric=bug.task_metric)
         for program in (bug.program, bug.fixed)
         for seed in seeds
     ]

@@ -74,11 +74,12 @@ def _plain_bug(bug: Bug) -> dict[str, object]:
         "crash_phase": bug.crash_phase,
         "provenance": bug.provenance,
         **{key: getattr(bug, key) for key in TEXTS},
+        "task_metric": bug.task_metric,
         "budget": None if bug.budget is None else _plain_budget(bug.budget),
         "program": to_plain(bug.program),
         "faulty_score": _plain_score(bug.faulty_score),
     }
-    rare = ("fix_patterns", "crash_phase", *TEXTS, "budget")
+    rare = ("fix_patterns", "crash_phase", *TEXTS, "task_metric", "budget")
     plain = {key: value for key, value in plain.items() if value or key not in rare}
     if bug.kind == "performance":
         del plain["kind"]

@@ -14,6 +14,7 @@ from netmend.env.data.dataset import (
     Dataset,
     Part,
     Rows,
+    judged_task,
     make_dataset,
     make_task,
     split_rows,
@@ -101,6 +102,10 @@ BUILT_IN: dict[str, Source] = (
     {name: Source(build, "classification") for name, build in _CLASSES.items()}
     | {name: Source(build, "classification", words) for name, (build, words) in _TEXTS.items()}
     | {name: Source(build, "regression") for name, build in _TARGETS.items()}
+    | {
+        "pumps": Source(tables.pumps, "classification", judged_by="balanced_accuracy"),
+        "rooms": Source(signals.rooms, "regression", steps=signals.ROOM_HOURS),
+    }
     | OF_BUGS
 )
 """Every built-in dataset by name."""
@@ -111,7 +116,8 @@ def build_dataset(name: str) -> Dataset:
     source = BUILT_IN[name]
     x, y = source.build(np.random.default_rng([SPLIT_SEED, zlib.crc32(name.encode())]))
     outputs = int(y.max()) + 1 if source.kind == "classification" else int(y.shape[1])
-    task = make_task(name, source.kind, x, outputs, source.vocabulary)
+    task = make_task(name, source.kind, x, outputs, source.vocabulary, source.steps)
+    task = judged_task(task, source.judged_by)
     if source.own_rows:
         whole = Part(x, y)
         return make_dataset(task, whole, whole, whole)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from netmend.env.errors import DataError
+from netmend.env.program.names import ClassMetric
+from netmend.env.program.part import variant
 from netmend.env.program.task import Task, TaskKind
 
 Kind: TypeAlias = TaskKind
@@ -16,6 +19,8 @@ Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
 
 SPLIT_SEED = 2020
 """Seed of the shuffle behind every split; another one would make every recorded trial another trial."""
+LEAST_SPLIT = 20
+"""Rows from which on some are set aside; fewer, as a truth table has, are all in every part."""
 LARGEST_PART = 400
 """Rows of the validation and of the hold-out part at most, where the split is netmend's own."""
 
@@ -47,6 +52,7 @@ class Dataset:
         train, validation, holdout: the parts; they share no row, but for tables of a handful of rows.
         fingerprint: sha256 of the task and of every value, in hex; names do not count.
         features: names of the columns of a table, none where the data have none.
+        given: place of each training row in the file, None where they come as they stand there.
     """
 
     task: Task
@@ -55,28 +61,66 @@ class Dataset:
     holdout: Part
     fingerprint: str
     features: tuple[str, ...] = ()
+    given: NDArray[np.int64] | None = None
 
 
 def make_dataset(
-    task: Task, train: Part, validation: Part, holdout: Part, *, features: tuple[str, ...] = ()
+    task: Task,
+    train: Part,
+    validation: Part,
+    holdout: Part,
+    *,
+    features: tuple[str, ...] = (),
+    given: NDArray[np.int64] | None = None,
 ) -> Dataset:
     """Put the parts together and take the fingerprint."""
     digest = hashlib.sha256(repr(task).encode())
+    if task.steps:
+        digest.update(f"targets at each of {task.steps} steps".encode())
     for part in (train, validation, holdout):
         digest.update(np.ascontiguousarray(part.x).data)
         digest.update(np.ascontiguousarray(part.y).data)
-    return Dataset(task, train, validation, holdout, digest.hexdigest(), features)
+    return Dataset(task, train, validation, holdout, digest.hexdigest(), features, given)
 
 
 def split_rows(task: Task, x: Rows, y: Rows, features: tuple[str, ...] = ()) -> Dataset:
-    """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part."""
+    """Shuffle with the fixed seed; a quarter each, capped, becomes the validation and the hold-out part.
+
+    Fewer rows than ``LEAST_SPLIT`` are in every part, as they stand.
+    """
+    if len(y) < LEAST_SPLIT:
+        whole = Part(x, y)
+        return make_dataset(task, whole, whole, whole, features=features)
     order = np.random.default_rng(SPLIT_SEED).permutation(len(y))
     held = min(len(y) // 4, LARGEST_PART)
     rows = order[2 * held :], order[:held], order[held : 2 * held]
     train, validation, holdout = [Part(x[index], y[index]) for index in rows]
-    return make_dataset(task, train, validation, holdout, features=features)
+    return make_dataset(task, train, validation, holdout, features=features, given=order[2 * held :])
 
 
-def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0) -> Task:
+def judged(dataset: Dataset, metric: ClassMetric | None) -> Dataset:
+    """The same data, judged by another metric; None leaves that of the task.
+
+    Raises:
+        DataError: the metric is for classes and labels, and the targets are real values.
+    """
+    return dataset if metric is None else replace(dataset, task=judged_task(dataset.task, metric))
+
+
+def judged_task(task: Task, metric: ClassMetric | None) -> Task:
+    """As ``judged``, of a task alone."""
+    if metric is None:
+        return task
+    if task.kind == "regression":
+        raise DataError(
+            f"{task.dataset}: {metric} is for classes and labels, but the targets are real values"
+        )
+    return variant(task, judged_by=metric)
+
+
+def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:
     """Task of rows ``x``."""
-    return Task(dataset=name, kind=kind, input_shape=x.shape[1:], outputs=outputs, vocabulary=vocabulary)
+    shape = x.shape[1:]
+    return Task(
+        dataset=name, kind=kind, input_shape=shape, outputs=outputs, vocabulary=vocabulary, steps=steps
+    )

@@ -18,8 +18,8 @@ from netmend.env.data.views import View
 from netmend.env.errors import DataError
 
 _Lines: TypeAlias = list[tuple[int, list[str]]]
-LEAST_ROWS = 8
-"""Rows that a part needs at least."""
+LEAST_ROWS, LEAST_OF_PART = 2, 8
+"""Rows that a file needs at least, and each part of a file that has parts of its own."""
 _MISSING = ("", "nan")
 _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
 """What an array holds, by the kind of its dtype."""
@@ -28,24 +28,27 @@ _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
 def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
 
-    Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; others are
-    targets. Inputs may be missing (NaN). Of a pack, ``view`` says which rows are used and how they are seen.
+    Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; texts are
+    classes, as in a table; others are targets. Inputs may be missing (NaN). Of a pack, ``view`` says which
+    rows are used and how they are seen.
 
     Raises:
         DataError: the file is damaged, or its arrays do not belong together.
     """
     view = view or View(pack=name)
-    arrays = _arrays(path, view)
+    arrays = _with_class_ids(path, _arrays(path, view))
     modality = "" if view.bags else _modality(path, arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         _check_arrays(path, arrays, ("x_train", "x_test", "y_train", "y_test"))
         return _pack(path, name, arrays, modality, view)
     if {"x", "y"} <= arrays.keys():
         _check_arrays(path, arrays, ("x", "y"))
-        x, (kind, y) = _rows(arrays["x"], modality), _targets(arrays["y"])
+        x = _rows(arrays["x"], modality)
+        steps = _steps(x, arrays["y"])
+        kind, y = _targets(arrays["y"], steps)
         _check(path, x, y)
         words = int(x.max()) + 1 if modality == "text" else 0
-        return split_rows(make_task(name, kind, x, _outputs(y), words), x, y)
+        return split_rows(make_task(name, kind, x, _outputs(y), words, steps), x, y)
     raise DataError(
         f"{path}: needs the arrays x_train, y_train, x_test, y_test or x, y; has {sorted(arrays)}"
     )
@@ -82,6 +85,20 @@ def _arrays(path: Path, view: View) -> dict[str, NDArray[np.generic]]:
         raise DataError(f"{path}: cannot be read as an npz file (damaged or incomplete?): {error}") from error
 
 
+def _with_class_ids(path: Path, arrays: dict[str, NDArray[np.generic]]) -> dict[str, NDArray[np.generic]]:
+    """The arrays with class ids in the place of texts; the same text has one id in all parts."""
+    texts = {key: arrays[key] for key in ("y", "y_train", "y_test") if key in arrays}
+    if not texts or any(array.dtype.kind not in "US" or array.ndim == 0 for array in texts.values()):
+        return arrays
+    found = {key: np.char.strip(array.astype(str)) for key, array in texts.items()}
+    for key, words in found.items():
+        missing = np.flatnonzero(np.isin(np.char.lower(words).reshape(len(words), -1), _MISSING).any(1))
+        if len(missing):
+            raise DataError(f"{path}: {key} holds a missing class, the first in row {missing[0] + 1}")
+    names = np.unique(np.concatenate([words.ravel() for words in found.values()]))
+    return arrays | {key: np.searchsorted(names, words) for key, words in found.items()}
+
+
 def _modality(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
     if "vocab" in arrays:
         return "text"
@@ -102,18 +119,21 @@ def _pack(
         given, wanted = (len(arrays[f"{side}_{part}"]) for side in "xy")
         if given != wanted:
             raise DataError(f"{path}: {given} rows of x_{part} and {wanted} of y_{part}; as many are needed")
-    (kind, whole), (test_kind, unseen) = _targets(arrays["y_train"]), _targets(arrays["y_test"])
     rows = held + view.train
-    x, y = _rows(view.transform(arrays["x_train"][:rows]), modality), whole[:rows]
+    x = _rows(view.transform(arrays["x_train"][:rows]), modality)
+    steps = _steps(x, arrays["y_train"])
+    kind, whole = _targets(arrays["y_train"], steps)
+    test_kind, unseen = _targets(arrays["y_test"], steps)
+    y = whole[:rows]
     test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
-    _check(path, x, y, ("x_train", "y_train"))
-    _check(path, test.x, test.y, ("x_test", "y_test"))
+    _check(path, x, y, ("x_train", "y_train"), LEAST_OF_PART)
+    _check(path, test.x, test.y, ("x_test", "y_test"), LEAST_OF_PART)
     if (kind, whole.shape[1:]) != (test_kind, unseen.shape[1:]):
         found = f"y_train of a {kind} {whole.shape[1:]} and y_test of a {test_kind} {unseen.shape[1:]}"
         raise DataError(f"{path}: {found} do not belong together")
     outputs = max(_outputs(whole), _outputs(unseen))
     words = max(int(arrays[key].max()) for key in ("x_train", "x_test")) + 1 if modality == "text" else 0
-    task = make_task(name, kind, x, outputs, words)
+    task = make_task(name, kind, x, outputs, words, steps)
     return make_dataset(task, Part(x[held:], y[held:]), Part(x[:held], y[:held]), test)
 
 
@@ -127,8 +147,16 @@ def _rows(values: NDArray[np.generic], modality: str) -> Rows:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _targets(values: NDArray[np.generic]) -> tuple[Kind, Rows]:
-    """What the targets are, and they in the form of ``Part.y``."""
+def _steps(x: Rows, y: NDArray[np.generic]) -> int:
+    """Number of steps of targets (n, steps) or (n, steps, targets) of sequences or texts; 0 of others."""
+    alike = y.ndim in (2, 3) and y.shape[1] > 1 and x.ndim in (2, 3) and y.shape[1] in x.shape[1:]
+    return y.shape[1] if alike else 0
+
+
+def _targets(values: NDArray[np.generic], steps: int = 0) -> tuple[Kind, Rows]:
+    """What the targets are, and they in the form of ``Part.y``; the steps of those at each step come last."""
+    if steps and values.ndim == 3:
+        values = np.moveaxis(values, 1, 2)
     if not np.issubdtype(values.dtype, np.integer):
         return "regression", values.astype(np.float32).reshape(len(values), -1)
     if values.ndim == 2 and values.shape[1] > 1 and np.isin(values, (0, 1)).all():
@@ -184,13 +212,15 @@ def _refuse_missing(path: Path, header: list[str], rows: _Lines, columns: list[i
                 )
 
 
-def _check(path: Path, x: Rows, y: Rows, names: tuple[str, str] = ("x", "y")) -> None:
+def _check(
+    path: Path, x: Rows, y: Rows, names: tuple[str, str] = ("x", "y"), least: int = LEAST_ROWS
+) -> None:
     """Raise DataError unless the rows and their targets, in the form of ``Part``, belong together."""
     of_x, of_y = names
-    if len(x) != len(y) or len(y) < LEAST_ROWS:
+    if len(x) != len(y) or len(y) < least:
         raise DataError(
             f"{path}: {len(x)} rows of {of_x} and {len(y)} of {of_y};"
-            f" the same number, at least {LEAST_ROWS}, is needed"
+            f" the same number, at least {least}, is needed"
         )
     if x.ndim < 2:
         raise DataError(f"{path}: {of_x} of shape {x.shape} has no feature axis; (rows, features) is needed")

@@ -12,6 +12,7 @@ ROWS = 1000
 TOPIC_WORDS = 200
 REVIEW_WORDS = 120
 GRAMMAR_WORDS = 12
+ROOM_HOURS = 16
 
 
 def waveforms(rng: Generator) -> tuple[Rows, Rows]:
@@ -45,6 +46,20 @@ def pitch(rng: Generator) -> tuple[Rows, Rows]:
     wave = np.sin(2 * np.pi * frequency[:, None] * np.arange(40) / 1000 + phase)
     x = wave * rng.uniform(60, 120, (ROWS, 1)) + rng.normal(0, 10, (ROWS, 40))
     return x[:, None, :].astype(np.float32), frequency.astype(np.float32)[:, None]
+
+
+def rooms(rng: Generator) -> tuple[Rows, Rows]:
+    """Temperature of a room after each of 16 hours, from the heating in watt and the air outside: (2, 16)."""
+    hours = np.arange(ROOM_HOURS)
+    day = 6 * np.sin(2 * np.pi * (hours + rng.uniform(0, 24, (ROWS, 1))) / 24)
+    outside = rng.uniform(-5, 15, (ROWS, 1)) + day + rng.normal(0, 1, (ROWS, ROOM_HOURS))
+    heating = rng.uniform(0, 2500, (ROWS, ROOM_HOURS)) * (rng.uniform(size=(ROWS, ROOM_HOURS)) < 0.6)
+    inside, now = np.empty((ROWS, ROOM_HOURS)), np.full(ROWS, 18.0)
+    for hour in hours:
+        now = now + 0.15 * (outside[:, hour] - now) + 0.0022 * heating[:, hour] * (now < 24)
+        inside[:, hour] = now
+    inside += rng.normal(0, 0.2, inside.shape)
+    return np.stack([heating, outside], 1).astype(np.float32), inside.astype(np.float32)
 
 
 def pulses(rng: Generator) -> tuple[Rows, Rows]:

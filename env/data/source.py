@@ -9,6 +9,7 @@ from typing import TypeAlias
 from numpy.random import Generator
 
 from netmend.env.data.dataset import Rows
+from netmend.env.program.names import ClassMetric
 from netmend.env.program.task import TaskKind
 
 Build: TypeAlias = Callable[[Generator], tuple[Rows, Rows]]
@@ -24,9 +25,13 @@ class Source:
         vocabulary: number of token ids of texts, else 0.
         own_rows: every row is in all three parts: a truth table, which is to be learnt by heart, and data on
             whose training rows their authors measured.
+        judged_by: see ``Task.judged_by``.
+        steps: of targets at each step of a sequence, their number, else 0; see ``Task.steps``.
     """
 
     build: Build
     kind: TaskKind
     vocabulary: int = 0
     own_rows: bool = False
+    judged_by: ClassMetric | None = None
+    steps: int = 0

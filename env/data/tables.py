@@ -56,6 +56,16 @@ def exclusive_or(rng: Generator) -> tuple[Rows, Rows]:
     return x.astype(np.float32), y
 
 
+def pumps(rng: Generator) -> tuple[Rows, Rows]:
+    """Which pumps fail soon, about one in six: from heat, vibration, hours, pressure and age."""
+    level = rng.normal(0, 1, (ROWS, 5))
+    strain = level[:, 0] + level[:, 1] + 0.8 * np.abs(level[:, 2]) + 0.5 * level[:, 3]
+    strain += rng.normal(0, 0.4, ROWS)
+    y = (strain > np.quantile(strain, 0.84)).astype(np.int64)
+    x = np.array([70.0, 3.0, 4000.0, 6.0, 9.0]) + level * np.array([9.0, 0.8, 1500.0, 1.2, 3.0])
+    return x.astype(np.float32), y
+
+
 def shells(rng: Generator) -> tuple[Rows, Rows]:
     """Three classes by the distance from the centre of a Gaussian cloud in three dimensions (quantiles)."""
     cloud = rng.normal(0.0, 1.0, (ROWS, 3))

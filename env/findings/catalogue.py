@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.findings import choices, crashes, data, settings, targets, training
@@ -21,6 +22,24 @@ CATALOGUE: tuple[Heuristic, ...] = (
 )
 FAULTS: tuple[Heuristic, ...] = tuple(one for one in CATALOGUE if one.severity == "fault")
 """They look at the program and its data; but for what only a training shows of a crash, not at a trial."""
+
+ONE_ANSWER: tuple[Heuristic, ...] = tuple(
+    one for one in FAULTS if len(one.edits) == 1 and not set("*?[") & set(one.edits[0])
+)
+"""The faults that one repair action answers and no other."""
+
+
+@lru_cache(maxsize=4096)
+def only_answers(program: Program, dataset: Dataset) -> frozenset[str]:
+    """Names of the repair actions that are the only answer to a fault which stands in a program or its data.
+
+    Nothing is trained: what is looked at are the settings of the program and the inputs of its data. Of a
+    program that crashes, or can't be tried, nothing is said here.
+    """
+    case = Case(program, dataset)
+    if case.problems or case.is_crash:
+        return frozenset()
+    return frozenset(one.edits[0] for one in ONE_ANSWER if any(True for _ in one.look(case)))
 
 
 def faults(program: Program, dataset: Dataset) -> tuple[Finding, ...]:

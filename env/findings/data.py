@@ -33,9 +33,9 @@ def marked_values(case: Case) -> Iterator[Sight]:
 
 
 def imbalance(case: Case) -> Iterator[Sight]:
-    """Classes of very different size, where the program watches the accuracy and repeats no rows."""
+    """Classes of very different size, where the program watches the accuracy and evens nothing out."""
     program = case.program
-    balanced = any(step.kind == "balance" for step in program.data.prep)
+    balanced = program.class_weights or any(step.kind == "balance" for step in program.data.prep)
     if case.task.kind != "classification" or program.metric != "accuracy" or balanced:
         return
     ids, counts = np.unique(case.dataset.train.y, return_counts=True)
@@ -100,6 +100,6 @@ HEURISTICS: tuple[Heuristic, ...] = (
         look=imbalance,
         text="{value:.0f} % of the rows are of class {commonest} and {least:.2g} % of class {rarest}:"
         " accuracy hardly sees the rare ones",
-        edits=("data_wrangling/balance@program",),
+        edits=("loss_function/balance_classes@program", "data_wrangling/balance@program"),
     ),
 )

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, get_args
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
 from netmend.env.program.layers import KIND_OF_LAYER
+from netmend.env.program.shapes import loss_input
 from netmend.env.training.trial import Status, Trial
 
 Severity = Literal["fault", "warning"]
@@ -82,8 +83,9 @@ class Case:
 
     @cached_property
     def outputs(self) -> int:
-        """Values that the network returns for a row; only of a program that does not crash."""
-        return infer_shapes(self.program.layers, prepared_task(self.program, self.task))[-1][0]
+        """Values that the loss is given for a row; only of a program that does not crash."""
+        output = infer_shapes(self.program.layers, prepared_task(self.program, self.task))[-1]
+        return loss_input(output, self.task)[0]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -69,8 +69,19 @@ def prepared_apart(case: Case) -> Iterator[Sight]:
 
 def sorted_rows(case: Case) -> Iterator[Sight]:
     """Rows that come sorted by target, where there is more than one batch of them."""
-    program, rows = case.program, len(case.dataset.train)
-    if not program.data.shuffle and program.batch_size < rows:
+    if case.program.data.row_order == "by_target":
+        yield from _unshuffled(case)
+
+
+def rows_as_given(case: Case) -> Iterator[Sight]:
+    """Rows that come as the file has them, where there is more than one batch of them."""
+    if case.program.data.row_order == "given":
+        yield from _unshuffled(case)
+
+
+def _unshuffled(case: Case) -> Iterator[Sight]:
+    program = case.program
+    if not program.data.shuffle and program.batch_size < len(case.dataset.train):
         yield Sight(place="data.shuffle", words={"rows": program.batch_size})
 
 
@@ -233,6 +244,14 @@ HEURISTICS: tuple[Heuristic, ...] = (
         look=old_release,
         text="the program was written for {api}: the current release reads its defaults in another way",
         edits=("versioning/explicit_defaults@program", "versioning/*"),
+    ),
+    Heuristic(
+        name="rows_as_given",
+        severity="warning",
+        look=rows_as_given,
+        text="the rows are not shuffled: every epoch sees the same batches of {rows}, in the order of"
+        " the file",
+        edits=("data_wrangling/shuffle@program",),
     ),
     Heuristic(
         name="half_precision",

@@ -8,8 +8,8 @@ from functools import lru_cache
 from netmend.env.data.dataset import Dataset
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
 from netmend.env.program import Activation, Program, output_activation, output_layer, resolved
-from netmend.env.program.crashes import seen_ids
-from netmend.env.program.names import LOGIT_LOSSES, LossName
+from netmend.env.program.crashes import broadcasts, seen_ids
+from netmend.env.program.names import CLASS_METRICS, LOGIT_LOSSES, LossName
 from netmend.env.program.sites import block_end
 from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.prepare import prepare
@@ -45,6 +45,14 @@ def changed_classes(case: Case) -> Iterator[Sight]:
         if seen != before:
             words = {"step": step.kind, "factor": step.factor, "classes": len(before)}
             yield Sight(value=float(len(set(seen))), place=f"data.prep[{index}]", words=words)
+
+
+def broadcast_targets(case: Case) -> Iterator[Sight]:
+    """Targets without their axis, in front of a loss that compares each output with all of them."""
+    program = case.program
+    if not case.is_crash and broadcasts(program, case.task):
+        rows = min(program.batch_size, len(case.dataset.train))
+        yield Sight(value=float(rows), place="data.prep", words={"loss": program.loss})
 
 
 def one_output(case: Case) -> Iterator[Sight]:
@@ -160,14 +168,15 @@ def idle_outputs(case: Case) -> Iterator[Sight]:
 
 def accuracy_of_values(case: Case) -> Iterator[Sight]:
     """Accuracy of real targets."""
-    if case.task.kind == "regression" and case.program.metric == "accuracy":
-        yield Sight(value=0.0, place="metric")
+    metric = case.program.metric
+    if case.task.kind == "regression" and metric in ("accuracy", *CLASS_METRICS):
+        yield Sight(value=0.0, place="metric", words={"metric": metric})
 
 
 def error_of_classes(case: Case) -> Iterator[Sight]:
     """A metric of real values for more than two classes."""
     task, metric = case.task, case.program.metric
-    if task.kind == "classification" and task.outputs > 2 and metric != "accuracy":
+    if task.kind == "classification" and task.outputs > 2 and metric in ("r2", "mse", "mae"):
         yield Sight(value=float(task.outputs), place="metric", words={"metric": metric})
 
 
@@ -205,6 +214,14 @@ HEURISTICS: tuple[Heuristic, ...] = (
         text="{step} by {factor:.3g} changes the class ids: the loss tells {value:.0f} of"
         " {classes} classes apart, under other numbers",
         edits=("data_wrangling/remove_prep@targets",),
+    ),
+    Heuristic(
+        name="broadcast_targets",
+        severity="fault",
+        look=broadcast_targets,
+        text="outputs (n, 1) meet targets (n): {loss} compares each output with the targets of all"
+        " {value:.0f} rows of a batch, so the network learns their mean",
+        edits=("data_dimension/add_axis@targets",),
     ),
     Heuristic(
         name="one_output",
@@ -280,7 +297,7 @@ HEURISTICS: tuple[Heuristic, ...] = (
         name="accuracy_of_values",
         severity="fault",
         look=accuracy_of_values,
-        text="the program watches the accuracy, which is always {value:.0f} for real targets",
+        text="the program watches {metric}, which is always {value:.0f} for real targets",
         edits=("accuracy_metric/*",),
     ),
     Heuristic(

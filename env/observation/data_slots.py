@@ -9,6 +9,7 @@ from netmend.env.observation.network_slots import EMPTY
 from netmend.env.observation.slots import Slots, log2_ratio, log10
 from netmend.env.program import PREPS, Data, LossName, MisfitError, Task
 from netmend.env.program.crashes import ID_LOSSES, label_range, target_shape
+from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, row_shape
 
@@ -18,6 +19,7 @@ def task_slots(task: Task) -> Slots:
     yield "task/classification", float(task.kind == "classification")
     yield "task/multilabel", float(task.kind == "multilabel")
     yield "task/binary", float(task.kind == "classification" and task.outputs == 2)
+    yield from ((f"task/{name}", float(task.judged_by == name)) for name in CLASS_METRICS)
     yield "task/outputs", math.log2(task.outputs) / 4
     yield "task/input_rank", len(task.input_shape) / 3
     yield "task/input_size", log10(math.prod(task.input_shape))
@@ -34,6 +36,7 @@ def data_slots(data: Data) -> Slots:
     yield "labels/one_hot", float(data.labels == "one_hot")
     yield "labels/value", float(data.labels == "value")
     yield "shuffle", float(data.shuffle)
+    yield "row_order/given", float(data.row_order == "given")
     yield "split/ordered", float(data.split == "ordered")
     yield "split/leaky", float(data.split == "leaky")
 

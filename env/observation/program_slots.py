@@ -88,6 +88,7 @@ def _blocks(program: Program, task: Task) -> Iterator[tuple[Callable[..., Slots]
     yield _loss_slots, (program.loss, output_activation(program))
     yield _optimizer_slots, (program.optimizer, program.schedule)
     yield _training_slots, (program.batch_size, program.epochs, program.clip, program.reduction)
+    yield _weight_slots, (program.class_weights,)
     yield _stopping_slots, (program.patience, program.stop_on, program.metric == task.metric)
     yield _loop_slots, (program.loop, program.api, program.monitor)
     yield _output_slots, (units, task.outputs)
@@ -121,6 +122,11 @@ def _training_slots(batch_size: int, epochs: int, clip: Clip | None, reduction: 
     yield "epochs", math.log2(epochs) / 4 - 1
     yield "clip", 0.0 if clip is None else 1 - log10(clip.limit)
     yield "reduction/sum", float(reduction == "sum")
+
+
+def _weight_slots(weights: str | tuple[float, ...] | None) -> Slots:
+    yield "class_weights/balanced", float(weights == "balanced")
+    yield "class_weights/given", float(isinstance(weights, tuple))
 
 
 def _stopping_slots(patience: int | None, stop_on: str, as_task: bool) -> Slots:

@@ -26,6 +26,11 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
+    return check_parts(program, task) or _weight_problems(program.class_weights, task)
+
+
+def check_parts(program: Program, task: Task | None = None) -> list[str]:
+    """As ``check`` without the class weights, which no edit of data or layers can make wrong."""
     return check_fields(program) or list(_problems_together(program.data, program.layers, task))
 
 
@@ -112,6 +117,16 @@ def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
     if tokens and prep.kind in _OF_NUMBERS:
         return f": {prep.kind} would change the token ids that the embedding looks up"
     return None
+
+
+def _weight_problems(weights: object, task: Task | None) -> list[str]:
+    if weights is None or task is None:
+        return []
+    if task.kind != "classification":
+        return [f"class_weights: they are for classes, but the targets are {_TARGETS[task.kind]}"]
+    if isinstance(weights, tuple) and len(weights) != task.outputs:
+        return [f"class_weights: {len(weights)} numbers for {task.outputs} classes"]
+    return []
 
 
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
@@ -19,6 +20,8 @@ from netmend.env.program.shapes import (
     MisfitError,
     Shape,
     Walk,
+    each_step,
+    loss_input,
     row_shape,
     shown_shape,
     walk_layers,
@@ -32,6 +35,8 @@ CRASH_KINDS: tuple[CrashKind, ...] = get_args(CrashKind)
 
 ID_LOSSES: frozenset[LossName] = frozenset({"cross_entropy", SPARSE})
 """Losses that take class ids as whole numbers."""
+BROADCASTING: frozenset[LossName] = frozenset({"mse", "mae", "huber"})
+"""Losses that take outputs (n, 1) and targets (n,) and compare each output with all n targets, as PyTorch."""
 LARGEST_ID = 2**53
 """Class ids beyond it are no whole numbers any more once they were multiplied."""
 
@@ -148,6 +153,17 @@ def target_shape(program: Program | _Read, task: Task) -> Shape:
     return shape
 
 
+def broadcasts(program: Program | _Read, task: Task) -> bool:
+    """Whether the loss is given targets (n,) and compares each of the n outputs with all of them.
+
+    That is said of a program that does not crash: its network then returns one value for a row.
+    """
+    try:
+        return program.loss in BROADCASTING and target_shape(program, task) == ()
+    except MisfitError:
+        return False
+
+
 def seen_ids(prep: Iterable[Prep], classes: int) -> list[int]:
     """By class, the id that the loss sees after the label faults of the preparation."""
     ids = list(range(classes))
@@ -244,6 +260,11 @@ def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
     wanted = target_shape(program, task)
+    if each_step(output, task) and prod(output) != task.outputs:
+        form = (task.outputs // task.steps, task.steps)
+        reason = f"the network returns {shown_shape(output)} per row, and the targets are {shown_shape(form)}"
+        return _misfit("loss", MisfitError(reason, form, output))
+    output = loss_input(output, task)
     if len(output) != 1:
         reason = (
             f"the network returns {shown_shape(output)} per row where a vector is needed;"
@@ -272,6 +293,8 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
         if low < 0 or high >= units:
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
+        return None
+    if wanted == () and units == 1 and loss in BROADCASTING:
         return None
     if wanted != (units,) or (of_ids and labels == "index"):
         reason = (

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from netmend.env.errors import UnknownNameError
-from netmend.env.program.limits import AXIS, COUNTS, RANGES, Range
+from netmend.env.program.limits import AXIS, COUNTS, RANGES, WEIGHT, Range
 
 OTHER_NAMES: dict[str, str] = {
     "batch": "batch_size",
@@ -79,6 +79,7 @@ class Field:
         default: the default, where there is one.
         parts: classes of a part (another dataclass of the schema); empty for a plain value.
         many: whether it holds a tuple: of parts, or of the axes of a shape.
+        numbers: whether it holds a tuple of weights in the place of a name.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Field:
     default: object = None
     parts: tuple[type, ...] = ()
     many: bool = False
+    numbers: bool = False
 
     @property
     def expected(self) -> str:
@@ -103,6 +105,8 @@ class Field:
         if not self.choices:
             return words
         names = f"one of {', '.join(self.choices)}"
+        if self.numbers:
+            return f"{names}, or a list of {self.range} numbers in {WEIGHT}"
         return f"{names} or {words}" if int in self.types else names
 
     def problem(self, value: object) -> str | None:
@@ -111,6 +115,8 @@ class Field:
             return None
         if self.many:
             return None if self._is_shape(value) else f"{shown(value)} is not {self.expected}"
+        if self.numbers and isinstance(value, tuple):
+            return None if self._are_weights(value) else f"{shown(value)} is not {self.expected}"
         kind = type(value)
         if kind not in self.types and (kind is bool or not isinstance(value, self.types)):
             return f"{shown(value)} is not {self.expected}"
@@ -122,6 +128,11 @@ class Field:
 
     def _is_shape(self, value: object) -> bool:
         if not isinstance(value, tuple) or not all(type(axis) is int and AXIS.holds(axis) for axis in value):
+            return False
+        return self.count_problem(len(value)) is None
+
+    def _are_weights(self, value: tuple[object, ...]) -> bool:
+        if not all(type(number) in (int, float) and WEIGHT.holds(number) for number in value):  # type: ignore[arg-type]
             return False
         return self.count_problem(len(value)) is None
 
@@ -200,7 +211,9 @@ def _field(declared: dataclasses.Field[object], hint: object) -> Field:
     )
     first = members[0]
     if get_origin(first) is Literal:
-        return dataclasses.replace(field, types=(str, *_classes(members[1:])), choices=get_args(first))
+        numbers = any(get_origin(member) is tuple for member in members)
+        types = (str, *_classes(members[1:]))
+        return dataclasses.replace(field, types=types, choices=get_args(first), numbers=numbers)
     if get_origin(first) is tuple:
         entries = _classes(_members(get_args(first)[0]))
         if entries == (int,):

@@ -43,6 +43,8 @@ FRACTION = Range(0, 1)
 POSITIVE = Range(0, 1e6, above=True)
 BETA = Range(0, 1, below=True)
 PENALTY = Range(0, 1e3)
+WEIGHT = POSITIVE
+"""Weight of a class in the loss."""
 
 RANGES: dict[str, Range] = {
     "units": UNITS,
@@ -89,6 +91,7 @@ COUNTS: dict[str, Range] = {
     "damage": Range(0, 8),
     "input": Range(1, 5),
     "shape": Range(1, 4),
+    "class_weights": Range(2, 4096),
 }
 """Range of the number of entries of each list by its key."""
 

@@ -86,8 +86,10 @@ LabelEncoding = Literal["index", "one_hot", "value"]
 InputType = Literal["auto", "float32", "float64", "float16", "int64", "list"]
 LabelType = Literal["auto", "float32", "int64", "list"]
 SplitKind = Literal["random", "ordered", "leaky", "none"]
+RowOrder = Literal["by_target", "given"]
 DamageKind = Literal["change_labels", "delete_rows", "unbalance", "noise", "overlap"]
-MetricName = Literal["accuracy", "r2", "mse", "mae"]
+MetricName = Literal["accuracy", "r2", "mse", "mae", "balanced_accuracy", "f1"]
+ClassMetric = Literal["balanced_accuracy", "f1"]
 ApiLevel = Literal["current", "keras_1", "keras_2", "tensorflow_1", "torch_0", "torch_1"]
 
 ACTIVATIONS: tuple[ActivationName, ...] = get_args(ActivationName)
@@ -97,6 +99,8 @@ OPTIMIZERS: tuple[OptimizerName, ...] = get_args(OptimizerName)
 PREPS: tuple[PrepName, ...] = get_args(PrepName)
 LABEL_ENCODINGS: tuple[LabelEncoding, ...] = get_args(LabelEncoding)
 METRICS: tuple[MetricName, ...] = get_args(MetricName)
+CLASS_METRICS: tuple[ClassMetric, ...] = get_args(ClassMetric)
+"""Metrics that give rare classes their say: what a bug file may have its task judged by."""
 API_LEVELS: tuple[ApiLevel, ...] = get_args(ApiLevel)
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 LABEL_TYPES: tuple[LabelType, ...] = get_args(LabelType)

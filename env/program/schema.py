@@ -21,6 +21,7 @@ from netmend.env.program.names import (
     MetricName,
     OptimizerName,
     PrepName,
+    RowOrder,
     SplitKind,
 )
 from netmend.env.program.part import keeps_hash
@@ -93,7 +94,7 @@ class Data:
         prep: preparation steps in order.
         labels: encoding of the targets that the loss sees: class ids, one-hot rows, or real values.
         shuffle: whether the training rows are shuffled before every epoch. Where they are not, they come
-            sorted by target, which is how unshuffled training sets come from disk.
+            sorted by target, which is how unshuffled training sets come from disk, or as ``row_order`` says.
         input_type: type in which the rows are handed to the network. ``auto`` is what the first layer takes;
             ``float16`` rounds them to half precision, ``list`` hands over nested lists, and the others crash
             where the first layer takes something else.
@@ -103,6 +104,8 @@ class Data:
             puts rows that it trains on into its own validation part: its early stopping sees no overfitting.
             ``none`` leaves it without a validation part: its patience has nothing to look at and never ends.
             The validation and hold-out parts that decide the skill are out of reach.
+        row_order: of rows that are not shuffled: sorted by target, or as the file has them, as they come from
+            PyTorch's DataLoader without ``shuffle``.
         damage: what is wrong with the training rows themselves, in order. No program text shows it.
     """
 
@@ -113,6 +116,7 @@ class Data:
     input_type: InputType = "auto"
     label_type: LabelType = "auto"
     split: SplitKind = "random"
+    row_order: RowOrder = "by_target"
     damage: tuple[Damage, ...] = ()
 
 
@@ -221,6 +225,11 @@ class Program:
         stop_on: what the patience looks at: the validation loss, or ``metric`` on the validation rows
             (``accuracy`` of real values is always 0).
         reduction: whether the loss of a batch is the mean or the sum over its rows.
+        class_weights: what the loss of a row is multiplied by, by its class; ``balanced`` gives every class
+            the same say: rows / (classes * rows of the class) of the training rows. ``cross_entropy`` takes
+            them as PyTorch's ``weight`` (on class ids a weighted mean), the others as Keras' ``class_weight``
+            (the mean over the rows). The other losses on logits validate with them, as PyTorch's criterion
+            does, and those of Keras do not.
         input: shape of a row that the program declares, features first; None takes it from the data.
         schedule: of the learning rate, if any.
         loop: what the training loop does.
@@ -239,6 +248,7 @@ class Program:
     metric: MetricName = "accuracy"
     stop_on: Literal["loss", "metric"] = "loss"
     reduction: Literal["mean", "sum"] = "mean"
+    class_weights: Literal["balanced"] | tuple[float, ...] | None = None
     input: tuple[int, ...] | None = None
     schedule: Schedule | None = None
     loop: Loop = Loop()

@@ -30,7 +30,7 @@ from netmend.env.program.layers import (
     ZeroPad,
     margin,
 )
-from netmend.env.program.part import variant
+from netmend.env.program.part import changed, variant
 from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.task import Task
 
@@ -108,6 +108,26 @@ def _reshaped(step: Prep, shape: Shape) -> Shape:
     if step.kind == "resize":
         return (step.size,) if len(shape) == 1 else (shape[0], *(step.size,) * (len(shape) - 1))
     return shape
+
+
+def each_step(output: Shape, task: Task) -> bool:
+    """Whether a network that returns this for a row has an output at each step that has a target."""
+    return task.steps > 0 and len(output) == 2 and output[1] == task.steps
+
+
+def loss_input(output: Shape, task: Task) -> Shape:
+    """What the loss is given for a row of a network's outputs: those at each step that has a target count
+    as one vector, in the order of the targets."""
+    return (prod(output),) if each_step(output, task) else output
+
+
+def returning_vectors(program: Program, task: Task) -> Program:
+    """The program, with its outputs at each step as one vector where that is what the loss is given.
+
+    Of a program that does not crash before its loss.
+    """
+    output = infer_shapes(program.layers, prepared_task(program, task))[-1]
+    return changed(program, layers=(*program.layers, Flatten())) if each_step(output, task) else program
 
 
 class Walk(NamedTuple):

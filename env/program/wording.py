@@ -13,7 +13,7 @@ from netmend.env.program.sites import output_layer
 
 _OWN = ("layers", "optimizer", "data")
 """Parts of a program that are told in a way of their own."""
-_WORDS = {"lr": "learning rate", "batch_size": "batch size"}
+_WORDS = {"lr": "learning rate", "batch_size": "batch size", "class_weights": "class weights"}
 """Keys that a reader knows by another word; all others stand for themselves."""
 _NONE = ("linear", None)
 """Values that say that there is nothing: no activation, no clipping, no patience."""

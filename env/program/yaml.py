@@ -167,7 +167,7 @@ def _decode_field(field: Field, plain: object, path: str, problems: list[str]) -
         return None
     if field.many and field.parts:
         return _decode_list(field, plain, path, problems)
-    if field.many:
+    if field.many or field.numbers:
         plain = tuple(plain) if isinstance(plain, list) else plain
     if field.parts:
         return decode(field.parts[0], plain, path, problems)
@@ -175,6 +175,8 @@ def _decode_field(field: Field, plain: object, path: str, problems: list[str]) -
     if problem is not None:
         problems.append(f"{path}: {problem}")
         return None
+    if field.numbers and isinstance(plain, tuple):
+        return tuple(map(float, plain))
     return float(plain) if float in field.types and isinstance(plain, int) else plain
 
 
@@ -255,6 +257,8 @@ def _is_left_out(cls: type, field: Field, value: object) -> bool:
 def _encode_field(field: Field, value: object) -> object:
     """Equal values get one form: 1 and 1.0, 0.0 and -0.0."""
     if isinstance(value, tuple):
+        if field.numbers:
+            return [float(number) for number in value]
         return [_encode_entry(item) for item in value] if field.parts else list(value)
     if value is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from netmend.env.data import Dataset, load_dataset
+from netmend.env.data.dataset import judged
 from netmend.env.program import resolved
 from netmend.env.training.loop import train
 from netmend.env.training.prepare import Prepared, PreparedCache
@@ -46,7 +47,7 @@ class LocalTrainer:
     def _train(self, request: TrialRequest) -> Trial:
         return train(
             request.program,
-            self.datasets(request.program.data.dataset),
+            judged(self.datasets(request.program.data.dataset), request.metric),
             request.budget,
             request.seed,
             holdout=request.holdout,

@@ -11,6 +11,7 @@ import torch
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, resolved
+from netmend.env.program.shapes import returning_vectors
 from netmend.env.training.epochs import Score
 from netmend.env.training.failures import TrialFailure
 from netmend.env.training.model import layer_name
@@ -63,7 +64,7 @@ def train(
     score = Score()
     with plain_torch():
         try:
-            runs = resolved(program)
+            runs = returning_vectors(resolved(program), dataset.task)
             session = Session(runs, dataset, budget, seed, device, cache or PreparedCache(1))
             session.fit()
             if crash is None:

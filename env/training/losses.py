@@ -1,8 +1,10 @@
 """Losses by name, row by row: from outputs ``(..., n, units)`` and targets to ``(..., n)``.
 
-Targets have the shape of the outputs; ``cross_entropy`` takes class ids ``(..., n)`` int64 too. The loss of a
-batch is the mean over its rows. Losses on probabilities and plain values follow Keras (clipping included),
-those on logits PyTorch. Every function is differentiable and without state.
+Targets have the shape of the outputs; ``cross_entropy`` takes class ids ``(..., n)`` int64 too. The squared,
+the absolute and the Huber loss take targets ``(n,)`` for outputs ``(n, 1)`` as PyTorch does: the loss of a
+row is then the mean over all targets. The loss of a batch is the mean over its rows. Losses on probabilities
+and plain values follow Keras (clipping included), those on logits PyTorch. Every function is differentiable
+and without state.
 """
 
 from __future__ import annotations
@@ -56,12 +58,20 @@ def _categorical_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
     return torch.relu(wrong - right + 1)
 
 
+def _broadcast(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in one shape: what PyTorch's losses do themselves, with a warning."""
+    if targets.dim() == outputs.dim():
+        return outputs, targets
+    pairs = outputs.expand(-1, len(targets))
+    return pairs, targets.expand_as(pairs)
+
+
 def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.mse_loss(outputs, targets, reduction="none").mean(-1)
+    return F.mse_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
 
 
 def _mae(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.l1_loss(outputs, targets, reduction="none").mean(-1)
+    return F.l1_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
 
 
 def _mape(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -79,7 +89,7 @@ def _logcosh(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _huber(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.huber_loss(outputs, targets, reduction="none").mean(-1)
+    return F.huber_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
 
 
 def _bce_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ from torch import Tensor
 from netmend.env.program import ActivationName, Embedding, Program, Weighted
 from netmend.env.program.sites import block_activation, block_end, layer_activation
 from netmend.env.training.activations import saturated_share
-from netmend.env.training.losses import Loss
 from netmend.env.training.model import Network
+from netmend.env.training.objective import Objective
 from netmend.env.training.prepare import Labelled
 from netmend.env.training.symptoms import LayerSymptoms
 
@@ -64,14 +64,11 @@ class Measurements:
         layers: positions of these layers.
     """
 
-    def __init__(
-        self, network: Network, program: Program, loss: Loss, rows: Labelled, factor: float = 1.0
-    ) -> None:
-        """Measure on the first of the training rows; the mean loss of a row is multiplied by ``factor``."""
+    def __init__(self, network: Network, program: Program, objective: Objective, rows: Labelled) -> None:
+        """Measure on the first of the training rows."""
         self.layers = measured_layers(program)
         self._network = network
-        self._loss, self._factor = loss, factor
-        self._x, self._targets = rows.x[:CHECK_ROWS], rows.targets[:CHECK_ROWS]
+        self._objective, self._rows = objective, rows.first(CHECK_ROWS)
         self._points = [reading_point(program, index) for index in self.layers]
         self._start = network.parameters.values.clone()
         self._checks: list[Tensor] = []
@@ -80,9 +77,9 @@ class Measurements:
         """Measure now. The gradient stays as it is: a program may let it add up."""
         parameters = self._network.parameters
         gathered = parameters.gradient.clone()
-        outputs = self._network.outputs(self._x)
+        outputs = self._network.outputs(self._rows.x)
         parameters.gradient.zero_()
-        loss = self._loss(outputs[-1], self._targets).mean() * self._factor
+        loss = self._objective.of_training(outputs[-1], self._rows)
         if loss.requires_grad:
             loss.backward()  # type: ignore[no-untyped-call]
         with torch.no_grad():

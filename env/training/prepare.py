@@ -29,7 +29,7 @@ from netmend.env.program import (
     infer_shapes,
     prepared_task,
 )
-from netmend.env.program.crashes import seen_ids
+from netmend.env.program.crashes import broadcasts, seen_ids
 from netmend.env.training.damage import damaged
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
@@ -59,11 +59,18 @@ class Labelled:
         x: prepared inputs, float32, or int64 token ids.
         targets: what the loss sees.
         truth: class ids (n,) or labels (n, labels) int64, or targets (n, targets) float32 in their own units.
+        weights: what the loss of each row is multiplied by (n,), None where the program weighs no classes.
     """
 
     x: Tensor
     targets: Tensor
     truth: Tensor
+    weights: Tensor | None = None
+
+    def first(self, count: int) -> Labelled:
+        """The first rows."""
+        weights = None if self.weights is None else self.weights[:count]
+        return Labelled(self.x[:count], self.targets[:count], self.truth[:count], weights)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,8 @@ class Preparation:
         columns: of one-hot labels.
         tokens: whether rows stay token ids.
         data, loss, task: what decides the encoding.
+        weights: weight of each class in the loss, None where they have none.
+        broadcast: whether the targets are a vector that the loss broadcasts over its outputs.
         cut: see ``scores.cut``.
         device: where the tensors go.
     """
@@ -89,6 +98,8 @@ class Preparation:
     data: Data
     loss: LossName
     task: Task
+    weights: NDArray[np.float32] | None
+    broadcast: bool
     cut: float
     device: str
 
@@ -102,15 +113,17 @@ class Preparation:
         seen = truth
         if kind == "regression":
             with np.errstate(over="ignore"):
-                targets = self.real_targets(part.y).astype(np.float32)
-            seen = _tensor(targets, self.device)
+                values = self.real_targets(part.y).astype(np.float32)
+            seen = _tensor(values, self.device)
         elif kind == "multilabel":
             seen = truth.float()
         elif self.ids is not None:
             seen = _tensor(self.ids[part.y], self.device)
-        return Labelled(
-            _tensor(x, self.device), encode(seen, self.data.labels, self.loss, self.columns), truth
-        )
+        targets = encode(seen, self.data.labels, self.loss, self.columns)
+        if self.broadcast:
+            targets = targets[:, 0]
+        weights = None if self.weights is None else _tensor(self.weights[part.y], self.device)
+        return Labelled(_tensor(x, self.device), targets, truth, weights)
 
     def real_inputs(self, x: Rows) -> Values:
         """Prepared inputs in the precision in which they are prepared."""
@@ -135,7 +148,7 @@ class Prepared:
         preparation: for further parts, and for predictions.
         train, validation: the rows.
         own_validation: the rows that a program with a leaky split takes for its validation part, else None.
-        by_target: order of the training rows by target, for a program that does not shuffle.
+        unshuffled: order of the training rows for a program that does not shuffle: by target, or as given.
         unscaled_inputs, input_spread, unscaled_targets: see ``Symptoms``.
         missing_values: share of the inputs of the raw training rows that are NaN or infinite.
         target_range: smallest and largest target of the training rows as the loss sees them.
@@ -145,7 +158,7 @@ class Prepared:
     train: Labelled
     validation: Labelled
     own_validation: Labelled | None
-    by_target: Tensor
+    unshuffled: Tensor
     unscaled_inputs: float
     input_spread: float
     unscaled_targets: float
@@ -171,7 +184,7 @@ class PreparedCache:
         """As the function ``prepare``."""
         tokens = _takes_tokens(program, dataset.task)
         columns = _one_hot_columns(program, dataset.task)
-        encoding = program.data, program.loss, tokens, columns, cut(program)
+        encoding = program.data, program.loss, program.class_weights, tokens, columns, cut(program)
         key = (dataset.fingerprint, encoding, samples, device)
         if key not in self._known:
             self._known[key] = prepare(program, dataset, samples, device)
@@ -203,7 +216,7 @@ def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Pr
         train=train,
         validation=preparation.apply(dataset.validation),
         own_validation=preparation.apply(leaked) if program.data.split == "leaky" else None,
-        by_target=_tensor(np.argsort(_first_target(rows), kind="stable"), device),
+        unshuffled=_tensor(_unshuffled(program.data, rows), device),
         unscaled_inputs=0.0 if of_inputs is None else unscaled(*of_inputs),
         input_spread=0.0 if of_inputs is None else spread(of_inputs[1]),
         unscaled_targets=0.0 if of_targets is None else unscaled(*of_targets),
@@ -215,11 +228,26 @@ def prepare(program: Program, dataset: Dataset, samples: int, device: str) -> Pr
 def training_rows(data: Data, dataset: Dataset, samples: int) -> Part:
     """The raw rows that a program trains on: the first ones, damaged, or what its split leaves of them."""
     rows = Part(dataset.train.x[:samples], dataset.train.y[:samples])
+    if _as_given(data) and dataset.given is not None:
+        order = np.argsort(dataset.given[:samples])
+        rows = Part(rows.x[order], rows.y[order])
     rows = damaged(rows, data.damage, dataset.task.kind)
     if data.split != "ordered":
         return rows
     kept = np.argsort(_first_target(rows), kind="stable")[: max(1, int(ORDERED_SHARE * len(rows)))]
+    if _as_given(data):
+        kept = np.sort(kept)
     return Part(rows.x[kept], rows.y[kept])
+
+
+def _as_given(data: Data) -> bool:
+    return not data.shuffle and data.row_order == "given"
+
+
+def _unshuffled(data: Data, rows: Part) -> NDArray[np.int64]:
+    if _as_given(data):
+        return np.arange(len(rows))
+    return np.argsort(_first_target(rows), kind="stable")
 
 
 def balanced(rows: Part) -> Part:
@@ -247,6 +275,8 @@ def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Pr
         data=program.data,
         loss=program.loss,
         task=task,
+        weights=_class_weights(program, task, rows),
+        broadcast=broadcasts(program, task),
         cut=cut(program),
         device=device,
     )
@@ -283,6 +313,15 @@ def _seen_ids(prep: Sequence[Prep], task: Task) -> NDArray[np.int64] | None:
     if task.kind != "classification" or not faults:
         return None
     return np.array(seen_ids(faults, task.outputs), np.int64)
+
+
+def _class_weights(program: Program, task: Task, rows: Part) -> NDArray[np.float32] | None:
+    """Weight of each class; a class without a training row counts as one with a single row."""
+    weights = program.class_weights
+    if weights == "balanced":
+        counts = np.bincount(rows.y, minlength=task.outputs).clip(1)
+        return (len(rows) / (task.outputs * counts)).astype(np.float32)
+    return None if weights is None else np.array(weights, np.float32)
 
 
 def _one_hot_columns(program: Program, task: Task) -> int:

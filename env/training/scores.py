@@ -23,8 +23,10 @@ from netmend.env.program import (
     Pool,
     Program,
     Reshape,
+    Task,
     Weighted,
 )
+from netmend.env.program.names import ClassMetric
 from netmend.env.program.shapes import computes
 from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.trial import SKILL_FLOOR
@@ -80,6 +82,48 @@ def _returned_by(program: Program) -> ActivationName:
         if not isinstance(layer, _KEEPS_VALUES):
             break
     return "linear"
+
+
+def judge(predicted: Tensor, truth: Tensor, task: Task) -> Tensor:
+    """The task's own metric; a scalar on the device."""
+    if task.judged_by is None:
+        return metric(predicted, truth)
+    return class_metric(task.judged_by, predicted, truth, task.outputs)
+
+
+def judged_skill(score: float, truth: Tensor, task: Task) -> float:
+    """As ``skill``, of the task's own metric: 0 is its best value for a constant guess."""
+    if task.judged_by is None:
+        return skill(score, truth)
+    guesses = torch.arange(2 if truth.dim() == 2 else task.outputs)
+    constant = max(
+        float(class_metric(task.judged_by, torch.full_like(truth, int(guess)), truth, task.outputs))
+        for guess in guesses
+    )
+    return min(max((score - constant) / max(1 - constant, 1e-12), SKILL_FLOOR), 1.0)
+
+
+def class_metric(name: ClassMetric, predicted: Tensor, truth: Tensor, outputs: int) -> Tensor:
+    """Balanced accuracy or F1 of class ids ``(n,)`` or labels ``(n, labels)``; a scalar on the device.
+
+    Balanced accuracy is the mean recall of the classes that the truth has; of labels, yes and no of each are
+    two of them. F1 is that of class 1 where there are two classes, else the mean over the classes that the
+    truth or the predictions have, and of labels that of their yes. As in scikit-learn.
+    """
+    if truth.dim() == 2:
+        said, true = predicted.bool(), truth.bool()
+        if name == "balanced_accuracy":
+            said, true = torch.cat([said, ~said], 1), torch.cat([true, ~true], 1)
+    else:
+        classes = torch.arange(outputs, device=truth.device)
+        said, true = predicted[:, None] == classes, truth[:, None] == classes
+    right, wanted, got = (said & true).sum(0).float(), true.sum(0), said.sum(0)
+    if name == "balanced_accuracy":
+        return (right / wanted)[wanted > 0].mean()
+    scores = 2 * right / (wanted + got).clamp(min=1)
+    if truth.dim() == 1 and outputs == 2:
+        return scores[1]
+    return scores[wanted + got > 0].mean() if truth.dim() == 1 else scores.mean()
 
 
 def metric(predicted: Tensor, truth: Tensor) -> Tensor:

@@ -10,12 +10,13 @@ from statistics import fmean, stdev
 from typing import TypeAlias
 
 from netmend.env.errors import NetmendError
+from netmend.env.program.names import ClassMetric
 from netmend.env.program.yaml import digest
 from netmend.env.training.store import TrialStore
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trainer, Trial, TrialRequest
 
-_Identity: TypeAlias = tuple[str, Budget, int]
-"""What is trained: digest of the program, budget of a single training, seed."""
+_Identity: TypeAlias = tuple[str, Budget, int, ClassMetric | None]
+"""What is trained: digest of the program, budget of a single training, seed, what the task is judged by."""
 
 
 class SeedTrainer:
@@ -80,12 +81,15 @@ def _parts(request: TrialRequest) -> dict[_Identity, TrialRequest]:
     """The trainings that a request asks for."""
     seeds, program = request.budget.seeds, digest(request.program)
     if seeds == 1:
-        return {(program, request.budget, request.seed): request}
+        return {(program, request.budget, request.seed, request.metric): request}
     if seeds < 1:
         raise NetmendError(f"budget.seeds must be 1 or more, not {seeds}")
     budget = _single(request.budget)
     numbers = range(request.seed * seeds, (request.seed + 1) * seeds)
-    return {(program, budget, seed): replace(request, budget=budget, seed=seed) for seed in numbers}
+    return {
+        (program, budget, seed, request.metric): replace(request, budget=budget, seed=seed)
+        for seed in numbers
+    }
 
 
 @lru_cache(maxsize=64)

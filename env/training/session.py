@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Generator, Tensor
@@ -13,14 +15,14 @@ from netmend.env.training.data_symptoms import data_symptoms
 from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
 from netmend.env.training.failures import TooMuchWorkError
 from netmend.env.training.layers import Noise
-from netmend.env.training.losses import LOSS_FUNCTIONS
 from netmend.env.training.measure import Measurements, check_epochs
 from netmend.env.training.model import Network
 from netmend.env.training.monitors import class_symptoms, rate_symptoms
+from netmend.env.training.objective import Objective
 from netmend.env.training.penalty import Penalty
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence
-from netmend.env.training.scores import collapsed, metric, predictions, skill
+from netmend.env.training.scores import collapsed, judge, judged_skill, predictions
 from netmend.env.training.trial import Budget
 from netmend.env.training.update import Update
 from netmend.env.training.watching import out_of_patience, watched_metric
@@ -72,10 +74,9 @@ class Session:
         loop, network = program.loop, self.network
         self._forward = network.train if loop.training_mode else network.evaluate
         self._predict = network.evaluate if loop.evaluation_mode else network.rehearse
-        self.loss = LOSS_FUNCTIONS[program.loss]
         train = self.data.train
-        self._factor = min(program.batch_size, len(train.x)) if program.reduction == "sum" else 1
-        self.measurements = Measurements(network, program, self.loss, train, self._factor)
+        self.objective = Objective(program, self.data.preparation, len(train.x))
+        self.measurements = Measurements(network, program, self.objective, train)
         self.penalty = Penalty(network.parameters)
         self.update = Update(program, network.parameters, self.penalty)
         self.order = random_stream(seed, "order")
@@ -124,8 +125,8 @@ class Session:
         if holdout:
             rows = self.data.preparation.apply(self.dataset.holdout)
             predicted = predictions(self._outputs(rows.x), self.data.preparation)
-            held = skill(float(metric(predicted, rows.truth)), rows.truth)
-        return Score(skill(validation, self.data.validation.truth), validation, held)
+            held = judged_skill(float(judge(predicted, rows.truth, self.task)), rows.truth, self.task)
+        return Score(judged_skill(validation, self.data.validation.truth, self.task), validation, held)
 
     def evidence(self, finite: bool) -> Evidence:
         """What the rules need."""
@@ -175,17 +176,15 @@ class Session:
     def _epoch(self) -> tuple[Tensor, Tensor]:
         """One pass over the rows; mean loss and score are gathered while training, as in Keras."""
         train, order = self.data.train, self._row_order()
-        x, targets = train.x[order], train.targets[order]
-        size = self.program.batch_size
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         self.noise.begin_epoch(len(order))
-        batches = zip(torch.split(x, size), torch.split(targets, size), strict=True)
-        for self._batch, batch_targets in batches:
+        for x, targets, weights in self._batches(order):
+            self._batch = x
             if self.updates == self.budget.updates or self._too_small():
                 break
-            output = self._forward(self._batch)
-            loss = self._reduced(self.loss(output, batch_targets))
+            output = self._forward(x)
+            loss = self.objective.of_batch(output, targets, weights)
             self.update(loss)
             self.updates += 1
             self.noise.start += len(output)
@@ -195,17 +194,32 @@ class Session:
         seen = torch.cat(outputs)
         self.rows += len(seen)
         predicted = predictions(seen, self.data.preparation)
-        return torch.stack(losses).mean(), metric(predicted, train.truth[order[: len(seen)]])
+        return torch.stack(losses).mean(), judge(predicted, train.truth[order[: len(seen)]], self.task)
+
+    def _batches(self, order: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+        """Inputs, targets and weights of the batches of an epoch."""
+        train, size = self.data.train, self.program.batch_size
+        x, targets = torch.split(train.x[order], size), torch.split(train.targets[order], size)
+        weights: Sequence[Tensor | None] = [None] * len(x)
+        if train.weights is not None:
+            weights = torch.split(train.weights[order], size)
+        return zip(x, targets, weights, strict=True)
 
     def _record(self, loss: Tensor, score: Tensor) -> None:
         held = self.data.validation
         outputs = self._outputs(held.x)
-        held_loss = self.loss(outputs, held.targets).mean() * self._factor
+        held_loss = self.objective.of_held(outputs, held)
         self._predicted = predictions(outputs, self.data.preparation)
         penalty = self.penalty.value()
         weights = self.network.parameters.values.sum()
         numbers: list[float] = torch.stack(
-            [loss + penalty, score, held_loss + penalty, metric(self._predicted, held.truth), weights]
+            [
+                loss + penalty,
+                score,
+                held_loss + penalty,
+                judge(self._predicted, held.truth, self.task),
+                weights,
+            ]
         ).tolist()
         refuse_non_finite(numbers)
         self.curves.append(numbers[:4])
@@ -223,8 +237,8 @@ class Session:
             outputs = self._outputs(own.x)
             rows, predicted = own, predictions(outputs, self.data.preparation)
             if not by_metric:
-                return float(self.loss(outputs, own.targets).mean() * self._factor + self.penalty.value())
-        return watched_metric(self.program.metric, predicted, rows.truth)
+                return float(self.objective.of_held(outputs, own) + self.penalty.value())
+        return watched_metric(self.program.metric, predicted, rows.truth, self.task.outputs)
 
     def _outputs(self, x: Tensor) -> Tensor:
         self.noise.begin_epoch(0)
@@ -233,21 +247,20 @@ class Session:
                 return self._predict(x)
             return torch.cat([self._predict(piece) for piece in torch.split(x, self.piece)])
 
-    def _reduced(self, losses: Tensor) -> Tensor:
-        return losses.sum() if self.program.reduction == "sum" else losses.mean()
-
     def _try_rates(self) -> dict[str, float]:
         """The rates' symptom, on the batch with which the training will begin."""
         begins = self.order.get_state()
         rows = self._row_order()[: self.program.batch_size]
         self.order.set_state(begins)
-        x, targets = self.data.train.x[rows], self.data.train.targets[rows]
+        train = self.data.train
+        x, targets = train.x[rows], train.targets[rows]
+        weights = None if train.weights is None else train.weights[rows]
         forward = self.network.rehearse if self.program.loop.training_mode else self.network.evaluate
         return rate_symptoms(
             self.program,
             self.network.parameters,
             self.noise,
-            lambda: self._reduced(self.loss(forward(x), targets)),
+            lambda: self.objective.of_batch(forward(x), targets, weights),
         )
 
     def _monitored(self) -> dict[str, float]:
@@ -261,8 +274,8 @@ class Session:
 
     def _row_order(self) -> Tensor:
         if not self.program.data.shuffle:
-            return self.data.by_target
-        return torch.randperm(len(self.data.train.x), generator=self.order).to(self.data.by_target.device)
+            return self.data.unshuffled
+        return torch.randperm(len(self.data.train.x), generator=self.order).to(self.data.unshuffled.device)
 
     def _too_small(self) -> bool:
         """Whether this is a left-over batch that batch normalisation could not take."""

@@ -113,7 +113,10 @@ class StoredTrainer:
 def trial_key(request: TrialRequest, data: str, device: str) -> TrialKey:
     """The key of a request's trial, from the dataset's fingerprint and the kind of device."""
     program, code, budget = digest(request.program), code_version(), _budget_json(request.budget)
-    whole = "\n".join((program, data, code, budget, str(request.seed), device))
+    parts = [program, data, code, budget, str(request.seed), device]
+    if request.metric is not None:
+        parts.append(request.metric)
+    whole = "\n".join(parts)
     return TrialKey(
         digest=hashlib.sha256(whole.encode()).hexdigest(),
         program=program,

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program
+from netmend.env.program.names import ClassMetric
 from netmend.env.training.symptoms import Symptoms
 
 SKILL_FLOOR = -0.25
@@ -72,17 +73,19 @@ class TrialRequest:
         seed: of the weights, the order of the rows and the dropout; see ``Budget.seeds``.
         holdout: whether the hold-out part is scored too. Only an evaluation, and a repair that confirms its
             answer, may ask for that.
+        metric: what the task is judged by, where its bug names a metric; None: by that of its kind.
     """
 
     program: Program
     budget: Budget
     seed: int
     holdout: bool = False
+    metric: ClassMetric | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curves:
-    """One value per epoch done; scores are the task's metric (accuracy or R²). All values are finite."""
+    """One value per epoch done; scores are the task's metric (see ``Task.metric``). All values are finite."""
 
     train_loss: tuple[float, ...] = ()
     train_score: tuple[float, ...] = ()
@@ -105,7 +108,7 @@ class Trial:
         message: readable reason where the status is not ``ok`` or some of several seeds failed, else empty.
         skill: task metric on the validation part, 0 = constant guess, 1 = perfect, at least ``SKILL_FLOOR``.
         holdout: the same on the hold-out part where it was asked for, else None.
-        metric: the task metric itself on the validation part (accuracy or R²), None where there is none.
+        metric: the task metric itself on the validation part (see ``Task.metric``), None where there is none.
         spread: standard deviation of the skill over the seeds, 0 for a single one.
         curves: losses and scores by epoch.
         symptoms: gradients, activations, predictions, data; finite always.

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
 from netmend.env.episode import Episode
+from netmend.env.findings import findings
 from netmend.env.program import (
     Conv2d,
     Data,
     Dense,
     Flatten,
+    Loop,
     Optimizer,
     Program,
     Task,
@@ -21,8 +25,9 @@ from netmend.env.program import (
 )
 from netmend.env.program.replaced import replaced
 from netmend.env.reward import Rules
+from netmend.env.training.loop import train
 from netmend.env.training.symptoms import Symptoms
-from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
+from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial
 from netmend.repair_actions import select
 from netmend.repair_actions.mend import MEND
 from netmend.repair_actions.patch import applied
@@ -162,3 +167,78 @@ def test_a_trial_that_hung_cuts_the_repair_off_and_shows_nothing() -> None:
     assert episode.cut_off
     assert episode.program == stands
     np.testing.assert_array_equal(episode.observation(), seen)
+
+
+def test_the_metric_that_a_bug_names_judges_every_trial_and_no_edit_changes_it() -> None:
+    bug = Bug(id="bug", program=RUNS, task_metric="f1")
+    episode = Episode(bug, IMAGES, ALL, Rules(trials=9), seed=0)
+    assert episode.request_first().metric == "f1"
+    episode.begin(trial_of(RUNS))
+    requests = [episode.request(index) for index in np.flatnonzero(episode.mask()[:-1])]
+    assert {request.metric for request in requests if request is not None} == {"f1"}
+
+
+ADDS_UP = replace(RUNS, loop=Loop(zero_grad=False))
+
+
+def test_the_one_answer_to_a_fault_that_is_certain_comes_first() -> None:
+    episode = started(ADDS_UP)
+    assert legal(episode) == {"api_contract/zero_grad@program"}
+    assert episode.mask()[episode.stop]
+    play(episode, "api_contract/zero_grad@program", skill=0.3)
+    assert len(legal(episode)) > 20
+
+
+def test_of_two_such_faults_either_comes_first() -> None:
+    episode = started(replace(ADDS_UP, data=replace(RUNS.data, shuffle=False)))
+    assert legal(episode) == {"api_contract/zero_grad@program", "data_wrangling/shuffle@program"}
+    play(episode, "data_wrangling/shuffle@program")
+    assert legal(episode) == {"api_contract/zero_grad@program"}
+
+
+def test_an_answer_that_did_harm_or_must_not_be_given_is_not_waited_for() -> None:
+    episode = started(ADDS_UP, skill=0.9)
+    play(episode, "api_contract/zero_grad@program", skill=0.1)
+    assert len(legal(episode)) > 20
+    kept = started(ADDS_UP, rules=Rules(keep=("api_contract/zero_grad@program",)))
+    assert len(legal(kept)) > 20
+
+
+def test_a_fault_with_several_answers_and_a_good_program_leave_the_choice() -> None:
+    squashed = replace(RUNS, layers=(*RUNS.layers[:-1], Dense(units=10, activation="softmax")))
+    assert len(legal(started(squashed))) > 20
+    assert len(legal(started(RUNS))) > 20
+    # a mode that no layer of the network knows changes nothing
+    assert len(legal(started(replace(RUNS, loop=Loop(evaluation_mode=False))))) > 20
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz"])
+def test_missing_values_are_told_first_and_filled_first(suffix: str, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)).astype(np.float32)
+    y = (x[:, 0] > 0).astype(np.int64)
+    x[::5, 1] = np.nan
+    path = tmp_path / f"people.{suffix}"
+    if suffix == "npz":
+        np.savez(path, x=x, y=y)
+    else:
+        numbers = [["" if np.isnan(value) else f"{value:.5f}" for value in row] for row in x]
+        cells = [",".join([*row, str(label)]) for row, label in zip(numbers, y, strict=True)]
+        path.write_text("\n".join(["height,age,weight,class", *cells]))
+    program = Program(
+        data=Data(dataset=str(path)),
+        layers=(Dense(units=8, activation="relu"), Dense(units=2)),
+        loss="cross_entropy",
+        optimizer=Optimizer(lr=0.01),
+    )
+    dataset = load_dataset(str(path))
+    first = train(program, dataset, Budget(), 0)
+    told = findings(program, dataset, first)[0]
+    column = "column age" if suffix == "csv" else "feature 2"
+    assert told.text == f"{column}: 19 % missing, and the program fills no gaps"
+    episode = Episode(Bug(id="bug", program=program), dataset.task, ALL, Rules(), seed=0)
+    episode.begin(first)
+    assert legal(episode) == {"data_wrangling/fill_missing@inputs"}
+    filled = episode.proposal(number("data_wrangling/fill_missing@inputs"))
+    assert filled is not None
+    assert train(filled, dataset, Budget(), 0).skill > 0.7

@@ -263,6 +263,7 @@ LABELS = Program(
 
 CORPUS: dict[str, Case] = {
     "mlp": Case(MLP, CLASSES),
+    "weighed": Case(replace(MLP, class_weights="balanced"), CLASSES),
     "deep": Case(DEEP, CLASSES),
     "binary": Case(BINARY, TWO),
     "regression": Case(REGRESSION, VALUES),

@@ -132,6 +132,8 @@ FAULTS: list[tuple[str, Fault, str]] = [
     ("sparse", data(labels="one_hot"), "loss_function/sparse_categorical_crossentropy@program"),
     ("labels", program(loss="categorical_crossentropy"), "loss_function/binary_crossentropy@program"),
     ("mlp", program(reduction="sum"), "loss_function/mean_reduction@program"),
+    ("mlp", program(class_weights=(1.0,) * 9 + (0.01,)), "loss_function/equal_rows@program"),
+    ("weighed", program(class_weights=None), "loss_function/balance_classes@program"),
     ("labels", layer(1, activation="softmax"), "activation/sigmoid@output"),
     ("labels", layer(0, activation="linear"), "activation/sigmoid@hidden"),
     ("careful", rate(1000), "optimizer/lr_0.0001@program"),

@@ -109,15 +109,15 @@ CRASHING: dict[str, tuple[Program, Task, str]] = {
         Task(dataset="texts", kind="classification", input_shape=(12,), outputs=2, vocabulary=21),
         "layer_dimension/vocabulary@inputs",
     ),
-    "targets without their axis": (
+    "targets with an axis too many": (
         Program(
-            data=Data(dataset="rows", labels="value", prep=(Prep(kind="drop_axis_target"),)),
+            data=Data(dataset="rows", labels="value", prep=(Prep(kind="add_axis_target"),)),
             layers=(Dense(units=1),),
             loss="mse",
             optimizer=Optimizer(),
         ),
         Task(dataset="rows", kind="regression", input_shape=(2,), outputs=1),
-        "data_dimension/add_axis@targets",
+        "data_dimension/drop_axis@targets",
     ),
 }
 

@@ -28,6 +28,7 @@ from netmend.env.program import (
     find_crash,
     infer_shapes,
 )
+from netmend.env.program.shapes import loss_input
 from netmend.repair_actions import CATALOGUE, edited, select, successors
 
 ALL = select(["*"])
@@ -50,8 +51,23 @@ def program(*layers: Layer, loss: str = "mse") -> Program:
 MANY_TO_MANY = program(
     Recurrent(cell="lstm", units=50, return_sequences=True, inputs=1), Dense(units=1, inputs=50), Flatten()
 )
+SERIES = replace(STEPS, steps=21)
+EACH = program(Recurrent(cell="lstm", units=50, return_sequences=True), Dense(units=1))
 PROGRAMS: dict[str, tuple[Program, Task]] = {
     "lstm at each step": (MANY_TO_MANY, STEPS),
+    "scored at each step": (EACH, SERIES),
+    "two scored at each step": (
+        program(Recurrent(cell="gru", units=8, return_sequences=True), Dense(units=2)),
+        replace(PAIRS, steps=10),
+    ),
+    "yes or no at each step": (
+        program(
+            Recurrent(cell="gru", units=8, return_sequences=True),
+            Dense(units=1, activation="sigmoid"),
+            loss="binary_crossentropy",
+        ),
+        replace(SERIES, kind="multilabel"),
+    ),
     "two at each step": (
         program(Recurrent(cell="gru", units=8, return_sequences=True), Dense(units=2), Flatten()),
         PAIRS,
@@ -110,6 +126,12 @@ KEPT = {
         "add_layer/layer_norm@hidden",
         "layer_dimension/units_x2@hidden",
     ),
+    "scored at each step": (
+        "change_neural_architecture/gru_32@hidden",
+        "change_neural_architecture/mlp_64_64@hidden",
+        "add_layer/dense_64@output",
+    ),
+    "two scored at each step": ("change_neural_architecture/gru_32@hidden",),
     "two at each step": (
         "change_neural_architecture/gru_32@hidden",
         "change_neural_architecture/lstm@hidden",
@@ -146,10 +168,20 @@ def test_the_head_at_each_step_is_kept(name: str, action: str) -> None:
     good, task = PROGRAMS[name]
     after = edited(CATALOGUE[action], good, task)
     assert after is not None
-    assert infer_shapes(after.layers, task)[-1] == (task.outputs,)
+    assert loss_input(infer_shapes(after.layers, task)[-1], task) == (task.outputs,)
 
 
-@pytest.mark.parametrize("name", ["lstm at each step", "two at each step", "both directions", "pixels"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm at each step",
+        "scored at each step",
+        "two scored at each step",
+        "two at each step",
+        "both directions",
+        "pixels",
+    ],
+)
 def test_a_head_of_another_size_is_mended_where_it_stands(name: str) -> None:
     good, task = PROGRAMS[name]
     output = max(i for i, layer in enumerate(good.layers) if isinstance(layer, Dense))
@@ -157,4 +189,20 @@ def test_a_head_of_another_size_is_mended_where_it_stands(name: str) -> None:
     faulty = replace(good, layers=(*good.layers[:output], wide, *good.layers[output + 1 :]))
     assert edited(CATALOGUE["layer_dimension/task_units@output"], faulty, task) == good
     replaced = CATALOGUE["neural_connection/replace_head@output"].apply(faulty, task)
-    assert infer_shapes(replaced.layers, task)[-1] == (task.outputs,)
+    assert loss_input(infer_shapes(replaced.layers, task)[-1], task) == (task.outputs,)
+
+
+@pytest.mark.parametrize(
+    ("layers", "shapes"),
+    [
+        ((Recurrent(cell="gru", units=8, return_sequences=True), Dense(units=3)), ((1, 21), (3, 21))),
+        ((Recurrent(cell="gru", units=8), Dense(units=1)), ((21,), (1,))),
+        ((Conv1d(filters=1, kernel=3),), ((21,), (1, 19))),
+    ],
+)
+def test_outputs_that_are_not_at_each_step_or_too_many_crash(
+    layers: tuple[Layer, ...], shapes: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    crash = find_crash(program(*layers), SERIES)
+    assert crash is not None
+    assert (crash.phase, (crash.expected, crash.found)) == ("loss", shapes)

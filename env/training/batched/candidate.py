@@ -157,11 +157,19 @@ def candidate(position: int, request: TrialRequest, dataset: Dataset) -> Candida
     program, task = resolved(request.program), dataset.task
     if not _is_plain(program) or check(request.program, task) or find_crash(request.program, task):
         return None
-    if task.kind == "multilabel" or prepared_task(program, task) is not task:
+    if (
+        request.metric
+        or task.judged_by
+        or task.kind == "multilabel"
+        or prepared_task(program, task) is not task
+    ):
         return None
     if len(task.input_shape) > MOST_AXES:
         return None
     if task.kind == "classification" and any(step.kind.endswith("_target") for step in program.data.prep):
+        return None
+    if len(infer_shapes(program.layers, task)[-1]) != 1:
+        # An output at each step.
         return None
     made = outline(program, task)
     if program.data.labels == "one_hot" and made.levels[-1].width != task.outputs:
@@ -181,6 +189,7 @@ def _is_plain(program: Program) -> bool:
         and program.monitor == Monitor()
         and program.schedule is None
         and program.reduction == "mean"
+        and program.class_weights is None
         and program.stop_on == "loss"
         and program.api == "current"
         and data.split == "random"

@@ -34,7 +34,7 @@ class Orders:
             for seed, stream in self._streams.items()
         }
         return [
-            drawn[member.request.seed] if member.outline.program.data.shuffle else member.data.by_target
+            drawn[member.request.seed] if member.outline.program.data.shuffle else member.data.unshuffled
             for member in self._members
         ]
 

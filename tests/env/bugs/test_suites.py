@@ -18,6 +18,7 @@ from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
 from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
 from netmend.env.bugs.variants import is_dense
+from netmend.env.bugs.writing import write_bug
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Program, Recurrent, check, dump
@@ -182,16 +183,21 @@ def test_a_budget_of_time_is_refused_in_words(tmp_path: Path) -> None:
 def test_what_a_bug_file_may_say_besides(tmp_path: Path) -> None:
     more = (
         "kind: crash\nquality: A\nsymptom: it crashes\nfix_helps: 'false'\nfix_patterns: [Data dimension]\n"
-        "crash_phase: build\nnot_reproduced: no data\nbudget: {samples: 9, updates: 7, work: 2.5}\n"
+        "crash_phase: build\nnot_reproduced: no data\ntask_metric: f1\n"
+        "budget: {samples: 9, updates: 7, work: 2.5}\n"
     )
     (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris") + more)
     bug = load_bug(tmp_path / "one.yaml")
     assert (bug.kind, bug.quality, bug.symptom, bug.fix_helps) == ("crash", "A", "it crashes", "false")
     assert (bug.fix_patterns, bug.crash_phase) == (("Data dimension",), "build")
     assert (bug.not_reproduced, bug.budget) == ("no data", Budget(samples=9, updates=7, work=2.5))
+    assert bug.task_metric == "f1"
+    write_bug(bug, tmp_path / "again.yaml")
+    assert load_bug(tmp_path / "again.yaml") == bug
     (tmp_path / "two.yaml").write_text(BUG.replace("DATASET", "iris"))
     plain = load_bug(tmp_path / "two.yaml")
     assert (plain.kind, plain.crash_phase, plain.budget, plain.fix_patterns) == ("performance", "", None, ())
+    assert plain.task_metric is None
 
 
 @pytest.mark.parametrize(("written", "read"), [("false", "false"), ("", ""), ("loss only", "loss only")])
@@ -205,6 +211,7 @@ def test_a_fix_that_is_said_to_gain_nothing(tmp_path: Path, written: str, read: 
     [
         ("fix_helps: true", "fix_helps: True is none of false, loss only"),
         ("fix_helps: 'no'", "fix_helps: 'no' is none of false, loss only"),
+        ("task_metric: mse", "task_metric: 'mse' is none of balanced_accuracy, f1"),
         ("quality: D", "quality: 'D' is none of A, B, C"),
         ("fix_patterns: [Data type, Magic]", "fix_patterns: 'Magic' is none of Loss function, Activation, "),
     ],

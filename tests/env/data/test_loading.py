@@ -157,7 +157,7 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
         ("a,class\n" + "1,yes\n" * 9 + "1,\n", "row 11, column 'class': '' stands for a missing"),
         ("a,class\n" + "1,yes\n" * 9 + "1, NaN\n", "row 11, column 'class': ' NaN' stands for a missing"),
         ("a,b,class\n" + "1,2,yes\n" * 9 + "1,no\n", "row 11: 2 cells, but the header has 3 columns"),
-        ("a,target\n1,2\n", "at least 8"),
+        ("a,target\n1,2\n", "at least 2"),
         ("", "header"),
     ],
 )
@@ -281,3 +281,68 @@ def test_a_damaged_jpeg_pack_is_one_clear_error(tmp_path: Path) -> None:
     np.savez(tmp_path / "cifar10_jpeg.npz", **arrays)
     with pytest.raises(DataError, match="cifar10_jpeg"):
         load_dataset("cifar10", tmp_path)
+
+
+def test_a_truth_table_is_validated_and_held_out_on_its_own_rows(tmp_path: Path) -> None:
+    (tmp_path / "xor.csv").write_text("a,b,class\n0,0,no\n0,1,yes\n1,0,yes\n1,1,no\n")
+    np.savez(tmp_path / "xor.npz", x=np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), y=np.array([0, 1, 1, 0]))
+    for name in ("xor.csv", "xor.npz"):
+        dataset = load_dataset(str(tmp_path / name))
+        assert dataset.train is dataset.validation is dataset.holdout
+        assert dataset.train.y.tolist() == [0, 1, 1, 0]
+
+
+@pytest.mark.parametrize(("rows", "held"), [(2, 2), (19, 19), (20, 5), (21, 5)])
+def test_rows_are_set_aside_from_twenty_on(tmp_path: Path, rows: int, held: int) -> None:
+    np.savez(tmp_path / "few.npz", x=np.arange(rows)[:, None], y=np.arange(rows) % 2)
+    dataset = load_dataset(str(tmp_path / "few.npz"))
+    assert (len(dataset.validation), len(dataset.holdout)) == (held, held)
+    assert (dataset.train is dataset.holdout) == (rows < 20)
+
+
+def test_texts_in_an_npz_are_classes_with_one_number_in_all_parts(tmp_path: Path) -> None:
+    words = np.array(["dog", " cat", "emu", "cat"] * 10)
+    np.savez(tmp_path / "one.npz", x=np.zeros((40, 2)), y=words)
+    np.savez(tmp_path / "bytes.npz", x=np.zeros((40, 2)), y=words.astype("S4")[:, None])
+    for name in ("one.npz", "bytes.npz"):
+        dataset = load_dataset(str(tmp_path / name))
+        assert (dataset.task.kind, dataset.task.outputs) == ("classification", 3)
+        assert np.bincount(dataset.train.y).tolist()[0] >= 8
+    np.savez(tmp_path / "two.npz", **_parts(words[:20], np.array(["emu"] * 9)))
+    assert set(load_dataset("two", tmp_path).holdout.y) == {2}
+
+
+def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
+    np.savez(tmp_path / "gap.npz", x=np.zeros((20, 2)), y=np.array(["a", "b", "", "a"] * 5))
+    with pytest.raises(DataError, match="y holds a missing class, the first in row 3"):
+        load_dataset("gap", tmp_path)
+
+
+@pytest.mark.parametrize("last", [True, False])
+def test_targets_at_each_step_stand_kind_by_kind(tmp_path: Path, last: bool) -> None:
+    x, y = np.zeros((40, 3, 7)), np.arange(40 * 7 * 2).reshape(40, 7, 2).astype(float)
+    np.savez(tmp_path / "steps.npz", x=x if last else x.transpose(0, 2, 1), y=y)
+    task = load_dataset(str(tmp_path / "steps.npz")).task
+    assert (task.kind, task.outputs, task.steps) == ("regression", 14, 7)
+    train = load_dataset(str(tmp_path / "steps.npz")).train.y
+    row = train[0]
+    np.testing.assert_array_equal(row[:7], row[0] + 2 * np.arange(7))
+    np.testing.assert_array_equal(row[7:], row[0] + 1 + 2 * np.arange(7))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "steps"),
+    [((40, 3, 7), (40, 7), 7), ((40, 3, 7), (40, 5), 0), ((40, 3, 7), (40, 1), 0), ((40, 3), (40, 4), 0)],
+)
+def test_targets_are_at_each_step_where_a_row_has_as_many(
+    tmp_path: Path, x: tuple[int, ...], y: tuple[int, ...], steps: int
+) -> None:
+    np.savez(tmp_path / "some.npz", x=np.zeros(x), y=np.ones(y))
+    task = load_dataset(str(tmp_path / "some.npz")).task
+    assert (task.steps, task.outputs) == (steps, y[1])
+
+
+def test_yes_or_no_at_each_step_are_labels_at_each_step(tmp_path: Path) -> None:
+    np.savez(tmp_path / "tags.npz", x=np.zeros((40, 3, 7)), y=np.arange(280).reshape(40, 7) % 2)
+    task = load_dataset(str(tmp_path / "tags.npz")).task
+    assert (task.kind, task.outputs, task.steps) == ("multilabel", 7, 7)

@@ -161,10 +161,12 @@ EXAMPLES: dict[str, Case] = {
     "endless_patience": shown(replace(data(CLASSES, split="none"), patience=3)),
     "half_overflow": shown(data(CLASSES, input_type="float16", prep=()), dataset=holes(0.1, 1e5)),
     "old_release": shown(replace(CLASSES, api="keras_2", optimizer=Optimizer(kind="adagrad", lr=0.01))),
+    "rows_as_given": shown(data(CLASSES, shuffle=False, row_order="given")),
     "half_precision": shown(data(CLASSES, input_type="float16")),
     "summed_loss": training(reduction="sum"),
     "no_validation": shown(data(CLASSES, split="none")),
     "changed_classes": shown(data(CLASSES, prep=(Prep(kind="scale_target", factor=0.3),))),
+    "broadcast_targets": shown(data(VALUES, prep=(Prep(kind="drop_axis_target"),))),
     "one_output": ends(CLASSES, Dense(units=1), loss="mse", data=replace(CLASSES.data, labels="value")),
     "lone_softmax": ends(TWO, Dense(units=1, activation="softmax")),
     "lone_category": ends(

@@ -110,7 +110,7 @@ def test_layers_are_counted_from_1(examples: dict[str, Case]) -> None:
         ("increasing_loss", "the training loss rose in 44 % of the epochs"),
         ("large_weights", "30 % of the weights' tensors hold a value above 5"),
         ("overfitting", "the score is 0.40 on the training rows and 0.20 on the validation rows"),
-        ("accuracy_of_values", "the program watches the accuracy, which is always 0 for real targets"),
+        ("accuracy_of_values", "the program watches accuracy, which is always 0 for real targets"),
     ],
 )
 def test_a_finding_says_the_number_that_was_seen(examples: dict[str, Case], kind: str, text: str) -> None:

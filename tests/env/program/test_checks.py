@@ -229,3 +229,16 @@ def test_ranges_know_their_ends() -> None:
         "0..1 without 1",
         "0..1000000 without 0",
     ]
+
+
+def test_class_weights_are_for_classes_and_as_many_as_these(
+    mlp_program: Program, mlp_task: Task, regression_program: Program, regression_task: Task
+) -> None:
+    right = replace(mlp_program, class_weights=(1.0,) * mlp_task.outputs)
+    assert check(right, mlp_task) == []
+    assert check(replace(right, class_weights=(1.0, 2.0)), replace(mlp_task, outputs=4)) == [
+        "class_weights: 2 numbers for 4 classes"
+    ]
+    assert check(replace(regression_program, class_weights="balanced"), regression_task) == [
+        "class_weights: they are for classes, but the targets are real values"
+    ]

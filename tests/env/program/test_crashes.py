@@ -9,6 +9,7 @@ import pytest
 
 from netmend.env.program import (
     CRASH_KINDS,
+    LOSSES,
     PHASES,
     Attention,
     Conv2d,
@@ -31,7 +32,16 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.program.crashes import CrashKind, Phase, label_range, same_place, seen_ids, target_shape
+from netmend.env.program.crashes import (
+    BROADCASTING,
+    ID_LOSSES,
+    CrashKind,
+    Phase,
+    label_range,
+    same_place,
+    seen_ids,
+    target_shape,
+)
 from netmend.env.program.shapes import MisfitError, Shape
 
 VECTORS = Task(dataset="vectors", kind="classification", input_shape=(4,), outputs=3)
@@ -445,6 +455,10 @@ GOOD = {
         of(Flatten(), Dense(units=10, inputs=64), input=(8, 8), data=data(Prep(kind="drop_axis"))),
         IMAGES,
     ),
+    "targets that the loss broadcasts": (
+        mlp(1, loss="huber", data=data(Prep(kind="drop_axis_target"), labels="value")),
+        replace(VALUES, outputs=1),
+    ),
     "axis added and dropped": (
         mlp(data=data(Prep(kind="add_axis_target"), Prep(kind="drop_axis_target"))),
         VECTORS,
@@ -543,3 +557,11 @@ def test_ids_of_other_rows_than_the_training_rows_count_too() -> None:
     crash = find_crash(program, task)
     assert crash is not None
     assert (crash.phase, crash.kind) == ("loss", "label")
+
+
+@pytest.mark.parametrize("loss", sorted(set(LOSSES) - BROADCASTING - ID_LOSSES))
+def test_targets_without_their_axis_are_refused_by_every_other_loss(loss):
+    bare = mlp(1, loss=loss, data=data(Prep(kind="drop_axis_target"), labels="value"))
+    crash = find_crash(bare, replace(VALUES, outputs=1))
+    assert crash is not None
+    assert (crash.phase, crash.expected, crash.found) == ("loss", (), (1,))

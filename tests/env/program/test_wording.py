@@ -74,6 +74,8 @@ def relu_output(program: Program) -> Program:
             lambda p: replace(p, optimizer=replace(p.optimizer, lr=0.001)),
             "optimizer adam: learning rate 0.01 -> 0.001",
         ),
+        (lambda p: replace(p, class_weights="balanced"), "class weights: none -> balanced"),
+        (lambda p: replace(p, class_weights=(1.0, 2.5, 1.0)), "class weights: none -> [1, 2.5, 1]"),
         (
             lambda p: replace(p, layers=(p.layers[0], BatchNorm(), *p.layers[1:])),
             "batch_norm added behind layer 1",

@@ -49,7 +49,7 @@ from netmend.env.program import (
     to_plain,
 )
 from netmend.env.program.fields import Field, fields_of
-from netmend.env.program.limits import AXIS, Range
+from netmend.env.program.limits import AXIS, WEIGHT, Range
 
 PARTS = (Program, Data, Prep, Damage, Optimizer, Clip, Schedule, Loop, Monitor, *LAYER_KINDS.values())
 DOCS = Path(__file__).parents[3] / "docs" / "program.md"
@@ -73,9 +73,16 @@ def values(field: Field) -> st.SearchStrategy[object]:
     elif field.choices:
         found = st.sampled_from(field.choices)
         found = found | plain_values(replace(field, types=(int,))) if int in field.types else found
+        found = found | weights(field) if field.numbers else found
     else:
         found = plain_values(field)
     return st.none() | found if field.optional else found
+
+
+def weights(field: Field) -> st.SearchStrategy[object]:
+    assert field.range is not None, f"{field.name} has no range"
+    numbers = st.floats(WEIGHT.low, WEIGHT.high, exclude_min=WEIGHT.above)
+    return st.lists(numbers, min_size=int(field.range.low), max_size=MOST).map(tuple)
 
 
 def plain_values(field: Field) -> st.SearchStrategy[object]:
@@ -321,6 +328,23 @@ def test_numbers_may_be_written_as_in_yaml_1_2() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("equal", "class_weights: unknown class_weights 'equal'"),
+        ("[1]", "class_weights: (1,) is not one of balanced, or a list of 2..4096 numbers in"),
+        ("[1, 0]", "class_weights: (1, 0) is not one of balanced"),
+        ("[1, .nan]", "class_weights: (1, nan) is not one of balanced"),
+        ("[1, true]", "class_weights: (1, True) is not one of balanced"),
+        ("7", "class_weights: 7 is not one of balanced"),
+    ],
+)
+def test_class_weights_that_are_none(written: str, problem: str, mlp_program: Program) -> None:
+    with pytest.raises(ProgramError) as error:
+        load(f"{dump(mlp_program)}class_weights: {written}\n", "text")
+    assert problem in str(error.value)
+
+
 def test_problems_inside_a_larger_file_have_its_path(mlp_program: Program) -> None:
     problems = ["id: missing"]
     plain = to_plain(mlp_program)
@@ -385,8 +409,12 @@ def row(field: Field) -> str:
     else:
         kind = "name" if field.choices else words[field.types[0]]
         kind += " or whole number" if field.choices and int in field.types else ""
+        kind += " or list" if field.numbers else ""
     few = [f"`{choice}`" for choice in field.choices] if len(field.choices) < 5 else []
-    few += [str(field.range)] if field.range else []
+    if field.numbers:
+        few += [f"or {field.range} numbers in {WEIGHT}"]
+    elif field.range:
+        few += [str(field.range)]
     return f"| `{field.name}` | {kind} | {default(field)} | {', '.join(few)} |"
 
 

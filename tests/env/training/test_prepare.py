@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from netmend.env.data import Part, make_dataset
+from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.program import (
     PREPS,
     Activation,
@@ -139,7 +139,7 @@ def test_balance_changes_the_training_rows_only_and_comes_before_the_statistics(
     plain, more = ready(program("two")), ready(program("two", step("standardize"), step("balance")))
     assert len(set(torch.bincount(more.train.truth).tolist())) == 1
     assert len(more.train.x) > len(plain.train.x) == 100
-    assert len(more.by_target) == len(more.train.x)
+    assert len(more.unshuffled) == len(more.train.x)
     assert torch.equal(more.validation.truth, plain.validation.truth)
     assert more.train.x.mean(0).abs().max() < 1e-5
 
@@ -341,3 +341,28 @@ def test_statistics_come_from_the_training_rows_only(datasets, data):
     for name in ("x", "targets", "truth"):
         assert torch.equal(getattr(before.train, name), getattr(after.train, name))
         assert torch.equal(getattr(before.validation, name)[:1], getattr(after.validation, name))
+
+
+def test_rows_that_are_not_shuffled_come_as_the_file_has_them(tmp_path):
+    rng = np.random.default_rng(5)
+    x, y = np.arange(100, dtype=np.float32)[:, None], rng.integers(0, 3, 100)
+    np.savez(tmp_path / "file.npz", x=x, y=y)
+    dataset = load_dataset(str(tmp_path / "file.npz"))
+
+    def rows(**changes: object) -> tuple[np.ndarray, np.ndarray]:
+        data = Data(dataset="file", shuffle=False, **changes)
+        program = Program(data=data, layers=(Dense(units=3),), loss="cross_entropy", optimizer=Optimizer())
+        made = prepare(program, dataset, 30, "cpu")
+        order = made.unshuffled
+        return made.train.x[order, 0].numpy(), made.train.truth[order].numpy()
+
+    sorted_x, sorted_y = rows()
+    given_x, given_y = rows(row_order="given")
+    assert (np.diff(sorted_y) >= 0).all()
+    assert (np.diff(given_x) > 0).all()
+    assert (np.diff(given_y) < 0).any()
+    assert set(given_x) == set(sorted_x)
+    kept_x, kept_y = rows(row_order="given", split="ordered")
+    assert (np.diff(kept_x) > 0).all()
+    assert len(kept_x) == 24
+    np.testing.assert_array_equal(kept_y, y[kept_x.astype(int)])

@@ -18,8 +18,18 @@ from netmend.env.program import (
     Program,
     Rescale,
     Shared,
+    Task,
 )
-from netmend.env.training.scores import collapsed, cut, metric, skill
+from netmend.env.program.names import CLASS_METRICS
+from netmend.env.training.scores import (
+    class_metric,
+    collapsed,
+    cut,
+    judge,
+    judged_skill,
+    metric,
+    skill,
+)
 from netmend.env.training.trial import SKILL_FLOOR
 
 IDS = torch.tensor([0, 0, 0, 1])
@@ -104,3 +114,48 @@ def test_one_unit_is_cut_where_its_own_output_says(
 ) -> None:
     program = Program(data=Data(dataset="two"), layers=layers, loss=loss, optimizer=Optimizer())
     assert cut(program) == place
+
+
+RARE = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])
+SAID = torch.tensor([0, 0, 0, 0, 0, 1, 1, 0])
+"""Five of six zeros and one of two ones are right."""
+THREE = torch.tensor([0, 0, 0, 0, 1, 1, 2, 2])
+SAID_OF_THREE = torch.tensor([0, 0, 0, 1, 1, 1, 0, 1])
+SAID_LABELS = torch.tensor([[1, 0], [1, 1], [0, 1], [0, 1]])
+
+
+def task_of(truth: torch.Tensor, judged_by: str) -> Task:
+    kind, outputs = ("multilabel", 2) if truth.dim() == 2 else ("classification", int(truth.max()) + 1)
+    return Task(dataset="x", kind=kind, input_shape=(1,), outputs=outputs, judged_by=judged_by)
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "truth", "wanted"),
+    [
+        ("balanced_accuracy", SAID, RARE, (5 / 6 + 1 / 2) / 2),
+        ("f1", SAID, RARE, 2 * 1 / (2 + 2)),
+        ("balanced_accuracy", SAID_OF_THREE, THREE, (3 / 4 + 1 + 0) / 3),
+        ("f1", SAID_OF_THREE, THREE, (6 / 8 + 4 / 6 + 0) / 3),
+        ("f1", SAID_LABELS, LABELS, (4 / 5 + 4 / 5) / 2),
+        ("balanced_accuracy", SAID_LABELS, LABELS, (2 / 3 + 1 + 1 + 1 / 2) / 4),
+    ],
+)
+def test_metrics_of_rare_classes_by_hand(name, said, truth, wanted):
+    assert float(judge(said, truth, task_of(truth, name))) == pytest.approx(wanted)
+
+
+def test_a_class_that_is_not_there_has_no_recall_and_one_that_is_said_wrongly_no_f1():
+    said, truth = torch.tensor([0, 0, 2, 1]), torch.tensor([0, 0, 0, 1])
+    assert float(class_metric("balanced_accuracy", said, truth, 5)) == pytest.approx((2 / 3 + 1) / 2)
+    assert float(class_metric("f1", said, truth, 5)) == pytest.approx((4 / 5 + 1 + 0) / 3)
+    assert float(class_metric("f1", truth * 0, truth * 0, 2)) == 0
+
+
+@pytest.mark.parametrize("name", CLASS_METRICS)
+@pytest.mark.parametrize("truth", [RARE, THREE, LABELS])
+def test_no_constant_guess_has_skill_and_the_truth_has_all(name, truth):
+    task = task_of(truth, name)
+    guesses = [torch.full_like(truth, guess) for guess in range(int(truth.max()) + 1)]
+    skills = [judged_skill(float(judge(guess, truth, task)), truth, task) for guess in guesses]
+    assert max(skills) == pytest.approx(0)
+    assert judged_skill(float(judge(truth, truth, task)), truth, task) == 1

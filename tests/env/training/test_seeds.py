@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from statistics import stdev
@@ -148,3 +149,17 @@ def test_real_trainings() -> None:
     assert mean.skill == pytest.approx(sum(trial.skill for trial in alone) / 3)
     assert mean.spread > 0
     assert mean.curves == alone[0].curves
+
+
+def test_another_metric_of_the_task_is_another_trial(tmp_path: Path) -> None:
+    plain = request()
+    asked = [plain, replace(plain, metric="balanced_accuracy"), replace(plain, metric="f1")]
+    with closing(
+        SeedTrainer(StoredTrainer(LocalTrainer(), TrialStore(tmp_path / "trials.sqlite")))
+    ) as trainer:
+        trials = trainer.run(asked)
+        again = trainer.run(asked)
+    assert trainer.misses == 3
+    assert again == trials
+    assert len({trial.metric for trial in trials}) == 3
+    assert trials[0].curves.train_loss == trials[2].curves.train_loss

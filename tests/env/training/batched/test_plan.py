@@ -9,7 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from netmend.env.data import Part, load_dataset
-from netmend.env.program import BatchNorm, Conv2d, Data, Dense, Dropout, Embedding, Flatten
+from netmend.env.data.dataset import judged
+from netmend.env.program import (
+    BatchNorm,
+    Conv2d,
+    Data,
+    Dense,
+    Dropout,
+    Embedding,
+    Flatten,
+    Optimizer,
+    Program,
+    Recurrent,
+    find_crash,
+)
 from netmend.env.training import layers
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.outline import outline
@@ -150,6 +163,7 @@ def test_a_left_over_row_parts_those_that_must_skip_it(datasets, good):
         {"layers": (BatchNorm(), OUT), "batch_size": 1},
         {"layers": (Flatten(), Embedding(units=2), Flatten(), OUT), "data": Data(dataset="tokens")},
         {"layers": (BatchNorm(),)},
+        {"class_weights": "balanced"},
     ],
 )
 def test_what_only_the_plain_loop_can_train_or_fail_is_alone(datasets, good, changes):
@@ -157,6 +171,27 @@ def test_what_only_the_plain_loop_can_train_or_fail_is_alone(datasets, good, cha
     assert candidate(0, ask(bad)[0], datasets[bad.data.dataset]) is None
     asked = [*ask(bad, 2), *ask(good, 2)]
     assert plan(asked, datasets.__getitem__, longest=math.inf) == [(2, 3), (0,), (1,)]
+
+
+def test_a_task_that_is_judged_by_another_metric_is_alone(datasets, good):
+    (asked,) = ask(good)
+    assert candidate(0, asked, datasets["table"]) is not None
+    assert candidate(0, replace(asked, metric="f1"), datasets["table"]) is None
+    assert candidate(0, asked, judged(datasets["table"], "f1")) is None
+
+
+def test_outputs_at_each_step_are_alone(datasets):
+    program = Program(
+        data=Data(dataset="rooms", labels="value"),
+        layers=(Recurrent(cell="gru", units=2, return_sequences=True), Dense(units=1)),
+        loss="mse",
+        optimizer=Optimizer(),
+    )
+    rooms = load_dataset("rooms")
+    assert find_crash(program, rooms.task) is None
+    assert candidate(0, ask(program)[0], rooms) is None
+    flat = replace(program, layers=(*program.layers, Flatten()))
+    assert candidate(0, ask(flat)[0], rooms) is not None
 
 
 def test_noise_that_is_drawn_by_batch_is_alone(datasets, good):
