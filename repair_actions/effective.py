@@ -207,8 +207,6 @@ def _layer(layer: Layer, vocabulary: int) -> Layer:
             layer = variant(layer, l1=0.0, l2=0.0)
         if isinstance(layer, Attention) and not layer.width:
             layer = variant(layer, activation="relu")
-    elif isinstance(layer, Position) and layer.encoding == "sinusoidal":
-        layer = Position(encoding="sinusoidal")
         if isinstance(layer, Convolution):
             layer = variant(layer, padding=_padding(layer))
         if isinstance(layer, TransposedConvolution) and layer.padding == "same":
@@ -216,6 +214,8 @@ def _layer(layer: Layer, vocabulary: int) -> Layer:
     elif isinstance(layer, Pool):
         stride = None if layer.stride == layer.size else layer.stride
         layer = variant(layer, stride=stride, padding=layer.padding or "valid")
+    elif isinstance(layer, Position) and layer.encoding == "sinusoidal":
+        layer = Position(encoding="sinusoidal")
     elif isinstance(layer, Embedding) and layer.inputs is not None and layer.inputs == vocabulary:
         layer = variant(layer, inputs=None)
     return layer

@@ -233,6 +233,7 @@ _FUNCTIONS = tuple(name for name in ACTIVATIONS if name != "linear")
 _ACTIVATED = repeated(activated, hidden_activated)
 _FACTORS = [pair for f in (0.01, 0.03, 0.1, 0.3, 1.0) for pair in ((f, 0.0), (0.0, f), (f, f))]
 _TRAINED = repeated(of_kinds(Weighted, Embedding), hidden_layers)
+_STARTS = tuple(name for name in INITIALISERS if name != "torch_default")
 _BIAS_INITIALISERS = every("bias_init", ("ones", "random_normal", "constant"))
 _ON_THE_OUTPUT = activations(singly(_linear_output), _FUNCTIONS)
 _BIAS_INIT = settings(
@@ -247,7 +248,7 @@ NETWORK_OPERATORS = (
     Operator("ach", "activation", "other activation", activations(_ACTIVATED, _FUNCTIONS)),
     Operator("arm", "activation", "activation removed", no_activation(_ACTIVATED)),
     Operator("aal", "activation", "activation on a linear output", _ON_THE_OUTPUT),
-    Operator("wci", "weights", "other initialisation", initialisers(repeated(weighted_layers), INITIALISERS)),
+    Operator("wci", "weights", "other initialisation", initialisers(repeated(weighted_layers), _STARTS)),
     Operator("wbi", "weights", "other bias initialisation", _BIAS_INIT),
     Operator("wab", "weights", "bias added", biases(repeated(unbiased), added=True)),
     Operator("wrb", "weights", "bias removed", biases(repeated(biased), added=False)),

@@ -113,7 +113,7 @@ def _large_window(program: Program, task: Task) -> Iterator[Mutation]:
     inputs = _inputs(program, task)
     for site, layer in enumerate(program.layers):
         least = min(inputs[site][1:], default=0)
-        for size in (least + 1, least + 2, 2 * least):
+        for size in sorted({least + 1, least + 2, 2 * least}):
             yield from _windows(site, layer, size)
         if least and isinstance(layer, Flatten | GlobalPool):
             text = f"pooling by {least + 1} of what is {least} wide in front of layer {site}"

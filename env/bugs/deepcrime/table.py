@@ -64,7 +64,7 @@ KERAS_FUNCTIONS: tuple[ActivationName, ...] = (
     "elu", "softmax", "selu", "softplus", "softsign", "relu", "tanh", "sigmoid", "hard_sigmoid",
     "exponential", "linear",
 )  # fmt: skip
-KERAS_INITIALISERS = tuple(name for name in INITIALISERS if name != "standard_normal")
+KERAS_INITIALISERS = tuple(name for name in INITIALISERS if name not in {"standard_normal", "torch_default"})
 KERAS_LOSSES = tuple(name for name in LOSSES if name not in LOGIT_LOSSES and name != SPARSE)
 KERAS_RATES: dict[OptimizerName, float] = {
     "sgd": 0.01,

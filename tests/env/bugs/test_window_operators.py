@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from netmend.env.bugs.mutation import Draw, Mutation
+from netmend.env.bugs.mutation import Mutation
 from netmend.env.bugs.network_operators import activated, function_of
 from netmend.env.bugs.operators import OPERATORS
 from netmend.env.bugs.variants import draw_variants, is_dense
@@ -45,10 +44,9 @@ VOLUMES = program(
 )
 
 
-def drawn(name: str, good: Program, task: Task) -> list[Mutation]:
+def listed(name: str, good: Program, task: Task) -> list[Mutation]:
     assert find_crash(good, task) is None
-    draw = Draw(good, task, np.random.default_rng(0))
-    return [mutation for _ in range(60) if (mutation := OPERATORS[name].propose(draw)) is not None]
+    return list(OPERATORS[name].mutations(good, task))
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def drawn(name: str, good: Program, task: Task) -> list[Mutation]:
 def test_windows_and_decoders_crash_where_they_should(
     name: str, good: Program, task: Task, phase: str, texts: set[str]
 ) -> None:
-    mutations = drawn(name, good, task)
+    mutations = listed(name, good, task)
     for mutation in mutations:
         faulty = mutation.apply(good)
         assert check(faulty, task) == []
@@ -80,7 +78,7 @@ def test_operators_and_variants_treat_them_as_convolutions() -> None:
     assert activated(AUTOENCODER) == (0, 1)
     assert function_of(VOLUMES.layers[0]) == "relu"
     for good, task, kind in ((AUTOENCODER, PICTURES, Conv2dTranspose), (VOLUMES, SCANS, Conv3d)):
-        widths = {mutation.description for mutation in drawn("lbn", good, task)}
+        widths = {mutation.description for mutation in listed("lbn", good, task)}
         at = next(index for index, layer in enumerate(good.layers) if isinstance(layer, kind))
         assert any(f"width of layer {at}" in text for text in widths)
         variants = draw_variants("x", good, task, 12, 0)

@@ -96,6 +96,12 @@ def test_images_are_resized_as_in_pytorch(height, width, size):
     np.testing.assert_allclose(done(x, step("resize", size=size)), expected.numpy(), atol=1e-12)
 
 
+def test_volumes_are_resized_along_every_axis():
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 7, 5))
+    expected = F.interpolate(torch.tensor(x), (6, 6, 6), mode="trilinear")
+    np.testing.assert_allclose(done(x, step("resize", size=6)), expected.numpy(), atol=1e-12)
+
+
 def test_neighbours_that_are_affine_become_one():
     kinds = ["standardize", "scale", "clip_outliers", "shift", "min_max", "flatten"]
     parts = chain(fit([step(kind, factor=2.0) for kind in kinds], np.ones((4, 3)))).parts
