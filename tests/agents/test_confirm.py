@@ -55,7 +55,14 @@ def test_the_seeds_are_fresh_and_both_programs_are_scored_on_the_holdout_part(
 ) -> None:
     assert two_fault_bug.fixed is not None
     pairs = [
-        Pair(before=two_fault_bug.program, after=two_fault_bug.fixed, budget=Budget(seeds=3), seed=s, run=r)
+        Pair(
+            before=two_fault_bug.program,
+            after=two_fault_bug.fixed,
+            budget=Budget(seeds=3),
+            seed=s,
+            run=r,
+            metric="f1",
+        )
         for s in (0, 1, 7)
         for r in (0, 1)
     ]
@@ -66,6 +73,7 @@ def test_the_seeds_are_fresh_and_both_programs_are_scored_on_the_holdout_part(
     requests: list[TrialRequest] = scripted_trainer.requests  # type: ignore[attr-defined]
     assert len(requests) == 2 * SEEDS
     assert all(request.holdout and request.budget.seeds == 1 for request in requests)
+    assert {request.metric for request in requests} == {"f1"}
     assert fresh.gains == pytest.approx((0.8, 0.8, 0.8))
     assert fresh.holds
     assert fresh.shows

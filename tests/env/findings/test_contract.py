@@ -8,7 +8,12 @@ from collections import Counter
 from dataclasses import fields
 from fnmatch import fnmatchcase
 
-from netmend.env.findings import Finding, faults, findings
+import pytest
+
+from netmend.env.bugs import load_suite
+from netmend.env.data import load_dataset
+from netmend.env.data.loading import needs_pack
+from netmend.env.findings import Finding, faults, findings, only_answers
 from netmend.env.findings.catalogue import CATALOGUE as HEURISTICS
 from netmend.env.findings.crashes import ANSWERS
 from netmend.env.findings.finding import Case
@@ -70,3 +75,12 @@ def test_its_edits_are_actions_and_one_of_them_is_legal(kind: str, case: Case) -
 def test_the_edits_of_every_crash_are_actions() -> None:
     for edits in ANSWERS.values():
         assert_known(edits)
+
+
+@pytest.mark.parametrize("suite", ["mutants-v1", "real-v1", "icst2023-v1"])
+def test_no_published_fix_has_a_fault_whose_answer_would_come_first(suite: str) -> None:
+    fixes = {bug.fixed for bug in load_suite(suite).bugs if bug.fixed is not None}
+    here = [fix for fix in fixes if not needs_pack(fix.data.dataset)]
+    assert len(here) >= 5
+    for fix in here:
+        assert only_answers(fix, load_dataset(fix.data.dataset)) == frozenset(), fix
