@@ -66,6 +66,8 @@ class Bug:
         crash_phase: where it must crash, empty where it need not.
         not_reproduced: why what was recorded cannot show here, where that is known.
         verdict: what ``netmend bugs verify`` found, empty where it was not asked.
+        causes: names of the findings that say what is wrong, any of which is right; of a report.
+        remedies: names or globs of the repair actions that answer what is wrong; of a report.
         budget: of each trial of this bug, where it needs another than the suite's.
         faulty_score, fixed_score: measured skill of both programs at the bug's budget.
     """
@@ -85,6 +87,8 @@ class Bug:
     crash_phase: Phase | Literal[""] = ""
     not_reproduced: str = ""
     verdict: str = ""
+    causes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
     budget: Budget | None = None
     faulty_score: Score | None = None
     fixed_score: Score | None = None
