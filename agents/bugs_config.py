@@ -17,6 +17,8 @@ from netmend.agents.config import (
 )
 
 DEEPCRIME_TESTS = ("glm", "wilcoxon")
+OWN_LENGTH = "own"
+LENGTHS = ("suite", OWN_LENGTH)
 
 
 @dataclass
@@ -73,6 +75,8 @@ class ClaimsConfig:
             suites' real bugs with a measured gain.
         seeds: repairs of each program, with the seeds from ``seed`` on.
         limit: at most this many programs, the first ones; null = all.
+        length: of the trials: ``suite``, by the budgets of suite and bug, or ``own``, the program's own
+            length wherever that takes seconds, as ``netmend repair`` trains a person's program.
         keep: what no edit may touch; see ``TrainConfig``.
     """
 
@@ -85,6 +89,7 @@ class ClaimsConfig:
     good: bool = True
     seeds: int = 3
     limit: int | None = None
+    length: str = "suite"
     keep: list[str] = field(default_factory=list)
     seed: int = 0
     data_dir: str | None = None
@@ -127,6 +132,8 @@ def check_claims(config: ClaimsConfig) -> None:
     problems += split_problems(config.split)
     problems += at_least("seeds", config.seeds, 1) + at_least("limit", config.limit, 1)
     problems += at_least("seed", config.seed, 0)
+    if config.length not in LENGTHS:
+        problems.append(f"length: {config.length!r} is none of {', '.join(LENGTHS)}")
     if (config.method == "policy") != (config.policy is not None):
         problems.append("policy: name the folder of a training run, or another method with method=")
     if problems:

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
+from statistics import fmean
 
 from scipy.stats import binomtest
 
@@ -18,7 +20,7 @@ from netmend.agents.evaluate import Evaluation, Progress
 from netmend.agents.files import write_whole
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
-from netmend.agents.repair import RepairResult, confirm_again, repair_many
+from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug, Suite
 from netmend.env.program.yaml import digest
@@ -30,8 +32,8 @@ TABLE, SUMMARY = "claims.csv", "claims.json"
 GOOD = "good"
 """What good programs have in place of a suite."""
 COLUMNS = (
-    *("suite", "program", "kind", "seed", "faults", "warnings", "claim"),
-    *("gain_search", "gain_confirmed", "gain_fresh", "confirmed", "patch"),
+    *("suite", "program", "kind", "seed", "faults", "warnings", "first_finding", "finding_right", "claim"),
+    *("before", "after", "gain_search", "gain_confirmed", "gain_fresh", "confirmed", "answers", "patch"),
 )
 """Of ``claims.csv``: one row for each program and seed."""
 
@@ -72,6 +74,20 @@ class Row:
     def confirmed(self) -> bool | None:
         """Whether the fresh run found the gain; None where nothing was claimed."""
         return None if self.fresh is None else self.fresh.shows
+
+    @property
+    def finding_right(self) -> bool | None:
+        """Whether the first finding says what the bug's report is about; None where nobody knows that."""
+        causes, found = self.case.bug.causes, self.result.findings
+        return found[0].name in causes if causes and found else False if causes else None
+
+    @property
+    def answers(self) -> bool | None:
+        """Whether a repair is claimed for the reason of the bug's report; None where nobody knows that."""
+        remedies, patch = self.case.bug.remedies, self.result.answer.proposal.patch
+        if not remedies:
+            return None
+        return self.result.claim != "none" and any(fnmatchcase(n, glob) for n in patch for glob in remedies)
 
     def count(self, severity: str) -> int:
         """Findings of a severity."""
@@ -120,13 +136,14 @@ def measure(
     seeds: Sequence[int],
     trainer: Trainer,
     *,
+    budget_of: BudgetOf | None = None,
     progress: Progress | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Row]:
     """Repair every program with every seed as ``netmend repair`` does, then look whether it speaks the truth.
 
     All programs are searched in lockstep; with a trainer that keeps a store, what was cut off goes on where
-    it stopped. ``report`` takes a line now and then.
+    it stopped. ``budget_of`` is that of ``repair_many``; ``report`` takes a line now and then.
     """
     evaluation = Evaluation(
         bugs=tuple(case.bug for case in programs), methods=(method,), rules=rules, seeds=tuple(seeds)
@@ -135,7 +152,7 @@ def measure(
     def confirming(done: int, trainings: int) -> None:
         report(f"trainings that confirm: {done}/{trainings}")
 
-    results = repair_many(evaluation, trainer, progress=progress, confirming=confirming)
+    results = repair_many(evaluation, trainer, budget_of=budget_of, progress=progress, confirming=confirming)
     claimed = [result for result in results if result.claim != "none"]
     report(f"{len(claimed)} claims of {len(results)} repairs; a fresh run of each")
     fresh = dict(zip(map(id, claimed), confirm_again(claimed, trainer, confirming), strict=True))
@@ -190,7 +207,14 @@ def shares(rows: Sequence[Row]) -> dict[str, Share]:
         "repairs": Share(count=claims["repair"], of=len(rows)),
         "improvements": Share(count=claims["improvement"], of=len(rows)),
         "claims not confirmed": Share(count=len(unconfirmed(rows)), of=claimed),
+        "first finding right": _share(row.finding_right for row in rows),
+        "repaired for the reported reason": _share(row.answers for row in rows),
     }
+
+
+def _share(known: Iterable[bool | None]) -> Share:
+    answers = [answer for answer in known if answer is not None]
+    return Share(count=sum(answers), of=len(answers))
 
 
 def unconfirmed(rows: Sequence[Row]) -> list[Row]:
@@ -216,13 +240,27 @@ def _cells(row: Row) -> dict[str, object]:
         "seed": result.outcome.seed,
         "faults": row.count("fault"),
         "warnings": row.count("warning"),
+        "first_finding": result.findings[0].text if result.findings else "",
+        "finding_right": _word(row.finding_right),
         "claim": result.claim,
+        "before": _skill(result.confirmation, 0),
+        "after": _skill(result.confirmation, 1),
         "gain_search": f"{result.answer.trial.skill - result.before.skill:.6g}",
         "gain_confirmed": _gain(result.confirmation),
         "gain_fresh": _gain(row.fresh),
-        "confirmed": "" if row.confirmed is None else str(row.confirmed).lower(),
+        "confirmed": _word(row.confirmed),
+        "answers": _word(row.answers),
         "patch": PATCH_SEPARATOR.join(result.answer.proposal.patch),
     }
+
+
+def _word(answer: bool | None) -> str:
+    return "" if answer is None else str(answer).lower()
+
+
+def _skill(confirmation: Confirmation | None, which: int) -> str:
+    """Mean hold-out skill before (0) or after (1) the repair."""
+    return "" if confirmation is None else f"{fmean(confirmation.skills[which]):.6g}"
 
 
 def _gain(confirmation: Confirmation | None) -> str:

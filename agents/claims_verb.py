@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -10,17 +11,20 @@ from rich.console import Console
 from rich.table import Table
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.bugs_config import ClaimsConfig, check_claims
-from netmend.agents.claims import Row, Share, cases, groups, measure, shares, unconfirmed, write_claims
+from netmend.agents.bugs_config import OWN_LENGTH, ClaimsConfig, check_claims
+from netmend.agents.claims import Case, Row, Share, cases, groups, measure, shares, unconfirmed, write_claims
 from netmend.agents.config import BugsConfig, make_rules, typed
 from netmend.agents.folders import shown
+from netmend.agents.length import full_budget, trial_budget
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
 from netmend.agents.runner import open_suite, open_trainer
 from netmend.agents.tables import FILE_WIDTH, METHOD_WIDTH, widen
 from netmend.env.bugs.bug import Suite
+from netmend.env.data import load_dataset
 from netmend.env.errors import UnknownNameError
+from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import CATALOGUE
 
@@ -34,10 +38,23 @@ def claims_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
     console = Console()
     method = _method(config)
     programs = cases(_suites(config, console), config.split, good=config.good)[: config.limit]
+    budget_of = None
+    if config.length == OWN_LENGTH:
+        programs = tuple(_at_own_length(case) for case in programs)
+        budget_of = _full_budget
     rules = make_rules(config.budget, Budget(), config.keep)
     seeds = range(config.seed, config.seed + config.seeds)
     with open_trainer(config.training, config.data_dir) as trainer, make_round_progress(console) as progress:
-        rows = measure(programs, method, rules, seeds, trainer, progress=progress, report=console.print)
+        rows = measure(
+            programs,
+            method,
+            rules,
+            seeds,
+            trainer,
+            budget_of=budget_of,
+            progress=progress,
+            report=console.print,
+        )
     write_claims(rows, folder)
     print_claims(rows, console)
     console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
@@ -83,6 +100,16 @@ def _line(row: Row) -> str:
     gains = f"{confirmation.gain:+.3f} claimed, {fresh.gain:+.3f} in the fresh run"
     patch = ", ".join(row.result.answer.proposal.patch)
     return f"not confirmed: {row.case.bug.id}, seed {row.result.outcome.seed}: {gains} ({patch})"
+
+
+def _at_own_length(case: Case) -> Case:
+    program = case.bug.program
+    budget = trial_budget(program, load_dataset(program.data.dataset))
+    return replace(case, bug=replace(case.bug, budget=budget))
+
+
+def _full_budget(before: Program, after: Program) -> Budget:
+    return full_budget((before, after), load_dataset(before.data.dataset))
 
 
 def _suites(config: ClaimsConfig, console: Console) -> list[Suite]:

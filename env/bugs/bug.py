@@ -69,6 +69,8 @@ class Bug:
         verdict: what ``netmend bugs verify`` found, empty where it was not asked.
         task_metric: what its task is judged by, in the place of accuracy; None for that of the task's kind.
             It decides the skill, so no edit can reach it.
+        causes: names of the findings that say what is wrong, any of which is right; of a report.
+        remedies: names or globs of the repair actions that answer what is wrong; of a report.
         budget: of each trial of this bug, where it needs another than the suite's.
         faulty_score, fixed_score: measured skill of both programs at the bug's budget.
     """
@@ -89,6 +91,8 @@ class Bug:
     not_reproduced: str = ""
     verdict: str = ""
     task_metric: ClassMetric | None = None
+    causes: tuple[str, ...] = ()
+    remedies: tuple[str, ...] = ()
     budget: Budget | None = None
     faulty_score: Score | None = None
     fixed_score: Score | None = None

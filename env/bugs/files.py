@@ -60,6 +60,8 @@ BUG_KEYS = (
     "operators",
     "fix_patterns",
     "crash_phase",
+    "causes",
+    "remedies",
     "provenance",
     *TEXTS,
     "task_metric",
@@ -220,6 +222,8 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
     phase = _one_of(phases, plain.get("crash_phase", NO_PHASE), _join(path, "crash_phase"), problems)
     operators = _names(plain.get("operators", []), _join(path, "operators"), problems)
     patterns = _names(plain.get("fix_patterns", []), _join(path, "fix_patterns"), problems)
+    causes = _names(plain.get("causes", []), _join(path, "causes"), problems)
+    remedies = _names(plain.get("remedies", []), _join(path, "remedies"), problems)
     for name in patterns:
         _one_of(FIX_PATTERNS, name, _join(path, "fix_patterns"), problems)
     quality = _one_of(QUALITIES, _word(plain.get("quality")), _join(path, "quality"), problems)
@@ -243,6 +247,8 @@ def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | N
         fix_patterns=patterns,
         crash_phase=phase,
         task_metric=task_metric,
+        causes=causes,
+        remedies=remedies,
         budget=budget,
         faulty_score=faulty,
         fixed_score=fixed_score,
