@@ -50,7 +50,7 @@ def _fills(case: Case) -> bool:
     return any(step.kind == "fill_missing" for step in case.program.data.prep)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=256)
 def _shares(dataset: Dataset) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By feature, the share of values that are missing and of those that are -999, where rows are seen."""
     x = np.concatenate([dataset.train.x, dataset.validation.x])
