@@ -85,6 +85,28 @@ def test_repairs_are_counted_and_looked_at_again(
     assert json.loads((tmp_path / "claims.json").read_text())["groups"]["all"]["repairs"]["of"] == 4
 
 
+def test_what_a_report_says_of_itself_is_compared_with_findings_and_patch(
+    programs: tuple[Case, ...], scripted_trainer: Trainer
+) -> None:
+    case = programs[0]
+    known = [
+        replace(case, bug=replace(case.bug, causes=causes, remedies=remedies))
+        for causes, remedies in (
+            (("far_rate", "slow"), ("optimizer/*", "activation/relu@*")),
+            (("crash",), ("data_dimension/*",)),
+            ((), ()),
+        )
+    ]
+    rows = measure(known, METHOD, Rules(), (0,), scripted_trainer, report=lambda _: None)
+    first = rows[0].result.findings[0].name
+    assert [row.finding_right for row in rows] == [first in known[0].bug.causes, first == "crash", None]
+    assert [row.answers for row in rows] == [True, False, None]
+    assert shares(rows)["repaired for the reported reason"] == Share(count=1, of=2)
+    cells = next(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert cells["first_finding"] == rows[0].result.findings[0].text
+    assert (cells["answers"], float(cells["after"]) > float(cells["before"])) == ("true", True)
+
+
 def test_a_claim_that_is_not_so_is_listed(programs: tuple[Case, ...], scripted_trainer: Trainer) -> None:
     (before,) = scripted_trainer.run(
         [TrialRequest(program=programs[0].bug.program, budget=Budget(), seed=0, holdout=True)]
@@ -135,6 +157,7 @@ def test_the_verb(
     monkeypatch.chdir(tmp_path)
     words = ["bugs", "claims", "tiny", "method=defaults", "good=false", "seeds=1", "limit=1"]
     fast = ["training.workers=0", "budget.updates=20", "hydra.run.dir=runs/c"]
+    assert main([*words, *fast, "length=own", "hydra.run.dir=runs/own"]) == 0
     assert main([*words, *fast]) == 0
     said = capsys.readouterr().out
     assert "claims not confirmed" in said
@@ -152,6 +175,7 @@ def test_the_verb(
         (["tiny", "method=nobody"], "unknown method 'nobody'"),
         (["tiny", "method=defaults", "seeds=0"], "seeds: 0 is below 1"),
         (["tiny", "method=defaults", "split=odd"], "split: 'odd'"),
+        (["tiny", "method=defaults", "length=long"], "length: 'long' is none of suite, own"),
         (["nowhere", "method=defaults"], "nowhere"),
         ([], "suite"),
     ],
