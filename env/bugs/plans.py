@@ -13,6 +13,11 @@ from netmend.env.training.trial import Budget
 FAULTS_OF_TWENTY = (1,) * 10 + (2,) * 7 + (3,) * 3
 """How many faults at a time, in every twenty bugs."""
 
+_FORMS = (
+    *("volumes_conv3d", "digits_autoencoder", "grammar_transformer"),
+    *("pulses_transformer", "rooms_lstm", "pumps_weighted"),
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -86,6 +91,18 @@ PLANS: dict[str, Plan] = {
             operators=EITHER + SILENT + CRASHING,
             dense_share=0.4,
             crash_share=0.6,
+        ),
+        Plan(
+            name="forms-v1",
+            description="Mutants of programs in forms that mutants-v1 has not: volumes, a decoder, transformers, "
+            "targets at each step, a rare class. One or two faults each, a quarter crash, all killed.",
+            bugs={"train": 32, "held-out": 16},
+            bases=_FORMS,
+            strict_rounds=24,
+            faults=(1, 1, 2),
+            operators=EITHER + SILENT + CRASHING,
+            dense_share=0.25,
+            crash_share=0.25,
         ),
     )
 }
