@@ -94,8 +94,9 @@ PLANS: dict[str, Plan] = {
         ),
         Plan(
             name="forms-v1",
-            description="Mutants of programs in forms that mutants-v1 has not: volumes, a decoder, transformers, "
-            "targets at each step, a rare class. One or two faults each, a quarter crash, all killed.",
+            description="Mutants of programs in forms that mutants-v1 has not: volumes, a decoder, "
+            "transformers, targets at each step, a rare class. One or two faults each, a quarter crash, all "
+            "killed.",
             bugs={"train": 32, "held-out": 16},
             bases=_FORMS,
             strict_rounds=24,
