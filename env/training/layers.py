@@ -44,11 +44,31 @@ from netmend.env.training.recurrent import recurrent
 Operation = Callable[[Tensor], Tensor]
 Weights = dict[str, Tensor]
 
-CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
+
+def _conv3d(x: Tensor, kernel: Tensor, bias: Tensor | None, stride: int, around: int = 0) -> Tensor:
+    """PyTorch's, which with a padding of its own ends the process on some small volumes, as oneDNN fails."""
+    return torch.conv3d(F.pad(x, (around,) * 6) if around else x, kernel, bias, stride)
+
+
+def _conv_transpose3d(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, stride: int, around: int, more: int
+) -> Tensor:
+    """PyTorch's, but the padding is cut off the ends, for the same reason.
+
+    What is to be ``more`` at the ends is then cut off less; what is more than that are positions that no
+    window reaches.
+    """
+    whole = F.conv_transpose3d(x, kernel, bias, stride, 0, max(more - around, 0))
+    less = max(around - more, 0)
+    ends = tuple([slice(around, length - less) for length in whole.shape[2:]])
+    return whole[(slice(None), slice(None), *ends)] if around else whole
+
+
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {1: torch.conv1d, 2: torch.conv2d, 3: _conv3d}
 TRANSPOSED: dict[int, Callable[..., Tensor]] = {
     1: F.conv_transpose1d,
     2: F.conv_transpose2d,
-    3: F.conv_transpose3d,
+    3: _conv_transpose3d,
 }
 """By the number of axes of steps or pixels."""
 POOLS: dict[tuple[str, int], Callable[..., Tensor]] = {

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +18,7 @@ from torch import Tensor, nn
 
 from netmend.env.data import load_dataset
 from netmend.env.program import (
+    LAYER_KINDS,
     Activation,
     BatchNorm,
     Conv1d,
@@ -374,3 +380,54 @@ AUTOENCODER = Program(
 @pytest.mark.parametrize("program", [VOLUMES, AUTOENCODER], ids=["volumes", "autoencoder"])
 def test_a_program_of_each_learns_within_the_default_budget(program: Program) -> None:
     assert train(program, load_dataset(program.data.dataset), Budget(), 0).skill > 0.7
+
+
+VOLUMES = [
+    ("conv3d", {"kernel": 6, "stride": 2, "padding": 3}, (2, 4, 3, 5), 4),
+    ("conv3d", {"kernel": 7, "stride": 2, "padding": 3}, (2, 5, 5, 5), 4),
+    ("conv3d", {"kernel": 8, "stride": 2, "padding": 4}, (2, 5, 5, 5), 4),
+    ("conv3d", {"kernel": 6, "stride": 2, "padding": 3}, (2, 4, 6, 4), 4),
+    ("conv3d_transpose", {"kernel": 7, "stride": 2, "padding": 3}, (2, 3, 4, 2), 4),
+    ("conv3d_transpose", {"kernel": 7, "stride": 2, "padding": 3}, (2, 3, 5, 4), 4),
+    ("conv3d_transpose", {"kernel": 7, "stride": 2, "padding": 3}, (2, 3, 5, 5), 4),
+    ("conv3d_transpose", {"kernel": 7, "stride": 2, "padding": 3}, (2, 3, 4, 4), 4),
+]
+"""Windows over volumes with which PyTorch's own padding ended the process: a layer, a row and a batch."""
+VOLUME_TRAINER = Path(__file__).with_name("train_volumes.py")
+
+
+def train_apart(cases: list[tuple[str, dict[str, int | str], tuple[int, ...], int]]) -> None:
+    arguments = [sys.executable, str(VOLUME_TRAINER), json.dumps(cases)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    last = done.stdout.split()[-1:]
+    assert done.returncode == 0, f"{[cases[int(place)] for place in last]}: {done.returncode}, {done.stderr}"
+    assert last == [str(len(cases) - 1)]
+
+
+def random_volume(draw: random.Random) -> tuple[str, dict[str, int | str], tuple[int, ...], int]:
+    """A layer that fits its rows."""
+    while True:
+        kind = draw.choice(("conv3d", "conv3d_transpose"))
+        stride = draw.randint(1, 3)
+        fields: dict[str, int | str] = {"kernel": draw.randint(1, 8), "stride": stride}
+        fields["padding"] = draw.choice((0, 1, 2, 3, 4, 5, "same"))
+        if kind == "conv3d_transpose" and fields["padding"] != "same":
+            fields["output_padding"] = draw.randrange(stride)
+        shape = (draw.randint(1, 3), *(draw.randint(1, 6) for _ in range(3)))
+        task = Task(dataset="x", kind="classification", input_shape=shape, outputs=2)
+        try:
+            infer_shapes((LAYER_KINDS[kind](filters=3, **fields),), task)
+        except ShapeError:
+            continue
+        return kind, fields, shape, draw.choice((1, 4, 8))
+
+
+def test_no_window_over_a_volume_ends_the_process() -> None:
+    train_apart(VOLUMES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_no_random_window_over_a_volume_ends_the_process(seed: int) -> None:
+    draw = random.Random(seed)
+    train_apart([random_volume(draw) for _ in range(200)])
