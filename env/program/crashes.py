@@ -20,6 +20,7 @@ from netmend.env.program.shapes import (
     MisfitError,
     Shape,
     Walk,
+    computes,
     each_step,
     loss_input,
     row_shape,
@@ -97,6 +98,7 @@ class _Read(NamedTuple):
     input: Shape | None
     loop: Loop
     api: ApiLevel
+    class_weights: Literal["balanced"] | tuple[float, ...] | None
 
 
 CRASHING: tuple[str, ...] = _Read._fields
@@ -227,7 +229,8 @@ def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) ->
     wrong = _input_type(program)
     if wrong is not None:
         return wrong
-    for index, layer in enumerate(program.layers):
+    for index in range(len(program.layers)):
+        layer = computes(program.layers, index)
         if isinstance(layer, Embedding):
             if index:
                 message = "embedding needs token ids, but gets the numbers of the layer before it"
@@ -293,7 +296,7 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
         if low < 0 or high >= units:
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
-        return None
+        return _weight_crash(program, task, units)
     if wanted == () and units == 1 and loss in BROADCASTING:
         return None
     if wanted != (units,) or (of_ids and labels == "index"):
@@ -302,7 +305,15 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
             f" which is what {labels} labels give"
         )
         return _misfit("loss", MisfitError(reason, wanted, (units,)))
-    return None
+    return _weight_crash(program, task, units)
+
+
+def _weight_crash(program: _Read, task: Task, units: int) -> Crash | None:
+    """PyTorch's cross-entropy has its weights by output, and these are by class."""
+    if program.loss != "cross_entropy" or program.class_weights is None or units == task.outputs:
+        return None
+    reason = f"{program.loss}: weights of {task.outputs} classes do not match {units} outputs"
+    return _misfit("loss", MisfitError(reason, (task.outputs,), (units,)))
 
 
 def _backward(program: _Read) -> Crash | None:

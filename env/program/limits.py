@@ -43,8 +43,8 @@ FRACTION = Range(0, 1)
 POSITIVE = Range(0, 1e6, above=True)
 BETA = Range(0, 1, below=True)
 PENALTY = Range(0, 1e3)
-WEIGHT = POSITIVE
-"""Weight of a class in the loss."""
+WEIGHT = Range(1e-6, 1e6)
+"""Weight of a class in the loss: a mean that is weighted by far smaller ones is no number any more."""
 
 RANGES: dict[str, Range] = {
     "units": UNITS,

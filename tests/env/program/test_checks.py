@@ -236,6 +236,8 @@ def test_class_weights_are_for_classes_and_as_many_as_these(
 ) -> None:
     right = replace(mlp_program, class_weights=(1.0,) * mlp_task.outputs)
     assert check(right, mlp_task) == []
+    least = replace(right, class_weights=(1e-6,) * mlp_task.outputs)
+    assert check(least, mlp_task) == []
     assert check(replace(right, class_weights=(1.0, 2.0)), replace(mlp_task, outputs=4)) == [
         "class_weights: 2 numbers for 4 classes"
     ]

@@ -6,12 +6,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from netmend.env.program import (
     CRASH_KINDS,
     LOSSES,
     PHASES,
     Attention,
+    Conv1dTranspose,
     Conv2d,
     Crash,
     Data,
@@ -28,6 +30,7 @@ from netmend.env.program import (
     Program,
     Recurrent,
     Reshape,
+    Shared,
     Skip,
     Task,
     find_crash,
@@ -184,6 +187,30 @@ CASES = {
         layer=1,
         shapes=((4, 10), (4, 12)),
         says="step 11 is out of range for a table of 10 rows",
+    ),
+    "a shared table of positions for too few steps": Case(
+        program=of(
+            Position(steps=6),
+            Conv1dTranspose(filters=8, kernel=2, stride=2),
+            Shared(back=2),
+            Flatten(),
+            Dense(units=3),
+        ),
+        task=SEQUENCES,
+        phase="forward",
+        kind="size",
+        layer=2,
+        shapes=((8, 6), (8, 12)),
+        says="step 11 is out of range for a table of 6 rows",
+    ),
+    "a shared embedding of numbers": Case(
+        program=of(Embedding(units=1), Flatten(), Shared(back=2), Flatten(), Dense(units=2)),
+        task=TOKENS,
+        phase="forward",
+        kind="type",
+        layer=2,
+        types=("int64", "float32"),
+        says="embedding needs token ids",
     ),
     "attention that declares other features": Case(
         program=of(Attention(heads=2, inputs=6), GlobalPool(), Dense(units=3)),
@@ -395,6 +422,26 @@ CASES = {
         kind="type",
         types=("float32", "int64"),
     ),
+    "weights of fewer classes than outputs": Case(
+        program=mlp(7, class_weights=(1.0, 2.0, 3.0)),
+        task=VECTORS,
+        phase="loss",
+        kind="size",
+        shapes=((3,), (7,)),
+        says="weights of 3 classes do not match 7 outputs",
+    ),
+    "balanced weights of fewer classes than one-hot outputs": Case(
+        program=mlp(
+            4,
+            class_weights="balanced",
+            data=data(Prep(kind="shift_target", factor=1), labels="one_hot"),
+        ),
+        task=VECTORS,
+        phase="loss",
+        kind="size",
+        shapes=((3,), (4,)),
+        says="weights of 3 classes do not match 4 outputs",
+    ),
     "a loss without its graph": Case(
         program=mlp(loop=Loop(loss_graph=False)),
         task=VECTORS,
@@ -449,6 +496,11 @@ GOOD = {
         TOKENS,
     ),
     "more outputs than classes": (mlp(7), VECTORS),
+    "a weight for each output": (mlp(class_weights=(1.0, 2.0, 3.0)), VECTORS),
+    "weights of classes as in Keras": (
+        mlp(7, loss="sparse_categorical_crossentropy", class_weights="balanced"),
+        VECTORS,
+    ),
     "values": (mlp(2, loss="mse", data=data(labels="value")), VALUES),
     "several labels": (mlp(5, loss="bce_with_logits", data=data(labels="value")), LABELS),
     "declared as prepared": (
@@ -473,6 +525,24 @@ GOOD = {
 @pytest.mark.parametrize(("program", "task"), GOOD.values(), ids=GOOD.keys())
 def test_what_fits_does_not_crash(program: Program, task: Task) -> None:
     assert find_crash(program, task) is None
+
+
+@pytest.mark.parametrize("units", [2, 3, 7])
+@pytest.mark.parametrize("labels", ["index", "one_hot"])
+def test_class_weights_crash_where_those_of_torch_do(units: int, labels: str) -> None:
+    ids = torch.tensor([0, 1, 1])
+    targets = ids if labels == "index" else torch.nn.functional.one_hot(ids, units).float()
+    criterion = torch.nn.CrossEntropyLoss(torch.tensor([1.0, 2.0, 3.0]))
+    prep = (Prep(kind="shift_target", factor=units - 3),) if labels == "one_hot" and units > 3 else ()
+    crash = find_crash(mlp(units, class_weights=(1.0, 2.0, 3.0), data=data(*prep, labels=labels)), VECTORS)
+    if units == 3:
+        assert float(criterion(torch.randn(3, units), targets)) > 0
+        assert crash is None
+    else:
+        with pytest.raises(RuntimeError, match="weight tensor"):
+            criterion(torch.randn(3, units), targets)
+        assert crash is not None
+        assert crash.phase == "loss"
 
 
 def test_the_first_of_several_crashes_counts() -> None:

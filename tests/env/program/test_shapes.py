@@ -279,6 +279,7 @@ def test_a_shared_table_of_positions_ends_where_it_ends() -> None:
     with pytest.raises(ShapeError, match="a table of 9 rows cannot take 4 x 11"):
         infer_shapes(layers, task(4, 9))
     assert infer_shapes((Position(steps=11), *layers[1:]), task(4, 9))[-1] == (4, 11)
+    assert infer_shapes((Position(encoding="sinusoidal"), *layers[1:]), task(4, 9))[-1] == (4, 11)
 
 
 def test_a_pool_takes_steps_pixels_and_volumes_and_no_more_axes() -> None:

@@ -334,6 +334,8 @@ def test_numbers_may_be_written_as_in_yaml_1_2() -> None:
         ("equal", "class_weights: unknown class_weights 'equal'"),
         ("[1]", "class_weights: (1,) is not one of balanced, or a list of 2..4096 numbers in"),
         ("[1, 0]", "class_weights: (1, 0) is not one of balanced"),
+        ("[1.0e-50, 1.0e-50]", "class_weights: (1e-50, 1e-50) is not one of balanced"),
+        ("[1, 9.9e-7]", "class_weights: (1, 9.9e-07) is not one of balanced"),
         ("[1, .nan]", "class_weights: (1, nan) is not one of balanced"),
         ("[1, true]", "class_weights: (1, True) is not one of balanced"),
         ("7", "class_weights: 7 is not one of balanced"),
