@@ -127,8 +127,9 @@ def wide_start(case: Case) -> Iterator[Sight]:
 
 
 def shifted_start(case: Case) -> Iterator[Sight]:
-    """Biases that do not start at 0."""
-    found = [i for i, layer in _layers(case, Weighted) if layer.bias and layer.bias_init != "zeros"]
+    """Biases that start neither at 0 nor, as PyTorch's own, close around it."""
+    usual = ("zeros", "torch_default")
+    found = [i for i, layer in _layers(case, Weighted) if layer.bias and layer.bias_init not in usual]
     yield from _of_layers(case, found, edits=_start_edits(case, found))
 
 

@@ -30,6 +30,7 @@ from netmend.env.program import (
     Weighted,
 )
 from netmend.env.program.layers import BatchNorm, Convolution, LayerNorm, TransposedConvolution
+from netmend.env.program.part import variant
 from netmend.env.program.shapes import GATES, Shape, ShapeError, infer_shapes, norm_parts
 from netmend.env.training.activations import activation_functions
 from netmend.env.training.failures import CrashError
@@ -320,21 +321,30 @@ def _recurrent_specs(index: int, layer: Recurrent, features: int) -> list[Parame
 
 
 def _attention_specs(index: int, layer: Attention, features: int) -> list[ParameterSpec]:
-    """PyTorch's tensors; queries, keys and values start as three matrices of their own, as in Keras."""
+    """PyTorch's tensors; queries, keys and values start as three matrices of their own, as in Keras.
+
+    With PyTorch's own start they are one matrix, and the biases of the attention itself are 0.
+    """
     square = (features, features)
+    attending = variant(layer, bias_init="zeros") if layer.bias_init == TORCH else layer
 
     def projections(generator: Generator) -> Tensor:
+        if layer.kernel_init == TORCH:
+            return initial_value(
+                "glorot_uniform", (3 * features, features), (features, 3 * features), generator
+            )
         return torch.cat([initial_value(layer.kernel_init, square, square, generator) for _ in range(3)])
 
-    def matrix(part: str, units: int, inputs: int) -> list[ParameterSpec]:
-        specs = _weighted_specs(index, layer, (units, inputs), (inputs, units))
+    def matrix(part: str, started: Attention, units: int, inputs: int) -> list[ParameterSpec]:
+        specs = _weighted_specs(index, started, (units, inputs), (inputs, units))
         return [replace(spec, name=part + spec.name) for spec in specs]
 
-    specs = matrix("", 3 * features, features)
+    specs = matrix("", attending, 3 * features, features)
     specs[0] = replace(specs[0], start=projections)
-    specs += matrix("out_", features, features)
+    specs += matrix("out_", attending, features, features)
     if layer.width:
-        specs += [*matrix("inner_", layer.width, features), *matrix("outer_", features, layer.width)]
+        specs += matrix("inner_", layer, layer.width, features)
+        specs += matrix("outer_", layer, features, layer.width)
     return [*specs, *_attention_norms(index, layer, (features,))]
 
 

@@ -14,7 +14,7 @@ from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.findings import faults, findings
 from netmend.env.findings.finding import Case
-from netmend.env.program import Activation, Crash, Dense, Loop, Prep, Program, find_crash
+from netmend.env.program import Activation, Crash, Dense, Loop, Prep, Program, Weighted, find_crash
 from netmend.env.training.local import LocalTrainer
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
@@ -28,6 +28,16 @@ def names(case: Case) -> list[str]:
 
 def test_nothing_is_wrong_with_a_good_program(good: dict[str, Case]) -> None:
     assert [names(case) for case in good.values()] == [[], [], []]
+
+
+def test_the_start_of_torch_is_no_finding(good: dict[str, Case]) -> None:
+    start = {"kernel_init": "torch_default", "bias_init": "torch_default"}
+    for case in good.values():
+        layers = tuple(
+            replace(layer, **start) if isinstance(layer, Weighted) else layer for layer in case.program.layers
+        )
+        assert any(isinstance(layer, Weighted) for layer in layers)
+        assert names(replace(case, program=replace(case.program, layers=layers))) == []
 
 
 def test_a_crash_has_only_findings_of_the_crash(good: dict[str, Case]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from netmend.env.data import load_dataset
 from netmend.env.program import (
+    Attention,
     Conv1d,
     Conv1dTranspose,
     Conv2d,
@@ -78,13 +79,35 @@ CASES: dict[str, Case] = {
 SEED = 11
 
 
+OF_ENCODER = {
+    "kernel": "self_attn.in_proj_weight",
+    "bias": "self_attn.in_proj_bias",
+    "out_kernel": "self_attn.out_proj.weight",
+    "out_bias": "self_attn.out_proj.bias",
+    "inner_kernel": "linear1.weight",
+    "inner_bias": "linear1.bias",
+    "outer_kernel": "linear2.weight",
+    "outer_bias": "linear2.bias",
+    "first_scale": "norm1.weight",
+    "first_shift": "norm1.bias",
+    "second_scale": "norm2.weight",
+    "second_shift": "norm2.bias",
+}
+"""Weights of an attention, and those of PyTorch's encoder layer."""
+
+
 def started(layer: Layer, shape: tuple[int, ...]) -> list[Tensor]:
     """Weights of a layer from a generator with the seed, in the order in which they were drawn."""
+    return list(weights(layer, shape).values())
+
+
+def weights(layer: Layer, shape: tuple[int, ...]) -> dict[str, Tensor]:
+    """The same by name."""
     words = 200 if isinstance(layer, Embedding) else 0
     task = Task(dataset="x", kind="classification", input_shape=shape, outputs=2, vocabulary=words)
     noise = Noise(torch.Generator())
     network = Network((layer,), task, torch.Generator().manual_seed(SEED), noise, "cpu")
-    return [weight.detach() for weight in network.parameters.weights[0].values()]
+    return {name: weight.detach() for name, weight in network.parameters.weights[0].items()}
 
 
 @pytest.fixture
@@ -120,6 +143,34 @@ def test_kernel_and_bias_have_the_limits_and_the_spread_of_torch(name: str) -> N
             assert float(weight.abs().max()) > 0.97 * limit
             assert float(weight.mean()) == pytest.approx(0, abs=0.1 * limit)
             assert float(weight.std()) == pytest.approx(limit / math.sqrt(3), rel=0.1)
+
+
+@pytest.mark.usefixtures("seeded")
+@pytest.mark.parametrize("norm", ["before", "behind"])
+def test_an_attention_starts_as_the_encoder_layer_of_torch_does(norm: str) -> None:
+    features, width = 96, 200
+    layer = Attention(heads=4, width=width, norm=norm, **START)
+    theirs = nn.TransformerEncoderLayer(features, 4, width, norm_first=norm == "before")
+    own = weights(layer, (features, 5))
+    pairs = {name: wanted.detach() for name, wanted in theirs.named_parameters()}
+    assert len(own) == len(pairs)
+    for name, theirs_name in OF_ENCODER.items():
+        found, wanted = own[name], pairs[theirs_name]
+        assert found.shape == wanted.shape, name
+        # the largest of many uniform draws is close to the limit
+        assert float(found.abs().max()) == pytest.approx(float(wanted.abs().max()), rel=0.05), name
+        assert float(found.std()) == pytest.approx(float(wanted.std()), rel=0.15), name
+    limit = math.sqrt(6 / (4 * features))
+    assert 0.97 * limit < float(own["kernel"].abs().max()) <= limit
+    assert own["bias"].unique().tolist() == own["out_bias"].unique().tolist() == [0]
+
+
+def test_the_biases_of_an_attention_start_as_they_say() -> None:
+    own = weights(Attention(heads=4, width=8, bias_init="ones", kernel_init="torch_default"), (8, 5))
+    for part in ("", "out_", "inner_", "outer_"):
+        assert own[f"{part}bias"].unique().tolist() == [1]
+    own = weights(Attention(heads=4, width=8, bias_init="torch_default"), (8, 5))
+    assert float(own["kernel"].abs().max()) > math.sqrt(6 / (4 * 8))  # glorot_uniform of three matrices
 
 
 def test_a_cell_takes_either_start_for_its_kernels_and_for_its_biases() -> None:
