@@ -18,6 +18,8 @@ def write_bug(bug: Bug, path: Path) -> None:
     plain = {VERSION_KEY: SCHEMA_VERSION, **_plain_bug(bug)}
     if bug.fixed is not None:
         plain["fixed"] = to_plain(bug.fixed)
+    if bug.fixed_score is not None:
+        plain["fixed_score"] = _plain_score(bug.fixed_score)
     for key in ("base", "operators", "faulty_score"):
         if not plain[key]:
             del plain[key]
@@ -72,6 +74,8 @@ def _plain_bug(bug: Bug) -> dict[str, object]:
         "operators": list(bug.operators),
         "fix_patterns": list(bug.fix_patterns),
         "crash_phase": bug.crash_phase,
+        "causes": list(bug.causes),
+        "remedies": list(bug.remedies),
         "provenance": bug.provenance,
         **{key: getattr(bug, key) for key in TEXTS},
         "task_metric": bug.task_metric,
@@ -79,7 +83,7 @@ def _plain_bug(bug: Bug) -> dict[str, object]:
         "program": to_plain(bug.program),
         "faulty_score": _plain_score(bug.faulty_score),
     }
-    rare = ("fix_patterns", "crash_phase", *TEXTS, "task_metric", "budget")
+    rare = ("fix_patterns", "crash_phase", "causes", "remedies", *TEXTS, "task_metric", "budget")
     plain = {key: value for key, value in plain.items() if value or key not in rare}
     if bug.kind == "performance":
         del plain["kind"]

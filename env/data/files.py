@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,8 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     """Read ``x_train, y_train, x_test, y_test`` (a pack: the test rows are the hold-out part) or ``x, y``.
 
     Integer ``y`` are class ids from 0, or labels where a row has several that are all 0 or 1; texts are
-    classes, as in a table; others are targets. Inputs may be missing (NaN). Of a pack, ``view`` says which
-    rows are used and how they are seen.
+    classes, as in a table, one per row; others are targets. Inputs may be missing (NaN). Of a pack, ``view``
+    says which rows are used and how they are seen.
 
     Raises:
         DataError: the file is damaged, or its arrays do not belong together.
@@ -44,8 +45,8 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     if {"x", "y"} <= arrays.keys():
         _check_arrays(path, arrays, ("x", "y"))
         x = _rows(arrays["x"], modality)
-        steps = _steps(x, arrays["y"])
-        kind, y = _targets(arrays["y"], steps)
+        steps = _steps(x, arrays["y"], modality)
+        kind, y = _targets(arrays["y"], x.shape[1:], steps)
         _check(path, x, y)
         words = int(x.max()) + 1 if modality == "text" else 0
         return split_rows(make_task(name, kind, x, _outputs(y), words, steps), x, y)
@@ -90,13 +91,23 @@ def _with_class_ids(path: Path, arrays: dict[str, NDArray[np.generic]]) -> dict[
     texts = {key: arrays[key] for key in ("y", "y_train", "y_test") if key in arrays}
     if not texts or any(array.dtype.kind not in "US" or array.ndim == 0 for array in texts.values()):
         return arrays
-    found = {key: np.char.strip(array.astype(str)) for key, array in texts.items()}
-    for key, words in found.items():
-        missing = np.flatnonzero(np.isin(np.char.lower(words).reshape(len(words), -1), _MISSING).any(1))
-        if len(missing):
-            raise DataError(f"{path}: {key} holds a missing class, the first in row {missing[0] + 1}")
-    names = np.unique(np.concatenate([words.ravel() for words in found.values()]))
+    found = {key: _words(path, key, array) for key, array in texts.items()}
+    names = np.unique(np.concatenate(list(found.values())))
     return arrays | {key: np.searchsorted(names, words) for key, words in found.items()}
+
+
+def _words(path: Path, key: str, array: NDArray[np.generic]) -> NDArray[np.str_]:
+    """The texts of an array, one for each row, without blanks around them."""
+    if array.shape[1:] not in ((), (1,)):
+        raise DataError(f"{path}: {key} holds texts of shape {array.shape}; one column of them is needed")
+    try:
+        words: NDArray[np.str_] = np.char.strip(array.astype(str).reshape(-1))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {key} holds bytes that are no ASCII text: {error.object!r}") from error
+    missing = np.flatnonzero(np.isin(np.char.lower(words), _MISSING))
+    if len(missing):
+        raise DataError(f"{path}: {key} holds a missing class, the first in row {missing[0] + 1}")
+    return words
 
 
 def _modality(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> str:
@@ -121,15 +132,17 @@ def _pack(
             raise DataError(f"{path}: {given} rows of x_{part} and {wanted} of y_{part}; as many are needed")
     rows = held + view.train
     x = _rows(view.transform(arrays["x_train"][:rows]), modality)
-    steps = _steps(x, arrays["y_train"])
-    kind, whole = _targets(arrays["y_train"], steps)
-    test_kind, unseen = _targets(arrays["y_test"], steps)
+    y_train, y_test = arrays["y_train"], arrays["y_test"]
+    steps = _steps(x, y_train, modality)
+    kind, whole = _targets(y_train, x.shape[1:], steps)
+    test_kind, unseen = _targets(y_test, x.shape[1:], steps)
     y = whole[:rows]
     test = Part(_rows(view.transform(arrays["x_test"][: view.held]), modality), unseen[: view.held])
     _check(path, x, y, ("x_train", "y_train"), LEAST_OF_PART)
     _check(path, test.x, test.y, ("x_test", "y_test"), LEAST_OF_PART)
-    if (kind, whole.shape[1:]) != (test_kind, unseen.shape[1:]):
-        found = f"y_train of a {kind} {whole.shape[1:]} and y_test of a {test_kind} {unseen.shape[1:]}"
+    alike = (y_train if steps else whole).shape[1:] == (y_test if steps else unseen).shape[1:]
+    if kind != test_kind or not alike:
+        found = f"y_train of a {kind} {y_train.shape[1:]} and y_test of a {test_kind} {y_test.shape[1:]}"
         raise DataError(f"{path}: {found} do not belong together")
     outputs = max(_outputs(whole), _outputs(unseen))
     words = max(int(arrays[key].max()) for key in ("x_train", "x_test")) + 1 if modality == "text" else 0
@@ -147,23 +160,36 @@ def _rows(values: NDArray[np.generic], modality: str) -> Rows:
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def _steps(x: Rows, y: NDArray[np.generic]) -> int:
-    """Number of steps of targets (n, steps) or (n, steps, targets) of sequences or texts; 0 of others."""
-    alike = y.ndim in (2, 3) and y.shape[1] > 1 and x.ndim in (2, 3) and y.shape[1] in x.shape[1:]
-    return y.shape[1] if alike else 0
+def _steps(x: Rows, y: NDArray[np.generic], modality: str) -> int:
+    """Number of steps of targets at each step of sequences or texts, 0 of others.
+
+    They are the last axis of a row. Targets are ``(n, steps)``, ``(n, steps, k)`` or, in the layout of the
+    rows, ``(n, k, steps)``.
+    """
+    steps = x.shape[-1]
+    if x.ndim != (2 if modality == "text" else 3) or steps == 1:
+        return 0
+    at_each = y.shape[1:] == (steps,) or (y.ndim == 3 and steps in y.shape[1:])
+    return steps if at_each else 0
 
 
-def _targets(values: NDArray[np.generic], steps: int = 0) -> tuple[Kind, Rows]:
-    """What the targets are, and they in the form of ``Part.y``; the steps of those at each step come last."""
-    if steps and values.ndim == 3:
-        values = np.moveaxis(values, 1, 2)
+def _targets(values: NDArray[np.generic], row: tuple[int, ...] = (), steps: int = 0) -> tuple[Kind, Rows]:
+    """What the targets are, and they in the form of ``Part.y``; the steps of those at each step come last.
+
+    Integers that are neither class ids nor labels come back in the shape that they have.
+    """
+    ordered = values
+    if steps and values.ndim == 3 and values.shape[1] == steps and values.shape[1:] != row:
+        ordered = np.moveaxis(values, 1, 2)
+    flat = ordered.reshape(len(values), math.prod(values.shape[1:]))
     if not np.issubdtype(values.dtype, np.integer):
-        return "regression", values.astype(np.float32).reshape(len(values), -1)
-    if values.ndim == 2 and values.shape[1] > 1 and np.isin(values, (0, 1)).all():
-        return "multilabel", values.astype(np.float32)
+        return "regression", flat.astype(np.float32)
+    several = flat.shape[1] > 1 and (values.ndim == 2 or steps > 0)
+    if several and np.isin(flat, (0, 1)).all():
+        return "multilabel", flat.astype(np.float32)
     # Keras keeps the class ids of CIFAR in a column
-    column = values.ndim == 2 and values.shape[1] == 1
-    return "classification", values.astype(np.int64).reshape(-1) if column else values.astype(np.int64)
+    ids = flat[:, 0] if values.ndim == 2 and flat.shape[1] == 1 else values
+    return "classification", ids.astype(np.int64)
 
 
 def _outputs(y: Rows) -> int:
@@ -226,7 +252,8 @@ def _check(
         raise DataError(f"{path}: {of_x} of shape {x.shape} has no feature axis; (rows, features) is needed")
     if y.dtype == np.int64 and y.ndim != 1:
         raise DataError(
-            f"{path}: class ids of shape {y.shape} in {of_y}; one per row, or several of 0 and 1, are needed"
+            f"{path}: class ids of shape {y.shape[1:]} in each row of {of_y};"
+            " one per row, or several of 0 and 1, are needed"
         )
     if not np.isfinite(y).all():
         row = int(np.flatnonzero(~np.isfinite(y.reshape(len(y), -1)).all(1))[0])

@@ -108,14 +108,17 @@ def class_metric(name: ClassMetric, predicted: Tensor, truth: Tensor, outputs: i
 
     Balanced accuracy is the mean recall of the classes that the truth has; of labels, yes and no of each are
     two of them. F1 is that of class 1 where there are two classes, else the mean over the classes that the
-    truth or the predictions have, and of labels that of their yes. As in scikit-learn.
+    truth or the predictions have (a predicted id that is no class, at or above ``outputs``, is one with an F1
+    of 0), and of labels that of their yes. As scikit-learn's ``balanced_accuracy_score``, and its
+    ``f1_score`` of class 1 or, with the average ``macro``, of more classes and of labels.
     """
     if truth.dim() == 2:
         said, true = predicted.bool(), truth.bool()
         if name == "balanced_accuracy":
             said, true = torch.cat([said, ~said], 1), torch.cat([true, ~true], 1)
     else:
-        classes = torch.arange(outputs, device=truth.device)
+        beyond: Tensor = torch.unique(predicted[predicted >= outputs])
+        classes = torch.cat([torch.arange(outputs, device=truth.device), beyond])
         said, true = predicted[:, None] == classes, truth[:, None] == classes
     right, wanted, got = (said & true).sum(0).float(), true.sum(0), said.sum(0)
     if name == "balanced_accuracy":

@@ -11,9 +11,9 @@ import pytest
 
 from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.bug import SPLITS, Bug, fixed_threshold
+from netmend.env.bugs.bug import SPLITS, Bug, Score, Spread, fixed_threshold
 from netmend.env.bugs.command import list_suites, show
-from netmend.env.bugs.files import FIX_PATTERNS, read_suite, written_in
+from netmend.env.bugs.files import BUG_KEYS, FIX_PATTERNS, read_suite, written_in
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
 from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
@@ -23,6 +23,7 @@ from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Program, Recurrent, check, dump
 from netmend.env.program.crashes import PHASES, find_crash
+from netmend.env.program.yaml import VERSION_KEY, read_yaml
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import PATTERNS
 
@@ -198,6 +199,38 @@ def test_what_a_bug_file_may_say_besides(tmp_path: Path) -> None:
     plain = load_bug(tmp_path / "two.yaml")
     assert (plain.kind, plain.crash_phase, plain.budget, plain.fix_patterns) == ("performance", "", None, ())
     assert plain.task_metric is None
+
+
+def test_a_bug_is_read_as_it_was_written_whatever_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "iris"))
+    plain = load_bug(tmp_path / "one.yaml")
+    spread = Spread(mean=0.5, sd=0.1, seeds=3)
+    whole = replace(
+        plain,
+        split="validation",
+        fixed=replace(plain.program, patience=3),
+        base="iris_mlp",
+        operators=("olr",),
+        kind="crash",
+        quality="B",
+        symptom="it crashes",
+        fix_helps="loss only",
+        fix_patterns=("Data dimension",),
+        crash_phase="build",
+        not_reproduced="no data",
+        task_metric="f1",
+        causes=("crash", "dead_units"),
+        remedies=("loss_function/*",),
+        budget=Budget(samples=9, updates=7, work=2.5),
+        faulty_score=Score(validation=spread, holdout=spread),
+        fixed_score=Score(validation=replace(spread, mean=0.75), holdout=spread),
+    )
+    write_bug(whole, tmp_path / "again.yaml")
+    # the verdict is what a command found of it, and no part of the file
+    without = [key for key in vars(whole) if key != "verdict" and not getattr(whole, key)]
+    assert not without
+    assert set(read_yaml((tmp_path / "again.yaml").read_text(), "again")) == {VERSION_KEY, *BUG_KEYS}
+    assert load_bug(tmp_path / "again.yaml") == whole
 
 
 @pytest.mark.parametrize(("written", "read"), [("false", "false"), ("", ""), ("loss only", "loss only")])

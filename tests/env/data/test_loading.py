@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -318,31 +319,115 @@ def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
         load_dataset("gap", tmp_path)
 
 
-@pytest.mark.parametrize("last", [True, False])
-def test_targets_at_each_step_stand_kind_by_kind(tmp_path: Path, last: bool) -> None:
-    x, y = np.zeros((40, 3, 7)), np.arange(40 * 7 * 2).reshape(40, 7, 2).astype(float)
-    np.savez(tmp_path / "steps.npz", x=x if last else x.transpose(0, 2, 1), y=y)
-    task = load_dataset(str(tmp_path / "steps.npz")).task
-    assert (task.kind, task.outputs, task.steps) == ("regression", 14, 7)
-    train = load_dataset(str(tmp_path / "steps.npz")).train.y
-    row = train[0]
-    np.testing.assert_array_equal(row[:7], row[0] + 2 * np.arange(7))
-    np.testing.assert_array_equal(row[7:], row[0] + 1 + 2 * np.arange(7))
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([b"\xff", b"a"] * 12), r"y holds bytes that are no ASCII text: b'\\xff'"),
+        (np.full((24, 2), "yes"), r"y holds texts of shape \(24, 2\); one column of them is needed"),
+        (np.array([["yes", "no"]] * 24), r"y holds texts of shape \(24, 2\); one column of them is needed"),
+        (np.array([], "U3"), "24 rows of x and 0 of y"),
+        (np.zeros(0), "24 rows of x and 0 of y"),
+        (np.zeros(0, int), "24 rows of x and 0 of y"),
+    ],
+)
+def test_labels_that_are_none_are_refused_in_one_line(
+    tmp_path: Path, labels: np.ndarray, message: str
+) -> None:
+    np.savez(tmp_path / "wrong.npz", x=np.zeros((24, 2)), y=labels)
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(str(tmp_path / "wrong.npz"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("labels", [np.array([], "U3"), np.array([], "S3"), np.zeros(0)])
+def test_a_file_without_rows_is_refused(tmp_path: Path, labels: np.ndarray) -> None:
+    np.savez(tmp_path / "none.npz", x=np.zeros((0, 2)), y=labels)
+    with pytest.raises(DataError, match="0 rows of x and 0 of y; the same number"):
+        load_dataset(str(tmp_path / "none.npz"))
+
+
+@pytest.mark.parametrize("kinds", [2, 7])
+def test_targets_at_each_step_stand_kind_by_kind(tmp_path: Path, kinds: int) -> None:
+    """Also where there are as many kinds as steps, but the rows have another shape."""
+    y = np.random.default_rng(1).normal(size=(40, 7, kinds)).astype(np.float32)
+    np.savez(tmp_path / "steps.npz", x=np.zeros((40, 3, 7)), y=y)
+    dataset = load_dataset(str(tmp_path / "steps.npz"))
+    task = dataset.task
+    assert (task.kind, task.outputs, task.steps) == ("regression", 7 * kinds, 7)
+    wanted = y.transpose(0, 2, 1).reshape(40, -1)
+    np.testing.assert_array_equal(dataset.train.y, wanted[dataset.given])
+
+
+@pytest.mark.parametrize("features", [1, 3, 8])
+def test_targets_in_the_layout_of_the_rows_stay_as_they_are(tmp_path: Path, features: int) -> None:
+    """A row of as many features as steps among them, in which they could be meant either way round."""
+    x = np.random.default_rng(1).normal(size=(40, features, 8))
+    np.savez(tmp_path / "same.npz", x=x, y=x)
+    dataset = load_dataset(str(tmp_path / "same.npz"))
+    assert (dataset.task.steps, dataset.task.outputs) == (8, features * 8)
+    for part in (dataset.train, dataset.validation, dataset.holdout):
+        np.testing.assert_array_equal(part.y, part.x.reshape(len(part), -1))
+
+
+def test_the_layout_of_targets_is_that_of_a_pack_s_training_rows(tmp_path: Path) -> None:
+    x, y = np.zeros((80, 3, 8)), np.arange(80 * 16).reshape(80, 2, 8).astype(float)
+    _pack(tmp_path / "rows.npz", x, y, "")
+    np.testing.assert_array_equal(load_dataset("rows", tmp_path).holdout.y, y[60:].reshape(20, 16))
+    moved = {"y_train": y[:60], "y_test": y[60:].transpose(0, 2, 1)}
+    np.savez(tmp_path / "mixed.npz", x_train=x[:60], x_test=x[60:], **moved)
+    with pytest.raises(DataError, match=r"regression \(2, 8\) and y_test of a regression \(8, 2\)"):
+        load_dataset("mixed", tmp_path)
 
 
 @pytest.mark.parametrize(
     ("x", "y", "steps"),
-    [((40, 3, 7), (40, 7), 7), ((40, 3, 7), (40, 5), 0), ((40, 3, 7), (40, 1), 0), ((40, 3), (40, 4), 0)],
+    [
+        ((40, 3, 7), (40, 7), 7),
+        ((40, 3, 7), (40, 7, 1), 7),
+        ((40, 3, 7), (40, 1, 7), 7),
+        ((40, 3, 7), (40, 7, 7), 7),
+        ((40, 3, 7), (40, 5), 0),
+        ((40, 3, 7), (40, 1), 0),
+        ((40, 3, 7), (40, 3), 0),  # a value for each channel
+        ((40, 7, 3), (40, 7, 2), 0),
+        ((40, 7, 1), (40, 7, 1), 0),
+        ((40, 3), (40, 4), 0),
+        ((40, 4), (40, 4), 0),  # a table with as many targets as features
+        ((40, 4), (40, 4, 2), 0),
+        ((40, 2, 7, 7), (40, 7), 0),
+    ],
 )
-def test_targets_are_at_each_step_where_a_row_has_as_many(
+def test_targets_are_at_each_step_where_a_sequence_has_as_many(
     tmp_path: Path, x: tuple[int, ...], y: tuple[int, ...], steps: int
 ) -> None:
     np.savez(tmp_path / "some.npz", x=np.zeros(x), y=np.ones(y))
     task = load_dataset(str(tmp_path / "some.npz")).task
-    assert (task.steps, task.outputs) == (steps, y[1])
+    assert (task.steps, task.outputs) == (steps, np.prod(y[1:]))
 
 
-def test_yes_or_no_at_each_step_are_labels_at_each_step(tmp_path: Path) -> None:
-    np.savez(tmp_path / "tags.npz", x=np.zeros((40, 3, 7)), y=np.arange(280).reshape(40, 7) % 2)
-    task = load_dataset(str(tmp_path / "tags.npz")).task
-    assert (task.kind, task.outputs, task.steps) == ("multilabel", 7, 7)
+def test_tokens_are_steps_and_numbers_are_none(tmp_path: Path) -> None:
+    x, y = np.arange(80 * 5).reshape(80, 5) % 9, np.zeros((80, 5))
+    _pack(tmp_path / "tokens.npz", x, y, "text")
+    _pack(tmp_path / "numbers.npz", x, y, "")
+    assert [load_dataset(name, tmp_path).task.steps for name in ("tokens", "numbers")] == [5, 0]
+
+
+@pytest.mark.parametrize("row", [(7,), (7, 1), (1, 7), (7, 2)])
+def test_yes_or_no_at_each_step_are_labels_at_each_step(tmp_path: Path, row: tuple[int, ...]) -> None:
+    size = int(np.prod(row))
+    labels = np.random.default_rng(1).integers(0, 2, (40, *row))
+    np.savez(tmp_path / "tags.npz", x=np.zeros((40, 3, 7)), y=labels)
+    dataset = load_dataset(str(tmp_path / "tags.npz"))
+    assert (dataset.task.kind, dataset.task.outputs, dataset.task.steps) == ("multilabel", size, 7)
+    assert dataset.given is not None
+    kinds_first = labels.transpose(0, 2, 1) if row == (7, 2) else labels
+    np.testing.assert_array_equal(dataset.train.y, kinds_first.reshape(40, size)[dataset.given])
+
+
+@pytest.mark.parametrize("row", [(7,), (7, 1), (1, 7), (7, 2)])
+def test_classes_at_each_step_are_refused_in_the_shape_of_the_file(
+    tmp_path: Path, row: tuple[int, ...]
+) -> None:
+    np.savez(tmp_path / "tags.npz", x=np.zeros((40, 3, 7)), y=np.full((40, *row), 2))
+    with pytest.raises(DataError, match=re.escape(f"class ids of shape {row} in each row of y")):
+        load_dataset(str(tmp_path / "tags.npz"))

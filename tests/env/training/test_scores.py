@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from netmend.env.program import (
     Activation,
@@ -149,6 +150,32 @@ def test_a_class_that_is_not_there_has_no_recall_and_one_that_is_said_wrongly_no
     assert float(class_metric("balanced_accuracy", said, truth, 5)) == pytest.approx((2 / 3 + 1) / 2)
     assert float(class_metric("f1", said, truth, 5)) == pytest.approx((4 / 5 + 1 + 0) / 3)
     assert float(class_metric("f1", truth * 0, truth * 0, 2)) == 0
+
+
+def test_a_predicted_id_that_is_no_class_is_one_with_no_f1():
+    said, truth = torch.tensor([0, 1, 2, 3]), torch.tensor([0, 1, 2, 2])
+    assert float(class_metric("f1", said, truth, 3)) == pytest.approx((1 + 1 + 2 / 3 + 0) / 4)
+    assert float(class_metric("f1", said[2:], truth[2:], 2)) == 0  # of class 1, which is not there
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("outputs", [2, 3, 6])
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_metrics_of_classes_are_those_of_scikit_learn(seed, outputs):
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(outputs, (12,), generator=generator)
+    said = torch.randint(outputs + 3, (12,), generator=generator)
+    ours = [float(class_metric(name, said, truth, outputs)) for name in ("f1", "balanced_accuracy")]
+    chosen = {"labels": [1]} if outputs == 2 else {}
+    assert ours[0] == pytest.approx(f1_score(truth, said, average="macro", **chosen))
+    assert ours[1] == pytest.approx(balanced_accuracy_score(truth, said))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_f1_of_labels_is_that_of_scikit_learn(seed):
+    generator = torch.Generator().manual_seed(seed)
+    truth, said = torch.randint(2, (2, 12, 4), generator=generator)
+    assert float(class_metric("f1", said, truth, 4)) == pytest.approx(f1_score(truth, said, average="macro"))
 
 
 @pytest.mark.parametrize("name", CLASS_METRICS)
