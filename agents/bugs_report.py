@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from netmend.agents.benchmark.published import Published, load_published
 from netmend.agents.running import task_of
 from netmend.agents.tables import widen
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.coverage import cover, fix_patterns
-from netmend.env.bugs.icst2023.published import Published, load_published
 from netmend.env.bugs.killing import SIGNIFICANCE, measure, score
 from netmend.env.bugs.loading import suite_folder
 from netmend.env.bugs.measured import Measured, read_measured, write_measured

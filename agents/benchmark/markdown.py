@@ -9,11 +9,11 @@ import numpy as np
 from netmend.agents.benchmark import texts
 from netmend.agents.benchmark.curves import Point
 from netmend.agents.benchmark.faults import Fault
+from netmend.agents.benchmark.published import BUDGETS, TECHNIQUES, Entry, Published, load_published
 from netmend.agents.benchmark.result import Benchmark, Row
 from netmend.agents.report import Summary
 from netmend.agents.tables import COST_COLUMNS, cell, cost_cells
 from netmend.env.bugs.bug import Spread
-from netmend.env.bugs.icst2023.published import BUDGETS, TECHNIQUES, Entry, Published, load_published
 from netmend.env.bugs.killing import FEWEST_SEEDS
 
 TITLES = {"random": "Random", "autotrainer": "AutoTrainer", "hebo": "HEBO", "bohb": "BOHB"}

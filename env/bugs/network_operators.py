@@ -16,6 +16,7 @@ from netmend.env.bugs.mutation import (
 )
 from netmend.env.program.layers import (
     Activation,
+    Attention,
     BatchNorm,
     Convolution,
     Dense,
@@ -23,6 +24,7 @@ from netmend.env.program.layers import (
     Embedding,
     Layer,
     LayerNorm,
+    Position,
     Weighted,
 )
 from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName
@@ -244,6 +246,18 @@ _DROPOUT_RATES = dropout_rates(at_once(dropouts), (0.5, 0.75, 0.9, 0.95))
 _BOTTLENECK = settings(singly(hidden_layers), "width", "width of {where} -> {units}", every("units", (1, 2)))
 _NO_NORM = without("normalisation", of_kinds(BatchNorm, LayerNorm))
 
+_NO_POSITIONS = without("positions", of_kinds(Position))
+
+
+def _norms(program: Program, _task: Task) -> Iterator[Mutation]:
+    for site, layer in enumerate(program.layers):
+        if isinstance(layer, Attention):
+            if layer.norm == "before":
+                text = f"normalisation behind the sums (layer {site})"
+                yield on_layers(text, [site], "normalisation", norm="behind")
+            yield on_layers(f"no normalisation (layer {site})", [site], "normalisation", norm="none")
+
+
 NETWORK_OPERATORS = (
     Operator("ach", "activation", "other activation", activations(_ACTIVATED, _FUNCTIONS)),
     Operator("arm", "activation", "activation removed", no_activation(_ACTIVATED)),
@@ -262,5 +276,7 @@ NETWORK_OPERATORS = (
     Operator("lou", "layers", "wrong output units", output_widths),
     Operator("lrn", "layers", "normalisation left out", _NO_NORM),
     Operator("lrh", "layers", "hidden layer left out", without("hidden layer", hidden_kernels)),
+    Operator("lpo", "layers", "positions left out", _NO_POSITIONS, ()),
+    Operator("lan", "layers", "normalisation of an attention moved or left out", _norms, ()),
     Operator("aot", "activation", "output activation twice", _activation_twice, ()),
 )

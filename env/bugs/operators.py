@@ -6,7 +6,6 @@ from netmend.env.bugs.mutation import Operator
 from netmend.env.bugs.network_operators import NETWORK_OPERATORS
 from netmend.env.bugs.shape_operators import SHAPE_OPERATORS
 from netmend.env.bugs.training_operators import TRAINING_OPERATORS
-from netmend.env.bugs.transformer_operators import TRANSFORMER_OPERATORS
 
 
 def _registry(operators: tuple[Operator, ...]) -> dict[str, Operator]:
@@ -18,9 +17,7 @@ def _registry(operators: tuple[Operator, ...]) -> dict[str, Operator]:
     return registry
 
 
-OPERATORS: dict[str, Operator] = _registry(
-    TRAINING_OPERATORS + NETWORK_OPERATORS + SHAPE_OPERATORS + TRANSFORMER_OPERATORS
-)
+OPERATORS: dict[str, Operator] = _registry(TRAINING_OPERATORS + NETWORK_OPERATORS + SHAPE_OPERATORS)
 """Every mutation operator by name."""
 EITHER = tuple(name for name, operator in OPERATORS.items() if operator.crash is None)
 """Those after some of whose mutations a program crashes, while after others it runs."""

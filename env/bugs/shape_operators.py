@@ -18,12 +18,14 @@ from netmend.env.bugs.mutation import (
 )
 from netmend.env.bugs.network_operators import every, of_kinds, output_widths, settings, singly
 from netmend.env.program.layers import (
+    Attention,
     Convolution,
     Embedding,
     Flatten,
     GlobalPool,
     Layer,
     Pool,
+    Position,
     Recurrent,
     Reshape,
     TransposedConvolution,
@@ -163,6 +165,25 @@ def _small_table(program: Program, task: Task) -> Iterator[Mutation]:
                 yield on_layers(text, [site], "declared inputs", inputs=rows)
 
 
+def _uneven_heads(program: Program, task: Task) -> Iterator[Mutation]:
+    inputs = _inputs(program, task)
+    for site, layer in enumerate(program.layers):
+        if isinstance(layer, Attention):
+            for heads in (n for n in (3, 5, 6, 7, 12) if inputs[site][0] % n):
+                text = f"heads {layer.heads} -> {heads} for {inputs[site][0]} features (layer {site})"
+                yield on_layers(text, [site], "heads", heads=heads)
+
+
+def _few_positions(program: Program, task: Task) -> Iterator[Mutation]:
+    inputs = _inputs(program, task)
+    for site, layer in enumerate(program.layers):
+        if isinstance(layer, Position):
+            steps = inputs[site][1]
+            for rows in sorted({steps - 1, steps // 2} - {0}):
+                text = f"positions for {rows} of {steps} steps (layer {site})"
+                yield on_layers(text, [site], "declared inputs", steps=rows)
+
+
 def _inputs(program: Program, task: Task) -> tuple[Shape, ...]:
     """What each layer takes."""
     task = prepared_task(program, task)
@@ -204,5 +225,7 @@ SHAPE_OPERATORS = (
         "xst", "layers", "last state returned where all are needed", _last_step_to_recurrent, ("build",)
     ),
     Operator("xem", "layers", "embedding table too small", _small_table, ("forward",)),
+    Operator("xpo", "layers", "positions for too few steps", _few_positions, ("forward",)),
+    Operator("xhe", "layers", "heads that do not divide the features", _uneven_heads, ("build",)),
     Operator("xou", "layers", "output width against the targets", _output_sizes, ("loss",)),
 )

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from netmend.agents.benchmark.published import BUDGETS, TECHNIQUES, Measured, load_published
 from netmend.env.bugs import load_suite
-from netmend.env.bugs.icst2023.published import BUDGETS, TECHNIQUES, Measured, load_published
 
 
 def test_all_faults_of_the_suite_and_no_other() -> None:

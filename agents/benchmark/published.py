@@ -58,7 +58,7 @@ class Published:
 @lru_cache
 def load_published() -> Mapping[str, Published]:
     """The table by the id of the fault. Source: ICST 2023, Table III and its replication package."""
-    text = files("netmend.env.bugs.icst2023").joinpath("published.yaml").read_text(encoding="utf-8")
+    text = files("netmend.agents.benchmark").joinpath("published.yaml").read_text(encoding="utf-8")
     return {fault: _row(plain) for fault, plain in yaml.safe_load(text).items()}
 
 
