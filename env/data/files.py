@@ -182,7 +182,7 @@ def _targets(values: NDArray[np.generic], row: tuple[int, ...] = (), steps: int 
     if steps and values.ndim == 3 and values.shape[1] == steps and values.shape[1:] != row:
         ordered = np.moveaxis(values, 1, 2)
     flat = ordered.reshape(len(values), math.prod(values.shape[1:]))
-    if not np.issubdtype(values.dtype, np.integer):
+    if _KINDS[values.dtype.kind] == "real":
         return "regression", flat.astype(np.float32)
     several = flat.shape[1] > 1 and (values.ndim == 2 or steps > 0)
     if several and np.isin(flat, (0, 1)).all():

@@ -131,6 +131,15 @@ def test_several_columns_of_0_and_1_are_labels(tmp_path: Path) -> None:
     assert load_dataset("real", tmp_path).task.kind == "regression"
 
 
+def test_yes_and_no_in_an_npz_are_classes(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    np.savez(tmp_path / "one.npz", x=x, y=x[:, 0] > 0)
+    np.savez(tmp_path / "two.npz", x=x, y=x[:, :2] > 0)
+    one, two = (load_dataset(str(tmp_path / name)).task for name in ("one.npz", "two.npz"))
+    assert (one.kind, one.outputs) == ("classification", 2)
+    assert (two.kind, two.outputs) == ("multilabel", 2)
+
+
 def test_an_npz_may_miss_inputs(tmp_path: Path) -> None:
     x = np.where(np.arange(80) % 8 == 0, np.nan, 1.0)[:, None]
     _pack(tmp_path / "holes.npz", x, np.arange(80) % 2, "tabular")
