@@ -28,7 +28,7 @@ from netmend.agents.folders import shown
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
 from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.runner import make_trainer, open_suite
+from netmend.agents.runner import make_trainer, open_suite, settled
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
@@ -189,12 +189,13 @@ class _Run:
             callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
         try:
             if steps > totals.steps:
-                model.learn(
-                    steps - totals.steps,
-                    callback=callbacks,
-                    log_interval=None,  # type: ignore[arg-type]  # SB3 takes it: the callback logs
-                    reset_num_timesteps=not totals.steps,
-                )
+                with settled():
+                    model.learn(
+                        steps - totals.steps,
+                        callback=callbacks,
+                        log_interval=None,  # type: ignore[arg-type]  # SB3 takes it: the callback logs
+                        reset_num_timesteps=not totals.steps,
+                    )
         except KeyboardInterrupt as interrupt:
             view.close()
             raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt

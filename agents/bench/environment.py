@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.agents.bench.result import Figure
+from netmend.agents.runner import settled
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
@@ -173,14 +174,15 @@ def _walk(trainer: Trainer, steps: int, seed: int) -> Walk:
         load_dataset(bug.program.data.dataset)
     env.reset(seed=seed)
     timed.seconds = seconds = 0.0
-    for _ in range(steps):
-        begun = time.perf_counter()
-        masks = env.action_masks()
-        seconds += time.perf_counter() - begun
-        choices = _random_legal(masks, rng)
-        begun = time.perf_counter()
-        env.step(choices)
-        seconds += time.perf_counter() - begun
+    with settled():  # as while an agent is trained
+        for _ in range(steps):
+            begun = time.perf_counter()
+            masks = env.action_masks()
+            seconds += time.perf_counter() - begun
+            choices = _random_legal(masks, rng)
+            begun = time.perf_counter()
+            env.step(choices)
+            seconds += time.perf_counter() - begun
     share = 1e6 / (steps * ENVIRONMENTS)
     return Walk(step=seconds * share, trials=timed.seconds * share)
 
