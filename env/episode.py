@@ -219,6 +219,8 @@ class Episode:
         """
         if self.trial.symptoms.crash is None:
             answers = only_answers(self.program, load_dataset(self.program.data.dataset))
+            if not answers:
+                return mask
             first = mask & np.array([*(action.name in answers for action in self.actions), False])
             return np.append(first[: self.stop], True) if first.any() else mask
         remedy = only_remedy(self.actions, self.program, self.task)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias, cast
@@ -27,6 +27,7 @@ Change: TypeAlias = Mapping[str, object]
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
 _NAMES = frozenset(FIELDS)
 _NOT_CRASHING = _NAMES.difference(CRASHING)
+_EPOCHS = frozenset({"epochs"})
 _SIZED = frozenset({"data", "layers"})
 
 
@@ -62,17 +63,21 @@ class Successors(Sequence[Program | None]):
         wanted = min(target.epochs, most_epochs)
         stays = min(self.program.epochs, most_epochs) == wanted
         found = []
-        for number, change in enumerate(self._changes):
-            if change is None:
-                continue
-            if "epochs" in change:
-                reaches = min(cast(int, change["epochs"]), most_epochs) == wanted
-                change = {name: value for name, value in change.items() if name != "epochs"}
-            else:
-                reaches = stays
-            if reaches and change == missing:
+        for number, change in self._by_fields.get(frozenset(missing), ()):
+            epochs = change.get("epochs")
+            reaches = stays if epochs is None else min(cast(int, epochs), most_epochs) == wanted
+            if reaches and all(change[name] == value for name, value in missing.items()):
                 found.append(number)
         return found
+
+    @cached_property
+    def _by_fields(self) -> Mapping[frozenset[str], Sequence[tuple[int, Change]]]:
+        """Legal changes with their numbers, by the fields that they change beside the epochs."""
+        groups: dict[frozenset[str], list[tuple[int, Change]]] = {}
+        for number, change in enumerate(self._changes):
+            if change is not None:
+                groups.setdefault(frozenset(change.keys() - _EPOCHS), []).append((number, change))
+        return groups
 
 
 def successors(actions: tuple[RepairAction, ...], program: Program, task: Task) -> Successors:
