@@ -79,7 +79,9 @@ class Row:
     def finding_right(self) -> bool | None:
         """Whether the first finding says what the bug's report is about; None where nobody knows that."""
         causes, found = self.case.bug.causes, self.result.findings
-        return found[0].name in causes if causes and found else False if causes else None
+        if not causes:
+            return None
+        return bool(found) and found[0].name in causes
 
     @property
     def answers(self) -> bool | None:

@@ -13,9 +13,9 @@ from rich.table import Table
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.bugs_config import OWN_LENGTH, ClaimsConfig, check_claims
 from netmend.agents.claims import Case, Row, Share, cases, groups, measure, shares, unconfirmed, write_claims
-from netmend.agents.config import BugsConfig, make_rules, typed
+from netmend.agents.config import BugsConfig, make_rules, stated, typed
 from netmend.agents.folders import shown
-from netmend.agents.length import full_budget, trial_budget
+from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.policy import load_policy
 from netmend.agents.progress import make_round_progress
@@ -24,7 +24,6 @@ from netmend.agents.tables import FILE_WIDTH, METHOD_WIDTH, widen
 from netmend.env.bugs.bug import Suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import UnknownNameError
-from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import CATALOGUE
 
@@ -41,7 +40,7 @@ def claims_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
     budget_of = None
     if config.length == OWN_LENGTH:
         programs = tuple(_at_own_length(case) for case in programs)
-        budget_of = _full_budget
+        budget_of = confirming_budget(stated(config.budget))
     rules = make_rules(config.budget, Budget(), config.keep)
     seeds = range(config.seed, config.seed + config.seeds)
     with open_trainer(config.training, config.data_dir) as trainer, make_round_progress(console) as progress:
@@ -106,10 +105,6 @@ def _at_own_length(case: Case) -> Case:
     program = case.bug.program
     budget = trial_budget(program, load_dataset(program.data.dataset))
     return replace(case, bug=replace(case.bug, budget=budget))
-
-
-def _full_budget(before: Program, after: Program) -> Budget:
-    return full_budget((before, after), load_dataset(before.data.dataset))
 
 
 def _suites(config: ClaimsConfig, console: Console) -> list[Suite]:

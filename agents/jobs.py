@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -26,7 +25,7 @@ from netmend.agents.config import (
 )
 from netmend.agents.evaluate import Evaluation, evaluate, task_of
 from netmend.agents.folders import shown
-from netmend.agents.length import full_budget, trial_budget
+from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.named_bug import find_bug
 from netmend.agents.peers.pool import SuggestionPool
@@ -39,7 +38,6 @@ from netmend.agents.tables import print_summary
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import UnknownNameError
-from netmend.env.program import Program
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import RepairAction, select
@@ -106,11 +104,8 @@ def repair_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
         own = suite_budget is None and bug.budget is None
         budget = suite_budget or (trial_budget(bug.program, data) if own else Budget())
         rules = make_rules(config.budget, budget, config.keep)
-
-        def full(before: Program, after: Program) -> Budget:
-            return replace(full_budget((before, after), data), **stated(config.budget))
-
-        result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=full if own else None)
+        confirming = confirming_budget(stated(config.budget)) if own else None
+        result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=confirming)
     console = Console()
     print_repair(result, console, budget=rules.of(bug).budget)
     written = write_offer(result, folder)

@@ -6,9 +6,11 @@ Time is what ``netmend.env.training.work`` expects of an ordinary core: a plan i
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from netmend.env.data import load_dataset
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Program, Task, find_crash
 from netmend.env.training.trial import Budget
@@ -64,6 +66,15 @@ def full_budget(programs: Sequence[Program], dataset: Dataset) -> Budget:
         updates=max(budget.updates for budget in budgets),
         work=max(budget.work for budget in budgets),
     )
+
+
+def confirming_budget(limits: Mapping[str, Any]) -> Callable[[Program, Program], Budget]:
+    """``full_budget`` by a faulty program and its answer, with the limits that somebody set on purpose."""
+
+    def full(before: Program, after: Program) -> Budget:
+        return replace(full_budget((before, after), load_dataset(before.data.dataset)), **limits)
+
+    return full
 
 
 def told(program: Program, dataset: Dataset, budget: Budget) -> str:
