@@ -9,6 +9,7 @@ from netmend.env.data.dataset import judged
 from netmend.env.program import resolved
 from netmend.env.training.loop import train
 from netmend.env.training.prepare import Prepared, PreparedCache
+from netmend.env.training.session import Session
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 
 
@@ -44,7 +45,7 @@ class LocalTrainer:
         """Nothing to release but the prepared data."""
         self._cache = PreparedCache()
 
-    def _train(self, request: TrialRequest) -> Trial:
+    def _train(self, request: TrialRequest, sessions: Callable[..., Session] = Session) -> Trial:
         return train(
             request.program,
             judged(self.datasets(request.program.data.dataset), request.metric),
@@ -53,4 +54,5 @@ class LocalTrainer:
             holdout=request.holdout,
             device=self.device,
             cache=self._cache,
+            sessions=sessions,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -35,6 +35,7 @@ def train(
     holdout: bool = False,
     device: str = "cpu",
     cache: PreparedCache | None = None,
+    sessions: Callable[..., Session] = Session,
 ) -> Trial:
     """Train a program once. On a CPU the trial depends on the arguments alone, bit for bit.
 
@@ -46,6 +47,7 @@ def train(
         holdout: whether the hold-out part is scored too.
         device: ``cpu`` or a CUDA device.
         cache: keeps prepared data from one call to the next.
+        sessions: makes what trains, as ``Session`` does; what it raises beyond ``FAILURES`` passes through.
 
     Returns:
         the trial, of which only ``seconds`` may vary; a program that cannot be trained gives a status and a
@@ -65,7 +67,7 @@ def train(
     with plain_torch():
         try:
             runs = returning_vectors(resolved(program), dataset.task)
-            session = Session(runs, dataset, budget, seed, device, cache or PreparedCache(1))
+            session = sessions(runs, dataset, budget, seed, device, cache or PreparedCache(1))
             session.fit()
             if crash is None:
                 score = session.score(holdout)

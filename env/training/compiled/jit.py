@@ -1,0 +1,171 @@
+"""Functions that numba compiles when they are first needed, and calls to them by their address.
+
+A kernel has a fixed signature and is compiled alone, so that a program pays for the kinds of layers that it
+has, and the loop over layers does not grow with their number: it calls what stands in its table.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from numba import njit, types
+from numba.core import caching, cgutils, config
+from numba.extending import intrinsic
+
+SAID_AFTER = 2.0
+"""Seconds of compiling after which one line says what takes so long."""
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    # The default checks every division, so that loops with one are not vectorised.
+    "error_model": "numpy",
+    # Without nnan and ninf: what is no number has to be seen.
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+}
+_waited = [0.0, 0.0]  # seconds of compiling so far, and whether it was said
+
+F4, F4_2, I2, I8, I8_2, F8, F8_2 = (
+    types.float32[::1],
+    types.float32[:, ::1],
+    types.int16[::1],
+    types.int64[::1],
+    types.int64[:, ::1],
+    types.float64[::1],
+    types.float64[:, ::1],
+)
+INT, REAL = types.int64, types.float32
+LAYER = types.void(F4, I2, I8, INT, INT, INT)
+"""Arena, dropout bits, row of the table, rows of the batch, mode, first row of the batch in its epoch."""
+ROW_LOSS = REAL(F4, F4, F4)
+"""Outputs and targets of a row, and where the gradient goes; gives the loss."""
+STEP = types.void(F4, F4, F4, F4, F8, INT, types.float64)
+"""Values, gradient, two states of the optimizer, its numbers, how many steps this makes, the rate."""
+
+
+class CompiledError(Exception):
+    """Compiled code is wrong; no program can be blamed for it."""
+
+
+class Kernel:
+    """A function with one signature, compiled when its address is asked for.
+
+    Attributes:
+        function: what the compiler makes of it, to be called from other compiled functions or from Python.
+    """
+
+    def __init__(self, function: Callable[..., Any], signature: Any) -> None:
+        self.function = helper(function)
+        self._signature = signature
+
+    def __call__(self, *arguments: Any) -> Any:
+        """Call it from Python.
+
+        Raises:
+            CompiledError: it found an index or a size that is wrong.
+        """
+        assert self.address
+        try:
+            return self.function(*arguments)
+        except (IndexError, ValueError, SystemError) as error:
+            raise CompiledError(f"{self.function.__name__}: {error}") from error
+
+    @cached_property
+    def address(self) -> int:
+        """Where the compiled code begins."""
+        began = time.perf_counter()
+        self.function.compile(self._signature)
+        if not self.function.stats.cache_hits:
+            _waited[0] += time.perf_counter() - began
+            _say_the_wait()
+        made = self.function.overloads[self._signature.args]
+        return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
+def helper(function: Callable[..., Any]) -> Any:
+    """A function that others inline or call; compiled with the first of them."""
+    made = njit(**OPTIONS)(function)
+    with_cache = _cache_of()
+    if with_cache is not None:
+        made._cache = with_cache(function)
+    return made
+
+
+def kernel(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Make a function with this signature a kernel."""
+    return lambda function: Kernel(function, signature)
+
+
+def calling(signature: Any) -> Any:
+    """A function ``call(address, arguments)`` for compiled code; errors pass through it."""
+
+    @intrinsic
+    def call(_typing: Any, address: Any, arguments: Any) -> Any:  # noqa: ARG001
+        def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+            convention, result = context.call_conv, signature.return_type
+            form = convention.get_function_type(result, signature.args)
+            function = builder.inttoptr(values[0], form.as_pointer())
+            own = [builder.extract_value(values[1], place) for place in range(len(signature.args))]
+            status, returned = convention.call_function(builder, function, result, signature.args, own)
+            with cgutils.if_unlikely(builder, status.is_error):
+                convention.return_status_propagate(builder, status)
+            return context.get_dummy_value() if result == types.void else returned
+
+        return signature.return_type(types.int64, types.Tuple(signature.args)), generate
+
+    return call
+
+
+def _say_the_wait() -> None:
+    if _waited[0] > SAID_AFTER and not _waited[1]:
+        _waited[1] = 1.0
+        kept = "once" if _cache_of() is not None else "in each process, as no folder can keep the result"
+        print(f"netmend: compiling the trainer for this machine, {kept}: a minute in all", file=sys.stderr)
+
+
+@cache
+def _stamp() -> str:
+    """Changes with any line that may be inlined somewhere else."""
+    code = hashlib.sha256(str(config.BOUNDSCHECK).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(source.read_bytes())
+    return code.hexdigest()
+
+
+class _Stamped:
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+
+class _Given(_Stamped, caching.UserProvidedCacheLocator):
+    pass
+
+
+class _Beside(_Stamped, caching.InTreeCacheLocator):
+    pass
+
+
+class _OfUser(_Stamped, caching.UserWideCacheLocator):
+    pass
+
+
+class _Results(caching.CompileResultCacheImpl):
+    _locator_classes = (_Given, _Beside, _OfUser)
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _Results
+
+
+@cache
+def _cache_of() -> type[_Cache] | None:
+    """What keeps compiled code on disk, None where no folder can be written."""
+    try:
+        _Cache(_say_the_wait)
+    except RuntimeError:
+        return None
+    return _Cache

@@ -1,0 +1,65 @@
+"""A trainer that trains in compiled code what it can, and the rest in the plain loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import scipy.linalg.cython_blas  # noqa: F401 - the library that compiled products call
+from threadpoolctl import LibController, ThreadpoolController
+
+from netmend.env.data import Dataset, load_dataset
+from netmend.env.training.compiled.jit import CompiledError
+from netmend.env.training.compiled.session import CompiledSession
+from netmend.env.training.compiled.table import NotMineError
+from netmend.env.training.local import LocalTrainer
+from netmend.env.training.session import Session
+from netmend.env.training.trial import Trial, TrialRequest
+
+
+class CompiledTrainer(LocalTrainer):
+    """A ``Trainer`` in the process of the caller.
+
+    Attributes:
+        plain: trainings so far that only the plain loop takes.
+        failed: trainings so far in which compiled code was found to be wrong; the plain loop did them.
+    """
+
+    def __init__(self, datasets: Callable[[str], Dataset] = load_dataset, device: str = "cpu") -> None:
+        """As ``LocalTrainer``."""
+        super().__init__(datasets, device)
+        self.plain = self.failed = 0
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """As ``LocalTrainer``."""
+        with _one_thread():
+            return super().run(requests)
+
+    def _train(self, request: TrialRequest, sessions: Callable[..., Session] = CompiledSession) -> Trial:
+        try:
+            return super()._train(request, sessions)
+        except NotMineError:
+            self.plain += 1
+        except CompiledError:
+            self.failed += 1
+        return super()._train(request)
+
+
+@cache
+def _libraries() -> list[LibController]:
+    found: list[LibController] = ThreadpoolController().select(internal_api="openblas").lib_controllers
+    return found
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Small products gain nothing from more, and the last bits would depend on how many there are."""
+    before = [library.num_threads for library in _libraries()]
+    for library in _libraries():
+        library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        for library, threads in zip(_libraries(), before, strict=True):
+            library.set_num_threads(threads)
