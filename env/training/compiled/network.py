@@ -30,7 +30,7 @@ class CompiledNetwork:
         specs: its weight tensors, the trained ones first, in the order of the arena.
         ends: by layer, its outputs.
         values, gradient: all weights, and what an update sees of their gradient, as tensors on the arena.
-        learns: whether the loss has a gradient at all.
+        draws: noise in the order in which it is drawn.
         plan: see ``passes``.
         arena: the arena.
     """
@@ -60,10 +60,11 @@ class CompiledNetwork:
         self._noise = noise
         table = Table(program.layers, shapes[1:], self.specs, room)
         inputs = table.build(shapes[0])
-        self.ends, self._draws = table.ends, table.draws
+        self.ends, self.draws = table.ends, table.draws
+        self._drawn = [math.prod(draw.shape) for draw in table.draws]
         outputs, units, loop, trained = table.ends[-1], table.ends[-1].width, program.loop, table.trained
         self.table, self.back = table.tables(outputs)
-        self.units, self.learns = units, outputs.learns
+        self.units = units
         plain = loop.zero_grad and loop.order == "backward_step"
         by_outputs = outputs.dx if outputs.learns else table.take(room.learning * units)
         gathered, states = -1 if plain else table.take(trained), [table.take(trained), table.take(trained)]
@@ -84,6 +85,7 @@ class CompiledNetwork:
             passes.ZERO_GRAD: loop.zero_grad,
             passes.STEP_FIRST: loop.order == "step_backward",
             passes.FRESH: table.unwritten,
+            passes.WEIGHED: sum(spec.size for spec in self.specs),
         }
         self.plan = np.zeros(passes.NUMBERS, np.int64)
         self.plan[list(plan)] = list(plan.values())
@@ -125,10 +127,9 @@ class CompiledNetwork:
     def draw(self, batches: Sequence[int], rows: int) -> None:
         """Draw the noise of batches with so many rows: dropouts for all rows of the epoch with the first."""
         generator, first = self._noise.generator, 0
-        normal = any(draw.keep is None for draw in self._draws)
+        normal = any(draw.keep is None for draw in self.draws)
         for number, count in enumerate(batches if normal else batches[:1]):
-            for draw in self._draws:
-                size = math.prod(draw.shape)
+            for draw, size in zip(self.draws, self._drawn, strict=True):
                 if draw.keep is None:
                     at = draw.at + first * size
                     self._tensor[at : at + count * size].normal_(generator=generator)

@@ -62,15 +62,25 @@ from netmend.env.training.compiled.jit import (
     SKIPS_ONE,
     UPDATES,
     DONE,
+    PIECE,
+    WEIGHED,
+    SCORED,
+    HELD_REDUCTION,
     NUMBERS,
-) = range(25)
+) = range(29)
 """The plan of a training, whole numbers. Offsets: inputs, outputs, gradient by the outputs, gradient of the
 weights, what has gathered of it where it is not the same (-1: it is), states of the optimizer, room for a
 row. ``CLIP`` is 0, 1 (norm) or 2 (value); ``FRESH`` says that some gradient is never written; ``UPDATES`` may
-be done in all, ``DONE`` are. A gradient of weights stands where its weights do."""
+be done in all, ``DONE`` are. ``PIECE`` rows are validated at a time (0: not here); ``WEIGHED`` is the number
+of all weights; see ``_score`` for ``SCORED``. A gradient of weights stands where its weights do."""
 MEAN, BY_WEIGHT, SUM = range(3)
-RATE, GAMMA, LIMIT = range(3)
-"""The learning rate, its factor after an update, the limit of the clipping."""
+RATE, GAMMA, LIMIT, CUT, SIZE = range(5)
+"""The learning rate, its factor after an update, the limit of the clipping, the output above which one
+unit says yes, how many times its mean a loss is."""
+TRAIN_LOSS, TRAIN_SCORE, HELD_LOSS, HELD_SCORE, PENALTY, WEIGHTS = range(6)
+"""What an epoch finds out; a score is not a number where it is none of class ids or labels."""
+PART = types.Tuple((F4_2, F4_2, F4, I8_2))
+"""Inputs, targets, weights (none where it is empty) and truth of some rows."""
 
 _layer, _loss, _step = calling(LAYER), calling(ROW_LOSS), calling(STEP)
 
@@ -139,17 +149,27 @@ def total_loss(
     return _total(address, outputs, targets, weights, by_outputs, scratch, reduction, broadcast, scale)
 
 
+@helper
+def _evaluate(
+    arena: Floats, bits: Bits, table: Ints, plan: Ints, x: Floats, outputs: Floats, mode: int, piece: int
+) -> None:
+    width, units = plan[WIDTH], plan[UNITS]
+    for first in range(0, x.shape[0], piece):
+        rows = min(piece, x.shape[0] - first)
+        given = matrix(arena, plan[INPUTS], rows, width)
+        for r in range(rows):
+            for c in range(width):
+                given[r, c] = x[first + r, c]
+        _forward(arena, bits, table, rows, mode, 0)
+        outputs[first : first + rows] = matrix(arena, plan[OUTPUTS], rows, units)
+
+
 @kernel(types.void(F4, I2, I8_2, I8, F4_2, F4_2, INT, INT))
 def evaluate(
     arena: Floats, bits: Bits, table: Ints, plan: Ints, x: Floats, outputs: Floats, mode: int, piece: int
 ) -> None:
     """Outputs (n, units) of rows (n, width), so many at a time."""
-    units = plan[UNITS]
-    for first in range(0, x.shape[0], piece):
-        rows = min(piece, x.shape[0] - first)
-        matrix(arena, plan[INPUTS], rows, plan[WIDTH])[:] = x[first : first + rows]
-        _forward(arena, bits, table, rows, mode, 0)
-        outputs[first : first + rows] = matrix(arena, plan[OUTPUTS], rows, units)
+    _evaluate(arena, bits, table, plan, x, outputs, mode, piece)
 
 
 @kernel(types.void(F4, I2, I8_2, I8_2, I8, F4_2, F4_2, F4, REAL))
@@ -254,60 +274,85 @@ def _update(
     plan[DONE] += 1
 
 
-@kernel(INT(F4, I2, I8_2, I8_2, I8, F4_2, F4_2, F4, I8, I8_2, F8_2, F8, F8, F4_2, F4))
-def train_epoch(
+@helper
+def _score(outputs: Floats, truth: Ints, order: Ints, kind: int, cut: Real) -> Real:
+    """Share of what is right: 1 of the largest of several outputs, 2 of one output or of each label."""
+    right = 0
+    if kind == 0:
+        return np.nan
+    for r in range(outputs.shape[0]):
+        row = order[r] if order.size else r
+        if kind == 2:
+            for c in range(outputs.shape[1]):
+                right += (outputs[r, c] > cut) == (truth[row, c] == 1)
+            continue
+        best = 0
+        for c in range(outputs.shape[1]):
+            v = outputs[r, c]
+            best = c if v > outputs[r, best] or (v != v and outputs[r, best] == outputs[r, best]) else best
+        right += best == truth[row, 0]
+    return np.float32(right) / np.float32(outputs.shape[0] * (outputs.shape[1] if kind == 2 else 1))
+
+
+@kernel(INT(F4, I2, I8_2, I8_2, I8, PART, PART, I8, I8_2, F8_2, F8, F8, F4_2, F4_2, F4, F8))
+def epoch(
     arena: Floats,
     bits: Bits,
     table: Ints,
     back: Ints,
     plan: Ints,
-    x: Floats,
-    targets: Floats,
-    weights: Floats,
+    train: tuple[Floats, Floats, Floats, Ints],
+    held: tuple[Floats, Floats, Floats, Ints],
     order: Ints,
     ranges: Ints,
     penalties: Doubles,
     numbers: Doubles,
     rates: Doubles,
     outputs: Floats,
-    batch_rows: Floats,
+    held_outputs: Floats,
+    some: Floats,
+    found: Doubles,
 ) -> int:
-    """One pass over the rows in an order; the losses of the batches end up at the start of ``batch_rows``.
+    """One pass over the rows in an order, and one over those that are validated on.
 
     Args:
         arena, bits, table, back, plan: see above.
-        x, targets, weights: of all rows; no weights where they are empty.
+        train, held: rows that are trained on, and that are not.
         order: numbers of the rows.
         ranges, penalties: rows of the weights that are trained and penalised.
         numbers, rates: of the optimizer.
-        outputs: gets the outputs of the rows in their order (n, units).
-        batch_rows: room for a loss per batch and, behind them, for targets and weights of a batch.
+        outputs, held_outputs: get the outputs (n, units), those of the training in their order.
+        some: room for targets and weights of a batch and their outputs' gradient.
+        found: gets the numbers above.
 
     Returns:
         rows that were trained on.
     """
-    units, columns, size = plan[UNITS], targets.shape[1], plan[BATCH]
-    seen, batches = 0, (order.size + size - 1) // size
-    for batch in range(batches):
+    x, targets, weights, truth = train
+    units, width, columns, size = plan[UNITS], plan[WIDTH], targets.shape[1], plan[BATCH]
+    seen, batches, total = 0, 0, ZERO
+    while seen < order.size:
         rows = min(size, order.size - seen)
         if plan[DONE] == plan[UPDATES] or (rows == 1 and plan[SKIPS_ONE]):
             break
-        given = matrix(arena, plan[INPUTS], rows, plan[WIDTH])
-        own = matrix(batch_rows, batches, rows, columns)
-        weighed = vector(batch_rows, batches + size * columns, rows if weights.size else 0)
+        given = matrix(arena, plan[INPUTS], rows, width)
+        own = matrix(some, 0, rows, columns)
+        weighed = vector(some, size * columns, rows if weights.size else 0)
         for r in range(rows):
             row = order[seen + r]
-            given[r] = x[row]
-            own[r] = targets[row]
+            for c in range(width):
+                given[r, c] = x[row, c]
+            for c in range(columns):
+                own[r, c] = targets[row, c]
             if weights.size:
                 weighed[r] = weights[row]
         _forward(arena, bits, table, rows, plan[MODE], seen)
         if plan[FRESH]:
             vector(arena, plan[GRADIENT], plan[TRAINED])[:] = ZERO
-        found = matrix(arena, plan[OUTPUTS], rows, units)
-        batch_rows[batch] = _total(
+        made = matrix(arena, plan[OUTPUTS], rows, units)
+        total += _total(
             plan[LOSS],
-            found,
+            made,
             own,
             weighed,
             matrix(arena, plan[BY_OUTPUTS], rows, units),
@@ -317,9 +362,36 @@ def train_epoch(
             np.float32(rows) if plan[REDUCTION] == SUM and plan[BROADCAST] else ONE,
         )
         _backward(arena, bits, back, rows, plan[MODE], seen)
-        outputs[seen : seen + rows] = found
+        outputs[seen : seen + rows] = made
         _update(arena, plan, ranges, penalties, numbers, rates)
-        seen += rows
+        seen, batches = seen + rows, batches + 1
+    cut = np.float32(rates[CUT])
+    found[TRAIN_LOSS] = total / np.float32(batches)
+    found[TRAIN_SCORE] = _score(outputs[:seen], truth, order, plan[SCORED], cut)
+    total = ZERO
+    for i in range(penalties.shape[0]):
+        l1, l2 = np.float32(penalties[i, 2]), np.float32(penalties[i, 3])
+        for j in range(np.int64(penalties[i, 0]), np.int64(penalties[i, 0] + penalties[i, 1])):
+            total += l1 * abs(arena[j]) + l2 * arena[j] * arena[j]
+    found[PENALTY], total = total, ZERO
+    for j in range(plan[WEIGHED]):
+        total += arena[j]
+    found[WEIGHTS] = total
+    if plan[PIECE]:
+        x, targets, weights, truth = held
+        _evaluate(arena, bits, table, plan, x, held_outputs, EVALUATION, plan[PIECE])
+        found[HELD_LOSS] = _total(
+            plan[LOSS],
+            held_outputs,
+            targets,
+            weights,
+            matrix(some, 0, x.shape[0], units),
+            vector(arena, plan[ROW_SCRATCH], units),
+            plan[HELD_REDUCTION],
+            plan[BROADCAST],
+            np.float32(rates[SIZE]),
+        )
+        found[HELD_SCORE] = _score(held_outputs, truth, order[:0], plan[SCORED], cut)
     return seen
 
 

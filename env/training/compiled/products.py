@@ -34,7 +34,7 @@ def dense(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: int)
     """Each place times the kernel, plus the bias."""
     n, width, units = rows * op[PLACES], op[WIDTH], op[OUT_WIDTH]
     y = matrix(arena, op[Y], n, units)
-    np.dot(matrix(arena, op[X], n, width), matrix(arena, op[KERNEL], units, width).T, y)
+    np.dot(matrix(arena, op[X], n, width), matrix(arena, op[KERNEL], width, units), y)
     if op[BIAS] >= 0:
         add_rows(y, vector(arena, op[BIAS], units))
 
@@ -45,12 +45,12 @@ def dense_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start:
     n, width, units = rows * op[PLACES], op[WIDTH], op[OUT_WIDTH]
     dy = matrix(arena, op[DY], n, units)
     if op[GRADIENT]:
-        gradient = matrix(arena, op[KERNEL] + op[GRADIENT], units, width)
-        np.dot(dy.T, matrix(arena, op[X], n, width), gradient)
+        gradient = matrix(arena, op[KERNEL] + op[GRADIENT], width, units)
+        np.dot(matrix(arena, op[X], n, width).T, dy, gradient)
         if op[BIAS] >= 0:
             sum_rows(dy, vector(arena, op[BIAS] + op[GRADIENT], units))
     if op[DX] >= 0:
-        np.dot(dy, matrix(arena, op[KERNEL], units, width), matrix(arena, op[DX], n, width))
+        np.dot(dy, matrix(arena, op[KERNEL], width, units).T, matrix(arena, op[DX], n, width))
 
 
 @kernel(LAYER)

@@ -72,29 +72,21 @@ def _read(arena: Floats, op: Ints, rows: int, gates: int) -> None:
             for c in range(width):
                 x[s * rows + r, c] = given[r * steps + t, c]
     flat = g.reshape(steps * rows, gates * units)
-    np.dot(x, matrix(arena, op[KERNEL], gates * units, width).T, flat)
+    np.dot(x, matrix(arena, op[KERNEL], width, gates * units), flat)
     if op[BIAS] >= 0:
         add_rows(flat, vector(arena, op[BIAS], gates * units))
     states[:rows] = ZERO
-    # the state's kernel, turned once for all steps
-    size = gates * units
-    turned = matrix(arena, op[SCRATCH], units, size)
-    kernel = matrix(arena, op[STATE_KERNEL], size, units)
-    for u in range(units):
-        for c in range(size):
-            turned[u, c] = kernel[c, u]
 
 
 @helper
 def _from_state(arena: Floats, op: Ints, rows: int, gates: int, state: Floats) -> Floats:
     """The state's part of the gates of a step, in the scratch."""
     size = gates * op[UNITS]
-    at = op[SCRATCH] + size * op[UNITS]
-    part = matrix(arena, at, rows, size)
-    np.dot(state, matrix(arena, op[SCRATCH], op[UNITS], size), part)
+    part = matrix(arena, op[SCRATCH], rows, size)
+    np.dot(state, matrix(arena, op[STATE_KERNEL], op[UNITS], size), part)
     if op[BIAS] >= 0:
         add_rows(part, vector(arena, op[STATE_BIAS], size))
-    found: Floats = block(arena, at, rows, gates, op[UNITS])
+    found: Floats = block(arena, op[SCRATCH], rows, gates, op[UNITS])
     return found
 
 
@@ -135,20 +127,32 @@ def _finish(arena: Floats, op: Ints, rows: int, gates: int, by_input: Floats, by
     on_input, on_state = by_input.reshape(n, size), by_state.reshape(n, size)
     if op[GRADIENT]:
         shift = op[GRADIENT]
-        np.dot(on_input.T, x, matrix(arena, op[KERNEL] + shift, size, width))
-        np.dot(on_state.T, states[:n], matrix(arena, op[STATE_KERNEL] + shift, size, units))
+        np.dot(x.T, on_input, matrix(arena, op[KERNEL] + shift, width, size))
+        np.dot(states[:n].T, on_state, matrix(arena, op[STATE_KERNEL] + shift, units, size))
         if op[BIAS] >= 0:
             sum_rows(on_input, vector(arena, op[BIAS] + shift, size))
             sum_rows(on_state, vector(arena, op[STATE_BIAS] + shift, size))
     if op[DX] < 0:
         return
-    np.dot(on_input, matrix(arena, op[KERNEL], size, width), x)
+    np.dot(on_input, matrix(arena, op[KERNEL], width, size).T, x)
     dx = matrix(arena, op[DX], rows * steps, width)
     for s in range(steps):
         t = steps - 1 - s if op[REVERSED] else s
         for r in range(rows):
             for c in range(width):
                 dx[r * steps + t, c] = x[s * rows + r, c]
+
+
+@helper
+def _turned(arena: Floats, op: Ints, gates: int) -> Floats:
+    """The kernel on the states (gates, units), turned once for all steps; at the start of the scratch."""
+    units, size = op[UNITS], gates * op[UNITS]
+    turned, kernel = matrix(arena, op[SCRATCH], size, units), matrix(arena, op[STATE_KERNEL], units, size)
+    for c in range(size):
+        for u in range(units):
+            turned[c, u] = kernel[u, c]
+    found: Floats = turned
+    return found
 
 
 @kernel(LAYER)
@@ -170,8 +174,8 @@ def rnn_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
     """Step by step from the end."""
     units = op[UNITS]
     _, g, states, _ = _kept(arena, op, rows, 1)
-    flat, kernel = g.reshape(op[PLACES] * rows, units), matrix(arena, op[STATE_KERNEL], units, units)
-    carried = matrix(arena, op[SCRATCH], rows, units)
+    flat, kernel = g.reshape(op[PLACES] * rows, units), _turned(arena, op, 1)
+    carried = matrix(arena, op[SCRATCH] + units * units, rows, units)
     carried[:] = ZERO
     for s in range(op[PLACES] - 1, -1, -1):
         _take(arena, op, rows, s, carried)
@@ -211,12 +215,10 @@ def gru_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
     """Step by step from the end; the new gate's gradient on the state's side is its own, times the reset."""
     units, steps = op[UNITS], op[PLACES]
     _, g, states, news = _kept(arena, op, rows, 3)
-    carried = matrix(arena, op[SCRATCH], rows, units)
-    by_state = block(arena, op[SCRATCH] + rows * units, steps * rows, 3, units)
-    flat, state_kernel = (
-        by_state.reshape(steps * rows, 3 * units),
-        matrix(arena, op[STATE_KERNEL], 3 * units, units),
-    )
+    state_kernel, at = _turned(arena, op, 3), op[SCRATCH] + 3 * units * units
+    carried = matrix(arena, at, rows, units)
+    by_state = block(arena, at + rows * units, steps * rows, 3, units)
+    flat = by_state.reshape(steps * rows, 3 * units)
     carried[:] = ZERO
     for s in range(steps - 1, -1, -1):
         _take(arena, op, rows, s, carried)
@@ -276,9 +278,9 @@ def lstm_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: 
     """Step by step from the end."""
     units, steps = op[UNITS], op[PLACES]
     _, g, _, cells = _kept(arena, op, rows, 4)
-    carried = matrix(arena, op[SCRATCH], rows, units)
-    by_cell = matrix(arena, op[SCRATCH] + rows * units, rows, units)
-    flat, state_kernel = g.reshape(steps * rows, 4 * units), matrix(arena, op[STATE_KERNEL], 4 * units, units)
+    state_kernel, at = _turned(arena, op, 4), op[SCRATCH] + 4 * units * units
+    carried, by_cell = matrix(arena, at, rows, units), matrix(arena, at + rows * units, rows, units)
+    flat = g.reshape(steps * rows, 4 * units)
     carried[:] = ZERO
     by_cell[:] = ZERO
     for s in range(steps - 1, -1, -1):

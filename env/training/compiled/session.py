@@ -22,7 +22,7 @@ from netmend.env.program import (
 from netmend.env.program.shapes import Shape, computes, walk_layers
 from netmend.env.training.activations import BOUNDS, FLAT
 from netmend.env.training.compiled import passes
-from netmend.env.training.compiled.fields import EVALUATION, REHEARSAL, TRAINING, Floats
+from netmend.env.training.compiled.fields import EVALUATION, REHEARSAL, TRAINING, Floats, Ints
 from netmend.env.training.compiled.network import (
     CompiledNetwork,
     handed_ranges,
@@ -49,16 +49,30 @@ LARGEST_ID = 2**24
 """Ids are kept as float32, which holds every whole number up to here."""
 MOST_AXES = 3
 """Axes of a row, of an image at most."""
+VALIDATED, LARGEST_PIECE = 2**17, 256
+"""Values of a layer's outputs, and rows, that are validated at a time: they stay in the cache of a core."""
 NONE = np.empty(0, np.float32)
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """As compiled code takes them: inputs (n, values), features last; targets (n, k); weights (n) or none."""
+    """As compiled code takes them.
+
+    Attributes:
+        x: inputs (n, values), features last.
+        targets: (n, k).
+        weights: (n), or none.
+        truth: class ids (n, 1), labels (n, labels); none of real values.
+    """
 
     x: Floats
     targets: Floats
     weights: Floats
+    truth: Ints
+
+    def part(self, weighs: bool = True) -> tuple[Floats, Floats, Floats, Ints]:
+        """What ``passes.PART`` says."""
+        return self.x, self.targets, self.weights if weighs else NONE, self.truth
 
 
 _known: WeakKeyDictionary[Labelled, Rows] = WeakKeyDictionary()
@@ -69,7 +83,10 @@ def rows_of(part: Labelled) -> Rows:
     if part not in _known:
         targets = part.targets if part.targets.dim() > 1 else part.targets[:, None]
         weights = NONE if part.weights is None else part.weights.numpy()
-        _known[part] = Rows(features_last(part.x), np.ascontiguousarray(targets.numpy(), np.float32), weights)
+        real = part.truth.is_floating_point()
+        truth = np.empty((0, 0), np.int64) if real else part.truth.reshape(len(part.truth), -1).numpy()
+        known = np.ascontiguousarray(targets.numpy(), np.float32)
+        _known[part] = Rows(features_last(part.x), known, weights, truth)
     return _known[part]
 
 
@@ -114,7 +131,7 @@ class CompiledSession(Session):
         self._by_id = program.loss == "cross_entropy" and program.data.labels == "index"
         self._plan()
         self.update, self.objective = _Rates(program), _Held(self)  # type: ignore[assignment]
-        self.penalty = _Penalties(self.network)  # type: ignore[assignment]
+        self.penalty = _Penalties(self)  # type: ignore[assignment]
         self.measurements = Measured(self)  # type: ignore[assignment]
         self.curves, self.watched = [], []
         self.updates = self.rows = 0
@@ -137,7 +154,8 @@ class CompiledSession(Session):
             held = min(self.piece, max(parts))
             sizes += [min(held, part) for part in parts] + [part % held for part in parts if part % held]
         else:
-            self.piece = min(self.piece, max(batch, CHECK_ROWS))
+            fits = VALIDATED // max(map(math.prod, shapes))
+            self.piece = min(self.piece, max(batch, CHECK_ROWS, min(fits, LARGEST_PIECE)))
         for shape, index in zip(shapes, range(len(program.layers)), strict=False):
             if (
                 isinstance(computes(program.layers, index), BatchNorm)
@@ -168,52 +186,48 @@ class CompiledSession(Session):
         plan[passes.REDUCTION] = passes.SUM if sums else self.mean
         plan[passes.SKIPS_ONE] = skips_last_row(program, len(train.x))
         plan[passes.UPDATES] = self.budget.updates
-        self._ranges, self._penalties = handed_ranges(program, specs), penalty_rows(specs)
-        self._numbers = numbers(program.optimizer)
+        held, kind = rows_of(self.data.validation), self.task.kind
+        plan[passes.PIECE] = self.piece if self._mode == EVALUATION else 0
+        plan[passes.HELD_REDUCTION] = self.mean if program.loss in LOGIT_LOSSES else passes.MEAN
+        if self.task.judged_by is None and kind != "regression":
+            plan[passes.SCORED] = 2 if kind == "multilabel" or units == 1 else 1
         schedule = program.schedule
         gamma = schedule.gamma if schedule is not None and schedule.every == "update" else 1.0
         limit = 0.0 if program.clip is None else program.clip.limit
-        self._step = np.array([program.optimizer.lr, gamma, limit])
-        batches = -(-len(train.x) // batch)
-        self._some = np.empty(batches + batch * (train.targets.shape[1] + 1), np.float32)
+        self._step = np.array([program.optimizer.lr, gamma, limit, self.data.preparation.cut, self.size])
+        self._seen = np.empty((len(train.x), units), np.float32)
+        self._held = np.empty((len(held.x), units), np.float32)
+        self.found = np.zeros(6)
+        room = max(batch * (train.targets.shape[1] + 1), len(held.x) * units)
+        self._before_order = network.arena, network.bits, network.table, network.back, plan
+        self._before_order += train.part(), held.part(program.loss in LOGIT_LOSSES)  # type: ignore[assignment]
+        self._behind_order = (
+            handed_ranges(program, specs),
+            penalty_rows(specs),
+            numbers(program.optimizer),
+            self._step,
+            self._seen,
+            self._held,
+            np.empty(room, np.float32),
+            self.found,
+        )
 
     def _epoch(self) -> tuple[float, float]:  # type: ignore[override]
-        """As ``Session._epoch``, as numbers."""
-        order, train, network, plan = (
-            self._row_order(),
-            rows_of(self.data.train),
-            self.network,
-            self.network.plan,
-        )
-        if plan[passes.MODE] == TRAINING:
-            network.draw(self._sizes(len(order)), len(order))
-        outputs = np.empty((len(order), network.units), np.float32)
-        before = int(plan[passes.DONE])
-        self._step[passes.RATE] = self.update.rate.value
-        seen = passes.train_epoch(
-            network.arena,
-            network.bits,
-            network.table,
-            network.back,
-            plan,
-            train.x,
-            train.targets,
-            train.weights,
-            order.numpy(),
-            self._ranges,
-            self._penalties,
-            self._numbers,
-            self._step,
-            outputs,
-            self._some,
-        )
-        self.update.rate.value = float(self._step[passes.RATE])
+        """As ``Session._epoch``, as numbers; validates too."""
+        order, plan, rate = self._row_order(), self.network.plan, self.update.rate
+        if self.network.draws and plan[passes.MODE] == TRAINING:
+            self.network.draw(self._sizes(order.shape[0]), order.shape[0])
+        self._step[passes.RATE] = rate.value
+        seen = passes.epoch(*self._before_order, order.numpy(), *self._behind_order)
+        rate.value = float(self._step[passes.RATE])
         self.update.end_epoch()
         self.updates = int(plan[passes.DONE])
         self.rows += seen
-        predicted = predictions(torch.from_numpy(outputs[:seen]), self.data.preparation)
-        score = float(judge(predicted, self.data.train.truth[order[:seen]], self.task))
-        return float(self._some[: self.updates - before].mean()), score
+        if not plan[passes.SCORED]:
+            predicted = predictions(torch.from_numpy(self._seen[:seen]), self.data.preparation)
+            judged = judge(predicted, self.data.train.truth[order[:seen]], self.task)
+            self.found[passes.TRAIN_SCORE] = float(judged)
+        return float(self.found[passes.TRAIN_LOSS]), float(self.found[passes.TRAIN_SCORE])
 
     def _sizes(self, rows: int) -> list[int]:
         """Rows of the batches of the next epoch."""
@@ -224,20 +238,24 @@ class CompiledSession(Session):
         return sizes[:left]
 
     def _record(self, loss: float, score: float) -> None:  # type: ignore[override]
-        held = self.data.validation
-        outputs = self._outputs(held.x)
-        self._predicted = predictions(outputs, self.data.preparation)
-        judged = float(judge(self._predicted, held.truth, self.task))
-        with np.errstate(all="ignore"):
-            penalty = np.float32(self.penalty.value())
-            held_loss = np.float32(self.objective.of_held(outputs, held))
-            weights = self.network.arena[: len(self.network.start)].sum()
-            numbers = [float(n) for n in (loss + penalty, score, held_loss + penalty, judged, weights)]
-        refuse_non_finite(numbers)
-        self.curves.append(numbers[:4])
+        held, found = self.data.validation, self.found
+        if self._mode == REHEARSAL:
+            self._held[:] = self._outputs(held.x)
+            found[passes.HELD_LOSS] = self.objective.of_held(torch.from_numpy(self._held), held)
+        if self._mode == REHEARSAL or not self.network.plan[passes.SCORED]:
+            found[passes.HELD_SCORE] = float(judge(self._predicted, held.truth, self.task))
+        penalty = found[passes.PENALTY]
+        losses = np.array([loss + penalty, found[passes.HELD_LOSS] + penalty], np.float32).tolist()
+        numbers = [losses[0], score, losses[1], float(found[passes.HELD_SCORE])]
+        refuse_non_finite([*numbers, float(found[passes.WEIGHTS])])
+        self.curves.append(numbers)
         if self.program.data.split != "none":
             self.update.look(numbers[2])
         self.watched.append(self._watch(numbers[2]))
+
+    @property
+    def _predicted(self) -> Tensor:  # type: ignore[override]
+        return predictions(torch.from_numpy(self._held), self.data.preparation)
 
     def _outputs(self, x: Tensor) -> Tensor:
         known = rows_of(self.data.validation).x if x is self.data.validation.x else features_last(x)
@@ -280,16 +298,12 @@ class _Held:
 class _Penalties:
     """What the penalties add to the loss."""
 
-    def __init__(self, network: CompiledNetwork) -> None:
-        self._arena, self._rows = network.arena, penalty_rows(network.specs)
+    def __init__(self, session: CompiledSession) -> None:
+        self._found = session.found
 
     def value(self) -> float:
         """A number."""
-        total = 0.0
-        for at, size, l1, l2 in self._rows:
-            values = self._arena[int(at) : int(at + size)]
-            total += float(l1 * np.abs(values).sum() + l2 * np.square(values).sum())
-        return total
+        return float(self._found[passes.PENALTY])
 
 
 class _Rates(Update):
@@ -328,7 +342,7 @@ class Measured:
             bounds.append(((low + high) / 2, FLAT * (high - low) / 2 if high > low else -1.0))
         self._looked = np.array(looked, np.int64).reshape(-1, 5)
         self._bounds = np.array(bounds, np.float32).reshape(-1, 2)
-        self._found: list[Floats] = []
+        self.found: list[Floats] = []
 
     def check(self) -> None:
         """Measure now; what has gathered of the gradient stays as it is."""
@@ -346,11 +360,11 @@ class Measured:
         )
         found = np.zeros((len(self.layers), 6), np.float32)
         passes.look(network.arena, self._looked, self._bounds, rows, found)
-        self._found.append(found)
+        self.found.append(found)
 
     def checks(self) -> tuple[tuple[LayerCheck, ...], ...]:
         """What every check saw of each layer."""
-        return tuple(tuple(LayerCheck(*row) for row in found.tolist()) for found in self._found)
+        return tuple(tuple(LayerCheck(*row) for row in found.tolist()) for found in self.found)
 
     def weights(self) -> tuple[WeightCheck, ...]:
         """What became of each weight tensor."""

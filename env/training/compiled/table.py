@@ -565,9 +565,12 @@ def _gather(source: int, target: int, places: int, width: int) -> Ints:
 
 
 def arranged(spec: ParameterSpec, layer: Layer, value: Tensor) -> Tensor:
-    """A tensor as the kernels have it: features last in the windows of a convolution."""
-    if spec.name == "kernel" and isinstance(layer, Convolution):
-        return value.movedim(1, -1)
+    """A tensor as the kernels have it: inputs first; windows of a convolution with their features last."""
+    if isinstance(layer, Convolution) and spec.name == "kernel":
+        value = value.movedim(1, -1)
+        return value if isinstance(layer, TransposedConvolution) else value.flatten(1).T
+    if value.dim() == 2 and not isinstance(layer, Embedding | Position):
+        return value.T
     return value
 
 

@@ -92,14 +92,14 @@ def _put_back(windows: Floats, op: Ints, width: int, rows: int, image: Floats) -
 def convolve(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: int) -> None:
     """Windows times the kernel, some rows at a time."""
     width, filters, size = op[WIDTH], op[OUT_WIDTH], op[HIGH] * op[WIDE] * op[WIDTH]
-    kernel = matrix(arena, op[KERNEL], filters, size)
+    kernel = matrix(arena, op[KERNEL], size, filters)
     for first in range(0, rows, op[PIECE]):
         count = min(op[PIECE], rows - first)
         n = count * op[OUT_PLACES]
         windows = matrix(arena, op[SCRATCH], n, size)
         image = vector(arena, op[X] + first * op[PLACES] * width, count * op[PLACES] * width)
         _lay_out(image, op, width, count, windows)
-        np.dot(windows, kernel.T, matrix(arena, op[Y] + first * op[OUT_PLACES] * filters, n, filters))
+        np.dot(windows, kernel, matrix(arena, op[Y] + first * op[OUT_PLACES] * filters, n, filters))
     if op[BIAS] >= 0:
         add_rows(matrix(arena, op[Y], rows * op[OUT_PLACES], filters), vector(arena, op[BIAS], filters))
 
@@ -108,8 +108,8 @@ def convolve(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
 def convolve_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: int) -> None:
     """Gradients of kernel, bias and inputs. The scratch has room for windows and a kernel."""
     width, filters, size = op[WIDTH], op[OUT_WIDTH], op[HIGH] * op[WIDE] * op[WIDTH]
-    kernel = matrix(arena, op[KERNEL], filters, size)
-    some = matrix(arena, op[SCRATCH], filters, size)
+    kernel = matrix(arena, op[KERNEL], size, filters)
+    some = matrix(arena, op[SCRATCH], size, filters)
     if op[DX] >= 0:
         vector(arena, op[DX], rows * op[PLACES] * width)[:] = ZERO
     for first in range(0, rows, op[PIECE]):
@@ -118,13 +118,13 @@ def convolve_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, sta
         windows = matrix(arena, op[SCRATCH] + filters * size, n, size)
         dy = matrix(arena, op[DY] + first * op[OUT_PLACES] * filters, n, filters)
         if op[GRADIENT]:
-            gradient = matrix(arena, op[KERNEL] + op[GRADIENT], filters, size)
+            gradient = matrix(arena, op[KERNEL] + op[GRADIENT], size, filters)
             _lay_out(vector(arena, op[X] + at, inputs), op, width, count, windows)
-            np.dot(dy.T, windows, some if first else gradient)
+            np.dot(windows.T, dy, some if first else gradient)
             if first:
                 gradient += some
         if op[DX] >= 0:
-            np.dot(dy, kernel, windows)
+            np.dot(dy, kernel.T, windows)
             _put_back(windows, op, width, count, vector(arena, op[DX] + at, inputs))
     if op[GRADIENT] and op[BIAS] >= 0:
         dy = matrix(arena, op[DY], rows * op[OUT_PLACES], filters)
