@@ -41,8 +41,8 @@ F4, F4_2, I2, I8, I8_2, F8, F8_2 = (
 INT, REAL = types.int64, types.float32
 LAYER = types.void(F4, I2, I8, INT, INT, INT)
 """Arena, dropout bits, row of the table, rows of the batch, mode, first row of the batch in its epoch."""
-ROW_LOSS = REAL(F4, F4, F4)
-"""Outputs and targets of a row, and where the gradient goes; gives the loss."""
+LOSS = types.void(F4_2, F4_2, F4_2, F4)
+"""Outputs and targets of rows; where the gradient of each row's loss goes, and its loss."""
 STEP = types.void(F4, F4, F4, F4, F8, INT, types.float64)
 """Values, gradient, two states of the optimizer, its numbers, how many steps this makes, the rate."""
 

@@ -1,4 +1,4 @@
-"""Losses of one row and their gradients; see ``netmend.env.training.losses`` for what they are.
+"""Losses of rows and their gradients, row by row; see ``netmend.env.training.losses`` for what they are.
 
 What is no number stays none: a clamp leaves it as it is, and no comparison is true of it.
 """
@@ -9,8 +9,8 @@ import math
 
 import numpy as np
 
-from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real
-from netmend.env.training.compiled.jit import ROW_LOSS, Kernel, helper, kernel
+from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real, exp
+from netmend.env.training.compiled.jit import LOSS, Kernel, helper, kernel
 from netmend.env.training.losses import EPSILON
 
 _FUZZ, _SURE = np.float32(EPSILON), np.float32(1 - EPSILON)
@@ -30,210 +30,237 @@ def _inside(x: Real, low: Real, high: Real) -> Real:
     return ONE if low <= x <= high else ZERO
 
 
-@kernel(ROW_LOSS)
-def binary_crossentropy(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def binary_crossentropy(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of probabilities, clipped as in Keras."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        p = _clamp(o[i], _FUZZ, _SURE)
-        yes, no = p + _FUZZ, ONE - p + _FUZZ
-        total -= t[i] * np.log(yes) + (ONE - t[i]) * np.log(no)
-        g[i] = -(t[i] / yes - (ONE - t[i]) / no) / k * _inside(o[i], _FUZZ, _SURE)
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            p = _clamp(o[r, i], _FUZZ, _SURE)
+            yes, no = p + _FUZZ, ONE - p + _FUZZ
+            total -= t[r, i] * np.log(yes) + (ONE - t[r, i]) * np.log(no)
+            g[r, i] = -(t[r, i] / yes - (ONE - t[r, i]) / no) / k * _inside(o[r, i], _FUZZ, _SURE)
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def categorical_crossentropy(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def categorical_crossentropy(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of outputs that are brought to a sum of 1 first."""
-    whole, total, inner = ZERO, ZERO, ZERO
-    for i in range(o.size):
-        whole += o[i]
-    for i in range(o.size):
-        q = o[i] / whole
-        p = _clamp(q, _FUZZ, _SURE)
-        total -= t[i] * np.log(p)
-        g[i] = -t[i] / p * _inside(q, _FUZZ, _SURE)
-        inner += g[i] * q
-    for i in range(o.size):
-        g[i] = (g[i] - inner) / whole
-    return total
+    for r in range(o.shape[0]):
+        whole, total, inner = ZERO, ZERO, ZERO
+        for i in range(o.shape[1]):
+            whole += o[r, i]
+        for i in range(o.shape[1]):
+            q = o[r, i] / whole
+            p = _clamp(q, _FUZZ, _SURE)
+            total -= t[r, i] * np.log(p)
+            g[r, i] = -t[r, i] / p * _inside(q, _FUZZ, _SURE)
+            inner += g[r, i] * q
+        for i in range(o.shape[1]):
+            g[r, i] = (g[r, i] - inner) / whole
+        losses[r] = total
 
 
-@kernel(ROW_LOSS)
-def kl_divergence(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def kl_divergence(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of two distributions."""
-    total = ZERO
-    for i in range(o.size):
-        p, q = _clamp(o[i], _FUZZ, ONE), _clamp(t[i], _FUZZ, ONE)
-        total += q * np.log(q / p)
-        g[i] = -q / p * _inside(o[i], _FUZZ, ONE)
-    return total
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            p, q = _clamp(o[r, i], _FUZZ, ONE), _clamp(t[r, i], _FUZZ, ONE)
+            total += q * np.log(q / p)
+            g[r, i] = -q / p * _inside(o[r, i], _FUZZ, ONE)
+        losses[r] = total
 
 
-@kernel(ROW_LOSS)
-def poisson(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def poisson(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of a rate and a count."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        total += o[i] - t[i] * np.log(o[i] + _FUZZ)
-        g[i] = (ONE - t[i] / (o[i] + _FUZZ)) / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            total += o[r, i] - t[r, i] * np.log(o[r, i] + _FUZZ)
+            g[r, i] = (ONE - t[r, i] / (o[r, i] + _FUZZ)) / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def hinge(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def hinge(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of margins."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        short = ONE - t[i] * o[i]
-        total += ZERO if short <= ZERO else short
-        g[i] = ZERO if short <= ZERO else -t[i] / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            short = ONE - t[r, i] * o[r, i]
+            total += ZERO if short <= ZERO else short
+            g[r, i] = ZERO if short <= ZERO else -t[r, i] / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def squared_hinge(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def squared_hinge(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of margins, squared."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        short = ONE - t[i] * o[i]
-        short = ZERO if short <= ZERO else short
-        total += short * short
-        g[i] = -TWO * short * t[i] / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            short = ONE - t[r, i] * o[r, i]
+            short = ZERO if short <= ZERO else short
+            total += short * short
+            g[r, i] = -TWO * short * t[r, i] / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def categorical_hinge(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def categorical_hinge(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of the right output and the largest wrong one; equal ones share the gradient."""
-    right, wrong, ties = ZERO, (ONE - t[0]) * o[0], ZERO
-    for i in range(o.size):
-        right += t[i] * o[i]
-        v = (ONE - t[i]) * o[i]
-        wrong = v if v > wrong or v != v else wrong
-    for i in range(o.size):
-        ties += ONE if (ONE - t[i]) * o[i] == wrong else ZERO
-    short = wrong - right + ONE
-    for i in range(o.size):
-        share = (ONE - t[i]) / ties if (ONE - t[i]) * o[i] == wrong else ZERO
-        g[i] = ZERO if short <= ZERO else share - t[i]
-    return ZERO if short <= ZERO else short
+    for r in range(o.shape[0]):
+        right, wrong, ties = ZERO, (ONE - t[r, 0]) * o[r, 0], ZERO
+        for i in range(o.shape[1]):
+            right += t[r, i] * o[r, i]
+            v = (ONE - t[r, i]) * o[r, i]
+            wrong = v if v > wrong or v != v else wrong
+        for i in range(o.shape[1]):
+            ties += ONE if (ONE - t[r, i]) * o[r, i] == wrong else ZERO
+        short = wrong - right + ONE
+        for i in range(o.shape[1]):
+            share = (ONE - t[r, i]) / ties if (ONE - t[r, i]) * o[r, i] == wrong else ZERO
+            g[r, i] = ZERO if short <= ZERO else share - t[r, i]
+        losses[r] = ZERO if short <= ZERO else short
 
 
-@kernel(ROW_LOSS)
-def mse(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def mse(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Mean of squares."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        d = o[i] - t[i]
-        total += d * d
-        g[i] = TWO * d / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            d = o[r, i] - t[r, i]
+            total += d * d
+            g[r, i] = TWO * d / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def mae(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def mae(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Mean of absolute values."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        d = o[i] - t[i]
-        total += abs(d)
-        g[i] = np.sign(d) / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            d = o[r, i] - t[r, i]
+            total += abs(d)
+            g[r, i] = np.sign(d) / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def mape(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def mape(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """In percent of the targets."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        size = abs(t[i])
-        size = _FUZZ if size < _FUZZ else size
-        d = (o[i] - t[i]) / size
-        total += abs(d)
-        g[i] = _PERCENT * np.sign(d) / size / k
-    return _PERCENT * total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            size = abs(t[r, i])
+            size = _FUZZ if size < _FUZZ else size
+            d = (o[r, i] - t[r, i]) / size
+            total += abs(d)
+            g[r, i] = _PERCENT * np.sign(d) / size / k
+        losses[r] = _PERCENT * total / k
 
 
-@kernel(ROW_LOSS)
-def msle(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def msle(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Mean of squares of the logarithms."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        a, b = _FUZZ if o[i] < _FUZZ else o[i], _FUZZ if t[i] < _FUZZ else t[i]
-        d = np.log1p(a) - np.log1p(b)
-        total += d * d
-        g[i] = TWO * d / (ONE + a) / k * (ZERO if o[i] < _FUZZ else ONE)
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            a, b = _FUZZ if o[r, i] < _FUZZ else o[r, i], _FUZZ if t[r, i] < _FUZZ else t[r, i]
+            d = np.log1p(a) - np.log1p(b)
+            total += d * d
+            g[r, i] = TWO * d / (ONE + a) / k * (ZERO if o[r, i] < _FUZZ else ONE)
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def logcosh(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def logcosh(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Mean of the logarithm of the hyperbolic cosine."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        d = o[i] - t[i]
-        z = -TWO * d
-        total += d + (z if z > _CUT else np.log1p(np.exp(z))) - _LOG2
-        g[i] = np.tanh(d) / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            d = o[r, i] - t[r, i]
+            z = -TWO * d
+            total += d + (z if z > _CUT else np.log1p(exp(z))) - _LOG2
+            g[r, i] = np.tanh(d) / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def huber(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def huber(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Squares near 0, absolute values beyond 1."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        d = o[i] - t[i]
-        total += HALF * d * d if abs(d) < ONE else abs(d) - HALF
-        g[i] = _clamp(d, -ONE, ONE) / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            d = o[r, i] - t[r, i]
+            total += HALF * d * d if abs(d) < ONE else abs(d) - HALF
+            g[r, i] = _clamp(d, -ONE, ONE) / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def bce_with_logits(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def bce_with_logits(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Binary cross-entropy of logits."""
-    total, k = ZERO, np.float32(o.size)
-    for i in range(o.size):
-        e = np.exp(-abs(o[i]))
-        total += (ZERO if o[i] < ZERO else o[i]) - o[i] * t[i] + np.log1p(e)
-        g[i] = ((ONE if o[i] >= ZERO else e) / (ONE + e) - t[i]) / k
-    return total / k
+    k = np.float32(o.shape[1])
+    for r in range(o.shape[0]):
+        total = ZERO
+        for i in range(o.shape[1]):
+            e = exp(-abs(o[r, i]))
+            total += (ZERO if o[r, i] < ZERO else o[r, i]) - o[r, i] * t[r, i] + np.log1p(e)
+            g[r, i] = ((ONE if o[r, i] >= ZERO else e) / (ONE + e) - t[r, i]) / k
+        losses[r] = total / k
 
 
-@kernel(ROW_LOSS)
-def cross_entropy(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def cross_entropy(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of logits and rows of shares."""
-    largest, whole, total, shares = o[0], ZERO, ZERO, ZERO
-    for i in range(o.size):
-        largest = o[i] if o[i] > largest else largest
-    for i in range(o.size):
-        g[i] = np.exp(o[i] - largest)
-        whole += g[i]
-        shares += t[i]
-    log = np.log(whole) + largest
-    for i in range(o.size):
-        total += t[i] * (log - o[i])
-        g[i] = g[i] / whole * shares - t[i]
-    return total
+    for r in range(o.shape[0]):
+        largest, whole, total, shares = o[r, 0], ZERO, ZERO, ZERO
+        for i in range(o.shape[1]):
+            largest = o[r, i] if o[r, i] > largest else largest
+        for i in range(o.shape[1]):
+            g[r, i] = exp(o[r, i] - largest)
+            whole += g[r, i]
+            shares += t[r, i]
+        log = np.log(whole) + largest
+        for i in range(o.shape[1]):
+            total += t[r, i] * (log - o[r, i])
+            g[r, i] = g[r, i] / whole * shares - t[r, i]
+        losses[r] = total
 
 
-@kernel(ROW_LOSS)
-def cross_entropy_of_id(o: Floats, t: Floats, g: Floats) -> Real:
+@kernel(LOSS)
+def cross_entropy_of_id(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
     """Of logits and a class id."""
-    largest, whole, right = o[0], ZERO, np.int64(t[0])
-    for i in range(o.size):
-        largest = o[i] if o[i] > largest else largest
-    for i in range(o.size):
-        g[i] = np.exp(o[i] - largest)
-        whole += g[i]
-    for i in range(o.size):
-        g[i] /= whole
-    g[right] -= ONE
-    return np.log(whole) + largest - o[right]
+    for r in range(o.shape[0]):
+        largest, whole, right = o[r, 0], ZERO, np.int64(t[r, 0])
+        for i in range(o.shape[1]):
+            largest = o[r, i] if o[r, i] > largest else largest
+        for i in range(o.shape[1]):
+            g[r, i] = exp(o[r, i] - largest)
+            whole += g[r, i]
+        for i in range(o.shape[1]):
+            g[r, i] /= whole
+        g[r, right] -= ONE
+        losses[r] = np.log(whole) + largest - o[r, right]
 
 
-ROW_LOSSES: dict[str, Kernel] = {
+LOSSES: dict[str, Kernel] = {
     "binary_crossentropy": binary_crossentropy,
     "categorical_crossentropy": categorical_crossentropy,
     "kl_divergence": kl_divergence,

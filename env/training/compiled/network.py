@@ -14,7 +14,7 @@ from netmend.env.program.shapes import Shape
 from netmend.env.program.sites import output_layer
 from netmend.env.training.compiled import passes
 from netmend.env.training.compiled.fields import REHEARSAL, Doubles, Floats, Ints
-from netmend.env.training.compiled.losses import ROW_LOSSES, cross_entropy_of_id
+from netmend.env.training.compiled.losses import LOSSES, cross_entropy_of_id
 from netmend.env.training.compiled.steps import STEPS, start
 from netmend.env.training.compiled.table import Room, Table, arranged
 from netmend.env.training.layers import Noise
@@ -41,6 +41,7 @@ class CompiledNetwork:
         shapes: Sequence[Shape],
         started: Sequence[tuple[ParameterSpec, Tensor]],
         room: Room,
+        held: int,
         noise: Noise,
     ) -> None:
         """Build it.
@@ -50,6 +51,7 @@ class CompiledNetwork:
             shapes: of the inputs and of the outputs of each layer.
             started: tensors with their initial values.
             room: see ``Room``.
+            held: most rows whose loss is taken at once.
             noise: source of the dropout.
 
         Raises:
@@ -79,7 +81,7 @@ class CompiledNetwork:
             passes.FIRST_STATE: states[0],
             passes.SECOND_STATE: states[1],
             passes.TRAINED: trained,
-            passes.ROW_SCRATCH: table.take(units),
+            passes.SCRATCH: table.take(4 * max(room.rows, held)),
             passes.STEP_ADDRESS: STEPS[program.optimizer.kind].address,
             passes.CLIP: 0 if program.clip is None else CLIPS[program.clip.kind],
             passes.ZERO_GRAD: loop.zero_grad,
@@ -171,4 +173,4 @@ def handed_ranges(program: Program, specs: Sequence[ParameterSpec]) -> Ints:
 
 def row_loss(program: Program, by_id: bool) -> int:
     """Address of the loss of a row."""
-    return (cross_entropy_of_id if by_id else ROW_LOSSES[program.loss]).address
+    return (cross_entropy_of_id if by_id else LOSSES[program.loss]).address

@@ -30,11 +30,13 @@ from netmend.env.training.compiled.jit import (
     INT,
     LAYER,
     REAL,
-    ROW_LOSS,
     STEP,
     calling,
     helper,
     kernel,
+)
+from netmend.env.training.compiled.jit import (
+    LOSS as OF_ROWS,
 )
 
 (
@@ -53,7 +55,7 @@ from netmend.env.training.compiled.jit import (
     LOSS,
     REDUCTION,
     BROADCAST,
-    ROW_SCRATCH,
+    SCRATCH,
     STEP_ADDRESS,
     CLIP,
     ZERO_GRAD,
@@ -69,10 +71,11 @@ from netmend.env.training.compiled.jit import (
     NUMBERS,
 ) = range(29)
 """The plan of a training, whole numbers. Offsets: inputs, outputs, gradient by the outputs, gradient of the
-weights, what has gathered of it where it is not the same (-1: it is), states of the optimizer, room for a
-row. ``CLIP`` is 0, 1 (norm) or 2 (value); ``FRESH`` says that some gradient is never written; ``UPDATES`` may
-be done in all, ``DONE`` are. ``PIECE`` rows are validated at a time (0: not here); ``WEIGHED`` is the number
-of all weights; see ``_score`` for ``SCORED``. A gradient of weights stands where its weights do."""
+weights, what has gathered of it where it is not the same (-1: it is), states of the optimizer, room for the
+losses of rows. ``CLIP`` is 0, 1 (norm) or 2 (value); ``FRESH`` says that some gradient is never written;
+``UPDATES`` may be done in all, ``DONE`` are. ``PIECE`` rows are validated at a time (0: not here);
+``WEIGHED`` is the number of all weights; see ``_score`` for ``SCORED``. A gradient of weights stands where
+its weights do."""
 MEAN, BY_WEIGHT, SUM = range(3)
 RATE, GAMMA, LIMIT, CUT, SIZE = range(5)
 """The learning rate, its factor after an update, the limit of the clipping, the output above which one
@@ -82,7 +85,7 @@ TRAIN_LOSS, TRAIN_SCORE, HELD_LOSS, HELD_SCORE, PENALTY, WEIGHTS = range(6)
 PART = types.Tuple((F4_2, F4_2, F4, I8_2))
 """Inputs, targets, weights (none where it is empty) and truth of some rows."""
 
-_layer, _loss, _step = calling(LAYER), calling(ROW_LOSS), calling(STEP)
+_layer, _loss, _step = calling(LAYER), calling(OF_ROWS), calling(STEP)
 
 
 @helper
@@ -111,25 +114,25 @@ def _total(
 ) -> Real:
     """The loss of some rows, as a mean, by weight or as a sum, times a scale; and its gradient."""
     n, total, whole = outputs.shape[0], ZERO, ZERO
+    losses = scratch[:n]
+    if broadcast:
+        # the loss of a row is the mean over the targets of all rows
+        same, slopes, own = scratch[n : 2 * n], scratch[2 * n : 3 * n], scratch[3 * n : 4 * n]
+        for r in range(n):
+            same[:] = outputs[r, 0]
+            _loss(address, (same.reshape(n, 1), targets, slopes.reshape(n, 1), own))
+            losses[r], by_outputs[r, 0] = own.sum() / np.float32(n), slopes.sum() / np.float32(n)
+    else:
+        _loss(address, (outputs, targets, by_outputs, losses))
     if reduction == BY_WEIGHT:
         for r in range(n):
             whole += weights[r]
     share = scale / (whole if reduction == BY_WEIGHT else np.float32(n) if reduction == MEAN else ONE)
     for r in range(n):
         part = share * weights[r] if weights.size else share
-        g = by_outputs[r]
-        if broadcast:
-            loss, slope = ZERO, ZERO
-            for s in range(n):
-                loss += _loss(address, (outputs[r], targets[s], scratch))
-                slope += scratch[0]
-            loss /= np.float32(n)
-            g[0] = slope / np.float32(n) * part
-        else:
-            loss = _loss(address, (outputs[r], targets[r], g))
-            for c in range(g.size):
-                g[c] *= part
-        total += part * loss
+        for c in range(by_outputs.shape[1]):
+            by_outputs[r, c] *= part
+        total += part * losses[r]
     return total
 
 
@@ -195,7 +198,7 @@ def rehearse(
         targets,
         weights,
         matrix(arena, plan[BY_OUTPUTS], rows, units),
-        vector(arena, plan[ROW_SCRATCH], units),
+        vector(arena, plan[SCRATCH], 4 * rows),
         BY_WEIGHT if plan[REDUCTION] == BY_WEIGHT else MEAN,
         plan[BROADCAST],
         scale,
@@ -356,7 +359,7 @@ def epoch(
             own,
             weighed,
             matrix(arena, plan[BY_OUTPUTS], rows, units),
-            vector(arena, plan[ROW_SCRATCH], units),
+            vector(arena, plan[SCRATCH], 4 * rows),
             plan[REDUCTION],
             plan[BROADCAST],
             np.float32(rows) if plan[REDUCTION] == SUM and plan[BROADCAST] else ONE,
@@ -386,7 +389,7 @@ def epoch(
             targets,
             weights,
             matrix(some, 0, x.shape[0], units),
-            vector(arena, plan[ROW_SCRATCH], units),
+            vector(arena, plan[SCRATCH], 4 * x.shape[0]),
             plan[HELD_REDUCTION],
             plan[BROADCAST],
             np.float32(rates[SIZE]),

@@ -126,7 +126,7 @@ class CompiledSession(Session):
         room = self._room(walk.shapes)
         # the plain loop asks for no more than these have
         self.network: CompiledNetwork = CompiledNetwork(  # type: ignore[assignment]
-            program, walk.shapes, started, room, self.noise
+            program, walk.shapes, started, room, len(self.data.validation.x), self.noise
         )
         self._by_id = program.loss == "cross_entropy" and program.data.labels == "index"
         self._plan()
@@ -270,10 +270,9 @@ class _Held:
 
     def __init__(self, session: CompiledSession) -> None:
         program, plan = session.program, session.network.plan
-        self._units, self._loss = session.network.units, int(plan[passes.LOSS])
+        self._loss = int(plan[passes.LOSS])
         self._broadcast, self._reduction = int(plan[passes.BROADCAST]), session.mean
         self._weighs, self._size = program.loss in LOGIT_LOSSES, session.size
-        self._scratch = np.empty(self._units, np.float32)
 
     def of_held(self, outputs: Tensor, part: Labelled) -> float:
         """As ``Objective.of_held``."""
@@ -287,7 +286,7 @@ class _Held:
                 rows.targets,
                 weights,
                 np.empty_like(outputs.numpy()),
-                self._scratch,
+                np.empty(4 * len(rows.x), np.float32),
                 reduction,
                 self._broadcast,
                 self._size,
