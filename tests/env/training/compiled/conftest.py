@@ -442,7 +442,7 @@ def differences(trial: Trial, wanted: Trial, others: Sequence[Trial]) -> list[st
             continue
         for epoch, (a, b) in enumerate(zip(own, plain, strict=True)):
             moved = max((abs(getattr(other.curves, name)[epoch] - b) for other in others), default=0.0)
-            limit = (1e-4 if epoch == 0 else 1e-3) * abs(b) + 1e-6
+            limit = (1e-5 if epoch == 0 else 1e-3) * abs(b) + 1e-6
             if "score" in name:
                 # One row on the border between two classes.
                 limit += 0.026 if others or epoch else 0.01
