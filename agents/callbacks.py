@@ -16,12 +16,13 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from netmend.agents.checkpoint import Totals, save_checkpoint
-from netmend.agents.counted_trainer import CountedTrainer
 from netmend.agents.progress import ProgressView
 from netmend.agents.statistics import Scalars, Statistics, trial_scalars, validation_scalars
 from netmend.agents.validation import Validation
 from netmend.agents.vec_env import permuted
 from netmend.env.repair_env import trace
+from netmend.env.training.front import TrialFront
+from netmend.env.training.trial import Status
 
 
 class TensorBoard(TensorBoardOutputFormat):
@@ -64,7 +65,7 @@ class UpdateCallback(BaseCallback):
         run: Path,
         plan: Plan,
         totals: Totals,
-        trainer: CountedTrainer,
+        trainer: TrialFront,
         statistics: Statistics,
         look: Callable[[BaseAlgorithm], Validation | None],
         view: ProgressView,
@@ -73,7 +74,7 @@ class UpdateCallback(BaseCallback):
         self.totals = totals
         self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
         self._statistics = statistics
-        self._seen = (0, Counter[str](), 0)
+        self._seen = (0, Counter[Status](), 0)
         self._saved = totals.steps
         self._clock = time.monotonic()
 
@@ -131,12 +132,12 @@ class UpdateCallback(BaseCallback):
         trials, statuses, stored = self._seen
         now, trainer, totals = time.monotonic(), self._trainer, self.totals
         seconds, self._clock = now - self._clock, now
-        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.stored)
+        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.hits)
         totals.steps = self.model.num_timesteps
         totals.trials += trainer.trials - trials
-        totals.stored += trainer.stored - stored
+        totals.stored += trainer.hits - stored
         totals.seconds += seconds
-        return trial_scalars(trainer.statuses - statuses, trainer.stored - stored, seconds)
+        return trial_scalars(trainer.statuses - statuses, trainer.hits - stored, seconds)
 
 
 class ShuffledRewards(BaseCallback):

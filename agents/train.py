@@ -22,7 +22,6 @@ from netmend.agents.algorithms import build_model, policy_of, update_size, whole
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
 from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
-from netmend.agents.counted_trainer import CountedTrainer
 from netmend.agents.files import write_whole
 from netmend.agents.folders import shown
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
@@ -35,13 +34,13 @@ from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
-from netmend.env.training.trial import Trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 
 CONFIG, FINISHED, TENSORBOARD = "config.yaml", "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``policy/`` and ``checkpoints/``."""
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -75,7 +74,7 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     return typed(kept, TrainConfig)
 
 
-def trainer_of(config: TrainConfig) -> Trainer:
+def trainer_of(config: TrainConfig) -> TrialFront:
     """The trainer that the configuration asks for."""
     return make_trainer(config.training, config.data_dir)
 
@@ -130,7 +129,7 @@ class _Parts:
 
     suite: Suite
     setting: Setting
-    trainer: CountedTrainer
+    trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
 
@@ -143,7 +142,7 @@ class _Run:
         self._open_with = open_with
 
     def train(self) -> Totals:
-        trainer = CountedTrainer(self._open_with(self._config))
+        trainer = self._open_with(self._config)
         try:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
@@ -152,7 +151,7 @@ class _Run:
         finally:
             trainer.close()
 
-    def _build(self, trainer: CountedTrainer) -> _Parts:
+    def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
         suite = open_suite(config.bugs, self._console, config.data_dir)
         rules = make_rules(config.budget, suite.budget, config.keep)
