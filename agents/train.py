@@ -19,7 +19,7 @@ from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
+from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
 from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
 from netmend.agents.files import write_whole
@@ -132,6 +132,7 @@ class _Parts:
     trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
+    shuffle: np.random.Generator | None
 
 
 class _Run:
@@ -167,9 +168,12 @@ class _Run:
         model = build_model(config.agent, env, config.seed)
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
-        totals = load_checkpoint(model, self._folder) if self._resumes() else Totals()
-        env.seed(config.seed + totals.steps)  # a resumed run meets other bugs than the run before it met
-        return _Parts(suite, repairs.setting, trainer, model, totals)
+        shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
+        totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
+        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _resumes(self) -> bool:
         """A run that was killed before its first checkpoint begins anew."""
@@ -184,11 +188,11 @@ class _Run:
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
         callbacks: list[BaseCallback] = [callback]
-        if config.training.shuffle_rewards:
-            callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
+        if parts.shuffle is not None:
+            callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
-                with settled():
+                with settled(), quiet_writers():
                     model.learn(
                         steps - totals.steps,
                         callback=callbacks,
@@ -199,10 +203,9 @@ class _Run:
             view.close()
             raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt
         except (NetmendError, OSError):
-            # Came from outside (store, workers, disk); what netmend broke itself may have spoilt the weights.
             view.close()
             with suppress(OSError):
-                self._console.print(self._saved(callback), highlight=False, soft_wrap=True)
+                self._say(self._saved(callback))
             raise
         finally:
             view.close()
@@ -225,6 +228,7 @@ class _Run:
             statistics=Statistics(parts.setting.actions),
             look=partial(self._look, parts, bugs),
             view=view,
+            shuffle=parts.shuffle,
         )
 
     def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:

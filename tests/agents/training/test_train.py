@@ -27,7 +27,7 @@ from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
 
 PARAMS = {
-    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2, "learning_rate": 0.003},
     "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
     "a2c": {"n_steps": 8},
     "dqn": {"train_freq": 8, "gradient_steps": 2, "learning_starts": 16, "buffer_size": 100, "batch_size": 8},
@@ -153,6 +153,46 @@ def test_a_killed_run_goes_on(world, run_folder: Path, tmp_path: Path) -> None:
     assert resumed.trials > before["trials"]
     assert resumed.episodes > before["episodes"]
     assert load_policy(run_folder).facts["steps"] == 128
+
+
+def _end(folder: Path) -> tuple[bytes, dict[str, object]]:
+    """All that a training is at its end, but for the time that it took and what it did twice."""
+    last = checkpoints(folder)[-1]
+    facts = yaml.safe_load((last / "state.yaml").read_text())
+    del facts["totals"]
+    return (last / "state.safetensors").read_bytes(), facts
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "shuffled"), [*((name, False) for name in PARAMS), ("ppo", True), ("maskable_ppo", True)]
+)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
+    world, tmp_path: Path, algorithm: str, shuffled: bool
+) -> None:
+    config = with_agent(world.config, algorithm)
+    config.agent.anneal = "learning_rate" in config.agent.params
+    config.training = replace(config.training, checkpoint_every=3, shuffle_rewards=shuffled, steps=256)
+    start(world, tmp_path / "whole", config)
+    folder, lives, cuts = tmp_path / "cut", 0, 0
+    while not (folder / "finished.yaml").exists():
+        limit = 70 + 17 * lives  # trials until the next cut: within a rollout, a validation or the repeating
+
+        def interrupt(trials: int, limit: int = limit) -> None:
+            if trials > limit:
+                raise KeyboardInterrupt
+
+        now = resumed_config(folder, []) if lives else config
+        lives += 1
+        try:
+            start(world, folder, now, on_run=interrupt)
+        except KeyboardInterrupt:
+            cuts += 1
+        assert lives < 40
+    assert cuts >= 2
+    tensors, facts = _end(folder)
+    assert (tensors, facts) == _end(tmp_path / "whole")
+    policies = [(run / "policy" / "policy.safetensors").read_bytes() for run in (folder, tmp_path / "whole")]
+    assert policies[0] == policies[1]
 
 
 def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
