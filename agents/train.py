@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -20,7 +21,7 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
+from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
 from netmend.agents.files import write_whole
 from netmend.agents.folders import shown
@@ -33,6 +34,7 @@ from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
+from netmend.env.reading import read_yaml
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
@@ -67,8 +69,13 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     if not (folder / CONFIG).is_file():
         raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
     changes = [word for word in overrides if word.startswith("training.")]
-    kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG))
-    kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
+    said = read_yaml(folder / CONFIG)
+    if not isinstance(said, dict):
+        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+    try:
+        kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return typed(kept, TrainConfig)
@@ -109,7 +116,7 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+    return Totals(**read_facts(path)["totals"]) if path.exists() else None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
 from netmend.agents.policy import load_policy
 from netmend.agents.train import Interrupted, resumed_config, train
 from netmend.agents.validation import validate
-from netmend.env.errors import StoreError, UnknownNameError
+from netmend.env.errors import NetmendError, StoreError, UnknownNameError
 from netmend.env.program import Optimizer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
@@ -323,6 +323,26 @@ def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
         resumed_config(run_folder, ["agent=ppo", f"resume={run_folder}"])
     with pytest.raises(ConfigError, match="holds no run"):
         resumed_config(run_folder.parent, [])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "agent: 3", "agnet: {}", "seed: one", "{{", "training: [x]"])
+def test_a_damaged_configuration_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "config.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"config\.yaml") as raised:
+        resumed_config(run_folder, [])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "totals: 3", "totals: {steps: 3}", "totals: {steps: x}", "{{"]
+)
+def test_a_damaged_end_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "finished.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"finished\.yaml") as raised:
+        start(world, run_folder, resumed_config(run_folder, []))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_run_is_never_written_over(world, run_folder: Path) -> None:
