@@ -19,7 +19,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
+from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
@@ -94,6 +94,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         Interrupted: Ctrl-C; what there was to save was saved.
     """
     check_train(config)
+    check_agent(config.agent)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -155,7 +156,8 @@ class _Run:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
                 write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
-            return self._learn(parts)
+            with quiet_writers():
+                return self._learn(parts)
         finally:
             trainer.close()
 
@@ -199,7 +201,7 @@ class _Run:
             callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
-                with settled(), quiet_writers():
+                with settled():
                     model.learn(
                         steps - totals.steps,
                         callback=callbacks,

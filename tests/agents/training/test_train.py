@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 import yaml
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
@@ -282,6 +284,27 @@ def test_an_error_stays_what_it_was_where_nothing_can_be_saved(
     world.config.training.checkpoint_every = 100
     with pytest.raises(StoreError, match="the disk is full"):
         start(world, run_folder, on_run=fail)
+
+
+def test_a_disk_that_is_full_for_tensorboard_gives_its_message_alone(
+    world, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written = 0
+    write = RecordWriter.write
+
+    def full_later(writer: RecordWriter, data: bytes) -> None:
+        nonlocal written
+        written += len(data)
+        if written > 20_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(writer, data)
+
+    monkeypatch.setattr(RecordWriter, "write", full_later)
+    usual = threading.excepthook
+    with pytest.raises(OSError, match="No space left on device"):
+        start(world, run_folder)
+    assert threading.excepthook is usual
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_the_trials_of_a_validation_are_in_no_updates_figures(
