@@ -318,7 +318,7 @@ class _Part:
         return decode_program(self.plain.get(key), self.path_of(key), self.problems)
 
     def number(self, key: str, limits: Range, *, whole: bool = False) -> float:
-        value = self.plain.get(key)
+        value: Any = self.plain.get(key)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if is_number and limits.holds(value) and not (whole and value != int(value)):
             return float(value)
