@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import ActivationName, LossName, Program, Task
-from netmend.env.program.names import LOGIT_LOSSES
+from netmend.env.program import LOSS_KINDS, ActivationName, LossName, Program, Task
 from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import Edit, RepairAction, with_activation
@@ -20,13 +19,6 @@ _DEFAULTS: dict[str, tuple[str, object, str]] = {
 }
 """Field of the loop, its value, and what that means, by edit."""
 
-_LINEAR: frozenset[LossName] = LOGIT_LOSSES | frozenset(
-    {"mse", "mae", "mape", "huber", "logcosh", "hinge", "squared_hinge", "categorical_hinge"}
-)
-_PROBABILITIES: frozenset[LossName] = frozenset(
-    {"categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"}
-)
-
 
 def wanted_output(loss: LossName, units: int) -> ActivationName | None:
     """Activation of an output of so many units that the loss takes, None where no one activation is right.
@@ -34,11 +26,8 @@ def wanted_output(loss: LossName, units: int) -> ActivationName | None:
     Losses on logits apply the softmax or sigmoid themselves, so that one in the network comes twice. A linear
     output reaches every value and margin. A softmax of one unit is always 1.
     """
-    if loss in _LINEAR:
-        return "linear"
-    if loss == "binary_crossentropy":
-        return "sigmoid"
-    return "softmax" if loss in _PROBABILITIES and units > 1 else None
+    wanted = LOSS_KINDS[loss].output
+    return None if wanted == "softmax" and units == 1 else wanted
 
 
 def _match_output(program: Program, _task: Task) -> Program:

@@ -9,18 +9,13 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import Data, LabelEncoding, Prep, PrepName, Program, Task
+from netmend.env.program.kinds import PREP_KINDS, preps
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import MisfitError, Shape, row_shape
 from netmend.repair_actions.action import Edit, RepairAction
 
 _SIZES = (8, 32)
-_UNDOES: dict[PrepName, PrepName] = {
-    "add_axis": "drop_axis",
-    "drop_axis": "add_axis",
-    "channels_first": "channels_last",
-    "channels_last": "channels_first",
-}
-_OF_ROWS: frozenset[PrepName] = frozenset({*_UNDOES, "flatten", "resize"})
+_OF_ROWS = preps("inputs", "shape")
 
 
 def _rows(data: Data, task: Task) -> Shape | None:
@@ -51,7 +46,7 @@ def _reorder(program: Program, task: Task, *, kind: PrepName) -> Program:
     """One more step, or one less where the last step on the shape is the other way round."""
     prep, rows = program.data.prep, _rows(program.data, task)
     last = _last(prep, *_OF_ROWS)
-    if last is not None and prep[last].kind == _UNDOES[kind]:
+    if last is not None and prep[last].kind == PREP_KINDS[kind].undone_by:
         return _with_prep(program, task, _without(prep, last))
     turns = kind.startswith("channels")
     if turns and rows is not None and len(rows) == 2 and last is not None and prep[last].kind == kind:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from netmend.env.program import Program, Task
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program import LOSS_KINDS, Program, Task
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
@@ -26,7 +25,7 @@ def _cast_labels(program: Program, task: Task) -> Program:
     data = program.data
     if data.label_type != "list":
         data = variant(data, label_type="auto")
-    if data.labels == "value" and task.kind == "classification" and program.loss in ID_LOSSES:
+    if data.labels == "value" and task.kind == "classification" and LOSS_KINDS[program.loss].ids:
         data = variant(data, labels="index")
     return changed(program, data=data)
 

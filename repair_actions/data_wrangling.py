@@ -8,15 +8,11 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import Prep, PrepName, Program, Task
+from netmend.env.program.kinds import preps
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
-_OF_INPUTS: frozenset[PrepName] = frozenset(
-    {"standardize", "min_max", "scale", "shift", "fill_missing", "clip_outliers"}
-)
-_OF_TARGETS: frozenset[PrepName] = frozenset(
-    {"standardize_target", "min_max_target", "scale_target", "shift_target"}
-)
+_OF_INPUTS, _OF_TARGETS = preps("inputs", "scale", "values"), preps("targets", "scale")
 _MISSING_MARK = -999.0
 """A number that data sets use for what is missing, beside NaN."""
 

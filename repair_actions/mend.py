@@ -6,12 +6,9 @@ from functools import lru_cache
 
 from netmend.env.program import (
     PHASES,
-    Embedding,
     Layer,
-    Position,
     Program,
     Task,
-    Weighted,
     check,
     find_crash,
 )
@@ -111,9 +108,7 @@ def _undeclared(program: Program) -> Program:
 
 
 def _without_sizes(layer: Layer) -> Layer:
-    if isinstance(layer, Position):
-        return variant(layer, steps=None)
-    return variant(layer, inputs=None) if isinstance(layer, Weighted | Embedding) else layer
+    return variant(layer, **{layer.declares: None}) if layer.declares else layer
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:

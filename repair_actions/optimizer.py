@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import DEFAULT_LR, Clip, Optimizer, OptimizerName, Program, Schedule, Task
+from netmend.env.program import (
+    DEFAULT_LR,
+    OPTIMIZER_KINDS,
+    Clip,
+    Optimizer,
+    OptimizerName,
+    Program,
+    Schedule,
+    Task,
+)
 from netmend.env.program.part import changed, variant
 from netmend.repair_actions.action import Edit, RepairAction
 
@@ -32,13 +41,13 @@ def _scale_rate(program: Program, _task: Task, *, factor: float) -> Program:
 
 
 def _add_momentum(program: Program, _task: Task) -> Program:
-    if program.optimizer.kind not in ("sgd", "rmsprop"):
+    if "momentum" not in OPTIMIZER_KINDS[program.optimizer.kind].reads:
         return program
     return changed(program, optimizer=variant(program.optimizer, momentum=0.9))
 
 
 def _remove_momentum(program: Program, _task: Task) -> Program:
-    if program.optimizer.kind not in ("sgd", "rmsprop"):
+    if "momentum" not in OPTIMIZER_KINDS[program.optimizer.kind].reads:
         return program
     return changed(program, optimizer=variant(program.optimizer, momentum=0.0, nesterov=False))
 

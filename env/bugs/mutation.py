@@ -16,6 +16,7 @@ from numpy.random import Generator
 from netmend.env.program.api import resolved
 from netmend.env.program.checks import check
 from netmend.env.program.crashes import Phase, find_crash
+from netmend.env.program.kinds import is_of_targets
 from netmend.env.program.layers import Layer
 from netmend.env.program.part import changed
 from netmend.env.program.schema import Prep, Program
@@ -247,7 +248,7 @@ def prepared(description: str, part: str, change: Callable[[tuple[Prep, ...]], I
 
 def one_step_more(step: Prep, description: str) -> Mutation:
     """A preparation step too many, behind the others."""
-    part = "targets" if step.kind.endswith("_target") else "inputs"
+    part = "targets" if is_of_targets(step) else "inputs"
     return prepared(description, part, lambda steps: (*steps, step))
 
 

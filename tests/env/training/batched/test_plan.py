@@ -23,7 +23,7 @@ from netmend.env.program import (
     Recurrent,
     find_crash,
 )
-from netmend.env.training import layers
+from netmend.env.training import building
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import plan
