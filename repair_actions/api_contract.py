@@ -7,9 +7,9 @@ from functools import partial
 from netmend.env.program import LOSS_KINDS, ActivationName, LossName, Program, Task
 from netmend.env.program.part import changed, variant
 from netmend.env.program.sites import output_layer, width
-from netmend.repair_actions.action import Edit, RepairAction, with_activation
+from netmend.repair_actions.action import RepairAction, set_field, with_activation
 
-_DEFAULTS: dict[str, tuple[str, object, str]] = {
+_DEFAULTS: dict[str, tuple[str, str | bool, str]] = {
     "zero_grad": ("zero_grad", True, "gradients set to zero before every update"),
     "step_order": ("order", "backward_step", "the optimizer steps after the backward pass"),
     "training_mode": ("training_mode", True, "dropout and batch statistics on while training"),
@@ -38,23 +38,18 @@ def _match_output(program: Program, _task: Task) -> Program:
     return with_activation(program, output, wanted)
 
 
-def _set_loop(program: Program, _task: Task, *, field: str, value: object) -> Program:
-    return changed(program, loop=variant(program.loop, **{field: value}))
-
-
 def _step_schedule_per_epoch(program: Program, _task: Task) -> Program:
     if program.schedule is None:
         return program
     return changed(program, schedule=variant(program.schedule, every="epoch"))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="api_contract", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "api_contract")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
     *(
-        _action(edit, "program", description, partial(_set_loop, field=field, value=value))
+        _action(edit, "program", description, partial(set_field, path=f"loop.{field}", value=value))
         for edit, (field, value, description) in _DEFAULTS.items()
     ),
     _action(

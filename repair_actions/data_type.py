@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from netmend.env.program import LOSS_KINDS, Program, Task
 from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.action import RepairAction
 
 
 def _cast_inputs(program: Program, _task: Task) -> Program:
@@ -39,8 +41,7 @@ def _use_arrays(program: Program, _task: Task) -> Program:
     return changed(program, data=data)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="data_type", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "data_type")
 
 
 ACTIONS: tuple[RepairAction, ...] = (

@@ -31,7 +31,6 @@ from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
     LAYER_SITES,
-    Edit,
     RepairAction,
     change_layers,
     site_layers,
@@ -222,8 +221,7 @@ def _common_kernel(layer: Layer) -> Layer:
     return layer if small else variant(layer, kernel=_COMMON_KERNEL)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "layer_dimension")
 
 
 def _scaling(factor: int) -> RepairAction:

@@ -129,11 +129,11 @@ def _mended(program: Program, task: Task) -> Program:
 
 
 MEND = RepairAction(
-    pattern="api_contract",
-    edit="mend_crash",
-    site="program",
-    description="the edits that a static check of shapes, types and names asks for, all in one trial",
-    apply=_mended,
+    "api_contract",
+    "mend_crash",
+    "program",
+    "the edits that a static check of shapes, types and names asks for, all in one trial",
+    _mended,
     edits=mending,
 )
 """The static check's own repair as one action: its patch names the edits that it is made of."""
