@@ -22,7 +22,7 @@ from netmend.agents.progress import ProgressView
 from netmend.agents.statistics import Scalars, Statistics, trial_scalars, validation_scalars
 from netmend.agents.validation import Validation
 from netmend.agents.vec_env import permuted
-from netmend.env.repair_env import trace
+from netmend.env.render import trace
 from netmend.env.training.front import TrialFront
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from netmend.agents.policy import STOP
 from netmend.agents.validation import Validation, summarise
 from netmend.agents.vec_env import episode_return
-from netmend.env.episode import Episode, Step
+from netmend.env.episode import Episode
+from netmend.env.history import Step
 from netmend.env.training.trial import Status
 from netmend.repair_actions import RepairAction
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
@@ -33,13 +34,14 @@ class RepairUnderWay:
 class RepairVecEnv(VecEnv):
     """Adapter: a Gymnasium vector of repairs behind Stable-Baselines3's interface.
 
-    ``info["step"]`` is the :class:`netmend.env.episode.Step` just taken; at the end of a repair
+    ``info["step"]`` is the :class:`netmend.env.history.Step` just taken; at the end of a repair
     ``info["repair"]`` is its :class:`netmend.env.episode.Episode` and ``info["episode"]`` what SB3's monitor
-    would write.
+    would write. A repair that ends is followed by another in the same step, as SB3 asks.
     """
 
     def __init__(self, repairs: RepairVectorEnv) -> None:
         self.repairs = repairs
+        repairs.set_autoreset(AutoresetMode.SAME_STEP)
         self._actions: NDArray[np.int64] = np.zeros(repairs.num_envs, np.int64)
         super().__init__(repairs.num_envs, repairs.single_observation_space, repairs.single_action_space)
 
@@ -106,7 +108,7 @@ class RepairVecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """An attribute of the vector, once per environment asked for."""
-        value = None if attr_name == "render_mode" else getattr(self.repairs, attr_name)
+        value = getattr(self.repairs, attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: object, indices: int | Iterable[int] | None = None) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from netmend.agents.bench.result import Figure
@@ -167,7 +168,7 @@ class _TimedTrainer:
 def _walk(trainer: Trainer, steps: int, seed: int) -> Walk:
     """Random legal actions; the choice of the actions is not counted."""
     timed = _TimedTrainer(trainer)
-    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed)
+    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed, autoreset_mode=AutoresetMode.SAME_STEP)
     rng = np.random.default_rng(seed)
     for bug in env.setting.bugs:
         load_dataset(bug.program.data.dataset)
