@@ -34,7 +34,7 @@ from netmend.agents.train import resumed_config, train
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.training.front import TrialFront, trial_key
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.trial import Trial, TrialRequest
 from netmend.env.training.workers import WorkerTrainer
@@ -195,8 +195,9 @@ def kill_workers(run: Run, rng: random.Random) -> tuple[int, bool]:
             # A worker that dies while it starts ends the training with one line; it goes on in the next life.
             assert status == 0 or "ended while it started" in run.output.read_text(), run.output.read_text()
             return killed, False
-        for worker in rng.sample(found, 1) if (found := workers_of(process)) else []:
-            os.kill(worker, signal.SIGKILL)
+        if found := workers_of(process):
+            # Mostly the oldest: one that is still starting ends the life.
+            os.kill(min(found) if rng.random() < 0.9 else rng.choice(found), signal.SIGKILL)
             killed += 1
     kill(process)
     return killed, True
