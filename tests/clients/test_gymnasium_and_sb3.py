@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -148,3 +151,25 @@ def test_random_search_over_policies_takes_steps() -> None:
     model.learn(4)
     assert model.num_timesteps >= 4
     env.close()
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    example = PAGE.partition("```python\n")[2].partition("```")[0]
+    exec(example, {})
+    assert capsys.readouterr().out
+
+
+def test_the_page_has_every_info_and_every_argument() -> None:
+    infos, arguments = (
+        set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]*)\|", part, re.M))))
+        for part in (
+            PAGE.partition("## Infos")[2].partition("##")[0],
+            PAGE.partition("## Arguments")[2].partition("##")[0],
+        )
+    )
+    env = gymnasium.make(ENVIRONMENT_ID, **SETTING).unwrapped
+    assert infos == set(env.reset(seed=0)[1])
+    assert arguments == set(inspect.signature(type(env)).parameters)
