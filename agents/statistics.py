@@ -90,13 +90,13 @@ def _figures(prefix: str, found: Validation) -> Scalars:
     return {f"{prefix}/{name}": value for name, value in values.items() if value is not None}
 
 
-def trial_scalars(statuses: Counter[str], stored: int, seconds: float) -> Scalars:
+def trial_scalars(statuses: Counter[Status], stored: int, seconds: float) -> Scalars:
     """Values by tag of the trials since the last update: how they ended, how fast, how many were stored."""
     trials = statuses.total()
     if not trials:
         return {}
     return {
-        **{f"trials/status/{status}": statuses[str(status)] / trials for status in Status},
+        **{f"trials/status/{status}": statuses[status] / trials for status in Status},
         "trials/from_store": stored / trials,
         "trials/per_second": trials / max(seconds, 1e-9),
     }

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
+from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
+from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
+from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
-from netmend.agents.counted_trainer import CountedTrainer
 from netmend.agents.files import write_whole
 from netmend.agents.folders import shown
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
@@ -34,14 +34,15 @@ from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
+from netmend.env.reading import read_yaml
 from netmend.env.setting import Setting
-from netmend.env.training.trial import Trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 
 CONFIG, FINISHED, TENSORBOARD = "config.yaml", "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``policy/`` and ``checkpoints/``."""
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -68,14 +69,19 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     if not (folder / CONFIG).is_file():
         raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
     changes = [word for word in overrides if word.startswith("training.")]
-    kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG))
-    kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
+    said = read_yaml(folder / CONFIG)
+    if not isinstance(said, dict):
+        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+    try:
+        kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return typed(kept, TrainConfig)
 
 
-def trainer_of(config: TrainConfig) -> Trainer:
+def trainer_of(config: TrainConfig) -> TrialFront:
     """The trainer that the configuration asks for."""
     return make_trainer(config.training, config.data_dir)
 
@@ -88,6 +94,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         Interrupted: Ctrl-C; what there was to save was saved.
     """
     check_train(config)
+    check_agent(config.agent)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -110,7 +117,7 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+    return Totals(**read_facts(path)["totals"]) if path.exists() else None
 
 
 @contextmanager
@@ -130,9 +137,10 @@ class _Parts:
 
     suite: Suite
     setting: Setting
-    trainer: CountedTrainer
+    trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
+    shuffle: np.random.Generator | None
 
 
 class _Run:
@@ -143,16 +151,17 @@ class _Run:
         self._open_with = open_with
 
     def train(self) -> Totals:
-        trainer = CountedTrainer(self._open_with(self._config))
+        trainer = self._open_with(self._config)
         try:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
                 write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
-            return self._learn(parts)
+            with quiet_writers():
+                return self._learn(parts)
         finally:
             trainer.close()
 
-    def _build(self, trainer: CountedTrainer) -> _Parts:
+    def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
         suite = open_suite(config.bugs, self._console, config.data_dir)
         rules = make_rules(config.budget, suite.budget, config.keep)
@@ -168,9 +177,12 @@ class _Run:
         model = build_model(config.agent, env, config.seed)
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
-        totals = load_checkpoint(model, self._folder) if self._resumes() else Totals()
-        env.seed(config.seed + totals.steps)  # a resumed run meets other bugs than the run before it met
-        return _Parts(suite, repairs.setting, trainer, model, totals)
+        shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
+        totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
+        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _resumes(self) -> bool:
         """A run that was killed before its first checkpoint begins anew."""
@@ -185,8 +197,8 @@ class _Run:
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
         callbacks: list[BaseCallback] = [callback]
-        if config.training.shuffle_rewards:
-            callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
+        if parts.shuffle is not None:
+            callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
                 with settled():
@@ -200,10 +212,9 @@ class _Run:
             view.close()
             raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt
         except (NetmendError, OSError):
-            # Came from outside (store, workers, disk); what netmend broke itself may have spoilt the weights.
             view.close()
             with suppress(OSError):
-                self._console.print(self._saved(callback), highlight=False, soft_wrap=True)
+                self._say(self._saved(callback))
             raise
         finally:
             view.close()
@@ -226,6 +237,7 @@ class _Run:
             statistics=Statistics(parts.setting.actions),
             look=partial(self._look, parts, bugs),
             view=view,
+            shuffle=parts.shuffle,
         )
 
     def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:

@@ -22,9 +22,8 @@ from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
 from netmend.env.program import digest
-from netmend.env.training.seeds import SeedTrainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
 
@@ -66,7 +65,7 @@ def bench_environment(steps: int = 40, repeats: int = 3, seed: int = 0) -> list[
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trials.sqlite"
-        with closing(SeedTrainer(StoredTrainer(_sampled_trainer(seed), TrialStore(path)))) as trainer:
+        with closing(TrialFront(_sampled_trainer(seed), TrialStore(path))) as trainer:
             _walk(trainer, steps, seed)
         walks = [_in_fresh_process(path, steps, seed) for _ in range(repeats)]
     return [
@@ -144,7 +143,7 @@ def _in_fresh_process(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
 
 def _repeat(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
     """The first and the second time of a recorded walk."""
-    with closing(SeedTrainer(StoredTrainer(_NoTrainer(), TrialStore(path)))) as trainer:
+    with closing(TrialFront(_NoTrainer(), TrialStore(path))) as trainer:
         return _walk(trainer, steps, seed), _walk(trainer, steps, seed)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from netmend.agents.config import TrainConfig, typed
 from netmend.agents.train import train
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 
 STEPS = 512
@@ -52,7 +53,7 @@ def recorded_calls(workers: int, seed: int) -> list[list[TrialRequest]]:
     """What the default agent's training asks for in its last steps, without what it asked for before."""
     recorder = RecordingTrainer(build_trainer(workers, "cpu", None))
     with TemporaryDirectory() as folder:
-        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: recorder)
+        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: TrialFront(recorder))
     return recorder.calls[-REPLAYED:]
 
 
