@@ -13,7 +13,6 @@ from typing import Literal, TypeAlias, get_args
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
-from netmend.env.program.layers import KIND_OF_LAYER
 from netmend.env.program.shapes import loss_input
 from netmend.env.training.trial import Status, Trial
 
@@ -142,7 +141,7 @@ class Heuristic:
 
 def layer_place(program: Program, index: int) -> str:
     """A layer as a person counts it, with its kind: ``layer 2 (dense)``."""
-    return f"layer {index + 1} ({KIND_OF_LAYER[type(program.layers[index])]})"
+    return f"layer {index + 1} ({program.layers[index].name})"
 
 
 def layer_places(program: Program, indices: Sequence[int]) -> str:
