@@ -24,7 +24,7 @@ from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 
-from netmend.agents.folders import whole_folder
+from netmend.agents.files import whole_folder
 from netmend.env.errors import NetmendError
 
 FOLDER = "checkpoints"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from netmend.agents.folders import whole_folder
+from netmend.agents.files import whole_folder
 from netmend.env.errors import NetmendError
 from netmend.env.observation import slot_names
 from netmend.repair_actions import CATALOGUE, RepairAction

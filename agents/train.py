@@ -21,17 +21,17 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
-from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
 from netmend.agents.counted_trainer import CountedTrainer
-from netmend.agents.files import write_whole
-from netmend.agents.folders import shown
+from netmend.agents.files import shown, write_whole
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
 from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.runner import make_trainer, open_suite, settled
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
+from netmend.agents.verbs.config import ConfigError, check, checked, make_rules
+from netmend.agents.verbs.opening import make_trainer, open_suite, settled
+from netmend.agents.verbs.train import TrainConfig
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
@@ -46,12 +46,6 @@ MakeTrainer = Callable[[TrainConfig], Trainer]
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after everything was saved; the message says where."""
-
-
-def train_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
-    """The verb: begin a run in ``folder``, or go on with the run that lies there."""
-    config = resumed_config(folder, overrides) if composed.resume else typed(composed, TrainConfig)
-    train(config, folder, Console())
 
 
 def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
@@ -72,12 +66,12 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
-    return typed(kept, TrainConfig)
+    return checked(kept, TrainConfig)
 
 
 def trainer_of(config: TrainConfig) -> Trainer:
     """The trainer that the configuration asks for."""
-    return make_trainer(config.training, config.data_dir)
+    return make_trainer(config)
 
 
 def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer = trainer_of) -> Totals:
@@ -87,7 +81,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         NetmendError: the configuration is wrong, or there is nothing to go on from.
         Interrupted: Ctrl-C; what there was to save was saved.
     """
-    check_train(config)
+    check(config)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -111,6 +105,13 @@ def _refuse_taken(folder: Path) -> None:
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
     return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+
+
+def fixed_share(folder: Path) -> float:
+    """Share of the validation bugs that the policy of a finished run fixes; not a number where unknown."""
+    path = folder / FINISHED
+    fixed = yaml.safe_load(path.read_text()).get("fixed") if path.is_file() else None
+    return float("nan") if fixed is None else float(fixed)
 
 
 @contextmanager
@@ -154,7 +155,7 @@ class _Run:
 
     def _build(self, trainer: CountedTrainer) -> _Parts:
         config = self._config
-        suite = open_suite(config.bugs, self._console, config.data_dir)
+        suite = open_suite(config, self._console)
         rules = make_rules(config.budget, suite.budget, config.keep)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
@@ -208,7 +209,7 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals)
+        return self._finish(parts, callback.totals, callback.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -238,7 +239,7 @@ class _Run:
         config = self._config
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
-        settings = {"seed": config.seed, "suite": config.bugs.suite}
+        settings = {"seed": config.seed, "suite": config.bugs}
         for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
@@ -257,7 +258,7 @@ class _Run:
         )
         return f"{what}; go on with: netmend train resume={shown(self._folder)}"
 
-    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
+    def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
         facts = {
             "suite": parts.suite.name,
@@ -267,7 +268,9 @@ class _Run:
         }
         policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
         save_policy(policy, folder / POLICY_FOLDER)
-        write_whole(folder / FINISHED, yaml.safe_dump({"totals": asdict(totals)}, sort_keys=False))
+        write_whole(
+            folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
+        )
         self._console.print(
             f"policy       {shown(folder / POLICY_FOLDER)}\ntensorboard  {shown(folder / TENSORBOARD)}\n"
             f"{totals.steps} steps, {totals.trials} trials ({totals.stored} from the store), "

@@ -18,8 +18,8 @@ from netmend.agents.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from netmend.agents.config import AgentConfig
 from netmend.agents.vec_env import RepairVecEnv
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.vector import RepairVectorEnv
 
 PARAMS = {
