@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def _task(
     """
 
     def task(composed: DictConfig) -> float | None:
+        _own_start_method()
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         try:
@@ -118,6 +120,16 @@ def _task(
         return ended.figure
 
     return task
+
+
+def _own_start_method() -> None:
+    """In a process of joblib's launcher, use a start method that the processes started from it know too.
+
+    There the default is joblib's own, whose name a worker looks up before it has imported joblib.
+    """
+    known = multiprocessing.get_all_start_methods()
+    if multiprocessing.get_start_method(allow_none=True) not in (None, *known):
+        multiprocessing.set_start_method("spawn", force=True)
 
 
 def _check_first(name: str, words: Sequence[str], kind: type[Config]) -> None:
