@@ -8,9 +8,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+import netmend
 from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
@@ -61,7 +61,7 @@ def _dispatch(words: list[str]) -> int:
         print(USAGE, end="")
         return 0 if words else REFUSED
     if words[0] == "--version":
-        print(f"netmend {version('netmend')}")
+        print(f"netmend {netmend.__version__}")
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:

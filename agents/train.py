@@ -19,9 +19,8 @@ from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
+from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
-from netmend.agents.counted_trainer import CountedTrainer
 from netmend.agents.files import shown, write_whole
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
@@ -35,13 +34,13 @@ from netmend.agents.verbs.train import TrainConfig
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
-from netmend.env.training.trial import Trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 
 CONFIG, FINISHED, TENSORBOARD = "config.yaml", "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``policy/`` and ``checkpoints/``."""
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -69,7 +68,7 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     return checked(kept, TrainConfig)
 
 
-def trainer_of(config: TrainConfig) -> Trainer:
+def trainer_of(config: TrainConfig) -> TrialFront:
     """The trainer that the configuration asks for."""
     return make_trainer(config)
 
@@ -131,9 +130,10 @@ class _Parts:
 
     suite: Suite
     setting: Setting
-    trainer: CountedTrainer
+    trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
+    shuffle: np.random.Generator | None
 
 
 class _Run:
@@ -144,7 +144,7 @@ class _Run:
         self._open_with = open_with
 
     def train(self) -> Totals:
-        trainer = CountedTrainer(self._open_with(self._config))
+        trainer = self._open_with(self._config)
         try:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
@@ -153,7 +153,7 @@ class _Run:
         finally:
             trainer.close()
 
-    def _build(self, trainer: CountedTrainer) -> _Parts:
+    def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
         suite = open_suite(config, self._console)
         rules = make_rules(config.budget, suite.budget, config.keep)
@@ -169,9 +169,12 @@ class _Run:
         model = build_model(config.agent, env, config.seed)
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
-        totals = load_checkpoint(model, self._folder) if self._resumes() else Totals()
-        env.seed(config.seed + totals.steps)  # a resumed run meets other bugs than the run before it met
-        return _Parts(suite, repairs.setting, trainer, model, totals)
+        shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
+        totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
+        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _resumes(self) -> bool:
         """A run that was killed before its first checkpoint begins anew."""
@@ -186,11 +189,11 @@ class _Run:
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
         callbacks: list[BaseCallback] = [callback]
-        if config.training.shuffle_rewards:
-            callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
+        if parts.shuffle is not None:
+            callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
-                with settled():
+                with settled(), quiet_writers():
                     model.learn(
                         steps - totals.steps,
                         callback=callbacks,
@@ -201,10 +204,9 @@ class _Run:
             view.close()
             raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt
         except (NetmendError, OSError):
-            # Came from outside (store, workers, disk); what netmend broke itself may have spoilt the weights.
             view.close()
             with suppress(OSError):
-                self._console.print(self._saved(callback), highlight=False, soft_wrap=True)
+                self._say(self._saved(callback))
             raise
         finally:
             view.close()
@@ -227,6 +229,7 @@ class _Run:
             statistics=Statistics(parts.setting.actions),
             look=partial(self._look, parts, bugs),
             view=view,
+            shuffle=parts.shuffle,
         )
 
     def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:

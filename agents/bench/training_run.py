@@ -15,6 +15,7 @@ from netmend.agents.train import train
 from netmend.agents.verbs.config import checked
 from netmend.agents.verbs.train import TrainConfig
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 
 STEPS = 512
@@ -53,7 +54,7 @@ def recorded_calls(workers: int, seed: int) -> list[list[TrialRequest]]:
     """What the default agent's training asks for in its last steps, without what it asked for before."""
     recorder = RecordingTrainer(build_trainer(workers, "cpu", None))
     with TemporaryDirectory() as folder:
-        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: recorder)
+        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: TrialFront(recorder))
     return recorder.calls[-REPLAYED:]
 
 

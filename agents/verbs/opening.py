@@ -17,6 +17,7 @@ from netmend.env.bugs.loading import apart_from, load_suite
 from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data.loading import FOLDER_VARIABLE
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer
 
 
@@ -39,7 +40,7 @@ def open_suite(config: RepairingConfig, console: Console) -> Suite:
     return replace(suite, bugs=bugs)
 
 
-def make_trainer(config: MeasuringConfig) -> Trainer:
+def make_trainer(config: MeasuringConfig) -> TrialFront:
     """Trainer by configuration; without a number of workers, one for each core this process may use.
 
     Raises:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import os
 from collections import Counter
@@ -13,17 +12,13 @@ from typing import Literal, TypeVar
 
 from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
 from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
-from netmend.env.errors import ProgramError, UnknownNameError
-from netmend.env.program import (
-    PHASES,
-    Program,
-    decode_program,
-    read_yaml,
-)
+from netmend.env.errors import FileError, ProgramError, UnknownNameError
+from netmend.env.program import PHASES, Program, decode_program
 from netmend.env.program.crashes import Phase
 from netmend.env.program.fields import fields_of
 from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.yaml import VERSION_KEY, check_version
+from netmend.env.reading import read_yaml
 from netmend.env.training.trial import Budget
 
 Plain = Mapping[str, object]
@@ -85,9 +80,9 @@ def read_bug(path: Path) -> Bug:
     The file of a program alone, as ``netmend repair`` writes it, is a bug of which nothing else is known.
 
     Raises:
-        ProgramError: the file is wrong; the message lists every problem with its path.
+        FileError: the file is wrong; the message lists every problem with its path.
     """
-    plain = _read(path)
+    plain = read_yaml(path)
     problems: list[str] = []
     if isinstance(plain, Mapping):
         check_version(plain, problems)
@@ -118,14 +113,14 @@ def written_in(program: Program, folder: Path) -> Program:
 
 
 def is_bug_file(path: Path) -> bool:
-    """Whether a file holds one bug and not a suite. Raises ProgramError where it cannot be read."""
-    plain = _read(path)
+    """Whether a file holds one bug and not a suite. Raises FileError where it cannot be read."""
+    plain = read_yaml(path)
     return not (isinstance(plain, Mapping) and "bugs" in plain)
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a suite in one file, as ``netmend bugs make`` writes it. Raises ProgramError like ``read_bug``."""
-    plain = _read(path)
+    """Read a suite in one file, as ``netmend bugs make`` writes it. Raises FileError like ``read_bug``."""
+    plain = read_yaml(path)
     problems: list[str] = []
     plain = _mapping(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
     check_version(plain, problems)
@@ -158,12 +153,14 @@ def read_folder(folder: Path) -> Suite:
     for path in paths:
         try:
             bugs.append(read_bug(path))
-        except ProgramError as error:
+        except FileError as error:
             problems += [f"{path.name}: {problem}" for problem in error.problems]
     problems += duplicates(bugs)
     about: Plain = {}
     if (folder / "suite.yaml").exists():
-        about = _mapping(_read(folder / "suite.yaml"), "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
+        about = _mapping(
+            read_yaml(folder / "suite.yaml"), "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems
+        )
     budget = _budget(about.get("budget", {}), "budget", problems)
     if problems:
         raise ProgramError(str(folder), problems)
@@ -176,19 +173,6 @@ def duplicates(bugs: Sequence[Bug]) -> list[str]:
     """A problem for every id that two bugs have."""
     counts = Counter(bug.id for bug in bugs)
     return [f"bugs: the id {name!r} comes {count} times" for name, count in counts.items() if count > 1]
-
-
-def _read(path: Path) -> object:
-    # the collector would look at every object again and again while a large file is read: twice the time
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProgramError(str(path), [f"cannot be read: {error}"]) from error
-    finally:
-        if collects:
-            gc.enable()
 
 
 def _mapping(plain: object, path: str, keys: tuple[str, ...], problems: list[str]) -> Plain:

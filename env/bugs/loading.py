@@ -46,7 +46,7 @@ def load_suite(name_or_folder: str) -> Suite:
             has the budget of its suite, and ids that several have get the suite's name in front.
 
     Raises:
-        ProgramError: a file is wrong; the message lists every problem with its path.
+        FileError: a file is wrong; the message lists every problem with its path.
         UnknownNameError: neither a suite nor a path.
     """
     name = _full_name(name_or_folder)
@@ -76,7 +76,7 @@ def apart_from(bugs: Sequence[Bug], others: Sequence[Bug]) -> tuple[Bug, ...]:
 
 
 def load_bug(path: str | Path) -> Bug:
-    """Load the file of one bug. Raises ProgramError, listing every problem with its path."""
+    """Load the file of one bug. Raises FileError, listing every problem with its path."""
     return read_bug(Path(path).expanduser())
 
 

@@ -7,12 +7,12 @@ never enters: an observation is a function of the program that stands, its trial
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from netmend.env.history import History
 from netmend.env.observation.program_slots import program_values, slot_names_of_programs
 from netmend.env.observation.slots import LIMIT, Values, bounded
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
@@ -20,29 +20,7 @@ from netmend.env.program import Program, Task
 from netmend.env.training.trial import Status, Trial
 from netmend.repair_actions import PATTERNS
 
-if TYPE_CHECKING:
-    from netmend.env.episode import Step
-
-__all__ = ["HISTORY_SLOTS", "LIMIT", "History", "State", "history_values", "observe", "slot_names"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """A repair so far.
-
-    Attributes:
-        steps: what was done.
-        trials, trials_left: most trials of the repair, and how many are left.
-        faulty_skill, best_skill: of the faulty program and of the best so far.
-        edits: how many edits stand.
-    """
-
-    steps: Sequence[Step] = ()
-    trials: int = 1
-    trials_left: int = 1
-    faulty_skill: float = 0.0
-    best_skill: float = 0.0
-    edits: int = 0
+__all__ = ["HISTORY_SLOTS", "LIMIT", "State", "history_values", "observe", "slot_names"]
 
 
 class State(NamedTuple):

@@ -97,7 +97,6 @@ from netmend.env.program.yaml import (
     dump,
     from_plain,
     load,
-    read_yaml,
     to_plain,
     write_yaml,
 )
@@ -190,7 +189,6 @@ __all__ = [
     "output_layer",
     "parameter_count",
     "prepared_task",
-    "read_yaml",
     "resolved",
     "to_plain",
     "weighted_layers",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program
@@ -48,7 +48,7 @@ class Budget:
             fewer, and where it is not enough for one the trial ends as ``too_much_work``. See ``work.py``.
         seeds: k: a trial is the mean over k trainings. A request's seed s stands for the k seeds from s·k on,
             so that no two of its seeds share a training. All other limits are those of one training. Only
-            ``SeedTrainer`` sees to it.
+            ``TrialFront`` sees to it.
     """
 
     samples: int = 256
@@ -144,7 +144,7 @@ def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
         if request.budget.seeds != 1:
             raise NetmendError(
                 f"budget.seeds={request.budget.seeds} reached a trainer of single trainings;"
-                " put a SeedTrainer around it"
+                " put a TrialFront around it"
             )
 
 
@@ -169,4 +169,16 @@ class Trainer(Protocol):
 
     def close(self) -> None:
         """Release workers and files. Calling it twice is fine."""
+        ...
+
+
+@runtime_checkable
+class StreamingTrainer(Trainer, Protocol):
+    """A trainer that gives each trial as soon as it is done."""
+
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+        """Yield (position of the request, its trial) in the order in which they end.
+
+        Closing the iterator early gives up what is still being trained.
+        """
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -109,7 +109,7 @@ class BatchedTrainer:
         trials = dict(self.stream(requests))
         return [trials[position] for position in range(len(requests))]
 
-    def stream(self, requests: Sequence[TrialRequest]) -> Iterator[tuple[int, Trial]]:
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
         """Yield (position, trial), group by group."""
         groups = split(requests, self._trainer.datasets, self._trainer.device, self._memory)
         for positions in groups:

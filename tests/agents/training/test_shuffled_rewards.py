@@ -16,10 +16,11 @@ from netmend.agents.train import train, trainer_of
 from netmend.agents.verbs.config import ActionsConfig
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import Suite
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer
 from netmend.env.vector import RepairVectorEnv
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 def fixed_at_the_end(config: TrainConfig, folder: Path, make_trainer: MakeTrainer) -> float:
@@ -53,8 +54,8 @@ def test_where_trials_are_instant(world, tmp_path: Path) -> None:
     world.config.agent.params = {"n_steps": 32, "batch_size": 64, "n_epochs": 6, "learning_rate": 0.003}
     world.config.training = replace(world.config.training, steps=2048, validate_every=0)
 
-    def make(_: TrainConfig) -> Trainer:
-        return world.trainer()
+    def make(_: TrainConfig) -> TrialFront:
+        return TrialFront(world.trainer())
 
     random = fixed_by_random(world.config, world.suite, world.trainer(), 100)
     learned = fixed_at_the_end(world.config, tmp_path / "learned", make)

@@ -24,10 +24,11 @@ from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig
 from netmend.env.errors import StoreError, UnknownNameError
 from netmend.env.program import Optimizer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
 
 PARAMS = {
-    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2, "learning_rate": 0.003},
     "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
     "a2c": {"n_steps": 8},
     "dqn": {"train_freq": 8, "gradient_steps": 2, "learning_starts": 16, "buffer_size": 100, "batch_size": 8},
@@ -39,7 +40,7 @@ def quiet() -> Console:
 
 
 def start(world, folder: Path, config: TrainConfig | None = None, **trainer):
-    return train(config or world.config, folder, quiet(), lambda _: world.trainer(**trainer))
+    return train(config or world.config, folder, quiet(), lambda _: TrialFront(world.trainer(**trainer)))
 
 
 def with_agent(config: TrainConfig, algorithm: str) -> TrainConfig:
@@ -128,7 +129,7 @@ def test_shares_add_up(world, run_folder: Path) -> None:
 
 def test_one_line_per_update_where_there_is_no_terminal(world, run_folder: Path) -> None:
     console = quiet()
-    train(world.config, run_folder, console, lambda _: world.trainer())
+    train(world.config, run_folder, console, lambda _: TrialFront(world.trainer()))
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("update ")]  # type: ignore[attr-defined]
     assert [line.split("  ")[:2] for line in lines] == [
         [f"update {number}/4", f"step {32 * number}/128"] for number in range(1, 5)
@@ -139,7 +140,7 @@ def test_a_bar_with_the_whole_number_of_steps_on_a_terminal(world, run_folder: P
     world.config.training.steps = 100
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    train(world.config, run_folder, console, lambda _: world.trainer())
+    train(world.config, run_folder, console, lambda _: TrialFront(world.trainer()))
     assert "128/128 steps" in screen.getvalue()
 
 
@@ -153,6 +154,46 @@ def test_a_killed_run_goes_on(world, run_folder: Path, tmp_path: Path) -> None:
     assert resumed.trials > before["trials"]
     assert resumed.episodes > before["episodes"]
     assert load_policy(run_folder).facts["steps"] == 128
+
+
+def _end(folder: Path) -> tuple[bytes, dict[str, object]]:
+    """All that a training is at its end, but for the time that it took and what it did twice."""
+    last = checkpoints(folder)[-1]
+    facts = yaml.safe_load((last / "state.yaml").read_text())
+    del facts["totals"]
+    return (last / "state.safetensors").read_bytes(), facts
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "shuffled"), [*((name, False) for name in PARAMS), ("ppo", True), ("maskable_ppo", True)]
+)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
+    world, tmp_path: Path, algorithm: str, shuffled: bool
+) -> None:
+    config = with_agent(world.config, algorithm)
+    config.agent.anneal = "learning_rate" in config.agent.params
+    config.training = replace(config.training, checkpoint_every=3, shuffle_rewards=shuffled, steps=256)
+    start(world, tmp_path / "whole", config)
+    folder, lives, cuts = tmp_path / "cut", 0, 0
+    while not (folder / "finished.yaml").exists():
+        limit = 70 + 17 * lives  # trials until the next cut: within a rollout, a validation or the repeating
+
+        def interrupt(trials: int, limit: int = limit) -> None:
+            if trials > limit:
+                raise KeyboardInterrupt
+
+        now = resumed_config(folder, []) if lives else config
+        lives += 1
+        try:
+            start(world, folder, now, on_run=interrupt)
+        except KeyboardInterrupt:
+            cuts += 1
+        assert lives < 40
+    assert cuts >= 2
+    tensors, facts = _end(folder)
+    assert (tensors, facts) == _end(tmp_path / "whole")
+    policies = [(run / "policy" / "policy.safetensors").read_bytes() for run in (folder, tmp_path / "whole")]
+    assert policies[0] == policies[1]
 
 
 def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
@@ -171,6 +212,7 @@ from pathlib import Path
 import netmend.agents.verbs.config as config_of_verbs
 import netmend.agents.verbs.opening as opening
 import netmend.agents.train as module
+from netmend.env.training.front import TrialFront
 from rich.console import Console
 spec = importlib.util.spec_from_file_location("world", {conftest!r})
 world = importlib.util.module_from_spec(spec)
@@ -183,7 +225,8 @@ config.training.checkpoint_every = 1
 def kill(trials):
     if Path({folder!r}, "checkpoints", "step_000000064").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-module.train(config, Path({folder!r}), Console(file=io.StringIO()), lambda _: world.InstantTrainer(kill))
+front = TrialFront(world.InstantTrainer(kill))
+module.train(config, Path({folder!r}), Console(file=io.StringIO()), lambda _: front)
 """
 
 
@@ -220,7 +263,7 @@ def test_what_fails_outside_loses_no_update(world, run_folder: Path, error: Exce
     world.config.training.checkpoint_every = 100
     console = quiet()
     with pytest.raises(type(error)) as raised:
-        train(world.config, run_folder, console, lambda _: world.trainer(on_run=fail))
+        train(world.config, run_folder, console, lambda _: TrialFront(world.trainer(on_run=fail)))
     assert raised.value is error
     (saved,) = checkpoints(run_folder)
     assert f"saved {saved}; go on with" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -270,7 +313,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder:
 def test_a_finished_run_says_so_and_can_be_prolonged(world, run_folder: Path) -> None:
     start(world, run_folder)
     console = quiet()
-    train(resumed_config(run_folder, []), run_folder, console, lambda _: world.trainer())
+    train(resumed_config(run_folder, []), run_folder, console, lambda _: TrialFront(world.trainer()))
     assert "is finished" in console.file.getvalue()  # type: ignore[attr-defined]
     longer = start(world, run_folder, resumed_config(run_folder, ["training.steps=192"]))
     assert (longer.steps, longer.updates) == (192, 6)
@@ -318,5 +361,5 @@ def test_shuffled_rewards_need_a_rollout(world, run_folder: Path) -> None:
 def test_the_trainer_is_closed_whatever_happens(world, run_folder: Path) -> None:
     trainer = world.trainer(on_run=lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        train(world.config, run_folder, quiet(), lambda _: trainer)
+        train(world.config, run_folder, quiet(), lambda _: TrialFront(trainer))
     assert trainer.closed

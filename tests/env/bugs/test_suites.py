@@ -20,10 +20,11 @@ from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.bugs.writing import write_bug
 from netmend.env.data import load_dataset
-from netmend.env.errors import ProgramError, UnknownNameError
+from netmend.env.errors import FileError, ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Program, Recurrent, check, dump
 from netmend.env.program.crashes import PHASES, find_crash
-from netmend.env.program.yaml import VERSION_KEY, read_yaml
+from netmend.env.program.yaml import VERSION_KEY
+from netmend.env.reading import read_yaml
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import PATTERNS
 
@@ -229,7 +230,7 @@ def test_a_bug_is_read_as_it_was_written_whatever_its_keys(tmp_path: Path) -> No
     # the verdict is what a command found of it, and no part of the file
     without = [key for key in vars(whole) if key != "verdict" and not getattr(whole, key)]
     assert not without
-    assert set(read_yaml((tmp_path / "again.yaml").read_text(), "again")) == {VERSION_KEY, *BUG_KEYS}
+    assert set(read_yaml(tmp_path / "again.yaml")) == {VERSION_KEY, *BUG_KEYS}
     assert load_bug(tmp_path / "again.yaml") == whole
 
 
@@ -281,7 +282,7 @@ def test_what_was_measured_of_a_folder_is_read_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "- 1\n", "{", "netmend: 2\nprogram: {}\n", "netmend: 1\n"])
 def test_a_file_that_is_no_bug_is_a_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "bug.yaml").write_text(text)
-    with pytest.raises(ProgramError, match=r"bug\.yaml"):
+    with pytest.raises(FileError, match=r"bug\.yaml"):
         load_bug(tmp_path / "bug.yaml")
 
 
