@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import netmend
 from netmend.env.errors import NetmendError, UnknownNameError
@@ -31,6 +30,8 @@ group=option, key=value, --config-dir FOLDER for groups of your own, -m for seve
 FAILED = 1
 REFUSED = 2
 INTERRUPTED = 130
+MOST_OF_A_PATH = 200
+"""Characters of it in a message: a name that is too long for a file is too long for a screen."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,7 +88,7 @@ def _complain(message: str, status: int) -> int:
 
 
 def _describe(error: OSError) -> str:
-    where = f": {Path(error.filename)}" if error.filename else ""
+    where = f": {str(error.filename)[:MOST_OF_A_PATH]}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}; what was finished before is kept"
     return f"{error.strerror or error}{where}"

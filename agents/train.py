@@ -184,6 +184,10 @@ class _Run:
         config, model, totals = self._config, parts.model, parts.totals
         steps = totals.steps + whole_updates(max(config.training.steps - totals.steps, 0), model)
         model.set_logger(tensorboard_logger(self._folder / TENSORBOARD, totals.steps))
+        if steps > config.training.steps > totals.steps:
+            size = update_size(model)
+            said = f"an agent learns from whole updates, here of {size} steps: {steps} steps in place of"
+            self._console.print(f"{said} {config.training.steps}", highlight=False, soft_wrap=True)
         if not totals.steps:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))

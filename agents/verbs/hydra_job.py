@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import io
 import multiprocessing
 import os
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -17,6 +18,7 @@ from typing import TypeVar
 
 import hydra
 from hydra import compose, initialize_config_module
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -79,6 +81,7 @@ def run_job(
     if problems:
         raise ConfigError(problems)
     prepared = _with_run_folder(prepare(words))
+    _check_flags(prepared)
     _check_first(name, prepared, kind)
     failures: list[Exception] = []
     with tempfile.NamedTemporaryFile("r") as statuses:
@@ -132,6 +135,17 @@ def _own_start_method() -> None:
         multiprocessing.set_start_method("spawn", force=True)
 
 
+def _check_flags(words: Sequence[str]) -> None:
+    """Let Hydra's parser see the flags, without the twenty lines that it prints where one is wrong."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said), redirect_stdout(io.StringIO()):
+            get_args_parser().parse_args(words)
+    except SystemExit as stop:
+        if stop.code:
+            raise ConfigError([said.getvalue().rpartition("error: ")[2].strip()]) from None
+
+
 def _check_first(name: str, words: Sequence[str], kind: type[Config]) -> None:
     """Compose and check the configuration of a single run, before Hydra makes a folder for it."""
     flags, overrides = separated(words)
@@ -178,7 +192,7 @@ def _call(entry: Callable[[], object]) -> None:
             entry()
         except SystemExit as stop:
             if stop.code:
-                raise ConfigError(["Hydra does not know these flags; --hydra-help lists them"]) from stop
+                raise
 
 
 @contextmanager
