@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ from torch import Tensor
 
 from netmend.agents.files import whole_folder
 from netmend.agents.vec_env import RepairUnderWay, RepairVecEnv
-from netmend.env.errors import NetmendError
+from netmend.env.errors import FileError, NetmendError
+from netmend.env.reading import open_regular, read_yaml, shown_path
 
 FOLDER = "checkpoints"
 STATE, TENSORS = "state.yaml", "state.safetensors"
@@ -40,6 +41,9 @@ COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "explorat
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW keeps for each parameter, in its shape; beside them it keeps the number of its steps."""
+
+_DAMAGES = (NetmendError, OSError, LookupError, AttributeError, ValueError, TypeError, SafetensorError)
+"""What reading a checkpoint raises where its files are not as they were written."""
 
 Tensors: TypeAlias = dict[str, Tensor]
 Rows: TypeAlias = dict[str, NDArray[Any]]
@@ -155,8 +159,10 @@ def load_checkpoint(
     for folder in reversed(checkpoints(run)):
         try:
             facts, tensors = _read(folder, model, shuffle)
-        except (OSError, LookupError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
-            problems.append(f"{folder.name}: {' '.join(str(error).split()) or type(error).__name__}")
+        except _DAMAGES as error:
+            reason = f"{STATE} has no {error}" if isinstance(error, KeyError) else str(error)
+            line = " ".join(reason.removeprefix(f"{shown_path(folder)}/").split())
+            problems.append(f"{folder.name}: {line}")
             continue
         for problem in problems:
             say(f"checkpoint {problem}; going on from {folder.name}")
@@ -166,31 +172,48 @@ def load_checkpoint(
 
 def _read(folder: Path, model: BaseAlgorithm, shuffle: Generator | None) -> tuple[dict[str, Any], Tensors]:
     """What a checkpoint holds, all of it checked before the model is touched. Raises what reading raises."""
-    try:
-        facts = yaml.safe_load((folder / STATE).read_text(encoding="utf-8"))
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{STATE} is no YAML: {error}") from error
-    if not isinstance(facts, dict):
-        raise ValueError(f"{STATE} is empty or holds no mapping")
-    wanted = {name for name in COUNTERS if hasattr(model, name)}
-    for group, names in (("totals", {own.name for own in fields(Totals)}), ("counters", wanted)):
-        values = facts[group]
-        if values.keys() != names or not all(_is_count(value) for value in values.values()):
-            raise ValueError(f"{STATE}: {group} are not {len(names)} numbers of 0 or more")
+    facts = read_facts(folder / STATE)
+    counters = facts["counters"]
+    if counters.keys() != {name for name in COUNTERS if hasattr(model, name)} or not _are_counts(counters):
+        raise ValueError(f"{STATE}: counters are not those of the agent")
     if facts["totals"]["steps"] != facts["counters"]["num_timesteps"]:
         raise ValueError(f"{STATE}: totals and counters have other steps")
     for name in ("bugs", "actions", *([] if shuffle is None else ["shuffle"])):
         np.random.PCG64().state = facts["generators"][name]
     for entry in facts["repairs"]:
         RepairUnderWay(**entry)
-    tensors = load((folder / TENSORS).read_bytes())
+    with open_regular(folder / TENSORS, _most_bytes(model)) as file:
+        tensors = load(file.read())
     _check_tensors(tensors, model)
     return facts, tensors
 
 
-def _is_count(value: object) -> bool:
-    known = isinstance(value, int | float) and not isinstance(value, bool)
-    return known and 0 <= value < math.inf  # type: ignore[operator]
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a YAML file of a run says, its totals checked.
+
+    Raises:
+        NetmendError: it is damaged.
+    """
+    facts = read_yaml(path)
+    totals = facts.get("totals") if isinstance(facts, dict) else None
+    names = {own.name for own in fields(Totals)}
+    if not isinstance(totals, dict) or totals.keys() != names or not _are_counts(totals):
+        raise FileError(shown_path(path), [f"totals are not the numbers {', '.join(sorted(names))}"])
+    return cast("dict[str, Any]", facts)
+
+
+def _are_counts(values: Mapping[str, object]) -> bool:
+    return all(
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+        for value in values.values()
+    )
+
+
+def _most_bytes(model: BaseAlgorithm) -> int:
+    """More than the tensors of a checkpoint take: weights, two moments of each, replay, random states."""
+    replay = model.replay_buffer if isinstance(model, DQN) else None
+    rows = 0 if replay is None else sum(getattr(replay, name).nbytes for name in REPLAY_ARRAYS)
+    return 4 * sum(own.nbytes for own in _weights(model).values()) + rows + 2**26
 
 
 def _check_tensors(tensors: Tensors, model: BaseAlgorithm) -> None:

@@ -6,9 +6,8 @@ import difflib
 import os
 from pathlib import Path
 
-from netmend.env.bugs import load_bug, load_suite
-from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.files import is_bug_file
+from netmend.env.bugs import Bug, Suite, load_suite
+from netmend.env.bugs.files import read_file
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.training.trial import Budget
 
@@ -56,9 +55,10 @@ def _own(path: Path) -> Bug:
             f"{path} is a script, which is not read; netmend repair reads the program as YAML"
             " (docs/program.md): its data, layers, loss, optimizer, batch size and epochs"
         )
-    if not is_bug_file(path):
+    bug = read_file(path)
+    if isinstance(bug, Suite):
         raise NetmendError(f"{path} holds a suite; repair one of its bugs with bugs={path} bug=ID")
-    return load_bug(path)
+    return bug
 
 
 def _near(path: Path, ids: list[str]) -> str:

@@ -12,15 +12,16 @@ import numpy as np
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
+from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
+from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.files import shown, write_whole
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
@@ -33,6 +34,7 @@ from netmend.agents.verbs.opening import make_trainer, open_suite, settled
 from netmend.agents.verbs.train import TrainConfig
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
+from netmend.env.reading import read_yaml
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
@@ -61,8 +63,13 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     if not (folder / CONFIG).is_file():
         raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
     changes = [word for word in overrides if word.startswith("training.")]
-    kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG))
-    kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
+    said = read_yaml(folder / CONFIG)
+    if not isinstance(said, dict):
+        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+    try:
+        kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return checked(kept, TrainConfig)
@@ -81,6 +88,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         Interrupted: Ctrl-C; what there was to save was saved.
     """
     check(config)
+    check_agent(config.agent)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -103,14 +111,14 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+    return Totals(**read_facts(path)["totals"]) if path.exists() else None
 
 
 def fixed_share(folder: Path) -> float:
     """Share of the validation bugs that the policy of a finished run fixes; not a number where unknown."""
     path = folder / FINISHED
-    fixed = yaml.safe_load(path.read_text()).get("fixed") if path.is_file() else None
-    return float("nan") if fixed is None else float(fixed)
+    fixed = read_facts(path).get("fixed") if path.is_file() else None
+    return float(fixed) if isinstance(fixed, int | float) else float("nan")
 
 
 @contextmanager
@@ -149,7 +157,8 @@ class _Run:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
                 write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
-            return self._learn(parts)
+            with quiet_writers():
+                return self._learn(parts)
         finally:
             trainer.close()
 
@@ -197,7 +206,7 @@ class _Run:
             callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
-                with settled(), quiet_writers():
+                with settled():
                     model.learn(
                         steps - totals.steps,
                         callback=callbacks,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from netmend.env.program import Program, Task
-from netmend.env.program.crashes import ID_LOSSES
+from functools import partial
+
+from netmend.env.program import LOSS_KINDS, Program, Task
 from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.action import RepairAction
 
 
 def _cast_inputs(program: Program, _task: Task) -> Program:
@@ -26,7 +27,7 @@ def _cast_labels(program: Program, task: Task) -> Program:
     data = program.data
     if data.label_type != "list":
         data = variant(data, label_type="auto")
-    if data.labels == "value" and task.kind == "classification" and program.loss in ID_LOSSES:
+    if data.labels == "value" and task.kind == "classification" and LOSS_KINDS[program.loss].ids:
         data = variant(data, labels="index")
     return changed(program, data=data)
 
@@ -40,8 +41,7 @@ def _use_arrays(program: Program, _task: Task) -> Program:
     return changed(program, data=data)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="data_type", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "data_type")
 
 
 ACTIONS: tuple[RepairAction, ...] = (

@@ -8,12 +8,12 @@ from math import prod
 from typing import TypeAlias
 
 from netmend.env.program import (
+    LOSS_KINDS,
     Attention,
     Convolution,
     Crop,
     Embedding,
     Layer,
-    LossName,
     MisfitError,
     Pool,
     Position,
@@ -24,14 +24,13 @@ from netmend.env.program import (
     TransposedConvolution,
     Weighted,
 )
-from netmend.env.program.crashes import ID_LOSSES, label_range
+from netmend.env.program.crashes import label_range
 from netmend.env.program.layers import margin
 from netmend.env.program.part import changed, variant
 from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
     LAYER_SITES,
-    Edit,
     RepairAction,
     change_layers,
     site_layers,
@@ -44,10 +43,6 @@ Change: TypeAlias = Callable[[Layer], Layer]
 _COMMON_WIDTH = 64
 # Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
 _MOST_WIDTH = 256
-# Losses that compare whole rows of classes: two classes need two outputs.
-_ROW_LOSSES: frozenset[LossName] = frozenset(
-    {"categorical_crossentropy", "kl_divergence", "categorical_hinge"}
-)
 _COMMON_KERNEL = 3
 _MOST_STRIDE = 16
 
@@ -62,7 +57,7 @@ def task_width(program: Program, task: Task) -> int:
     if task.kind != "classification":
         return task.outputs
     classes = max(task.outputs, label_range(program, task)[1] + 1)
-    column = program.data.labels != "one_hot" and program.loss not in _ROW_LOSSES | ID_LOSSES
+    column = program.data.labels != "one_hot" and LOSS_KINDS[program.loss].form != "categorical"
     return 1 if column and task.outputs == 2 else classes
 
 
@@ -226,8 +221,7 @@ def _common_kernel(layer: Layer) -> Layer:
     return layer if small else variant(layer, kernel=_COMMON_KERNEL)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "layer_dimension")
 
 
 def _scaling(factor: int) -> RepairAction:

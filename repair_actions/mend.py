@@ -6,12 +6,9 @@ from functools import lru_cache
 
 from netmend.env.program import (
     PHASES,
-    Embedding,
     Layer,
-    Position,
     Program,
     Task,
-    Weighted,
     check,
     find_crash,
 )
@@ -111,9 +108,7 @@ def _undeclared(program: Program) -> Program:
 
 
 def _without_sizes(layer: Layer) -> Layer:
-    if isinstance(layer, Position):
-        return variant(layer, steps=None)
-    return variant(layer, inputs=None) if isinstance(layer, Weighted | Embedding) else layer
+    return variant(layer, **{layer.declares: None}) if layer.declares else layer
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:
@@ -134,11 +129,11 @@ def _mended(program: Program, task: Task) -> Program:
 
 
 MEND = RepairAction(
-    pattern="api_contract",
-    edit="mend_crash",
-    site="program",
-    description="the edits that a static check of shapes, types and names asks for, all in one trial",
-    apply=_mended,
+    "api_contract",
+    "mend_crash",
+    "program",
+    "the edits that a static check of shapes, types and names asks for, all in one trial",
+    _mended,
     edits=mending,
 )
 """The static check's own repair as one action: its patch names the edits that it is made of."""

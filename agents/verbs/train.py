@@ -11,6 +11,7 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from netmend.agents.verbs.config import (
+    MOST,
     ActionsConfig,
     RepairingConfig,
     TrainerConfig,
@@ -20,19 +21,7 @@ from netmend.agents.verbs.config import (
 )
 from netmend.agents.verbs.hydra_job import Ended, run_job
 
-ALGORITHMS = ("maskable_ppo", "ppo", "a2c", "dqn")
 NETWORK_ACTIVATIONS = ("tanh", "relu")
-MOST_LAYERS, MOST_UNITS, MOST_REPAIRS = 16, 8192, 16_384
-"""Of an agent's network, and repairs side by side: what is beyond fills a machine's memory."""
-PARAMS: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(("gamma", "gae_lambda", "tau", "exploration_fraction"), (0.0, 1.0)),
-    **dict.fromkeys(("exploration_initial_eps", "exploration_final_eps"), (0.0, 1.0)),
-    **dict.fromkeys(("n_steps", "n_epochs", "train_freq", "target_update_interval"), (1, 1e6)),
-    **dict.fromkeys(("batch_size", "buffer_size"), (1, 1e7)),
-    **dict.fromkeys(("learning_rate", "clip_range", "clip_range_vf", "max_grad_norm"), (0.0, 1e6)),
-    **dict.fromkeys(("ent_coef", "vf_coef"), (-1e6, 1e6)),
-}
-"""Least and most of what an algorithm's class takes, where that class does not look itself."""
 
 
 @dataclass
@@ -59,19 +48,12 @@ class AgentConfig:
 
     def problems(self) -> Iterator[str]:
         """By key."""
-        yield from one_of(self, "algorithm", ALGORITHMS, path="agent.")
-        yield from at_least(1, self, "n_envs", path="agent.", most=MOST_REPAIRS)
-        if len(self.network) > MOST_LAYERS:
-            yield f"agent.network: more than {MOST_LAYERS} layers"
-        for index, units in enumerate(self.network[:MOST_LAYERS]):
-            if not 1 <= units <= MOST_UNITS:
-                yield f"agent.network[{index}]: {shortened(units)} is not between 1 and {MOST_UNITS}"
+        yield from at_least(1, self, "n_envs", path="agent.")
+        for index, units in enumerate(self.network):
+            if not 1 <= units <= MOST:
+                yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
         yield from one_of(self, "activation", NETWORK_ACTIVATIONS, path="agent.")
         yield from at_least(0, self, "weight_decay", path="agent.")
-        for key, (least, most) in PARAMS.items():
-            value = self.params.get(key)
-            if isinstance(value, int | float) and not least <= value <= most:
-                yield f"agent.params.{key}: {shortened(value)} is not between {least:g} and {most:g}"
 
 
 @dataclass
@@ -120,6 +102,13 @@ class TrainConfig(RepairingConfig):
     def problems(self) -> list[str]:
         """By key."""
         return [*self.agent.problems(), *super().problems(), *self.actions.problems()]
+
+    def require(self) -> None:
+        """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""
+        super().require()
+        from netmend.agents.algorithms import check_agent
+
+        check_agent(self.agent)
 
 
 def train_verb(words: Sequence[str]) -> int:

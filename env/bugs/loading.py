@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from netmend.env.bugs.bug import SPLITS, Bug, Suite
-from netmend.env.bugs.files import duplicates, is_bug_file, read_bug, read_folder, read_suite
+from netmend.env.bugs.files import duplicates, read_bug, read_file, read_folder, read_suite
 from netmend.env.bugs.measured import MEASURED
 from netmend.env.data.views import pack_of
 from netmend.env.errors import ProgramError, UnknownNameError
@@ -108,9 +108,9 @@ def _union(names: str) -> Suite:
 
 
 def _from_file(path: Path) -> Suite:
-    if not is_bug_file(path):
-        return read_suite(path)
-    bug = read_bug(path)
+    bug = read_file(path)
+    if isinstance(bug, Suite):
+        return bug
     return Suite(name=path.stem, description=bug.provenance, budget=Budget(), bugs=(bug,))
 
 

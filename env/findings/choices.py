@@ -21,7 +21,7 @@ from netmend.env.program import (
     hidden_layers,
     layer_activation,
 )
-from netmend.env.program.names import DEFAULT_LR
+from netmend.env.program.kinds import DEFAULT_LR, OPTIMIZER_KINDS
 from netmend.env.program.sites import (
     MAX_SITES,
     block_end,
@@ -79,7 +79,7 @@ def few_updates(case: Case) -> Iterator[Sight]:
 def heavy_momentum(case: Case) -> Iterator[Sight]:
     """Momentum that remembers hundreds of updates."""
     optimizer = case.program.optimizer
-    if optimizer.kind in ("sgd", "rmsprop") and optimizer.momentum >= HEAVY_MOMENTUM:
+    if "momentum" in OPTIMIZER_KINDS[optimizer.kind].reads and optimizer.momentum >= HEAVY_MOMENTUM:
         yield Sight(value=optimizer.momentum, place="optimizer.momentum")
 
 

@@ -8,16 +8,11 @@ from functools import partial
 import numpy as np
 
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
-from netmend.env.program import BatchNorm, Detach, GaussianNoise, Program, resolved
+from netmend.env.program import PREP_KINDS, Detach, Program, resolved
 from netmend.env.program.api import REMOVED_NAMES
-from netmend.env.program.names import PrepName
 from netmend.env.program.part import changed
-from netmend.env.program.sites import dropout_rate, output_layer, weighted_layers
+from netmend.env.program.sites import has_modes, output_layer, weighted_layers
 
-OF_SHAPE: frozenset[PrepName] = frozenset(
-    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
-)
-"""Steps that do the same whatever ``rows`` says."""
 LARGEST_HALF = 65504.0
 """Largest number in half precision (IEEE 754 binary16)."""
 
@@ -63,7 +58,7 @@ def detached(case: Case) -> Iterator[Sight]:
 def prepared_apart(case: Case) -> Iterator[Sight]:
     """Steps of the preparation that only the training rows get."""
     for index, step in enumerate(case.program.data.prep):
-        if step.rows == "train" and step.kind not in OF_SHAPE:
+        if step.rows == "train" and not PREP_KINDS[step.kind].for_all_rows:
             yield Sight(place=f"data.prep[{index}].rows", words={"step": step.kind})
 
 
@@ -144,11 +139,7 @@ def summed_loss(case: Case) -> Iterator[Sight]:
 
 def _two_modes(program: Program) -> str:
     """The layers that work in one way while training and in another while predicting, in words."""
-    found = [
-        index
-        for index, layer in enumerate(program.layers)
-        if isinstance(layer, GaussianNoise | BatchNorm) or dropout_rate(layer) is not None
-    ]
+    found = [index for index, layer in enumerate(program.layers) if has_modes(layer)]
     return layer_places(program, found) or "no layer of this network yet"
 
 

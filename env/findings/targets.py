@@ -7,26 +7,23 @@ from functools import lru_cache
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
-from netmend.env.program import Activation, Program, output_activation, output_layer, resolved
+from netmend.env.program import (
+    ACTIVATION_KINDS,
+    LOSS_KINDS,
+    Activation,
+    Program,
+    output_activation,
+    output_layer,
+    resolved,
+)
 from netmend.env.program.crashes import broadcasts, seen_ids
-from netmend.env.program.names import CLASS_METRICS, LOGIT_LOSSES, LossName
+from netmend.env.program.kinds import PROBABILITIES, REAL
+from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.sites import block_end
-from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.prepare import prepare
-from netmend.env.training.rules import BINARY_LOSSES, RANGES, VALUE_LOSSES
 
 ROWS = 2000
 """Training rows whose targets are looked at."""
-_REAL = (float("-inf"), float("inf"))
-_PROBABILITIES: frozenset[LossName] = frozenset(
-    {
-        "binary_crossentropy",
-        "categorical_crossentropy",
-        "sparse_categorical_crossentropy",
-        "kl_divergence",
-    }
-)
-"""Losses that take probabilities."""
 _OUTPUT_EDITS = ("api_contract/match_output@output", "activation/*@output", "loss_function/*")
 _HEAD_EDITS = (
     "neural_connection/replace_head@output",
@@ -64,8 +61,7 @@ def one_output(case: Case) -> Iterator[Sight]:
 def lone_category(case: Case) -> Iterator[Sight]:
     """A loss that compares the outputs of a row with each other, and one output."""
     program = case.program
-    compares = program.loss not in BINARY_LOSSES | VALUE_LOSSES
-    if compares and not case.is_crash and case.outputs == 1:
+    if LOSS_KINDS[program.loss].form == "categorical" and not case.is_crash and case.outputs == 1:
         yield Sight(place="loss", words={"loss": program.loss})
 
 
@@ -78,8 +74,8 @@ def lone_softmax(case: Case) -> Iterator[Sight]:
 def logits_squashed(case: Case) -> Iterator[Sight]:
     """An activation in front of a loss that takes logits."""
     program, activation = case.program, output_activation(case.program)
-    if program.loss in LOGIT_LOSSES and activation != "linear":
-        own = "sigmoid" if program.loss == "bce_with_logits" else "softmax"
+    own = LOSS_KINDS[program.loss].own
+    if own and activation != "linear":
         words = {"loss": program.loss, "own": own, "activation": activation}
         yield Sight(place=_output_place(program), words=words)
 
@@ -101,8 +97,7 @@ def activation_twice(case: Case) -> Iterator[Sight]:
 def no_probabilities(case: Case) -> Iterator[Sight]:
     """Outputs that are no probabilities in front of a loss that takes these."""
     program, activation = case.program, output_activation(case.program)
-    low, high = RANGES.get(activation, _REAL)
-    if program.loss in _PROBABILITIES and (low < 0 or high > 1):
+    if LOSS_KINDS[program.loss].of_probabilities and activation not in PROBABILITIES:
         words = {"loss": program.loss, "activation": activation}
         yield Sight(place=_output_place(program), words=words)
 
@@ -110,9 +105,10 @@ def no_probabilities(case: Case) -> Iterator[Sight]:
 def out_of_reach(case: Case) -> Iterator[Sight]:
     """Targets that the output's activation cannot reach."""
     program, activation = case.program, output_activation(case.program)
-    if case.is_crash or activation not in RANGES or program.loss in LOGIT_LOSSES | _PROBABILITIES:
+    kind, (least, most) = LOSS_KINDS[program.loss], ACTIVATION_KINDS[activation].reach
+    if case.is_crash or (least, most) == REAL or kind.own or kind.of_probabilities:
         return
-    (low, high), (least, most) = target_range(program, case.dataset), RANGES[activation]
+    low, high = target_range(program, case.dataset)
     if low < least or high > most:
         words = {"low": low, "high": high, "activation": activation, "reach": _reach(least, most)}
         yield Sight(value=low if low < least else high, place=_output_place(program), words=words)
@@ -121,9 +117,10 @@ def out_of_reach(case: Case) -> Iterator[Sight]:
 def refused_targets(case: Case) -> Iterator[Sight]:
     """Targets for which the loss means nothing: not between 0 and 1, or negative."""
     program = case.program
-    if case.is_crash or program.loss not in _TAKES:
+    least, most = LOSS_KINDS[program.loss].targets
+    if case.is_crash or (least, most) == REAL:
         return
-    (low, high), (least, most) = target_range(program, case.dataset), _TAKES[program.loss]
+    low, high = target_range(program, case.dataset)
     if low < least or high > most:
         words = {"low": low, "high": high, "loss": program.loss, "takes": _reach(least, most)}
         yield Sight(value=low if low < least else high, place="loss", words=words)
@@ -132,28 +129,27 @@ def refused_targets(case: Case) -> Iterator[Sight]:
 def one_winner(case: Case) -> Iterator[Sight]:
     """A loss with one right class, where several labels may be right or the targets are real values."""
     loss = case.program.loss
-    compares = loss not in BINARY_LOSSES | VALUE_LOSSES
-    if compares and not case.is_crash and case.task.kind != "classification":
+    if LOSS_KINDS[loss].form == "categorical" and not case.is_crash and case.task.kind != "classification":
         found = "several labels of a row may be" if case.task.kind == "multilabel" else "real values are"
         yield Sight(place="loss", words={"loss": loss, "found": found})
 
 
 def margin_of_values(case: Case) -> Iterator[Sight]:
     """A loss of margins for real values."""
-    if case.program.loss in MARGIN_LOSSES and case.task.kind == "regression":
+    if LOSS_KINDS[case.program.loss].margin and case.task.kind == "regression":
         yield Sight(place="loss", words={"loss": case.program.loss})
 
 
 def values_for_classes(case: Case) -> Iterator[Sight]:
     """A loss for real values, where the targets are classes or labels."""
-    if case.program.loss in VALUE_LOSSES and case.task.kind != "regression":
+    if LOSS_KINDS[case.program.loss].form == "values" and case.task.kind != "regression":
         yield Sight(place="loss", words={"loss": case.program.loss})
 
 
 def binary_for_many(case: Case) -> Iterator[Sight]:
     """A loss for two classes, where there are more."""
     task, loss = case.task, case.program.loss
-    if loss in BINARY_LOSSES and task.kind == "classification" and task.outputs > 2:
+    if LOSS_KINDS[loss].form == "binary" and task.kind == "classification" and task.outputs > 2:
         yield Sight(value=float(task.outputs), place="loss", words={"loss": loss})
 
 
@@ -178,15 +174,6 @@ def error_of_classes(case: Case) -> Iterator[Sight]:
     task, metric = case.task, case.program.metric
     if task.kind == "classification" and task.outputs > 2 and metric in ("r2", "mse", "mae"):
         yield Sight(value=float(task.outputs), place="metric", words={"metric": metric})
-
-
-_TAKES: dict[LossName, tuple[float, float]] = {
-    "binary_crossentropy": (0.0, 1.0),
-    "bce_with_logits": (0.0, 1.0),
-    "poisson": (0.0, float("inf")),
-    "msle": (0.0, float("inf")),
-}
-"""Targets for which a loss is defined, where that is not all of them."""
 
 
 @lru_cache(maxsize=64)

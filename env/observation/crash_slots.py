@@ -35,8 +35,8 @@ def _place_slots(index: int | None, program: Program) -> Slots:
     for site, position in zip(SITES, site_positions(program), strict=True):
         yield f"crash/layer/{site}", float(index is not None and index == position)
     layer = program.layers[index] if index is not None and index < len(program.layers) else None
-    for name, kinds in GROUPS.items():
-        yield f"crash/layer/{name}", float(isinstance(layer, kinds))
+    for name in GROUPS:
+        yield f"crash/layer/{name}", float(layer is not None and layer.counted_as == name)
 
 
 def _side_slots(prefix: str, shape: Shape, task: Task) -> Slots:

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from netmend.env.observation.network_slots import EMPTY
 from netmend.env.observation.slots import Slots, log2_ratio, log10
-from netmend.env.program import PREPS, Data, LossName, MisfitError, Task
-from netmend.env.program.crashes import ID_LOSSES, label_range, target_shape
+from netmend.env.program import LOSS_KINDS, PREPS, Data, LossName, MisfitError, Task
+from netmend.env.program.crashes import label_range, target_shape
 from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, row_shape
@@ -72,7 +72,7 @@ def target_slots(data: Data, loss: LossName, units: int, task: Task) -> Slots:
         shape = target_shape(program, task)
     except MisfitError:
         shape = (0,)
-    wanted = "int64" if loss in ID_LOSSES and data.labels == "index" else "float32"
+    wanted = "int64" if LOSS_KINDS[loss].ids and data.labels == "index" else "float32"
     yield "label_type/wrong", float(data.label_type not in ("auto", wanted))
     yield "label_type/list", float(data.label_type == "list")
     yield "targets/rank", len(shape) / 2

@@ -6,39 +6,24 @@ import math
 
 from netmend.env.observation.slots import Slots, log10, one_hot
 from netmend.env.program import (
+    ACTIVATION_KINDS,
     ACTIVATIONS,
+    BOUNDS,
+    LAYER_KINDS,
     Attention,
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    Conv3d,
-    Crop,
     Data,
-    Dense,
     Detach,
-    Embedding,
-    Flatten,
-    GlobalPool,
-    InitialiserName,
     Layer,
-    LayerNorm,
     Optimizer,
-    Pool,
-    Position,
     Program,
     Recurrent,
-    Rescale,
-    Reshape,
-    Shared,
-    Skip,
     Task,
-    TransposedConvolution,
     Weighted,
-    ZeroPad,
     hidden_layers,
     layer_activation,
     weighted_layers,
 )
+from netmend.env.program.kinds import FAMILIES, INITIALISER_FAMILY
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, walk_layers
 from netmend.env.program.sites import dropout_rate, width
@@ -46,45 +31,11 @@ from netmend.env.program.sites import dropout_rate, width
 EMPTY = Program(data=Data(dataset=""), layers=(), loss="mse", optimizer=Optimizer())
 """A program to change one field of."""
 
-INITIALISER_FAMILY: dict[InitialiserName, str] = {
-    "zeros": "constant",
-    "ones": "constant",
-    "constant": "constant",
-    "random_normal": "unscaled",
-    "random_uniform": "unscaled",
-    "truncated_normal": "unscaled",
-    "standard_normal": "wide",
-    "orthogonal": "scaled",
-    "lecun_normal": "scaled",
-    "lecun_uniform": "scaled",
-    "glorot_normal": "scaled",
-    "glorot_uniform": "scaled",
-    "he_normal": "scaled",
-    "he_uniform": "scaled",
-    "torch_default": "scaled",
-}
-FAMILIES = ("constant", "unscaled", "wide", "scaled")
-
-GROUPS: dict[str, tuple[type, ...]] = {
-    "dense": (Dense,),
-    "conv": (Conv1d, Conv2d, Conv3d),
-    "conv_transpose": (TransposedConvolution,),
-    "recurrent": (Recurrent,),
-    "attention": (Attention,),
-    "position": (Position,),
-    "embedding": (Embedding,),
-    "pool": (Pool, GlobalPool),
-    "flatten": (Flatten,),
-    "batch_norm": (BatchNorm,),
-    "layer_norm": (LayerNorm,),
-    "reshape": (Reshape,),
-    "rescale": (Rescale,),
-    "pad_or_crop": (ZeroPad, Crop),
-    "skip": (Skip,),
-    "shared": (Shared,),
-    "detach": (Detach,),
-}
-"""Layers that are counted together."""
+RECTIFIERS = frozenset(name for name, kind in ACTIVATION_KINDS.items() if kind.rectifies)
+GROUPS: tuple[str, ...] = tuple(
+    dict.fromkeys(kind.counted_as for kind in LAYER_KINDS.values() if kind.counted_as)
+)
+"""Names under which layers are counted."""
 
 
 def network_slots(layers: tuple[Layer, ...]) -> Slots:
@@ -100,8 +51,8 @@ def network_slots(layers: tuple[Layer, ...]) -> Slots:
     yield "width/most", math.log2(max(widths)) / 6
     yield "dropout/layers", len(rates) / 4
     yield "dropout/rate", max(rates, default=0.0)
-    for name, kind in GROUPS.items():
-        yield f"layers/{name}", sum(isinstance(layer, kind) for layer in layers) / 4
+    for name in GROUPS:
+        yield f"layers/{name}", sum(layer.counted_as == name for layer in layers) / 4
     yield "recurrent/returns_sequences", float(bool(recurrent) and recurrent[-1].return_sequences)
     yield "recurrent/bidirectional", float(any(layer.bidirectional for layer in recurrent))
     yield "attention/heads", math.log2(max((layer.heads for layer in attention), default=1)) / 4
@@ -141,8 +92,8 @@ def layer_slots(site: str, layer: Layer | None, activation: str) -> Slots:
     families = one_hot("kernel_init", INITIALISER_FAMILY[weighted.kernel_init], FAMILIES)
     yield f"{site}/present", float(layer is not None)
     yield f"{site}/units", math.log2(max(1, 0 if layer is None else width(layer))) / 6
-    yield f"{site}/rectified", float(activation in {"relu", "leaky_relu", "elu", "selu", "gelu"})
-    yield f"{site}/bounded", float(activation in {"tanh", "sigmoid", "hard_sigmoid", "softsign", "softmax"})
+    yield f"{site}/rectified", float(activation in RECTIFIERS)
+    yield f"{site}/bounded", float(activation in BOUNDS)
     yield f"{site}/linear", float(activation == "linear")
     yield from ((f"{site}/{name}", value) for name, value in families)
     yield f"{site}/bias_init/zeros", float(weighted.bias_init == "zeros")

@@ -28,13 +28,12 @@ from netmend.env.program import (
     ACTIVATIONS,
     API_LEVELS,
     DEFAULT_LR,
-    LOGIT_LOSSES,
+    LOSS_KINDS,
     LOSSES,
     OPTIMIZERS,
     ActivationName,
     ApiLevel,
     Clip,
-    Embedding,
     Layer,
     Loop,
     LossName,
@@ -48,7 +47,6 @@ from netmend.env.program import (
     output_activation,
     output_layer,
 )
-from netmend.env.program.crashes import ID_LOSSES
 from netmend.env.program.sites import width
 
 
@@ -80,7 +78,7 @@ def _blocks(program: Program, task: Task) -> Iterator[tuple[Callable[..., Slots]
     data, layers = program.data, program.layers
     output = output_layer(program)
     units = 0 if output is None else _output_width(layers[output])
-    tokens = bool(layers) and isinstance(layers[0], Embedding)
+    tokens = bool(layers) and layers[0].takes_ids
     yield task_slots, (task,)
     yield data_slots, (data,)
     yield input_slots, (data, program.input, tokens, task)
@@ -101,8 +99,8 @@ def _blocks(program: Program, task: Task) -> Iterator[tuple[Callable[..., Slots]
 
 def _loss_slots(loss: LossName, output: ActivationName) -> Slots:
     yield from one_hot("loss", loss, LOSSES)
-    yield "loss/on_logits", float(loss in LOGIT_LOSSES)
-    yield "loss/on_ids", float(loss in ID_LOSSES)
+    yield "loss/on_logits", float(LOSS_KINDS[loss].own is not None)
+    yield "loss/on_ids", float(LOSS_KINDS[loss].ids)
     yield from one_hot("output_activation", output, ACTIVATIONS)
 
 

@@ -3,6 +3,15 @@
 from netmend.env.program.api import resolved
 from netmend.env.program.checks import check
 from netmend.env.program.crashes import CRASH_KINDS, PHASES, Crash, find_crash
+from netmend.env.program.kinds import (
+    ACTIVATION_KINDS,
+    BOUNDS,
+    DEFAULT_LR,
+    LOGIT_LOSSES,
+    LOSS_KINDS,
+    OPTIMIZER_KINDS,
+    PREP_KINDS,
+)
 from netmend.env.program.layers import (
     LAYER_KINDS,
     Activation,
@@ -41,12 +50,10 @@ from netmend.env.program.names import (
     ACTIVATIONS,
     API_LEVELS,
     DAMAGES,
-    DEFAULT_LR,
     INITIALISERS,
     INPUT_TYPES,
     LABEL_ENCODINGS,
     LABEL_TYPES,
-    LOGIT_LOSSES,
     LOSSES,
     METRICS,
     OPTIMIZERS,
@@ -103,7 +110,9 @@ from netmend.env.program.yaml import (
 
 __all__ = [
     "ACTIVATIONS",
+    "ACTIVATION_KINDS",
     "API_LEVELS",
+    "BOUNDS",
     "CRASH_KINDS",
     "DAMAGES",
     "DEFAULT_LR",
@@ -114,11 +123,14 @@ __all__ = [
     "LAYER_KINDS",
     "LOGIT_LOSSES",
     "LOSSES",
+    "LOSS_KINDS",
     "MAX_SITES",
     "METRICS",
     "OPTIMIZERS",
+    "OPTIMIZER_KINDS",
     "PHASES",
     "PREPS",
+    "PREP_KINDS",
     "SCHEMA_VERSION",
     "Activation",
     "ActivationName",

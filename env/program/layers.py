@@ -1,18 +1,30 @@
-"""The layers of a program, as data.
+"""The layers of a program, as data: each kind with its fields and with the facts that all others read.
 
 Shapes leave out the batch axis and put channels or features first; see :mod:`netmend.env.program.schema`.
+What a layer computes stands in :mod:`netmend.env.training.building`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from math import prod
+from typing import ClassVar, Literal, Self, TypeAlias
 
+from netmend.env.program.misfit import (
+    MOST_AXES,
+    MisfitError,
+    Shape,
+    expect,
+    expect_axes,
+    shown_shape,
+)
 from netmend.env.program.names import ActivationName, InitialiserName
-from netmend.env.program.part import keeps_hash
+from netmend.env.program.part import keeps_hash, variant
 
 Padding: TypeAlias = Literal["valid", "same"] | int
 """What stands around the values: nothing, as much as keeps one value per stride, or so much on both ends."""
+GATES = {"gru": 3, "lstm": 4, "rnn": 1}
+"""Matrices of a recurrent cell, each on the input and on the state."""
 
 
 def margin(padding: Padding) -> int:
@@ -20,9 +32,78 @@ def margin(padding: Padding) -> int:
     return padding if isinstance(padding, int) else 0
 
 
+class Kind:
+    """Facts about a kind of layer beside its fields; a kind says those that are not so for most.
+
+    Attributes:
+        axes: of steps or pixels that it goes over, 0 where it takes whatever comes.
+        learns: whether it has numbers that training changes.
+        takes_ids: whether it looks up token ids.
+        belongs: whether it belongs to the layer with a kernel in front of it.
+        normalises: whether it brings values to unit scale.
+        pools: whether it makes one value of many steps or pixels.
+        shapes_only: whether it does no more than to give the values another shape, or fewer of them.
+        keeps_range: whether what is between 0 and 1 stays so.
+        reaches_back: whether it takes what another layer in front of it has or took, ``back`` positions away.
+        has_modes: whether it works in one way while training and in another while predicting.
+        sized_by: field with the number of units that an edit makes it wider by.
+        activated_by: field with its activation.
+        dropped_by: field with its dropout rate.
+        declares: field with a size that it declares to take.
+        counted_as: under which name an observation counts it; empty where it does in another way.
+    """
+
+    axes: ClassVar[int] = 0
+    learns: ClassVar[bool] = False
+    takes_ids: ClassVar[bool] = False
+    belongs: ClassVar[bool] = False
+    normalises: ClassVar[bool] = False
+    pools: ClassVar[bool] = False
+    shapes_only: ClassVar[bool] = False
+    keeps_range: ClassVar[bool] = False
+    reaches_back: ClassVar[bool] = False
+    has_modes: ClassVar[bool] = False
+    sized_by: ClassVar[str] = ""
+    activated_by: ClassVar[str] = ""
+    dropped_by: ClassVar[str] = ""
+    declares: ClassVar[str] = ""
+    counted_as: ClassVar[str] = ""
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        """Shape of what it returns for a row of a shape, token ids where there is a vocabulary.
+
+        Raises:
+            MisfitError: it cannot take such a row.
+        """
+        return shape
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        """Number of weights and biases on such a row, frozen ones included.
+
+        A recurrent cell has PyTorch's two biases per gate, a normalisation its scale and its shift.
+        """
+        return 0
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        """Multiply-accumulate operations of one row, of kernels and of attention only."""
+        return 0
+
+    def inside(self, shape: Shape) -> int:
+        """Values of a row that stay between the passes, beside those that it returns."""
+        return 0
+
+    def refused(self, shape: Shape, vocabulary: int) -> MisfitError | None:
+        """Why the forward pass ends at it, though it could be built: what it declares is wrong."""
+        return None
+
+    def read(self, vocabulary: int) -> Self:
+        """The layer with what its training does not read set to one value, and what it declares as right."""
+        return self
+
+
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Weighted:
+class Weighted(Kind):
     """What every layer with trainable weights has in common.
 
     Attributes:
@@ -36,6 +117,9 @@ class Weighted:
             does. A wrong number is a crash in the forward pass.
     """
 
+    learns = True
+    declares = "inputs"
+
     kernel_init: InitialiserName = "glorot_uniform"
     bias_init: InitialiserName = "zeros"
     bias: bool = True
@@ -44,14 +128,42 @@ class Weighted:
     trainable: bool = True
     inputs: int | None = None
 
+    def refused(self, shape: Shape, vocabulary: int) -> MisfitError | None:
+        if self.inputs in (None, shape[0]):
+            return None
+        reason = f"the layer takes {self.inputs} features, but its input is {shown_shape(shape)}"
+        return MisfitError(reason, (self.inputs or 0, *shape[1:]), shape)
+
+    def read(self, vocabulary: int) -> Self:
+        return variant(
+            self,
+            inputs=None,
+            bias_init=self.bias_init if self.bias else "zeros",
+            l1=self.l1 if self.trainable else 0.0,
+            l2=self.l2 if self.trainable else 0.0,
+        )
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
 class Dense(Weighted):
     """``units`` outputs, each from all features; applied at every step or pixel of an unflattened input."""
 
+    sized_by = "units"
+    activated_by = "activation"
+    counted_as = "dense"
+
     units: int
     activation: ActivationName = "linear"
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        return (self.units, *shape[1:])
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return self.units * (shape[0] + self.bias)
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        return shape[0] * prod(output)
 
 
 @keeps_hash
@@ -66,20 +178,56 @@ class Convolution(Weighted):
         padding: zeros on both ends of every axis, as in PyTorch; ``valid`` is none, ``same`` as many as give
             one value per stride, as in Keras.
         activation: of the values that come out.
-        axes: of steps or pixels that the kind goes over.
     """
+
+    sized_by = "filters"
+    activated_by = "activation"
+    counted_as = "conv"
 
     filters: int
     kernel: int = 3
     stride: int = 1
     padding: Padding = "valid"
     activation: ActivationName = "linear"
-    axes = 0  # a class variable that is annotated would count among the fields
 
     @property
     def window(self) -> int:
         """Values of the kernel for one feature."""
         return int(self.kernel**self.axes)
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect(shape, self.axes + 1, KIND_OF_LAYER[type(self)])  # type: ignore[index]
+        return (self.filters, *(self.convolved(size, shape) for size in shape[1:]))
+
+    def convolved(self, size: int, shape: Shape) -> int:
+        """Places along an axis of some size."""
+        if self.padding == "same":
+            return -(-size // self.stride)
+        around = margin(self.padding)
+        if self.kernel > size + 2 * around:
+            raise MisfitError(
+                f"a kernel of {self.kernel} does not fit {size} steps or pixels"
+                f"{_padded(around) or ' without padding'}",
+                (shape[0], *(self.kernel - 2 * around,) * (len(shape) - 1)),
+                shape,
+            )
+        return (size + 2 * around - self.kernel) // self.stride + 1
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return self.filters * (shape[0] * self.window + self.bias)
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        return shape[0] * self.window * prod(output)
+
+    def read(self, vocabulary: int) -> Self:
+        same = "same" if self.keeps_size else self.padding or "valid"
+        return variant(super().read(vocabulary), padding=same)
+
+    @property
+    def keeps_size(self) -> bool:
+        """Whether a padding that is given as a number is what ``same`` gives."""
+        around = margin(self.padding)
+        return around > 0 and self.stride == 1 and 2 * around == self.kernel - 1
 
 
 @keeps_hash
@@ -119,7 +267,33 @@ class TransposedConvolution(Convolution):
             ``same``, which knows its size.
     """
 
+    counted_as = "conv_transpose"
+
     output_padding: int = 0
+
+    def convolved(self, size: int, shape: Shape) -> int:
+        if self.padding == "same":
+            return size * self.stride
+        if self.output_padding >= self.stride:
+            reason = f"an output padding of {self.output_padding} is not below the stride of {self.stride}"
+            raise MisfitError(reason, shape, shape)
+        whole = (size - 1) * self.stride + self.kernel
+        left = whole - 2 * margin(self.padding) + self.output_padding
+        if left < 1:
+            reason = f"a padding of {margin(self.padding)} leaves nothing of {whole} steps or pixels"
+            raise MisfitError(reason, shape, shape)
+        return left
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        return prod(shape) * self.window * self.filters
+
+    def read(self, vocabulary: int) -> Self:
+        layer = super().read(vocabulary)
+        return variant(layer, output_padding=0) if layer.padding == "same" else layer
+
+    @property
+    def keeps_size(self) -> bool:
+        return self.output_padding == 0 and 2 * margin(self.padding) == self.kernel - self.stride
 
 
 @keeps_hash
@@ -155,6 +329,10 @@ class Recurrent(Weighted):
     many features where it is ``bidirectional``: forwards, and backwards behind them.
     """
 
+    axes = 1
+    sized_by = "units"
+    counted_as = "recurrent"
+
     cell: Literal["gru", "lstm", "rnn"]
     units: int
     return_sequences: bool = False
@@ -164,6 +342,18 @@ class Recurrent(Weighted):
     def directions(self) -> int:
         """In how many directions it goes over the steps; the features are as many times its units."""
         return 2 if self.bidirectional else 1
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect(shape, 2, self.cell)
+        units = self.units * self.directions
+        return (units, shape[1]) if self.return_sequences else (units,)
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        rows = self.directions * GATES[self.cell] * self.units
+        return rows * (shape[0] + self.units + 2 * self.bias)
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        return self.directions * shape[1] * GATES[self.cell] * self.units * (shape[0] + self.units)
 
 
 @keeps_hash
@@ -181,6 +371,11 @@ class Attention(Weighted):
     the penalties are those of all of its matrices.
     """
 
+    axes = 1
+    sized_by = "width"
+    dropped_by = "dropout"
+    counted_as = "attention"
+
     heads: int
     width: int = 0
     norm: Literal["before", "behind", "none"] = "behind"
@@ -188,10 +383,45 @@ class Attention(Weighted):
     dropout: float = 0.0
     causal: bool = False
 
+    @property
+    def norms(self) -> int:
+        """How many parts are normalised: the attention, and the feed-forward part where there is one."""
+        return 0 if self.norm == "none" else 2 if self.width else 1
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect(shape, 2, "attention")
+        if shape[0] % self.heads:  # each takes an equal share of the features, as PyTorch's and Keras' do
+            share = f"{self.heads} heads cannot share {shape[0]} features"
+            more = -(-shape[0] // self.heads) * self.heads
+            reason = f"embed_dim must be divisible by num_heads: {share}"
+            raise MisfitError(reason, (more, shape[1]), shape)
+        return shape
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        """Of queries, keys, values and their projection, of two layers and two normalisations."""
+        features = shape[0]
+        parameters = 4 * (features * features + self.bias * features)
+        if self.width:
+            parameters += 2 * features * self.width + self.bias * (self.width + features)
+        return parameters + self.norms * features * (1 + self.bias)
+
+    def inside(self, shape: Shape) -> int:
+        """Queries, keys, values, attention, inner units."""
+        features, steps = shape
+        return steps * (3 * features + self.heads * steps + self.width)
+
+    def work(self, shape: Shape, output: Shape) -> int:
+        features, steps = shape
+        return steps * features * (4 * features + 2 * steps + 2 * self.width)
+
+    def read(self, vocabulary: int) -> Self:
+        layer = super().read(vocabulary)
+        return layer if layer.width else variant(layer, activation="relu")
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Position:
+class Position(Kind):
     """Adds to each step of a sequence what says where it stands: a learned row of a table, or sine waves.
 
     The table of ``learned`` has as many rows as there are steps where ``steps`` does not declare them; too
@@ -199,29 +429,75 @@ class Position:
     weights.
     """
 
+    axes = 1
+    learns = True
+    declares = "steps"
+    counted_as = "position"
+
     encoding: Literal["learned", "sinusoidal"] = "learned"
     steps: int | None = None
     trainable: bool = True
 
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect(shape, 2, "position")
+        return shape
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return shape[0] * (self.steps or shape[1]) if self.encoding == "learned" else 0
+
+    def refused(self, shape: Shape, vocabulary: int) -> MisfitError | None:
+        if self.encoding != "learned" or self.steps is None or self.steps >= shape[1]:
+            return None
+        reason = f"step {shape[1] - 1} is out of range for a table of {self.steps} rows"
+        return MisfitError(reason, (shape[0], self.steps), shape)
+
+    def read(self, vocabulary: int) -> Self:
+        return type(self)(encoding="sinusoidal") if self.encoding == "sinusoidal" else self
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Embedding:
+class Embedding(Kind):
     """Token ids ``(steps,)`` to vectors ``(units, steps)``.
 
     The vocabulary's size comes from the data where ``inputs`` does not declare it; one that is too small is a
     crash in the forward pass. ``kernel_init`` is the initialiser of the table.
     """
 
+    learns = True
+    takes_ids = True
+    declares = "inputs"
+    counted_as = "embedding"
+
     units: int
     trainable: bool = True
     inputs: int | None = None
     kernel_init: InitialiserName = "random_uniform"
 
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        if vocabulary < 1:
+            raise MisfitError("embedding needs token ids, but the data are numbers", (0,), shape)
+        if len(shape) != 1:
+            reason = f"embedding needs token ids of shape (steps), but its input is {shown_shape(shape)}"
+            raise MisfitError(reason, (0,), shape)
+        return (self.units, shape[0])
+
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return (self.inputs or vocabulary) * self.units
+
+    def refused(self, shape: Shape, vocabulary: int) -> MisfitError | None:
+        if self.inputs is None or self.inputs >= vocabulary:
+            return None
+        reason = f"token id {vocabulary - 1} is out of range for a table of {self.inputs} rows"
+        return MisfitError(reason, (self.inputs,), (vocabulary,))
+
+    def read(self, vocabulary: int) -> Self:
+        return variant(self, inputs=None) if self.inputs == vocabulary else self
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Pool:
+class Pool(Kind):
     """Largest or mean value of windows of ``size`` steps, or of as many pixels along each axis.
 
     Attributes:
@@ -232,70 +508,144 @@ class Pool:
             ``same`` as many as give one value per stride, as in Keras, where they count in no mean.
     """
 
+    pools = True
+    shapes_only = True
+    keeps_range = True
+    counted_as = "pool"
+
     reduce: Literal["max", "mean"] = "max"
     size: int = 2
     stride: int | None = None
     padding: Padding = "valid"
 
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        stride = self.stride or self.size
+        expect_axes(shape, "pool")
+        if len(shape) > MOST_AXES:
+            reason = f"pool needs steps or pixels, but its input is {shown_shape(shape)}"
+            raise MisfitError(reason, (0, 0, 0), shape)
+        if self.padding == "same":
+            return (shape[0], *(-(-size // stride) for size in shape[1:]))
+        around = margin(self.padding)
+        if 2 * around > self.size:
+            reason = f"a padding of {around} is more than half of a window of {self.size}"
+            raise MisfitError(reason, shape, shape)
+        # PyTorch compares the window of a mean over volumes with what is there without the padding.
+        counted = 0 if self.reduce == "mean" and len(shape) == 4 else around
+        if self.size > min(shape[1:]) + 2 * counted:
+            raise MisfitError(
+                f"a window of {self.size} does not fit an input of {shown_shape(shape)}{_padded(counted)}",
+                (shape[0], *(self.size - 2 * counted,) * (len(shape) - 1)),
+                shape,
+            )
+        return (shape[0], *((size + 2 * around - self.size) // stride + 1 for size in shape[1:]))
+
+    def read(self, vocabulary: int) -> Self:
+        stride = None if self.stride == self.size else self.stride
+        return variant(self, stride=stride, padding=self.padding or "valid")
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class GlobalPool:
+class GlobalPool(Kind):
     """Largest or mean value over all steps or pixels: leaves ``(features,)``."""
+
+    pools = True
+    shapes_only = True
+    keeps_range = True
+    counted_as = "pool"
 
     reduce: Literal["max", "mean"] = "mean"
 
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect_axes(shape, "global_pool")
+        return shape[:1]
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Flatten:
+class Flatten(Kind):
     """Everything in one vector."""
 
+    shapes_only = True
+    keeps_range = True
+    counted_as = "flatten"
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        return (prod(shape),)
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Dropout:
+class Dropout(Kind):
     """Zeroes each value with probability ``rate`` while training and scales the others by 1/(1-rate)."""
+
+    belongs = True
+    keeps_range = True
+    dropped_by = "rate"
 
     rate: float
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class GaussianNoise:
+class GaussianNoise(Kind):
     """Adds normal noise with standard deviation ``deviation`` to each value while training."""
+
+    keeps_range = True
+    has_modes = True
 
     deviation: float = 0.1
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class BatchNorm:
+class BatchNorm(Kind):
     """Batch normalisation of each feature or channel."""
+
+    learns = True
+    belongs = True
+    normalises = True
+    has_modes = True
+    counted_as = "batch_norm"
 
     momentum: float = 0.1
     epsilon: float = 1e-5
 
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return 2 * shape[0]
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class LayerNorm:
+class LayerNorm(Kind):
     """Layer normalisation over the features or channels of each sample."""
+
+    learns = True
+    belongs = True
+    normalises = True
+    counted_as = "layer_norm"
 
     epsilon: float = 1e-5
 
+    def parameters(self, shape: Shape, vocabulary: int) -> int:
+        return 2 * shape[0]
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Activation:
+class Activation(Kind):
     """An activation function as a layer of its own."""
+
+    belongs = True
+    activated_by = "function"
 
     function: ActivationName
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class ThresholdedRelu:
+class ThresholdedRelu(Kind):
     """``x`` where it is above ``threshold``, else 0; Keras' ThresholdedReLU."""
 
     threshold: float = 1.0
@@ -303,16 +653,28 @@ class ThresholdedRelu:
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Reshape:
+class Reshape(Kind):
     """The same values in another shape, which must hold as many."""
 
+    shapes_only = True
+    keeps_range = True
+    counted_as = "reshape"
+
     shape: tuple[int, ...]
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        if prod(self.shape) != prod(shape):
+            reason = f"{prod(shape)} values cannot be reshaped to {shown_shape(self.shape)}"
+            raise MisfitError(reason, self.shape, shape)
+        return self.shape
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Rescale:
+class Rescale(Kind):
     """``x * factor + offset``: scaling inside the network."""
+
+    counted_as = "rescale"
 
     factor: float = 1.0
     offset: float = 0.0
@@ -320,45 +682,72 @@ class Rescale:
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class ZeroPad:
+class ZeroPad(Kind):
     """``size`` zeros on both ends of every axis of steps or pixels."""
 
+    shapes_only = True
+    counted_as = "pad_or_crop"
+
     size: int = 1
+
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect_axes(shape, "zero_pad")
+        return (shape[0], *(size + 2 * self.size for size in shape[1:]))
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Crop:
+class Crop(Kind):
     """Cuts ``top`` and ``bottom`` off the first axis of steps or pixels."""
+
+    shapes_only = True
+    keeps_range = True
+    counted_as = "pad_or_crop"
 
     top: int = 0
     bottom: int = 0
 
+    def output(self, shape: Shape, vocabulary: int) -> Shape:
+        expect_axes(shape, "crop")
+        cut = self.top + self.bottom
+        if cut >= shape[1]:
+            raise MisfitError(f"crop leaves nothing of {shown_shape(shape)}", (0, cut + 1), shape)
+        return (shape[0], shape[1] - cut, *shape[2:])
+
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Skip:
+class Skip(Kind):
     """A skip connection: adds what the layer ``back`` positions before this one took, of the same shape.
 
     ``back: 2`` in front of which two layers stand adds the input of the first of them to the output of the
     second.
     """
 
+    reaches_back = True
+    counted_as = "skip"
+
     back: int = 2
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Shared:
+class Shared(Kind):
     """The layer ``back`` positions before this one once more, with the same weights."""
+
+    reaches_back = True
+    counted_as = "shared"
 
     back: int = 1
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Detach:
+class Detach(Kind):
     """Passes values on but no gradient: the layers in front of it do not learn."""
+
+    keeps_range = True
+    counted_as = "detach"
 
 
 Layer: TypeAlias = (
@@ -422,3 +811,7 @@ LAYER_KINDS: dict[str, type[Layer]] = {
 }
 
 KIND_OF_LAYER: dict[type[Layer], str] = {cls: kind for kind, cls in LAYER_KINDS.items()}
+
+
+def _padded(around: int) -> str:
+    return f" padded by {around}" if around else ""

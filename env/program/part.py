@@ -67,6 +67,14 @@ def variant(part: Part, **values: Hashable) -> Part:
     return cast(Part, _variant(part, tuple(values.items())))
 
 
+def with_value(whole: Part, path: str, value: Hashable) -> Part:
+    """A program with another value of one setting, by its path: ``epochs``, ``optimizer.lr``."""
+    part, _, name = path.rpartition(".")
+    if part:
+        value = variant(getattr(whole, part), **{name: value})
+    return changed(whole, **{part or name: value})
+
+
 @lru_cache(maxsize=65_536)
 def _variant(part: Hashable, values: tuple[tuple[str, Hashable], ...]) -> Hashable:
     return changed(part, **dict(values))

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import yaml
 
-from netmend.env.errors import ProgramError
+from netmend.env.errors import LISTED, ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
 from netmend.env.program.layers import KIND_OF_LAYER, LAYER_KINDS, Layer
@@ -151,7 +151,7 @@ def decode(cls: type[Part], plain: object, path: str, problems: list[str]) -> Pa
         problems.append(f"{path or 'the file'}: {shown(plain)} is not {expected}")
         return None
     before = len(problems)
-    strangers = [str(key) for key in plain if key not in names]
+    strangers = [str(key) for key in plain if key not in names][:LISTED]
     problems.extend(f"{_join(path, key)}: {unknown_key(cls, key)}" for key in strangers)
     values = {}
     for field in fields:
@@ -186,6 +186,7 @@ def _decode_list(field: Field, plain: object, path: str, problems: list[str]) ->
         return ()
     if (problem := field.count_problem(len(plain))) is not None:
         problems.append(f"{path}: {problem}")
+        return ()
     return tuple(_decode_entry(field, item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
 
 

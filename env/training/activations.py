@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import ActivationName, ApiLevel
+from netmend.env.program import BOUNDS, ActivationName, ApiLevel
 
 ActivationFunctions: TypeAlias = Mapping[ActivationName, Callable[[Tensor], Tensor]]
 
@@ -57,15 +57,6 @@ ACTIVATION_FUNCTIONS: ActivationFunctions = {
     "exponential": torch.exp,
 }
 _OF_OLD_TORCH: ActivationFunctions = {**ACTIVATION_FUNCTIONS, "softmax": _softmax_without_axis}
-
-BOUNDS: dict[ActivationName, tuple[float, float]] = {
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-}
-"""Range of the activations that are bounded on both sides."""
 
 
 def saturated_share(outputs: Tensor, name: ActivationName) -> Tensor | None:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netmend.env.program import Attention, BatchNorm, Dropout, GaussianNoise, Program
+from netmend.env.program import Program
+from netmend.env.program.sites import dropout_rate
 from netmend.env.training.failures import DivergedError
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves
 
@@ -25,12 +26,7 @@ def repeats(program: Program, rows: int, budget: Budget, planned: int) -> bool:
 
     A left-over batch counts as much in the mean loss as a full one, and updates can end in the last epoch.
     """
-    if any(
-        isinstance(layer, BatchNorm | GaussianNoise)
-        or (isinstance(layer, Dropout) and layer.rate > 0)
-        or (isinstance(layer, Attention) and layer.dropout > 0)
-        for layer in program.layers
-    ):
+    if any(layer.has_modes or dropout_rate(layer) for layer in program.layers):
         return False
     size = min(program.batch_size, rows)
     even = rows % size == 0 or not program.data.shuffle

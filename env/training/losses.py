@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import LabelEncoding, LossName
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program import LOSS_KINDS, LabelEncoding, LossName
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -122,9 +121,6 @@ LOSS_FUNCTIONS: dict[LossName, Loss] = {
 }
 """By name; ``sparse_categorical_crossentropy`` is resolved to the categorical one before (see ``api.py``)."""
 
-MARGIN_LOSSES: frozenset[LossName] = frozenset({"hinge", "squared_hinge"})
-"""Losses that want -1 and 1 for the two classes; like Keras, 0 and 1 are turned into these."""
-
 
 def encode(y: Tensor, labels: LabelEncoding, loss: LossName, columns: int) -> Tensor:
     """Targets as the loss sees them; of a program that ``find_crash`` lets pass.
@@ -139,10 +135,10 @@ def encode(y: Tensor, labels: LabelEncoding, loss: LossName, columns: int) -> Te
         targets = y
     elif labels == "one_hot":
         targets = F.one_hot(y, columns).float()
-    elif loss in ID_LOSSES:
+    elif LOSS_KINDS[loss].ids:
         targets = y
     else:
         targets = y[:, None].float()
-    if loss in MARGIN_LOSSES and bool(((targets == 0) | (targets == 1)).all()):
+    if LOSS_KINDS[loss].margin and bool(((targets == 0) | (targets == 1)).all()):
         targets = 2 * targets - 1
     return targets

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import Loop, Program, Task
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.model import Parameters
 from netmend.env.training.penalty import Penalty
 from netmend.env.training.update import Update

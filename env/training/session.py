@@ -11,10 +11,10 @@ from torch import Generator, Tensor
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Program, prepared_task
 from netmend.env.program.shapes import multiply_accumulates, walk_layers
+from netmend.env.training.building import Noise
 from netmend.env.training.data_symptoms import data_symptoms
 from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
 from netmend.env.training.failures import TooMuchWorkError
-from netmend.env.training.layers import Noise
 from netmend.env.training.measure import Measurements, check_epochs
 from netmend.env.training.model import Network
 from netmend.env.training.monitors import class_symptoms, rate_symptoms

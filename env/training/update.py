@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import Program, output_layer
-from netmend.env.training.model import Parameters, ParameterSpec
+from netmend.env.training.initialisers import ParameterSpec
+from netmend.env.training.model import Parameters
 from netmend.env.training.optimizers import Rate, Step, make_clip, make_optimizer
 from netmend.env.training.penalty import Penalty
 from netmend.env.training.plateau import Plateau

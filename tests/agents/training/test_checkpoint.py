@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -117,6 +118,8 @@ DAMAGES = {
     "repairs of something else": lambda folder: _edited(folder, repairs=[{"bug": "x", "script": "y"}]),
     "empty tensors": lambda folder: (folder / TENSORS).write_bytes(b""),
     "cut tensors": lambda folder: (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:-9]),
+    "a pipe": lambda folder: ((folder / TENSORS).unlink(), os.mkfifo(folder / TENSORS)),
+    "tensors of a terabyte": lambda folder: os.truncate(folder / TENSORS, 2**40),
     "no tensors": lambda folder: (folder / TENSORS).unlink(),
     "tensors of another shape": lambda folder: _with(folder, **{"seen.starts": torch.ones(3) > 0}),
     "tensors of another type": lambda folder: _with(folder, **{"random.torch": torch.zeros(5056)}),
@@ -186,6 +189,28 @@ def test_a_failed_write_is_an_error_of_the_disk(make, tmp_path: Path, full_disk)
     with full_disk(), pytest.raises(OSError, match="too large"):
         save(model, Totals(steps=1), tmp_path)
     assert list((tmp_path / "checkpoints").iterdir()) == []
+
+
+def test_everything_is_on_the_disk_before_it_is_renamed(
+    make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[tuple[str, str]] = []
+    sync, rename = os.fsync, Path.rename
+
+    def seen_sync(descriptor: int) -> None:
+        events.append(("sync", Path(os.readlink(f"/proc/self/fd/{descriptor}")).name))
+        sync(descriptor)
+
+    def seen_rename(path: Path, target: Path) -> Path:
+        events.append(("rename", path.name))
+        return rename(path, target)
+
+    monkeypatch.setattr(os, "fsync", seen_sync)
+    monkeypatch.setattr(Path, "rename", seen_rename)
+    save(make(), Totals(steps=1), tmp_path)
+    fresh = ".step_000000001.new"
+    assert sorted(events[:2]) == [("sync", TENSORS), ("sync", STATE)]
+    assert events[2:] == [("sync", fresh), ("rename", fresh), ("sync", "checkpoints")]
 
 
 def test_what_a_killed_save_left_is_removed(make, tmp_path: Path) -> None:

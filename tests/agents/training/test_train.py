@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 import yaml
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.policy import load_policy
@@ -22,7 +24,7 @@ from netmend.agents.train import Interrupted, resumed_config, train
 from netmend.agents.validation import validate
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig
-from netmend.env.errors import StoreError, UnknownNameError
+from netmend.env.errors import NetmendError, StoreError, UnknownNameError
 from netmend.env.program import Optimizer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
@@ -286,6 +288,27 @@ def test_an_error_stays_what_it_was_where_nothing_can_be_saved(
         start(world, run_folder, on_run=fail)
 
 
+def test_a_disk_that_is_full_for_tensorboard_gives_its_message_alone(
+    world, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written = 0
+    write = RecordWriter.write
+
+    def full_later(writer: RecordWriter, data: bytes) -> None:
+        nonlocal written
+        written += len(data)
+        if written > 20_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(writer, data)
+
+    monkeypatch.setattr(RecordWriter, "write", full_later)
+    usual = threading.excepthook
+    with pytest.raises(OSError, match="No space left on device"):
+        start(world, run_folder)
+    assert threading.excepthook is usual
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_the_trials_of_a_validation_are_in_no_updates_figures(
     world, run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,6 +348,26 @@ def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
         resumed_config(run_folder, ["agent=ppo", f"resume={run_folder}"])
     with pytest.raises(ConfigError, match="holds no run"):
         resumed_config(run_folder.parent, [])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "agent: 3", "agnet: {}", "seed: one", "{{", "training: [x]"])
+def test_a_damaged_configuration_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "config.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"config\.yaml") as raised:
+        resumed_config(run_folder, [])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "totals: 3", "totals: {steps: 3}", "totals: {steps: x}", "{{"]
+)
+def test_a_damaged_end_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "finished.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"finished\.yaml") as raised:
+        start(world, run_folder, resumed_config(run_folder, []))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_run_is_never_written_over(world, run_folder: Path) -> None:

@@ -89,7 +89,7 @@ def plain_values(field: Field) -> st.SearchStrategy[object]:
     if bool in field.types:
         return st.booleans()
     if str in field.types:
-        return st.text(st.characters(codec="utf-8"), min_size=1)
+        return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
     assert field.range is not None, f"{field.name} has no range"
     if float not in field.types:
         return st.integers(int(field.range.low), int(field.range.high))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import Clip, Data, Dense, Loop, Optimizer, Program, Schedule, Task
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.model import Network
 from netmend.env.training.penalty import Penalty
 from netmend.env.training.update import Update

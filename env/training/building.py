@@ -1,11 +1,16 @@
-"""What each layer kind computes: plain functions over its weights; axis 0 is the batch, axis 1 features."""
+"""How each kind of layer is built: its tensors, and what it computes with them.
+
+Operations are plain functions over weights; axis 0 is the batch, axis 1 holds the features.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from math import prod
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -13,9 +18,14 @@ from torch import Generator, Tensor
 
 from netmend.env.program import (
     Activation,
-    ActivationName,
     Attention,
     BatchNorm,
+    Conv1d,
+    Conv1dTranspose,
+    Conv2d,
+    Conv2dTranspose,
+    Conv3d,
+    Conv3dTranspose,
     Convolution,
     Crop,
     Dense,
@@ -25,6 +35,7 @@ from netmend.env.program import (
     Flatten,
     GaussianNoise,
     GlobalPool,
+    InitialiserName,
     Layer,
     LayerNorm,
     Pool,
@@ -32,15 +43,23 @@ from netmend.env.program import (
     Recurrent,
     Rescale,
     Reshape,
+    Shared,
+    Skip,
+    Task,
     ThresholdedRelu,
     TransposedConvolution,
     ZeroPad,
 )
 from netmend.env.program.layers import margin
+from netmend.env.program.misfit import Shape
+from netmend.env.program.shapes import infer_shapes
+from netmend.env.program.sites import function_of
 from netmend.env.training.activations import ACTIVATION_FUNCTIONS, ActivationFunctions
-from netmend.env.training.attention import attention, position
-from netmend.env.training.recurrent import recurrent
+from netmend.env.training.attention import attention, attention_specs, position, position_specs
+from netmend.env.training.initialisers import TORCH, ParameterSpec, initial_value, weighted_specs
+from netmend.env.training.recurrent import recurrent, recurrent_specs
 
+Kind = TypeVar("Kind")
 Operation = Callable[[Tensor], Tensor]
 Weights = dict[str, Tensor]
 
@@ -132,6 +151,21 @@ class Modes(NamedTuple):
     rehearsal: Operation
 
 
+@dataclass(frozen=True)
+class Builder(Generic[Kind]):
+    """How a kind of layer is built.
+
+    Attributes:
+        make: gives what it does, without its activation, from the layer and its tensors by name.
+        specs: gives its tensors, from its position, the layer, what it takes, and the vocabulary.
+        modes: in the place of ``make``, where its modes differ.
+    """
+
+    make: Callable[[Kind, Weights], Operation] = lambda _layer, _weights: _same
+    specs: Callable[[int, Kind, Shape, int], list[ParameterSpec]] = lambda *_: []
+    modes: Callable[[Kind, Weights, Noise, ActivationFunctions], Modes] | None = None
+
+
 def operations(
     layer: Layer, weights: Weights, noise: Noise, functions: ActivationFunctions = ACTIVATION_FUNCTIONS
 ) -> Modes:
@@ -143,72 +177,35 @@ def operations(
         noise: source of the dropout.
         functions: activation functions by name.
     """
-    if isinstance(layer, Dropout):
-        dropout = _dropout(layer.rate, noise)
-        return Modes(dropout, _same, dropout)
-    if isinstance(layer, GaussianNoise):
-        noisy = _gaussian_noise(layer.deviation, noise)
-        return Modes(noisy, _same, noisy)
-    if isinstance(layer, BatchNorm):
-        return _batch_norm(layer, weights)
-    if isinstance(layer, Attention):
-        return _attention(layer, weights, noise, functions)
-    operation = _operation(layer, weights, functions)
+    builder = BUILDERS[type(layer)]
+    if builder.modes is not None:
+        return builder.modes(layer, weights, noise, functions)
+    operation = builder.make(layer, weights)
+    name = function_of(layer)
+    if name not in (None, "linear"):
+        operation = _activated(operation, functions[name])
     return Modes(operation, operation, operation)
 
 
-def _operation(layer: Layer, weights: Weights, functions: ActivationFunctions) -> Operation:
-    if isinstance(layer, Dense):
-        return _activated(_dense(weights), layer.activation, functions)
-    if isinstance(layer, Convolution):
-        return _activated(_convolution(layer, weights), layer.activation, functions)
-    if isinstance(layer, Recurrent):
-        return recurrent(layer, weights)
-    if isinstance(layer, Embedding):
-        return _embedding(weights["kernel"])
-    if isinstance(layer, Position):
-        return position(layer, weights)
-    if isinstance(layer, LayerNorm):
-        return _layer_norm(layer, weights)
-    return functions[layer.function] if isinstance(layer, Activation) else _without_weights(layer)
-
-
-def _without_weights(layer: Layer) -> Operation:
-    if isinstance(layer, Pool):
-        return _pool(layer)
-    if isinstance(layer, GlobalPool):
-        return _global_pool(layer)
-    if isinstance(layer, Reshape):
-        return lambda x: x.reshape(len(x), *layer.shape)
-    if isinstance(layer, Rescale):
-        return lambda x: x * layer.factor + layer.offset
-    if isinstance(layer, ZeroPad):
-        return lambda x: F.pad(x, (layer.size, layer.size) * (x.dim() - 2))
-    if isinstance(layer, Crop):
-        return lambda x: x[:, :, layer.top : x.shape[2] - layer.bottom]
-    if isinstance(layer, Detach):
-        return torch.detach
-    if isinstance(layer, ThresholdedRelu):
-        return lambda x: F.threshold(x, layer.threshold, 0.0)
-    return _flatten if isinstance(layer, Flatten) else _same
+def parameter_specs(layers: tuple[Layer, ...], task: Task) -> list[ParameterSpec]:
+    """The weight tensors of all layers, from input to output. Raises ``ShapeError``."""
+    inputs = (task.input_shape, *infer_shapes(layers, task))
+    return [
+        spec
+        for index, (layer, shape) in enumerate(zip(layers, inputs, strict=False))
+        for spec in BUILDERS[type(layer)].specs(index, layer, shape, task.vocabulary)
+    ]
 
 
 def _same(x: Tensor) -> Tensor:
     return x
 
 
-def _flatten(x: Tensor) -> Tensor:
-    return x.flatten(1)
-
-
-def _activated(linear: Operation, name: ActivationName, functions: ActivationFunctions) -> Operation:
-    if name == "linear":
-        return linear
-    function = functions[name]
+def _activated(linear: Operation, function: Operation) -> Operation:
     return lambda x: function(linear(x))
 
 
-def _dense(weights: Weights) -> Operation:
+def _dense(_layer: Dense, weights: Weights) -> Operation:
     kernel, bias = weights["kernel"], weights.get("bias")
 
     def dense(x: Tensor) -> Tensor:
@@ -257,10 +254,6 @@ def _transposed(layer: TransposedConvolution, kernel: Tensor, bias: Tensor | Non
     return cut
 
 
-def _embedding(table: Tensor) -> Operation:
-    return lambda x: F.embedding(x, table).transpose(1, 2)
-
-
 def _dropout(rate: float, noise: Noise) -> Operation:
     keep, drawn = 1 - rate, 0
     mask = torch.empty(0)
@@ -276,6 +269,11 @@ def _dropout(rate: float, noise: Noise) -> Operation:
     return dropout
 
 
+def _drop_out(layer: Dropout, _weights: Weights, noise: Noise, _functions: ActivationFunctions) -> Modes:
+    dropout = _dropout(layer.rate, noise)
+    return Modes(dropout, _same, dropout)
+
+
 def _attention(layer: Attention, weights: Weights, noise: Noise, functions: ActivationFunctions) -> Modes:
     function = functions[layer.activation]
     evaluation = attention(layer, weights, function, (_same,) * 4)
@@ -286,15 +284,17 @@ def _attention(layer: Attention, weights: Weights, noise: Noise, functions: Acti
     return Modes(training, evaluation, training)
 
 
-def _gaussian_noise(deviation: float, noise: Noise) -> Operation:
+def _gaussian_noise(
+    layer: GaussianNoise, _weights: Weights, noise: Noise, _functions: ActivationFunctions
+) -> Modes:
     def noisy(x: Tensor) -> Tensor:
         drawn = torch.randn(x.shape, generator=noise.generator, device=x.device)
-        return x + deviation * drawn
+        return x + layer.deviation * drawn
 
-    return noisy
+    return Modes(noisy, _same, noisy)
 
 
-def _batch_norm(layer: BatchNorm, weights: Weights) -> Modes:
+def _batch_norm(layer: BatchNorm, weights: Weights, _noise: Noise, _functions: ActivationFunctions) -> Modes:
     scale, shift = weights["scale"], weights["shift"]
     mean, variance = torch.zeros_like(shift), torch.ones_like(scale)
 
@@ -320,7 +320,7 @@ def _layer_norm(layer: LayerNorm, weights: Weights) -> Operation:
     return norm
 
 
-def _pool(layer: Pool) -> Operation:
+def _pool(layer: Pool, _weights: Weights) -> Operation:
     size, stride = layer.size, layer.stride or layer.size
     if layer.padding != "same":
         around = margin(layer.padding)
@@ -336,7 +336,68 @@ def _pool(layer: Pool) -> Operation:
     return padded
 
 
-def _global_pool(layer: GlobalPool) -> Operation:
+def _global_pool(layer: GlobalPool, _weights: Weights) -> Operation:
     if layer.reduce == "mean":
         return lambda x: x.flatten(2).mean(2)
     return lambda x: x.flatten(2).amax(2)
+
+
+def _dense_specs(index: int, layer: Dense, shape: Shape, _vocabulary: int) -> list[ParameterSpec]:
+    return weighted_specs(index, layer, (layer.units, shape[0]), (shape[0], layer.units))
+
+
+def _convolution_specs(index: int, layer: Convolution, shape: Shape, _vocabulary: int) -> list[ParameterSpec]:
+    ends, sizes = (layer.filters, shape[0]), (layer.kernel,) * layer.axes
+    fans = (shape[0] * layer.window, layer.filters * layer.window)
+    if isinstance(layer, TransposedConvolution):
+        # Both libraries count the fans of the convolution that it is the transpose of.
+        ends, fans = ends[::-1], fans[::-1]
+    return weighted_specs(index, layer, (*ends, *sizes), fans, outputs=layer.filters)
+
+
+def _embedding_specs(index: int, layer: Embedding, _shape: Shape, vocabulary: int) -> list[ParameterSpec]:
+    table = (layer.inputs or vocabulary, layer.units)
+    kind: InitialiserName = "standard_normal" if layer.kernel_init == TORCH else layer.kernel_init
+    start = partial(initial_value, kind, table, table)
+    return [ParameterSpec(index, "kernel", table, start, layer.trainable)]
+
+
+def _norm_specs(
+    index: int, _layer: BatchNorm | LayerNorm, shape: Shape, _vocabulary: int
+) -> list[ParameterSpec]:
+    size = shape[:1]
+    return [
+        ParameterSpec(index, "scale", size, lambda _: torch.ones(size)),
+        ParameterSpec(index, "shift", size, lambda _: torch.zeros(size)),
+    ]
+
+
+_CONVOLVING = Builder(_convolution, _convolution_specs)
+BUILDERS: dict[type[Layer], Builder[Any]] = {
+    Dense: Builder(_dense, _dense_specs),
+    **dict.fromkeys((Conv1d, Conv2d, Conv3d), _CONVOLVING),
+    **dict.fromkeys((Conv1dTranspose, Conv2dTranspose, Conv3dTranspose), _CONVOLVING),
+    Recurrent: Builder(recurrent, recurrent_specs),
+    Attention: Builder(modes=_attention, specs=attention_specs),
+    Position: Builder(position, position_specs),
+    Embedding: Builder(
+        lambda _, weights: lambda x: F.embedding(x, weights["kernel"]).transpose(1, 2), _embedding_specs
+    ),
+    Pool: Builder(_pool),
+    GlobalPool: Builder(_global_pool),
+    Flatten: Builder(lambda *_: lambda x: x.flatten(1)),
+    Dropout: Builder(modes=_drop_out),
+    GaussianNoise: Builder(modes=_gaussian_noise),
+    BatchNorm: Builder(modes=_batch_norm, specs=_norm_specs),
+    LayerNorm: Builder(_layer_norm, _norm_specs),
+    Activation: Builder(),
+    ThresholdedRelu: Builder(lambda layer, _: lambda x: F.threshold(x, layer.threshold, 0.0)),
+    Reshape: Builder(lambda layer, _: lambda x: x.reshape(len(x), *layer.shape)),
+    Rescale: Builder(lambda layer, _: lambda x: x * layer.factor + layer.offset),
+    ZeroPad: Builder(lambda layer, _: lambda x: F.pad(x, (layer.size, layer.size) * (x.dim() - 2))),
+    Crop: Builder(lambda layer, _: lambda x: x[:, :, layer.top : x.shape[2] - layer.bottom]),
+    Skip: Builder(),
+    Shared: Builder(),
+    Detach: Builder(lambda *_: torch.detach),
+}
+"""By kind of layer. What skips and shared weights do is a matter of the network that they stand in."""
