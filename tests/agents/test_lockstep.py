@@ -8,7 +8,7 @@ from typing import NoReturn
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.evaluate import Evaluation, run_repairs
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import MethodError, Proposal, Repair
 from netmend.agents.outcome import Outcome
 from netmend.env.bugs.bug import Bug

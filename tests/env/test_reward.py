@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.baselines.fixed_order import find_order
-from netmend.agents.evaluate import Evaluation, run_repairs, task_of
+from netmend.agents.lockstep import Evaluation, run_repairs, task_of
 from netmend.agents.methods import Proposal, Repair
 from netmend.agents.repair import repair
 from netmend.agents.verbs.config import BudgetConfig, make_rules

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import netmend
 from netmend.agents.cli import main
 
 SMALL = (
@@ -179,7 +180,9 @@ def test_optunas_sweeper_searches_the_share_of_fixed_bugs(elsewhere: Path) -> No
     (site / "zz_outer.pth").write_text(sysconfig.get_paths()["purelib"])
     words = ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
     words += ["hydra.sweeper.direction=maximize", "seed=choice(0,1)", *SMALL, "training.workers=0"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    (elsewhere / "house").mkdir()
+    (elsewhere / "house" / "netmend").symlink_to(Path(netmend.__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": str(elsewhere / "house")}
     ended = subprocess.run(
         [python, "-m", "netmend.agents.cli", *words], capture_output=True, text=True, env=environment
     )
