@@ -102,6 +102,9 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         return finished
     if not config.resume:
         _refuse_taken(folder)
+    elif finished is not None and (config.agent.anneal or config.agent.algorithm == "dqn"):
+        said = "what falls over a training (learning rate, exploration) follows the new length from here on"
+        console.print(f"prolonged: {said}", highlight=False, soft_wrap=True)
     with _one_thread():
         return _Run(config, folder, console, open_with).train()
 
