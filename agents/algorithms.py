@@ -19,8 +19,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 from torch.optim import AdamW
 
-from netmend.agents.config import AgentConfig, ConfigError
 from netmend.agents.policy import STOP, Facts, Policy
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.errors import UnknownNameError
 from netmend.env.observation import slot_names
 from netmend.repair_actions import RepairAction
@@ -88,10 +89,8 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     """The algorithm with a fresh network; ``seed`` sets the global random states, as SB3 does.
 
     Raises:
-        UnknownNameError: there is no such algorithm.
-        ConfigError: a parameter is unknown to it, or it refuses a value.
+        ConfigError: the algorithm's class refuses a value that ``check_agent`` lets pass.
     """
-    check_agent(agent)
     kind = ALGORITHMS[agent.algorithm]
     network = {
         "net_arch": list(agent.network),

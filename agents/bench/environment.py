@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from netmend.agents.bench.result import Figure
-from netmend.agents.runner import settled
+from netmend.agents.verbs.opening import settled
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
