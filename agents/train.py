@@ -32,7 +32,7 @@ from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, checked, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
 from netmend.agents.verbs.train import TrainConfig
-from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.bugs.bug import Suite
 from netmend.env.errors import NetmendError
 from netmend.env.reading import read_yaml
 from netmend.env.setting import Setting
@@ -96,6 +96,9 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         return finished
     if not config.resume:
         _refuse_taken(folder)
+    elif finished is not None and (config.agent.anneal or config.agent.algorithm == "dqn"):
+        said = "what falls over a training (learning rate, exploration) follows the new length from here on"
+        console.print(f"prolonged: {said}", highlight=False, soft_wrap=True)
     with _one_thread():
         return _Run(config, folder, console, open_with).train()
 
@@ -224,7 +227,10 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals, callback.fixed)
+        if steps > totals.steps:
+            return self._finish(parts, callback.totals, callback.fixed)
+        found = self._look(parts, model)  # killed between its last checkpoint and the end
+        return self._finish(parts, totals, None if found is None else found.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -233,19 +239,19 @@ class _Run:
             validate_every=training.validate_every,
             traces=training.traces,
         )
-        bugs = parts.suite.split("validation")[: training.validation_bugs]
         return UpdateCallback(
             run=self._folder,
             plan=plan,
             totals=parts.totals,
             trainer=parts.trainer,
             statistics=Statistics(parts.setting.actions),
-            look=partial(self._look, parts, bugs),
+            look=partial(self._look, parts),
             view=view,
             shuffle=parts.shuffle,
         )
 
-    def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:
+    def _look(self, parts: _Parts, model: BaseAlgorithm) -> Validation | None:
+        bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
         policy = policy_of(model, self._config.agent, parts.setting.actions, {})
