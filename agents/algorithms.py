@@ -19,8 +19,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 from torch.optim import AdamW
 
-from netmend.agents.config import AgentConfig, ConfigError
 from netmend.agents.policy import STOP, Facts, Policy
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.errors import UnknownNameError
 from netmend.env.observation import slot_names
 from netmend.repair_actions import RepairAction

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from netmend.agents.folders import whole_folder
+from netmend.agents.files import whole_folder
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.observation import slot_names
 from netmend.env.program.fields import shown

@@ -22,16 +22,16 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
-from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
-from netmend.agents.files import write_whole
-from netmend.agents.folders import shown
+from netmend.agents.files import shown, write_whole
 from netmend.agents.policy import FOLDER as POLICY_FOLDER
 from netmend.agents.policy import save_policy
 from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.runner import make_trainer, open_suite, settled
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
+from netmend.agents.verbs.config import ConfigError, check, checked, make_rules
+from netmend.agents.verbs.opening import make_trainer, open_suite, settled
+from netmend.agents.verbs.train import TrainConfig
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.reading import read_yaml
@@ -47,12 +47,6 @@ MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after everything was saved; the message says where."""
-
-
-def train_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
-    """The verb: begin a run in ``folder``, or go on with the run that lies there."""
-    config = resumed_config(folder, overrides) if composed.resume else typed(composed, TrainConfig)
-    train(config, folder, Console())
 
 
 def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
@@ -78,12 +72,12 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
         raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
-    return typed(kept, TrainConfig)
+    return checked(kept, TrainConfig)
 
 
 def trainer_of(config: TrainConfig) -> TrialFront:
     """The trainer that the configuration asks for."""
-    return make_trainer(config.training, config.data_dir)
+    return make_trainer(config)
 
 
 def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer = trainer_of) -> Totals:
@@ -93,7 +87,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         NetmendError: the configuration is wrong, or there is nothing to go on from.
         Interrupted: Ctrl-C; what there was to save was saved.
     """
-    check_train(config)
+    check(config)
     check_agent(config.agent)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
@@ -118,6 +112,13 @@ def _refuse_taken(folder: Path) -> None:
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
     return Totals(**read_facts(path)["totals"]) if path.exists() else None
+
+
+def fixed_share(folder: Path) -> float:
+    """Share of the validation bugs that the policy of a finished run fixes; not a number where unknown."""
+    path = folder / FINISHED
+    fixed = read_facts(path).get("fixed") if path.is_file() else None
+    return float(fixed) if isinstance(fixed, int | float) else float("nan")
 
 
 @contextmanager
@@ -163,7 +164,7 @@ class _Run:
 
     def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
-        suite = open_suite(config.bugs, self._console, config.data_dir)
+        suite = open_suite(config, self._console)
         rules = make_rules(config.budget, suite.budget, config.keep)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
@@ -192,6 +193,10 @@ class _Run:
         config, model, totals = self._config, parts.model, parts.totals
         steps = totals.steps + whole_updates(max(config.training.steps - totals.steps, 0), model)
         model.set_logger(tensorboard_logger(self._folder / TENSORBOARD, totals.steps))
+        if steps > config.training.steps > totals.steps:
+            size = update_size(model)
+            said = f"an agent learns from whole updates, here of {size} steps: {steps} steps in place of"
+            self._console.print(f"{said} {config.training.steps}", highlight=False, soft_wrap=True)
         if not totals.steps:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))
@@ -219,7 +224,7 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals)
+        return self._finish(parts, callback.totals, callback.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -250,7 +255,7 @@ class _Run:
         config = self._config
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
-        settings = {"seed": config.seed, "suite": config.bugs.suite}
+        settings = {"seed": config.seed, "suite": config.bugs}
         for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
@@ -269,7 +274,7 @@ class _Run:
         )
         return f"{what}; go on with: netmend train resume={shown(self._folder)}"
 
-    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
+    def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
         facts = {
             "suite": parts.suite.name,
@@ -279,7 +284,9 @@ class _Run:
         }
         policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
         save_policy(policy, folder / POLICY_FOLDER)
-        write_whole(folder / FINISHED, yaml.safe_dump({"totals": asdict(totals)}, sort_keys=False))
+        write_whole(
+            folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
+        )
         self._console.print(
             f"policy       {shown(folder / POLICY_FOLDER)}\ntensorboard  {shown(folder / TENSORBOARD)}\n"
             f"{totals.steps} steps, {totals.trials} trials ({totals.stored} from the store), "

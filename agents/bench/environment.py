@@ -17,7 +17,7 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from netmend.agents.bench.result import Figure
-from netmend.agents.runner import settled
+from netmend.agents.verbs.opening import settled
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
@@ -126,7 +126,7 @@ class _NoTrainer:
 
 def _sampled_trainer(seed: int) -> _SampledTrainer:
     # torch takes seconds to import, and the fresh processes start their clock after that.
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     suite = load_suite(SUITE)
     drawn = np.random.default_rng(seed).choice(len(suite.bugs), 2 * PROGRAMS, replace=False)

@@ -18,6 +18,7 @@ from netmend.agents.claims import (
     Case,
     Share,
     cases,
+    claims_table,
     good_programs,
     groups,
     measure,
@@ -26,7 +27,6 @@ from netmend.agents.claims import (
     unconfirmed,
     write_claims,
 )
-from netmend.agents.claims_verb import claims_table
 from netmend.agents.cli import main
 from netmend.agents.confirm import FRESH
 from netmend.env.bugs import load_suite
@@ -116,7 +116,7 @@ def test_a_claim_that_is_not_so_is_listed(programs: tuple[Case, ...], scripted_t
     assert (row.case.bug.id, row.confirmed) == ("two-faults", False)
     assert shares(rows)["claims not confirmed"] == Share(count=1, of=1)
     assert next(csv.DictReader(io.StringIO(to_csv(rows))))["confirmed"] == "false"
-    assert len(claims_table(rows).rows) == 2 + len(shares(rows))
+    assert len(list(claims_table(rows).rows)) == 2 + len(shares(rows))
 
 
 def test_bugs_of_two_suites_may_have_one_id(programs: tuple[Case, ...], scripted_trainer: Trainer) -> None:

@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.evaluate import Evaluation, evaluate, run_repairs
+from netmend.agents.evaluate import evaluate
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod, Repair
 from netmend.agents.outcome import COLUMNS, PATCH_SEPARATOR
 from netmend.env.bugs.bug import Bug

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.evaluate import Evaluation, evaluate
+from netmend.agents.evaluate import evaluate
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.peers.suggestion import Suggestion
 from netmend.env.bugs.bug import Bug

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.baselines.greedy import greedy
-from netmend.agents.evaluate import Evaluation, run_repairs
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.reward import Rules

@@ -11,7 +11,8 @@ import yaml
 from netmend.agents.bench import command, store
 from netmend.agents.bench.result import Comparison, Figure, read_report
 from netmend.agents.cli import main
-from netmend.agents.config import BenchConfig, ConfigError, check_bench
+from netmend.agents.verbs.bench import BenchConfig
+from netmend.agents.verbs.config import ConfigError, check
 from netmend.env.errors import NetmendError
 
 POINTS = ((1.0, 0.03), (2.0, 0.02))
@@ -138,5 +139,5 @@ def command_rows() -> list[str]:
 def test_every_problem_of_a_configuration() -> None:
     config = BenchConfig(programs=1, repeats=0, workers=0, growth_to=0, memory=0, seed=-1, device="x")
     with pytest.raises(ConfigError) as error:
-        check_bench(config)
+        check(config)
     assert len(error.value.problems) == 7

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.algorithms import ALGORITHMS, PARAMETERS, check_agent
-from netmend.agents.config import AgentConfig, ConfigError
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from netmend.agents.checkpoint import (
     save_checkpoint,
     take_snapshot,
 )
-from netmend.agents.config import AgentConfig
 from netmend.agents.vec_env import RepairVecEnv
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.vector import RepairVectorEnv
 
 PARAMS = {

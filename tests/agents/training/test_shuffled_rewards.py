@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from netmend.agents.config import ActionsConfig, AgentConfig, BugsConfig, TrainConfig, TrainingConfig
 from netmend.agents.train import train, trainer_of
+from netmend.agents.verbs.config import ActionsConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import Suite
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer
@@ -80,7 +81,7 @@ def test_with_real_trials(tmp_path: Path) -> None:
     }
     config = TrainConfig(
         agent=AgentConfig(algorithm="maskable_ppo", params=params),
-        bugs=BugsConfig(suite="tiny"),
+        bugs="tiny",
         actions=ActionsConfig(),
         training=TrainingConfig(
             steps=6144, validate_every=0, workers=2, store=str(tmp_path / "trials.sqlite")

@@ -19,10 +19,11 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
-from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
 from netmend.agents.policy import load_policy
 from netmend.agents.train import Interrupted, resumed_config, train
 from netmend.agents.validation import validate
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig, TrainConfig
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError
 from netmend.env.program import Optimizer
 from netmend.env.training.front import TrialFront
@@ -210,7 +211,8 @@ def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
 KILLED = """
 import importlib.util, io, os, signal, sys
 from pathlib import Path
-import netmend.agents.runner as runner
+import netmend.agents.verbs.config as config_of_verbs
+import netmend.agents.verbs.opening as opening
 import netmend.agents.train as module
 from netmend.env.training.front import TrialFront
 from rich.console import Console
@@ -219,7 +221,7 @@ world = importlib.util.module_from_spec(spec)
 sys.modules["world"] = world
 spec.loader.exec_module(world)
 suite = world.make_suite()
-runner.load_suite = lambda _: suite
+opening.load_suite = config_of_verbs.load_suite = lambda _: suite
 config = world.make_config()
 config.training.checkpoint_every = 1
 def kill(trials):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from netmend.agents.verbs.bugs.suites import list_suites, show
 from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Spread, fixed_threshold
-from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import BUG_KEYS, FIX_PATTERNS, read_suite, written_in
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured

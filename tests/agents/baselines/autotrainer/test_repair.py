@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.baselines.autotrainer import AutoTrainer, autotrainer
-from netmend.agents.evaluate import task_of
+from netmend.agents.lockstep import task_of
 from netmend.agents.methods import Method
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
