@@ -25,8 +25,7 @@ from netmend.agents.config import ConfigError, TrainConfig, check_train, make_ru
 from netmend.agents.counted_trainer import CountedTrainer
 from netmend.agents.files import write_whole
 from netmend.agents.folders import shown
-from netmend.agents.policy import FOLDER as POLICY_FOLDER
-from netmend.agents.policy import save_policy
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, make_progress
 from netmend.agents.runner import make_trainer, open_suite, settled
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics

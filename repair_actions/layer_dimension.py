@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import TypeAlias
 
 from netmend.env.program import (
     LOSS_KINDS,
@@ -26,7 +25,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.crashes import label_range
 from netmend.env.program.layers import margin
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
@@ -37,8 +36,6 @@ from netmend.repair_actions.action import (
     with_width,
 )
 from netmend.repair_actions.network import layer_inputs, output_places, with_layers
-
-Change: TypeAlias = Callable[[Layer], Layer]
 
 _COMMON_WIDTH = 64
 # Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
@@ -100,7 +97,7 @@ def _with_right_inputs(program: Program, before: Program, task: Task) -> Program
     layers = list(program.layers)
     for index, (layer, old, new) in enumerate(zip(program.layers, got, gets, strict=False)):
         if isinstance(layer, Weighted) and layer.inputs == old[0]:
-            layers[index] = variant(layer, inputs=new[0])
+            layers[index] = changed(layer, inputs=new[0])
     return with_layers(program, layers)
 
 
@@ -119,16 +116,16 @@ def _fit_inputs(program: Program, task: Task, *, site: str) -> Program:
     for index in site_layers(program, site):
         layer = layers[index]
         if isinstance(layer, Weighted) and layer.inputs is not None and index < len(gets):
-            layers[index] = variant(layer, inputs=gets[index][0])
+            layers[index] = changed(layer, inputs=gets[index][0])
     return with_layers(program, layers)
 
 
 def _fit_tables(program: Program, task: Task) -> Program:
     def fitted(layer: Layer, shape: Shape) -> Layer:
         if isinstance(layer, Embedding) and layer.inputs is not None and task.vocabulary > 0:
-            return variant(layer, inputs=task.vocabulary)
+            return changed(layer, inputs=task.vocabulary)
         if isinstance(layer, Position) and layer.steps is not None:
-            return variant(layer, steps=shape[1])
+            return changed(layer, steps=shape[1])
         return layer
 
     gets = layer_inputs(program, task)[: len(program.layers)]
@@ -157,14 +154,14 @@ def _fitted_reshape(layer: Layer, shape: Shape) -> Layer:
         return layer
     rest, values = prod(layer.shape[:-1]), prod(shape)
     fits = values % rest == 0
-    return variant(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
+    return changed(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
 
 
 def _fitted_heads(layer: Layer, shape: Shape) -> Layer:
     """As many heads as there were, or the next smaller number that divides the features."""
     if not isinstance(layer, Attention) or len(shape) != 2:
         return layer
-    return variant(layer, heads=next(n for n in range(layer.heads, 0, -1) if shape[0] % n == 0))
+    return changed(layer, heads=next(n for n in range(layer.heads, 0, -1) if shape[0] % n == 0))
 
 
 def _fitted_window(layer: Layer, shape: Shape) -> Layer:
@@ -174,14 +171,14 @@ def _fitted_window(layer: Layer, shape: Shape) -> Layer:
     if isinstance(layer, TransposedConvolution):
         fits = 2 * margin(layer.padding) < layer.kernel
         more = min(layer.output_padding, layer.stride - 1)
-        return variant(layer, padding=layer.padding if fits else "valid", output_padding=more)
+        return changed(layer, padding=layer.padding if fits else "valid", output_padding=more)
     if isinstance(layer, Convolution):
-        return variant(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
+        return changed(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
     if isinstance(layer, Pool):
         size = min(layer.size, *shape[1:])
         around = min(margin(layer.padding), size // 2)
-        return variant(layer, size=size, padding=around or "valid")
-    return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
+        return changed(layer, size=size, padding=around or "valid")
+    return changed(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
 
 
 def _fit_decoder(program: Program, task: Task) -> Program:
@@ -196,12 +193,14 @@ def _fit_decoder(program: Program, task: Task) -> Program:
     for stride in range(1, _MOST_STRIDE + 1):
         if values * stride**layer.axes == task_width(program, task):
             # A kernel below its stride would leave gaps.
-            fitted = variant(layer, stride=stride, kernel=max(layer.kernel, stride), padding="same")
+            fitted = changed(layer, stride=stride, kernel=max(layer.kernel, stride), padding="same")
             return with_layers(program, (*program.layers[:output], fitted, *program.layers[output + 1 :]))
     return program
 
 
-def _set_convolutions(program: Program, task: Task, *, site: str, change: Change) -> Program:
+def _set_convolutions(
+    program: Program, task: Task, *, site: str, change: Callable[[Layer], Layer]
+) -> Program:
     def convolution(layer: Layer) -> Layer:
         return change(layer) if isinstance(layer, Convolution) else layer
 
@@ -209,16 +208,16 @@ def _set_convolutions(program: Program, task: Task, *, site: str, change: Change
 
 
 def _same_padding(layer: Layer) -> Layer:
-    return variant(layer, padding="same")
+    return changed(layer, padding="same")
 
 
 def _stride_1(layer: Layer) -> Layer:
-    return variant(layer, stride=1)
+    return changed(layer, stride=1)
 
 
 def _common_kernel(layer: Layer) -> Layer:
     small = isinstance(layer, Convolution) and layer.kernel <= _COMMON_KERNEL
-    return layer if small else variant(layer, kernel=_COMMON_KERNEL)
+    return layer if small else changed(layer, kernel=_COMMON_KERNEL)
 
 
 _action = partial(RepairAction, "layer_dimension")
@@ -234,7 +233,7 @@ def _widening(site: str, where: str) -> RepairAction:
     return _action(f"units_{_COMMON_WIDTH}", site, description, partial(_widen, site=site))
 
 
-def _convolving(edit: str, site: str, description: str, change: Change) -> RepairAction:
+def _convolving(edit: str, site: str, description: str, change: Callable[[Layer], Layer]) -> RepairAction:
     return _action(edit, site, description, partial(_set_convolutions, site=site, change=change))
 
 

@@ -15,7 +15,7 @@ from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
 from netmend.env.bugs.operators import OPERATORS
-from netmend.env.bugs.plans import Plan
+from netmend.env.bugs.plans import SuitePlan
 from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.data import load_dataset
 from netmend.env.program import Program, Task, check
@@ -57,7 +57,7 @@ class _Candidate:
 
 @dataclass
 class _Making:
-    plan: Plan
+    plan: SuitePlan
     trainer: Trainer
     report: Report
     rng: Generator
@@ -67,7 +67,7 @@ class _Making:
     uses: Counter[str] = field(default_factory=Counter)
 
 
-def make_suite(plan: Plan, trainer: Trainer, report: Report = print) -> Suite:
+def make_suite(plan: SuitePlan, trainer: Trainer, report: Report = print) -> Suite:
     """Make a suite as planned: the same plan and the same trials give the same suite.
 
     Args:

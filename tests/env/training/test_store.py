@@ -17,8 +17,7 @@ import pytest
 
 from netmend.env.errors import NetmendError, StoreError
 from netmend.env.program import Crash, Data, Dense, Optimizer, Program
-from netmend.env.training import store as store_module
-from netmend.env.training import stored_trainer
+from netmend.env.training import store as store_module, stored_trainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
 from netmend.env.training.stored_trainer import StoredTrainer, code_version, trial_key
