@@ -32,6 +32,7 @@ from netmend.repair_actions.action import (
     LAYER_SITES,
     RepairAction,
     change_layers,
+    set_layers,
     site_layers,
     with_width,
 )
@@ -198,50 +199,43 @@ def _fit_decoder(program: Program, task: Task) -> Program:
     return program
 
 
-def _set_convolutions(
-    program: Program, task: Task, *, site: str, change: Callable[[Layer], Layer]
-) -> Program:
-    def convolution(layer: Layer) -> Layer:
-        return change(layer) if isinstance(layer, Convolution) else layer
-
-    return _with_right_inputs(change_layers(program, site, convolution), program, task)
+def _set_windows(program: Program, task: Task, *, site: str, **values: int | str) -> Program:
+    return _with_right_inputs(set_layers(program, task, site=site, **values), program, task)
 
 
-def _same_padding(layer: Layer) -> Layer:
-    return changed(layer, padding="same")
+def _smaller_kernels(program: Program, task: Task) -> Program:
+    def smaller(layer: Layer) -> Layer:
+        large = isinstance(layer, Convolution) and layer.kernel > _COMMON_KERNEL
+        return changed(layer, kernel=_COMMON_KERNEL) if large else layer
 
-
-def _stride_1(layer: Layer) -> Layer:
-    return changed(layer, stride=1)
-
-
-def _common_kernel(layer: Layer) -> Layer:
-    small = isinstance(layer, Convolution) and layer.kernel <= _COMMON_KERNEL
-    return layer if small else changed(layer, kernel=_COMMON_KERNEL)
+    return _with_right_inputs(change_layers(program, "hidden", smaller), program, task)
 
 
 _action = partial(RepairAction, "layer_dimension")
 
 
-def _scaling(factor: int) -> RepairAction:
-    description = f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}"
-    return _action(f"units_x{factor}", "hidden", description, partial(_scale, factor=factor))
-
-
-def _widening(site: str, where: str) -> RepairAction:
-    description = f"at least {_COMMON_WIDTH} units or filters in {where}"
-    return _action(f"units_{_COMMON_WIDTH}", site, description, partial(_widen, site=site))
-
-
-def _convolving(edit: str, site: str, description: str, change: Callable[[Layer], Layer]) -> RepairAction:
-    return _action(edit, site, description, partial(_set_convolutions, site=site, change=change))
-
-
 ACTIONS: tuple[RepairAction, ...] = (
-    _scaling(2),
-    _scaling(4),
-    _widening("hidden", "every hidden layer"),
-    *(_widening(site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
+    *(
+        _action(
+            f"units_x{factor}",
+            "hidden",
+            f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}",
+            partial(_scale, factor=factor),
+        )
+        for factor in (2, 4)
+    ),
+    *(
+        _action(
+            f"units_{_COMMON_WIDTH}",
+            site,
+            f"at least {_COMMON_WIDTH} units or filters in {where}",
+            partial(_widen, site=site),
+        )
+        for site, where in (
+            ("hidden", "every hidden layer"),
+            *((site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
+        )
+    ),
     _action(
         "task_units",
         "output",
@@ -275,8 +269,11 @@ ACTIONS: tuple[RepairAction, ...] = (
         "kernels and pools no larger than what is in front of them",
         partial(_fit_misfits, fit=_fitted_window),
     ),
-    _convolving(
-        "padding_same", "all", "padding in every convolution, so that it keeps the size", _same_padding
+    _action(
+        "padding_same",
+        "all",
+        "padding in every convolution, so that it keeps the size",
+        partial(_set_windows, site="all", padding="same"),
     ),
     _action(
         "fit_decoder",
@@ -284,12 +281,12 @@ ACTIONS: tuple[RepairAction, ...] = (
         "stride and padding of a transposed output convolution that end in a value for every target",
         _fit_decoder,
     ),
-    _convolving("stride_1", "all", "stride 1 in every convolution", _stride_1),
-    _convolving(
+    _action("stride_1", "all", "stride 1 in every convolution", partial(_set_windows, site="all", stride=1)),
+    _action(
         f"kernel_{_COMMON_KERNEL}",
         "hidden",
         f"kernels of at most {_COMMON_KERNEL} in every hidden convolution",
-        _common_kernel,
+        _smaller_kernels,
     ),
     _action(
         "fit_reshape",

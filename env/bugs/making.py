@@ -177,15 +177,15 @@ def _fill(making: _Making, missing: Sequence[_Slot], *, strict: bool) -> None:
 def _tested(making: _Making, candidates: Sequence[_Candidate]) -> list[Skills]:
     """Train candidates for the kill test, those of the training split with fewer seeds."""
     programs = [candidate.mutant.program for candidate in candidates]
-    is_train = [making.good[candidate.slot.base].split == "train" for candidate in candidates]
-    few = iter(
-        _measure(
-            making, list(itertools.compress(programs, is_train)), making.plan.seeds[: making.plan.train_seeds]
-        )
-    )
-    rest = [program for program, train in zip(programs, is_train, strict=True) if not train]
-    all_seeds = iter(_measure(making, rest, making.plan.seeds))
-    return [next(few if train else all_seeds) for train in is_train]
+    skills: dict[Program, Skills] = {}
+    for is_train, seeds in ((True, making.plan.seeds[: making.plan.train_seeds]), (False, making.plan.seeds)):
+        some = [
+            candidate.mutant.program
+            for candidate in candidates
+            if (making.good[candidate.slot.base].split == "train") == is_train
+        ]
+        skills.update(zip(some, _measure(making, some, seeds), strict=True))
+    return [skills[program] for program in programs]
 
 
 def _measure(making: _Making, programs: Sequence[Program], seeds: Sequence[int]) -> list[Skills]:
