@@ -52,7 +52,7 @@ class PrepKind:
 
     @property
     def for_all_rows(self) -> bool:
-        """Whether it does the same whatever ``rows`` says: to shapes of rows, and what is for training only."""
+        """Whether it does the same whatever ``rows`` says: to shapes of rows, or for training only."""
         return self.changes == "count" or (self.changes == "shape" and self.side == "inputs")
 
 
