@@ -23,8 +23,7 @@ from netmend.agents.algorithms import build_model, check_agent, policy_of, updat
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.files import shown, write_whole
-from netmend.agents.policy import FOLDER as POLICY_FOLDER
-from netmend.agents.policy import save_policy
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, make_progress
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
