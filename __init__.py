@@ -15,5 +15,5 @@ def refusal() -> str | None:
         wanted, found = ".".join(map(str, OLDEST_PYTHON)), ".".join(map(str, sys.version_info[:3]))
         return f"needs Python {wanted} or newer, and this is {found}"
     if sys.platform == "win32":
-        return "does not run on Windows; it runs on Linux, also in WSL, and should run on macOS"
+        return "does not run on Windows; use Linux, WSL or macOS"
     return None

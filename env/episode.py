@@ -180,7 +180,9 @@ class Episode:
 
     def _legal(self) -> NDArray[np.bool_]:
         if self.done or self.best_trial.skill >= PERFECT:
-            return np.array([False] * self.stop + [True])
+            mask = np.zeros(self.stop + 1, np.bool_)
+            mask[self.stop] = True
+            return mask
         after = self._successors()
         mask = np.array([*after.legal, True], dtype=np.bool_)
         for program in self._tried:

@@ -175,14 +175,14 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
 
     def _last_seen(self) -> dict[str, Any]:
         """The last observations and infos of the repairs that have ended, in Gymnasium's form."""
-        rows, places = observe([episode.state() for episode in self.finished.values()]), list(self.finished)
-        present = np.zeros(self.num_envs, np.bool_)
-        present[places] = True
+        places = list(self.finished)
+        rows = observe([episode.state() for episode in self.finished.values()])
         final_obs = np.full(self.num_envs, None)
         for i, row in zip(places, rows, strict=True):
             final_obs[i] = row
+        there = self._spread(np.ones(len(places), np.bool_), places)
         told = self._infos(places)
-        return {"final_obs": final_obs, "_final_obs": present, "final_info": told, "_final_info": present}
+        return {"final_obs": final_obs, "_final_obs": there, "final_info": told, "_final_info": there.copy()}
 
     def _observations(self) -> Observations:
         return observe([episode.state() for episode in self.episodes])
@@ -192,15 +192,20 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
 
         In Gymnasium's form, at a tenth of the time of its ``_add_info``.
         """
-        where = range(self.num_envs) if places is None else places
-        told = [episode_info(self.episodes[i]) for i in where]
-        present = np.isin(np.arange(self.num_envs), where)
+        told = [episode_info(self.episodes[i]) for i in (range(self.num_envs) if places is None else places)]
         columns: dict[str, Any] = {}
         for key, sample in told[0].items():
             values = np.array([info[key] for info in told], object if isinstance(sample, str) else None)
-            column = np.full(
-                (self.num_envs, *values.shape[1:]), None if values.dtype == object else 0, values.dtype
-            )
-            column[where] = values
-            columns |= {key: column, f"_{key}": present.copy()}
+            present = np.ones(len(told), np.bool_)
+            if places is not None:
+                values, present = self._spread(values, places), self._spread(present, places)
+            columns |= {key: values, f"_{key}": present}
         return columns
+
+    def _spread(self, values: NDArray[Any], places: Sequence[int]) -> NDArray[Any]:
+        """An array of one row per repair, with the values in their places and nothing in the others."""
+        column = np.full(
+            (self.num_envs, *values.shape[1:]), None if values.dtype == object else 0, values.dtype
+        )
+        column[places] = values
+        return column

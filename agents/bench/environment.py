@@ -126,7 +126,7 @@ class _NoTrainer:
 
 def _sampled_trainer(seed: int) -> _SampledTrainer:
     # torch takes seconds to import, and the fresh processes start their clock after that.
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     suite = load_suite(SUITE)
     drawn = np.random.default_rng(seed).choice(len(suite.bugs), 2 * PROGRAMS, replace=False)

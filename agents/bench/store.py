@@ -78,7 +78,7 @@ def bench_store(trials: int = 2048, repeats: int = 3, seed: int = 0) -> list[Fig
 
 def _trained(seed: int) -> list[tuple[TrialRequest, Trial]]:
     # torch takes seconds to import, and the writing processes, which import this module, have no use for it.
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     suite = load_suite(SUITE)
     drawn = np.random.default_rng(seed).choice(len(suite.bugs), PROGRAMS, replace=False)

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
 from netmend.env.program.kinds import LOSS_KINDS, PREP_KINDS
-from netmend.env.program.layers import KIND_OF_LAYER, Layer, Weighted
+from netmend.env.program.layers import Layer, Weighted
 from netmend.env.program.names import ApiLevel, LossName
 from netmend.env.program.schema import Data, Loop, Prep, Program
 from netmend.env.program.shapes import (
@@ -222,9 +222,7 @@ def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) ->
     for index in range(len(program.layers)):
         layer = computes(program.layers, index)
         if layer.takes_ids and index:
-            message = (
-                f"{KIND_OF_LAYER[type(layer)]} needs token ids, but gets the numbers of the layer before it"
-            )
+            message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
             return _wrong_type(message, "int64", "float32", index)
         if (misfit := layer.refused(inputs[index], task.vocabulary)) is not None:
             return _misfit("forward", misfit, index)

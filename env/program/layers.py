@@ -6,9 +6,9 @@ What a layer computes stands in :mod:`netmend.env.training.building`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from math import prod
-from typing import ClassVar, Literal, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from netmend.env.program.misfit import (
     MOST_AXES,
@@ -25,6 +25,8 @@ Padding: TypeAlias = Literal["valid", "same"] | int
 """What stands around the values: nothing, as much as keeps one value per stride, or so much on both ends."""
 GATES = {"gru": 3, "lstm": 4, "rnn": 1}
 """Matrices of a recurrent cell, each on the input and on the state."""
+LAYER_KINDS: dict[str, type[Layer]] = {}
+"""Every kind of layer by its name, in the order of the classes below."""
 
 
 def margin(padding: Padding) -> int:
@@ -32,10 +34,11 @@ def margin(padding: Padding) -> int:
     return padding if isinstance(padding, int) else 0
 
 
-class Kind:
+class Layer:
     """Facts about a kind of layer beside its fields; a kind says those that are not so for most.
 
     Attributes:
+        name: in YAML and in messages.
         axes: of steps or pixels that it goes over, 0 where it takes whatever comes.
         learns: whether it has numbers that training changes.
         takes_ids: whether it looks up token ids.
@@ -53,6 +56,8 @@ class Kind:
         counted_as: under which name an observation counts it; empty where it does in another way.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+    name: ClassVar[str] = ""
     axes: ClassVar[int] = 0
     learns: ClassVar[bool] = False
     takes_ids: ClassVar[bool] = False
@@ -68,6 +73,17 @@ class Kind:
     dropped_by: ClassVar[str] = ""
     declares: ClassVar[str] = ""
     counted_as: ClassVar[str] = ""
+
+    def __init_subclass__(cls, **facts: object) -> None:
+        """Set the facts of a kind; one with a name of its own can stand in a program."""
+        for fact, value in facts.items():
+            if fact not in Layer.__annotations__:
+                raise TypeError(f"{cls.__name__}: there is no fact {fact!r} about a layer")
+            setattr(cls, fact, value)
+        if "name" in facts:
+            if cls.name in LAYER_KINDS:
+                raise TypeError(f"two kinds of layer are called {cls.name!r}")
+            LAYER_KINDS[cls.name] = cls
 
     def output(self, shape: Shape, vocabulary: int) -> Shape:
         """Shape of what it returns for a row of a shape, token ids where there is a vocabulary.
@@ -103,7 +119,7 @@ class Kind:
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Weighted(Kind):
+class Weighted(Layer, learns=True, declares="inputs"):
     """What every layer with trainable weights has in common.
 
     Attributes:
@@ -116,9 +132,6 @@ class Weighted(Kind):
         inputs: features that the layer declares to take, as PyTorch asks for; None takes what comes, as Keras
             does. A wrong number is a crash in the forward pass.
     """
-
-    learns = True
-    declares = "inputs"
 
     kernel_init: InitialiserName = "glorot_uniform"
     bias_init: InitialiserName = "zeros"
@@ -146,12 +159,8 @@ class Weighted(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Dense(Weighted):
+class Dense(Weighted, name="dense", sized_by="units", activated_by="activation", counted_as="dense"):
     """``units`` outputs, each from all features; applied at every step or pixel of an unflattened input."""
-
-    sized_by = "units"
-    activated_by = "activation"
-    counted_as = "dense"
 
     units: int
     activation: ActivationName = "linear"
@@ -168,7 +177,7 @@ class Dense(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Convolution(Weighted):
+class Convolution(Weighted, sized_by="filters", activated_by="activation", counted_as="conv"):
     """What all convolutions have in common: the same kernel at every place.
 
     Attributes:
@@ -179,10 +188,6 @@ class Convolution(Weighted):
             one value per stride, as in Keras.
         activation: of the values that come out.
     """
-
-    sized_by = "filters"
-    activated_by = "activation"
-    counted_as = "conv"
 
     filters: int
     kernel: int = 3
@@ -196,7 +201,7 @@ class Convolution(Weighted):
         return int(self.kernel**self.axes)
 
     def output(self, shape: Shape, vocabulary: int) -> Shape:
-        expect(shape, self.axes + 1, KIND_OF_LAYER[type(self)])  # type: ignore[index]
+        expect(shape, self.axes + 1, self.name)
         return (self.filters, *(self.convolved(size, shape) for size in shape[1:]))
 
     def convolved(self, size: int, shape: Shape) -> int:
@@ -232,31 +237,25 @@ class Convolution(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv1d(Convolution):
+class Conv1d(Convolution, name="conv1d", axes=1):
     """Convolution along the steps of a sequence."""
 
-    axes = 1
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv2d(Convolution):
+class Conv2d(Convolution, name="conv2d", axes=2):
     """Convolution over an image with a square kernel."""
 
-    axes = 2
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv3d(Convolution):
+class Conv3d(Convolution, name="conv3d", axes=3):
     """Convolution over a volume ``(channels, depth, height, width)`` with a kernel that is a cube."""
 
-    axes = 3
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class TransposedConvolution(Convolution):
+class TransposedConvolution(Convolution, counted_as="conv_transpose"):
     """What all transposed convolutions have in common: each value is spread over a window of the output.
 
     An axis of n becomes ``(n - 1) * stride + kernel``, less the padding on both ends, and ``n * stride`` with
@@ -266,8 +265,6 @@ class TransposedConvolution(Convolution):
         output_padding: positions more at the end of every axis, fewer than the stride; not read with
             ``same``, which knows its size.
     """
-
-    counted_as = "conv_transpose"
 
     output_padding: int = 0
 
@@ -298,40 +295,30 @@ class TransposedConvolution(Convolution):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv1dTranspose(TransposedConvolution):
+class Conv1dTranspose(TransposedConvolution, name="conv1d_transpose", axes=1):
     """Transposed convolution along the steps of a sequence."""
 
-    axes = 1
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv2dTranspose(TransposedConvolution):
+class Conv2dTranspose(TransposedConvolution, name="conv2d_transpose", axes=2):
     """Transposed convolution over an image with a square kernel."""
 
-    axes = 2
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Conv3dTranspose(TransposedConvolution):
+class Conv3dTranspose(TransposedConvolution, name="conv3d_transpose", axes=3):
     """Transposed convolution over a volume with a kernel that is a cube."""
 
-    axes = 3
-
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Recurrent(Weighted):
+class Recurrent(Weighted, name="recurrent", axes=1, sized_by="units", counted_as="recurrent"):
     """GRU, LSTM or plain tanh cells over the steps of a sequence.
 
     Returns the last state ``(units,)``, or all of them ``(units, steps)`` with ``return_sequences``; twice as
     many features where it is ``bidirectional``: forwards, and backwards behind them.
     """
-
-    axes = 1
-    sized_by = "units"
-    counted_as = "recurrent"
 
     cell: Literal["gru", "lstm", "rnn"]
     units: int
@@ -358,7 +345,9 @@ class Recurrent(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Attention(Weighted):
+class Attention(
+    Weighted, name="attention", axes=1, sized_by="width", dropped_by="dropout", counted_as="attention"
+):
     """One encoder block of a transformer over the steps of a sequence; PyTorch's TransformerEncoderLayer.
 
     Self-attention of ``heads`` heads, then a feed-forward part of ``width`` units at each step (0: none).
@@ -370,11 +359,6 @@ class Attention(Weighted):
     Without ``bias`` there is none anywhere, the shift of the normalisations included. The initialisers and
     the penalties are those of all of its matrices.
     """
-
-    axes = 1
-    sized_by = "width"
-    dropped_by = "dropout"
-    counted_as = "attention"
 
     heads: int
     width: int = 0
@@ -421,18 +405,13 @@ class Attention(Weighted):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Position(Kind):
+class Position(Layer, name="position", axes=1, learns=True, declares="steps", counted_as="position"):
     """Adds to each step of a sequence what says where it stands: a learned row of a table, or sine waves.
 
     The table of ``learned`` has as many rows as there are steps where ``steps`` does not declare them; too
     few are a crash in the forward pass. Sine waves are those of Vaswani and others (2017); they have no
     weights.
     """
-
-    axes = 1
-    learns = True
-    declares = "steps"
-    counted_as = "position"
 
     encoding: Literal["learned", "sinusoidal"] = "learned"
     steps: int | None = None
@@ -457,17 +436,14 @@ class Position(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Embedding(Kind):
+class Embedding(
+    Layer, name="embedding", learns=True, takes_ids=True, declares="inputs", counted_as="embedding"
+):
     """Token ids ``(steps,)`` to vectors ``(units, steps)``.
 
     The vocabulary's size comes from the data where ``inputs`` does not declare it; one that is too small is a
     crash in the forward pass. ``kernel_init`` is the initialiser of the table.
     """
-
-    learns = True
-    takes_ids = True
-    declares = "inputs"
-    counted_as = "embedding"
 
     units: int
     trainable: bool = True
@@ -497,7 +473,7 @@ class Embedding(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Pool(Kind):
+class Pool(Layer, name="pool", pools=True, shapes_only=True, keeps_range=True, counted_as="pool"):
     """Largest or mean value of windows of ``size`` steps, or of as many pixels along each axis.
 
     Attributes:
@@ -507,11 +483,6 @@ class Pool(Kind):
         padding: positions on both ends of every axis, as in PyTorch: zeros for a mean, nothing for a maximum.
             ``same`` as many as give one value per stride, as in Keras, where they count in no mean.
     """
-
-    pools = True
-    shapes_only = True
-    keeps_range = True
-    counted_as = "pool"
 
     reduce: Literal["max", "mean"] = "max"
     size: int = 2
@@ -547,13 +518,10 @@ class Pool(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class GlobalPool(Kind):
+class GlobalPool(
+    Layer, name="global_pool", pools=True, shapes_only=True, keeps_range=True, counted_as="pool"
+):
     """Largest or mean value over all steps or pixels: leaves ``(features,)``."""
-
-    pools = True
-    shapes_only = True
-    keeps_range = True
-    counted_as = "pool"
 
     reduce: Literal["max", "mean"] = "mean"
 
@@ -564,12 +532,8 @@ class GlobalPool(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Flatten(Kind):
+class Flatten(Layer, name="flatten", shapes_only=True, keeps_range=True, counted_as="flatten"):
     """Everything in one vector."""
-
-    shapes_only = True
-    keeps_range = True
-    counted_as = "flatten"
 
     def output(self, shape: Shape, vocabulary: int) -> Shape:
         return (prod(shape),)
@@ -577,37 +541,32 @@ class Flatten(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Dropout(Kind):
+class Dropout(Layer, name="dropout", belongs=True, keeps_range=True, dropped_by="rate"):
     """Zeroes each value with probability ``rate`` while training and scales the others by 1/(1-rate)."""
-
-    belongs = True
-    keeps_range = True
-    dropped_by = "rate"
 
     rate: float
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class GaussianNoise(Kind):
+class GaussianNoise(Layer, name="gaussian_noise", keeps_range=True, has_modes=True):
     """Adds normal noise with standard deviation ``deviation`` to each value while training."""
-
-    keeps_range = True
-    has_modes = True
 
     deviation: float = 0.1
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class BatchNorm(Kind):
+class BatchNorm(
+    Layer,
+    name="batch_norm",
+    learns=True,
+    belongs=True,
+    normalises=True,
+    has_modes=True,
+    counted_as="batch_norm",
+):
     """Batch normalisation of each feature or channel."""
-
-    learns = True
-    belongs = True
-    normalises = True
-    has_modes = True
-    counted_as = "batch_norm"
 
     momentum: float = 0.1
     epsilon: float = 1e-5
@@ -618,13 +577,10 @@ class BatchNorm(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class LayerNorm(Kind):
+class LayerNorm(
+    Layer, name="layer_norm", learns=True, belongs=True, normalises=True, counted_as="layer_norm"
+):
     """Layer normalisation over the features or channels of each sample."""
-
-    learns = True
-    belongs = True
-    normalises = True
-    counted_as = "layer_norm"
 
     epsilon: float = 1e-5
 
@@ -634,18 +590,15 @@ class LayerNorm(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Activation(Kind):
+class Activation(Layer, name="activation", belongs=True, activated_by="function"):
     """An activation function as a layer of its own."""
-
-    belongs = True
-    activated_by = "function"
 
     function: ActivationName
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class ThresholdedRelu(Kind):
+class ThresholdedRelu(Layer, name="thresholded_relu"):
     """``x`` where it is above ``threshold``, else 0; Keras' ThresholdedReLU."""
 
     threshold: float = 1.0
@@ -653,12 +606,8 @@ class ThresholdedRelu(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Reshape(Kind):
+class Reshape(Layer, name="reshape", shapes_only=True, keeps_range=True, counted_as="reshape"):
     """The same values in another shape, which must hold as many."""
-
-    shapes_only = True
-    keeps_range = True
-    counted_as = "reshape"
 
     shape: tuple[int, ...]
 
@@ -671,10 +620,8 @@ class Reshape(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Rescale(Kind):
+class Rescale(Layer, name="rescale", counted_as="rescale"):
     """``x * factor + offset``: scaling inside the network."""
-
-    counted_as = "rescale"
 
     factor: float = 1.0
     offset: float = 0.0
@@ -682,11 +629,8 @@ class Rescale(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class ZeroPad(Kind):
+class ZeroPad(Layer, name="zero_pad", shapes_only=True, counted_as="pad_or_crop"):
     """``size`` zeros on both ends of every axis of steps or pixels."""
-
-    shapes_only = True
-    counted_as = "pad_or_crop"
 
     size: int = 1
 
@@ -697,12 +641,8 @@ class ZeroPad(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Crop(Kind):
+class Crop(Layer, name="crop", shapes_only=True, keeps_range=True, counted_as="pad_or_crop"):
     """Cuts ``top`` and ``bottom`` off the first axis of steps or pixels."""
-
-    shapes_only = True
-    keeps_range = True
-    counted_as = "pad_or_crop"
 
     top: int = 0
     bottom: int = 0
@@ -717,100 +657,28 @@ class Crop(Kind):
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Skip(Kind):
+class Skip(Layer, name="skip", reaches_back=True, counted_as="skip"):
     """A skip connection: adds what the layer ``back`` positions before this one took, of the same shape.
 
     ``back: 2`` in front of which two layers stand adds the input of the first of them to the output of the
     second.
     """
 
-    reaches_back = True
-    counted_as = "skip"
-
     back: int = 2
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Shared(Kind):
+class Shared(Layer, name="shared", reaches_back=True, counted_as="shared"):
     """The layer ``back`` positions before this one once more, with the same weights."""
-
-    reaches_back = True
-    counted_as = "shared"
 
     back: int = 1
 
 
 @keeps_hash
 @dataclass(frozen=True, kw_only=True)
-class Detach(Kind):
+class Detach(Layer, name="detach", keeps_range=True, counted_as="detach"):
     """Passes values on but no gradient: the layers in front of it do not learn."""
-
-    keeps_range = True
-    counted_as = "detach"
-
-
-Layer: TypeAlias = (
-    Dense
-    | Conv1d
-    | Conv2d
-    | Conv3d
-    | Conv1dTranspose
-    | Conv2dTranspose
-    | Conv3dTranspose
-    | Recurrent
-    | Attention
-    | Position
-    | Embedding
-    | Pool
-    | GlobalPool
-    | Flatten
-    | Dropout
-    | GaussianNoise
-    | BatchNorm
-    | LayerNorm
-    | Activation
-    | ThresholdedRelu
-    | Reshape
-    | Rescale
-    | ZeroPad
-    | Crop
-    | Skip
-    | Shared
-    | Detach
-)
-
-LAYER_KINDS: dict[str, type[Layer]] = {
-    "dense": Dense,
-    "conv1d": Conv1d,
-    "conv2d": Conv2d,
-    "conv3d": Conv3d,
-    "conv1d_transpose": Conv1dTranspose,
-    "conv2d_transpose": Conv2dTranspose,
-    "conv3d_transpose": Conv3dTranspose,
-    "recurrent": Recurrent,
-    "attention": Attention,
-    "position": Position,
-    "embedding": Embedding,
-    "pool": Pool,
-    "global_pool": GlobalPool,
-    "flatten": Flatten,
-    "dropout": Dropout,
-    "gaussian_noise": GaussianNoise,
-    "batch_norm": BatchNorm,
-    "layer_norm": LayerNorm,
-    "activation": Activation,
-    "thresholded_relu": ThresholdedRelu,
-    "reshape": Reshape,
-    "rescale": Rescale,
-    "zero_pad": ZeroPad,
-    "crop": Crop,
-    "skip": Skip,
-    "shared": Shared,
-    "detach": Detach,
-}
-
-KIND_OF_LAYER: dict[type[Layer], str] = {cls: kind for kind, cls in LAYER_KINDS.items()}
 
 
 def _padded(around: int) -> str:

@@ -15,7 +15,7 @@ import yaml
 from netmend.env.errors import LISTED, ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
-from netmend.env.program.layers import KIND_OF_LAYER, LAYER_KINDS, Layer
+from netmend.env.program.layers import LAYER_KINDS, Layer
 from netmend.env.program.names import DAMAGES, PREPS
 from netmend.env.program.schema import SCHEMA_VERSION, Damage, Optimizer, Prep, Program
 from netmend.env.reading import parse_yaml
@@ -272,7 +272,7 @@ def _encode_field(field: Field, value: object) -> object:
 
 def _encode_entry(part: Layer | Prep | Damage) -> object:
     parameters = _encode(part)
-    name = str(parameters.pop("kind")) if isinstance(part, Prep | Damage) else KIND_OF_LAYER[type(part)]
+    name = str(parameters.pop("kind")) if isinstance(part, Prep | Damage) else part.name
     return {name: parameters} if parameters else name
 
 

@@ -45,7 +45,7 @@ def build_trainer(
 def _trainer(workers: int, device: str, batched: bool, memory: int | None) -> Trainer:
     # torch takes seconds to import, and workers import it on their own.
     if not batched:
-        from netmend.env.training.local import LocalTrainer
+        from netmend.env.training.loop import LocalTrainer
 
         return WorkerTrainer(workers, device) if workers else LocalTrainer(device=device)
     from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer, split

@@ -15,7 +15,7 @@ from torch import Generator, Tensor
 
 from netmend.env.program import InitialiserName, Weighted
 from netmend.env.program.misfit import Shape
-from netmend.env.training.failures import CrashError
+from netmend.env.training.trial import CrashError
 
 Start = Callable[[Generator], Tensor]
 TORCH: InitialiserName = "torch_default"

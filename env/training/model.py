@@ -15,8 +15,8 @@ from netmend.env.program import ApiLevel, Layer, Shared, Skip, Task
 from netmend.env.program.shapes import ShapeError, infer_shapes
 from netmend.env.training.activations import activation_functions
 from netmend.env.training.building import Modes, Noise, Operation, Weights, operations, parameter_specs
-from netmend.env.training.failures import CrashError
 from netmend.env.training.initialisers import ParameterSpec
+from netmend.env.training.trial import CrashError
 
 
 class Parameters:

@@ -18,8 +18,7 @@ from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import MEMORY, plan
-from netmend.env.training.local import LocalTrainer
-from netmend.env.training.loop import FAILURES, plain_torch
+from netmend.env.training.loop import FAILURES, LocalTrainer, plain_torch
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 from netmend.env.training.work import affordable
 

@@ -27,7 +27,7 @@ from netmend.env.program import (
     parameter_count,
 )
 from netmend.env.program.api import SPARSE
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 Draw = Callable[[Generator, int], list[Program]]

@@ -12,7 +12,7 @@ import pytest
 from netmend.env.errors import NetmendError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training.front import TrialFront
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.symptoms import Symptoms
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves, Status, Trial, TrialRequest

@@ -38,7 +38,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.kinds import LOSS_KINDS
 from netmend.env.training import loop, session
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial, TrialRequest
 from netmend.env.training.trial_json import decode, encode
 

@@ -28,7 +28,7 @@ from netmend.env.program import (
     prepared_task,
     resolved,
 )
-from netmend.env.training.data_symptoms import data_symptoms, imbalance, outliers
+from netmend.env.training.monitors import data_symptoms, imbalance, outliers
 from netmend.env.training.prepare import PreparedCache, balanced, prepare, training_rows
 from netmend.env.training.scores import predictions
 

@@ -19,7 +19,7 @@ from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.limits import Limits
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.trial import Budget, Status, StreamingTrainer, TrialRequest
 from netmend.env.training.workers import WorkerTrainer

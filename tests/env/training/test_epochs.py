@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from netmend.env.training.watching import out_of_patience, watched_metric
+from netmend.env.training.epochs import out_of_patience, watched_metric
 
 
 def test_patience_waits_for_a_smaller_number(good):
