@@ -171,10 +171,8 @@ def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
 def parameter_count(program: Program, task: Task) -> int:
     """Number of weights and biases, frozen ones included. Raises ``ShapeError``, ``MisfitError``."""
     task = prepared_task(program, task)
-    inputs = (task.input_shape, *infer_shapes(program.layers, task))
-    return sum(
-        layer.parameters(shape, task.vocabulary) for layer, shape in zip(program.layers, inputs, strict=False)
-    )
+    infer_shapes(program.layers, task)
+    return walk_layers(program.layers, task.input_shape, task.vocabulary).parameters
 
 
 def multiply_accumulates(program: Program, task: Task) -> int:
