@@ -38,11 +38,16 @@ KEPT = 2
 """Checkpoints that are kept: the newest, and one more in case that it cannot be read."""
 COUNTERS = ("num_timesteps", "_n_updates", "_episode_num", "_n_calls", "exploration_rate")
 """Attributes of a Stable-Baselines3 model that a checkpoint carries where the model has them."""
+FRACTIONS = ("seconds", "exploration_rate")
+"""Counters and totals that need not be whole."""
 REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What AdamW keeps for each parameter, in its shape; beside them it keeps the number of its steps."""
 
-_DAMAGES = (NetmendError, OSError, LookupError, AttributeError, ValueError, TypeError, SafetensorError)
+_DAMAGES = (
+    *(NetmendError, OSError, LookupError, AttributeError, ValueError, TypeError),
+    *(RuntimeError, ArithmeticError, SafetensorError),
+)
 """What reading a checkpoint raises where its files are not as they were written."""
 
 Tensors: TypeAlias = dict[str, Tensor]
@@ -186,6 +191,8 @@ def _read(folder: Path, model: BaseAlgorithm, shuffle: Generator | None) -> tupl
     with open_regular(folder / TENSORS, _most_bytes(model)) as file:
         tensors = load(file.read())
     _check_tensors(tensors, model)
+    throwaway = random.Random().setstate, np.random.RandomState().set_state, torch.Generator().set_state
+    _set_random_state(_group("random", tensors), *throwaway)
     return facts, tensors
 
 
@@ -205,8 +212,10 @@ def read_facts(path: Path) -> dict[str, Any]:
 
 def _are_counts(values: Mapping[str, object]) -> bool:
     return all(
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-        for value in values.values()
+        isinstance(value, int | float if name in FRACTIONS else int)
+        and not isinstance(value, bool)
+        and 0 <= value < math.inf
+        for name, value in values.items()
     )
 
 
@@ -279,7 +288,8 @@ def _restore(
     generators |= {} if shuffle is None else {"shuffle": shuffle}
     for name, generator in generators.items():
         generator.bit_generator.state = facts["generators"][name]
-    _set_random_state(_group("random", tensors))  # last: nothing may draw after it
+    # Last: nothing may draw after it.
+    _set_random_state(_group("random", tensors), random.setstate, np.random.set_state, torch.set_rng_state)
     return Totals(**facts["totals"])
 
 
@@ -353,11 +363,19 @@ def _random_state() -> Tensors:
     }
 
 
-def _set_random_state(tensors: Tensors) -> None:
+def _set_random_state(
+    tensors: Tensors,
+    python: Callable[[Any], object],
+    numpy: Callable[[Any], object],
+    own: Callable[[Tensor], object],
+) -> None:
+    """Give what ``_random_state`` found to the three that take it; raises what they raise."""
     position, has_gauss, gauss = tensors["numpy_rest"].tolist()
+    if not 0 <= position <= 624 or has_gauss not in (0, 1):  # NumPy itself would read beyond its 624 words
+        raise ValueError(f"NumPy's random state has no place {position:g}")
     keys = tensors["numpy_keys"].numpy().astype(np.uint32)
-    np.random.set_state(("MT19937", keys, int(position), int(has_gauss), gauss))
+    numpy(("MT19937", keys, int(position), int(has_gauss), gauss))
     version, *words = tensors["python"].tolist()
     spare = tensors["python_spare"].item()
-    random.setstate((version, tuple(words), None if math.isnan(spare) else spare))
-    torch.set_rng_state(tensors["torch"])
+    python((version, tuple(words), None if math.isnan(spare) else spare))
+    own(tensors["torch"])

@@ -30,6 +30,12 @@ class RepairUnderWay:
     seed: int
     actions: Sequence[str]
 
+    def __post_init__(self) -> None:
+        """Refuse what a damaged checkpoint may say. Raises TypeError."""
+        names = [self.bug, *self.actions]
+        if not isinstance(self.seed, int) or not all(isinstance(name, str) for name in names):
+            raise TypeError("a repair under way is not a bug, a seed and actions")
+
 
 class RepairVecEnv(VecEnv):
     """Adapter: a Gymnasium vector of repairs behind Stable-Baselines3's interface.

@@ -116,6 +116,18 @@ DAMAGES = {
     "no generator": lambda folder: _edited(folder, generators={}),
     "a broken generator": lambda folder: _edited(folder, generators={"bugs": {}, "actions": {}}),
     "repairs of something else": lambda folder: _edited(folder, repairs=[{"bug": "x", "script": "y"}]),
+    "a repair of numbers": lambda folder: _edited(
+        folder, repairs=[{"bug": [1], "seed": 0, "actions": ["a"]}]
+    ),
+    "actions that are a number": lambda folder: _edited(
+        folder, repairs=[{"bug": "a", "seed": 0, "actions": 5}]
+    ),
+    "steps of a half": lambda folder: _edited(folder, totals=vars(Totals(steps=0.5))),  # type: ignore[arg-type]
+    "no state of Python": lambda folder: _with(folder, **{"random.python": torch.full((626,), -1)}),
+    "no state of NumPy": lambda folder: _with(folder, **{"random.numpy_rest": torch.ones(3).double() * 1e9}),
+    "no state of torch": lambda folder: _with(
+        folder, **{"random.torch": torch.zeros(5056, dtype=torch.uint8)}
+    ),
     "empty tensors": lambda folder: (folder / TENSORS).write_bytes(b""),
     "cut tensors": lambda folder: (folder / TENSORS).write_bytes((folder / TENSORS).read_bytes()[:-9]),
     "a pipe": lambda folder: ((folder / TENSORS).unlink(), os.mkfifo(folder / TENSORS)),
@@ -169,7 +181,8 @@ def test_a_snapshot_keeps_the_replay_that_the_next_rollout_overwrites(make) -> N
 @pytest.mark.parametrize("make", ["a2c"], indirect=True)
 def test_repairs_that_come_out_otherwise_are_begun_anew(make, tmp_path: Path) -> None:
     model = make().learn(16)
-    _edited(save(model, Totals(steps=16), tmp_path), repairs=[{"bug": "gone", "seed": 0, "actions": []}] * 2)
+    gone = [{"bug": "gone", "seed": 0, "actions": []} for _ in range(2)]
+    _edited(save(model, Totals(steps=16), tmp_path), repairs=gone)
     said: list[str] = []
     other = make()
     assert load(other, tmp_path, said).steps == 16
