@@ -16,12 +16,21 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 import netmend.agents.jobs  # noqa: F401  # what the verbs import when they run
 from netmend.agents import cli
 from netmend.agents.baselines.fixed_order import load_order
-from netmend.agents.config import ActionsConfig, AgentConfig, BugsConfig, TrainConfig, TrainingConfig
+from netmend.agents.config import (
+    ActionsConfig,
+    AgentConfig,
+    BugsConfig,
+    ConfigError,
+    TrainConfig,
+    TrainingConfig,
+)
+from netmend.agents.hydra_run import explain
 from netmend.agents.named_bug import find_bug
 from netmend.agents.policy import load_policy
 from netmend.agents.train import resumed_config, train
@@ -43,8 +52,8 @@ class InstantTrainer:
         pass
 
 
-def begin(words: list[str]) -> int:
-    """Begin a run of one update, for others to damage."""
+def begin(folder: Path) -> None:
+    """A run of one update, for inputs to damage; it also imports what a training imports."""
     params = {"n_steps": 8, "batch_size": 16, "n_epochs": 1}
     config = TrainConfig(
         agent=AgentConfig(algorithm="ppo", n_envs=2, network=[8], params=params),
@@ -52,13 +61,15 @@ def begin(words: list[str]) -> int:
         actions=ActionsConfig(names=["optimizer/*"]),
         training=TrainingConfig(steps=16, store=None, validation_bugs=0, checkpoint_every=1, traces=0),
     )
-    train(config, Path(words[0]), Console(), lambda _: InstantTrainer())
-    return 0
+    train(config, folder, Console(quiet=True), lambda _: InstantTrainer())
 
 
 def resume(words: list[str]) -> int:
     folder = Path(words[0])
-    config = resumed_config(folder, ["training.steps=64"])
+    try:
+        config = resumed_config(folder, ["training.steps=64"])
+    except OmegaConfBaseException as error:  # as run_job does
+        raise ConfigError([explain(error)]) from error
     train(config, folder, Console(), lambda _: InstantTrainer())
     return 0
 
@@ -78,7 +89,6 @@ def store(words: list[str]) -> int:
 
 
 DOORS: dict[str, Callable[[list[str]], object]] = {
-    "begin": begin,
     "resume": resume,
     "bug": bug,
     "suite": lambda words: load_suite(words[0]),
@@ -133,6 +143,8 @@ def run(door: str, folder: Path, words: list[str]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    begin(Path(sys.argv[1]))
+    print("ready", flush=True)
     for line in sys.stdin:
         door, folder, words = json.loads(line)
         print(json.dumps(run(door, Path(folder), words)), flush=True)

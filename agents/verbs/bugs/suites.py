@@ -114,7 +114,7 @@ def list_suites() -> str:
 
 
 def show(suite: str, bug: str | None = None) -> str:
-    """A suite's bugs, one a line, or one bug with its program and its published fix.
+    """A suite's bugs, one a line, or one bug with its program and its published fix or original.
 
     Raises UnknownNameError for an unknown suite or bug, ProgramError for a wrong file.
     """
@@ -216,7 +216,7 @@ def _page(bug: Bug) -> str:
     )
     parts.append(dump(bug.program))
     if bug.fixed is not None:
-        parts += ["# the published fix", dump(bug.fixed)]
+        parts += ["# the original" if bug.base else "# the published fix", dump(bug.fixed)]
     return "\n".join(parts)
 
 

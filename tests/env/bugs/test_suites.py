@@ -304,7 +304,7 @@ def test_listing_and_showing() -> None:
     assert "tiny: 12 bugs" in list_suites()
     bug = load_suite("tiny").bugs[0]
     assert bug.provenance in show("tiny")
-    assert "the published fix" in show("tiny", bug.id)
+    assert "# the original\n" in show("tiny", bug.id)
     with pytest.raises(UnknownNameError, match=bug.base):
         show("tiny", bug.id + "x")
 
