@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +14,7 @@ from rich.console import Console
 from scipy.stats import binomtest
 
 from netmend.agents.confirm import Confirmation
-from netmend.agents.files import write_whole
+from netmend.agents.files import write_csv, write_whole
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, Progress
 from netmend.agents.methods import Method
@@ -178,17 +176,8 @@ def measure(
 
 def write_claims(rows: Sequence[Row], folder: Path) -> None:
     """Write ``claims.csv`` and ``claims.json``."""
-    write_whole(folder / RESULTS, to_csv(rows))
+    write_csv(folder / RESULTS, COLUMNS, map(_cells, rows))
     write_whole(folder / SUMMARY, json.dumps(to_plain(rows), indent=2) + "\n")
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """A header and one line for each program and seed."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_cells, rows))
-    return text.getvalue()
 
 
 def to_plain(rows: Sequence[Row]) -> dict[str, object]:

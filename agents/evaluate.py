@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from netmend.agents.files import write_whole
+from netmend.agents.files import write_csv, write_whole
 from netmend.agents.lockstep import Evaluation, Progress, run_fixes, run_repairs
-from netmend.agents.outcome import COLUMNS, Outcome, rows
+from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.study.figure import plot_rates
 from netmend.agents.study.measures import study
 from netmend.agents.study.report import to_markdown
@@ -42,7 +39,7 @@ def evaluate(
     if (folder / FINISHED).exists():
         raise NetmendError(f"{folder} holds a finished evaluation already; choose another folder")
     outcomes = run_repairs(replace(evaluation, keep_going=True), trainer, progress=progress)
-    write_whole(folder / RESULTS, to_csv(outcomes))
+    write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
     measured = study(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
     plain = asdict(summary) | {"benchmark": asdict(measured)}
@@ -51,13 +48,3 @@ def evaluate(
     write_whole(folder / REPORT, to_markdown(summary, measured, FIGURE if drawn else None))
     write_whole(folder / FINISHED, "")
     return summary
-
-
-def to_csv(outcomes: Sequence[Outcome]) -> str:
-    """``results.csv``: a header and one line for each bug, method, seed and trial."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for outcome in outcomes:
-        writer.writerows(rows(outcome))
-    return text.getvalue()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -73,7 +73,7 @@ def run_repairs(
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
     rules = evaluation.rules
     first_requests = [_request(bug, bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
-    firsts = answered(_run(trainer, first_requests))
+    firsts = answered(trainer.run(first_requests))
     running = [
         OngoingRepair(method, bug, seed, first, evaluation)
         for method in evaluation.methods
@@ -89,7 +89,7 @@ def run_repairs(
             _request(repair.bug, proposal.program, repair.seed, repair.rules, holdout=holdout)
             for repair, proposal in asked
         ]
-        for (repair, proposal), trial in zip(asked, _run(trainer, requests), strict=True):
+        for (repair, proposal), trial in zip(asked, trainer.run(requests) if requests else (), strict=True):
             repair.tell(proposal, trial)
         trials += len(requests)
         if progress is not None:
@@ -105,20 +105,13 @@ def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int],
         if bug.fixed is not None
         for seed in evaluation.seeds
     }
-    return dict(zip(requests, answered(_run(trainer, list(requests.values()))), strict=True))
+    return dict(zip(requests, answered(trainer.run(list(requests.values()))), strict=True))
 
 
 def _request(bug: Bug, program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:
     return TrialRequest(
         program=program, budget=rules.budget, seed=seed, holdout=holdout, metric=bug.task_metric
     )
-
-
-def _run(trainer: Trainer, requests: Sequence[TrialRequest]) -> list[Trial]:
-    """Train each distinct request once; several methods often try the same program."""
-    distinct = list(dict.fromkeys(requests))
-    trials = dict(zip(distinct, trainer.run(distinct), strict=True)) if distinct else {}
-    return [trials[request] for request in requests]
 
 
 def task_of(bug: Bug) -> Task:

@@ -16,6 +16,7 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
+from netmend.env.reading import read_yaml
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, select, successors
@@ -137,10 +138,7 @@ def load_order(path: Path) -> tuple[str, ...]:
         NetmendError: the file is missing or is not an order.
         UnknownNameError: an action is not in the catalogue.
     """
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise NetmendError(f"cannot read the order of actions in {path}: {error}") from error
+    plain = read_yaml(path)
     order = plain.get("fixed_order") if isinstance(plain, dict) else None
     if not isinstance(order, list) or not order or not all(isinstance(name, str) for name in order):
         raise NetmendError(f"{path} holds no order of actions: it needs a list of names under 'fixed_order'")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import ColorType
 
-from netmend.agents.study.curves import Point
+from netmend.agents.study.measures import Point
 from netmend.agents.summary import Estimate
 
 STYLES = ("-", "--", "-.", ":")

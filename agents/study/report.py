@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from netmend.agents.study.curves import Point
-from netmend.agents.study.faults import Fault
-from netmend.agents.study.measures import Study
+from netmend.agents.study.measures import Fault, Point, Study
 from netmend.agents.study.published import BUDGETS, TECHNIQUES, Entry, Published, load_published
 from netmend.agents.summary import Measures, Summary, cell, costs_table, counted, methods_table
 from netmend.agents.table import Table

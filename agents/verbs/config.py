@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import MISSING as NO_DEFAULT, Field, dataclass, field, fields, is_dataclass, replace
+from typing import Any, ClassVar, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -169,6 +168,7 @@ class RepairingConfig(MeasuringConfig):
         seed: the first of the random seeds.
     """
 
+    ends_by_work: ClassVar[bool] = False
     bugs: str = "mutants-v1"
     without: str | None = None
     budget: BudgetConfig = field(default_factory=BudgetConfig)
@@ -178,7 +178,7 @@ class RepairingConfig(MeasuringConfig):
     def problems(self) -> list[str]:
         """By key. Raises UnknownNameError where ``keep`` names nothing."""
         check_keep(self.keep)
-        found = self.budget.problems(by_work=self._ends_by_work)
+        found = self.budget.problems(by_work=self.ends_by_work)
         return found + super().problems() + at_least(0, self, "seed")
 
     def require(self) -> None:
@@ -186,10 +186,6 @@ class RepairingConfig(MeasuringConfig):
         load_suite(self.bugs)
         if self.without is not None:
             load_suite(self.without)
-
-    @property
-    def _ends_by_work(self) -> bool:
-        return False
 
 
 def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = ()) -> Rules:

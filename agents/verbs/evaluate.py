@@ -62,6 +62,7 @@ class EvaluateConfig(RepairingConfig):
             repair with it.
     """
 
+    ends_by_work = True
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     methods: list[str] = field(default_factory=lambda: [POLICY, "random", "defaults", "rewrite", FIXED_ORDER])
     policy: str | None = None
@@ -88,10 +89,6 @@ class EvaluateConfig(RepairingConfig):
         """Look up the suite, the policy and the order that are named."""
         super().require()
         require_policy(self.policy)
-
-    @property
-    def _ends_by_work(self) -> bool:
-        return True
 
 
 def evaluate_verb(words: Sequence[str]) -> int:

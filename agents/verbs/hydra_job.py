@@ -87,7 +87,7 @@ def run_job(
     with tempfile.NamedTemporaryFile("r") as statuses:
         entry = hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name=name)
         task = _task(kind, job, Path(statuses.name), failures)
-        with _command_line(f"netmend {shown or name}", prepared), _plain_exceptions():
+        with _seen_by_hydra(f"netmend {shown or name}", prepared):
             _call(entry(task))
         if failures:
             raise failures[0]
@@ -227,25 +227,14 @@ def _write_traceback(folder: Path) -> None:
 
 
 @contextmanager
-def _command_line(program: str, words: list[str]) -> Iterator[None]:
-    """Hydra reads ``sys.argv`` alone."""
-    before = sys.argv
-    sys.argv = [program, *words]
+def _seen_by_hydra(program: str, words: list[str]) -> Iterator[None]:
+    """Hydra reads ``sys.argv`` alone, and prints errors itself and exits unless a variable is set."""
+    argv, before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [program, *words], "1"
     try:
         yield
     finally:
-        sys.argv = before
-
-
-@contextmanager
-def _plain_exceptions() -> Iterator[None]:
-    """Hydra prints errors itself and exits unless this variable is set."""
-    before = os.environ.get("HYDRA_FULL_ERROR")
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
+        sys.argv = argv
+        del os.environ["HYDRA_FULL_ERROR"]
+        if before is not None:
             os.environ["HYDRA_FULL_ERROR"] = before

@@ -7,21 +7,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from netmend.agents.files import shown
 from netmend.agents.verbs.config import (
     MOST,
     ActionsConfig,
+    ConfigError,
     RepairingConfig,
     TrainerConfig,
     at_least,
+    checked,
     one_of,
     shortened,
 )
 from netmend.agents.verbs.hydra_job import Ended, run_job
+from netmend.env.reading import read_yaml
 
 NETWORK_ACTIVATIONS = ("tanh", "relu")
+CONFIG = "config.yaml"
+"""File of a run's folder with its configuration."""
 
 
 @dataclass
@@ -121,7 +128,33 @@ def train_job(config: TrainConfig, folder: Path, overrides: Sequence[str]) -> En
 
     Its figure is the share of the validation bugs that the policy fixes, for Hydra's sweepers.
     """
-    from netmend.agents.train import fixed_share, resumed_config, train
+    from netmend.agents.train import fixed_share, train
 
     train(resumed_config(folder, overrides) if config.resume else config, folder, Console())
     return Ended(figure=fixed_share(folder))
+
+
+def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
+    """Configuration of the run in a folder, changed by overrides of ``training.*``, the only ones allowed.
+
+    Raises:
+        ConfigError: there is no run, or an override would make it another one.
+    """
+    others = [word for word in overrides if not word.startswith(("training.", "resume="))]
+    if others:
+        raise ConfigError(
+            [f"{word}: a resumed run keeps its configuration except training.*" for word in others]
+        )
+    if not (folder / CONFIG).is_file():
+        raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
+    changes = [word for word in overrides if word.startswith("training.")]
+    said = read_yaml(folder / CONFIG)
+    if not isinstance(said, dict):
+        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+    try:
+        kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
+    assert isinstance(kept, DictConfig)
+    kept.resume = str(folder)
+    return checked(kept, TrainConfig)

@@ -12,7 +12,7 @@ from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.evaluate import evaluate
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.peers.pool import SuggestionPool
-from netmend.agents.peers.suggestion import Suggestion
+from netmend.agents.peers.space import Suggestion
 from netmend.env.bugs.bug import Bug
 from netmend.env.reward import Rules
 from netmend.env.training.front import TrialFront

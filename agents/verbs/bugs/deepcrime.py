@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
-from netmend.agents.files import write_whole
+from netmend.agents.files import write_csv
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least, one_of
 from netmend.agents.verbs.opening import open_trainer
@@ -80,7 +78,7 @@ def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str
         )
     found_table(searched).show(console)
     console.print(summary(searched), highlight=False, soft_wrap=True)
-    write_whole(folder / RESULTS, as_csv(searched))
+    write_csv(folder / RESULTS, COLUMNS, _mutants(searched))
     console.print(f"every mutant: {folder / RESULTS}", highlight=False, soft_wrap=True)
 
 
@@ -104,13 +102,10 @@ def summary(searched: Searched) -> str:
     )
 
 
-def as_csv(searched: Searched) -> str:
-    """Every mutant, one a line."""
+def _mutants(searched: Searched) -> Iterator[dict[str, object]]:
+    """Every mutant as a row of the file."""
     from netmend.env.bugs.killing import spread
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
     for found in searched.found:
         one = found.operator
         about = (one.name, one.group, one.description, one.search, one.parameter)
@@ -118,8 +113,8 @@ def as_csv(searched: Searched) -> str:
             own = spread(tested.skills)
             value = "" if tested.mutation.value is None else f"{tested.mutation.value:g}"
             numbers = (own.mean, own.sd, f"{tested.p:.4g}", f"{tested.effect:.4g}")
-            writer.writerow((*about, tested.mutation.description, value, tested.killed, *numbers))
-    return text.getvalue()
+            row = (*about, tested.mutation.description, value, tested.killed, *numbers)
+            yield dict(zip(COLUMNS, row, strict=True))
 
 
 def _row(found: Found) -> tuple[str, ...]:

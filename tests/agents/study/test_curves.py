@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.outcome import Outcome
-from netmend.agents.study.curves import Point, by_trials, by_work, counts_up_to
+from netmend.agents.study.measures import Point, by_trials, by_work, counts_up_to
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.outcome import Outcome
-from netmend.agents.study.faults import Fault, make_faults
+from netmend.agents.study.measures import Fault, make_faults
 from netmend.env.bugs.bug import Bug, Spread
 from netmend.env.program import Optimizer
 from netmend.env.reward import Rules

@@ -7,8 +7,8 @@ from pathlib import Path
 from matplotlib.image import imread
 
 from netmend.agents.outcome import Outcome
-from netmend.agents.study.curves import by_trials
 from netmend.agents.study.figure import plot_rates
+from netmend.agents.study.measures import by_trials
 from netmend.env.bugs.bug import Bug
 
 Make = Callable[..., Outcome]

@@ -1,4 +1,4 @@
-"""Sane defaults: one trial of the program with all but its architecture set to what a textbook says."""
+"""Recipes of one trial: a textbook's sane defaults, and a rewrite that replaces the network too."""
 
 from __future__ import annotations
 
@@ -105,6 +105,25 @@ def _optimizer_actions(optimizer: Optimizer) -> tuple[str, ...]:
     return ("optimizer/adam@program", rate)
 
 
+def rewrite_actions(program: Program, task: Task) -> tuple[str, ...]:
+    """The defaults with a standard depth and width, batch normalisation and twice the epochs.
+
+    First the new network, so that the defaults change only what it has left over.
+    """
+    network = (
+        *mending(program, task),
+        "add_layer/flatten@program",
+        "change_neural_architecture/mlp_64_64@hidden",
+        "layer_dimension/units_64@hidden",
+        "add_layer/batch_norm@hidden",
+    )
+    return (
+        *network,
+        *default_actions(applied(program, task, network), task),
+        "iterations/epochs_x2@program",
+    )
+
+
 class OneTrial:
     """A repair that tries one program and stops; none where it would be the faulty program again."""
 
@@ -131,8 +150,3 @@ class OneRecipe:
         """Begin a repair."""
         names = keeping(bug.program, task, self.choice(bug.program, task), rules.keep)
         return OneTrial(replay(bug.program, task, names, rules.budget))
-
-
-def defaults() -> OneRecipe:
-    """The baseline ``defaults``."""
-    return OneRecipe(default_actions, "defaults")
