@@ -115,10 +115,10 @@ def test_no_link_of_the_readme_on_an_index_leads_into_a_folder_that_is_not_there
 @pytest.mark.slow
 def test_an_installed_wheel_runs(built: Path, tmp_path: Path) -> None:
     place = tmp_path / "venv"
-    venv.create(place, with_pip=False)
+    venv.create(place, with_pip=True)
     packages = place / "lib" / f"python3.{sys.version_info.minor}" / "site-packages"
     wheel = next(built.glob("*.whl"))
-    pip = [sys.executable, "-m", "pip", "--python", str(place / "bin" / "python"), "install"]
+    pip = [str(place / "bin" / "python"), "-m", "pip", "install"]
     subprocess.run([*pip, "--quiet", "--no-deps", "--no-index", str(wheel)], check=True)
     here = [path for path in sys.path if path.endswith("site-packages")]
     (packages / "borrowed.pth").write_text("\n".join(here))

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from netmend.env.observation.network_slots import GROUPS
-from netmend.env.observation.program_slots import program_slots, program_values
+from netmend.env.observation.program_slots import GROUPS, program_slots, program_values
 from netmend.env.program import (
     ACTIVATION_KINDS,
     ACTIVATIONS,
