@@ -89,10 +89,8 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     """The algorithm with a fresh network; ``seed`` sets the global random states, as SB3 does.
 
     Raises:
-        UnknownNameError: there is no such algorithm.
-        ConfigError: a parameter is unknown to it, or it refuses a value.
+        ConfigError: the algorithm's class refuses a value that ``check_agent`` lets pass.
     """
-    check_agent(agent)
     kind = ALGORITHMS[agent.algorithm]
     network = {
         "net_arch": list(agent.network),

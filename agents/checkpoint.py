@@ -167,7 +167,8 @@ def load_checkpoint(
         for problem in problems:
             say(f"checkpoint {problem}; going on from {folder.name}")
         return _restore(model, facts, tensors, say, shuffle)
-    raise CheckpointError(f"no checkpoint to go on from in {run}" + "".join(f"\n  - {p}" for p in problems))
+    listed = f": {problems[0]}" if len(problems) == 1 else "".join(f"\n  - {line}" for line in problems)
+    raise CheckpointError(f"no checkpoint to go on from in {run}{listed}")
 
 
 def _read(folder: Path, model: BaseAlgorithm, shuffle: Generator | None) -> tuple[dict[str, Any], Tensors]:

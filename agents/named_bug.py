@@ -9,6 +9,7 @@ from pathlib import Path
 from netmend.env.bugs import Bug, Suite, load_suite
 from netmend.env.bugs.files import read_file
 from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.reading import shown_path
 from netmend.env.training.trial import Budget
 
 READ = frozenset({".yaml", ".yml", ".json"})
@@ -17,8 +18,6 @@ FILES = READ | SCRIPTS | {".txt", ".csv", ".npz"}
 """Endings of what is meant as a file, whether it is there or not."""
 NEAR = 3
 """Near matches that are named."""
-SHOWN = 80
-"""Characters of a name that is none."""
 
 
 def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
@@ -35,7 +34,8 @@ def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
         path = Path(name).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError, ValueError) as error:
-        raise NetmendError(f"no file {name[:SHOWN]}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NetmendError(f"no file {shown_path(name)}: {reason}") from error
     if is_folder:
         raise NetmendError(f"{name} is a folder; repair one of its bugs with bugs={name} bug=ID")
     if is_file:
@@ -45,7 +45,7 @@ def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
     if name in ids:
         return loaded.bugs[ids.index(name)], loaded.budget
     if path.suffix in FILES or os.sep in name:
-        raise NetmendError(f"no file {name}{_near(path, ids)}")
+        raise NetmendError(f"no file {shown_path(name)}{_near(path, ids)}")
     raise UnknownNameError(f"bug of {loaded.name}, and no file:", name, ids)
 
 

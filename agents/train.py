@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -22,8 +22,7 @@ from netmend.agents.algorithms import build_model, check_agent, policy_of, updat
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
 from netmend.agents.files import shown, write_whole
-from netmend.agents.policy import FOLDER as POLICY_FOLDER
-from netmend.agents.policy import save_policy
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, make_progress
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
@@ -31,7 +30,7 @@ from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
 from netmend.agents.verbs.train import CONFIG, TrainConfig
-from netmend.env.bugs.bug import Bug, Suite
+from netmend.env.bugs.bug import Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
@@ -68,6 +67,9 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         return finished
     if not config.resume:
         _refuse_taken(folder)
+    elif finished is not None and (config.agent.anneal or config.agent.algorithm == "dqn"):
+        said = "what falls over a training (learning rate, exploration) follows the new length from here on"
+        console.print(f"prolonged: {said}", highlight=False, soft_wrap=True)
     with _one_thread():
         return _Run(config, folder, console, open_with).train()
 
@@ -196,7 +198,10 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals, callback.fixed)
+        if steps > totals.steps:
+            return self._finish(parts, callback.totals, callback.fixed)
+        found = self._look(parts, model)  # killed between its last checkpoint and the end
+        return self._finish(parts, totals, None if found is None else found.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -205,19 +210,19 @@ class _Run:
             validate_every=training.validate_every,
             traces=training.traces,
         )
-        bugs = parts.suite.split("validation")[: training.validation_bugs]
         return UpdateCallback(
             run=self._folder,
             plan=plan,
             totals=parts.totals,
             trainer=parts.trainer,
             statistics=Statistics(parts.setting.actions),
-            look=partial(self._look, parts, bugs),
+            look=partial(self._look, parts),
             view=view,
             shuffle=parts.shuffle,
         )
 
-    def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:
+    def _look(self, parts: _Parts, model: BaseAlgorithm) -> Validation | None:
+        bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
         policy = policy_of(model, self._config.agent, parts.setting.actions, {})

@@ -185,8 +185,9 @@ class Episode:
             return mask
         after = self._successors()
         mask = np.array([*after.legal, True], dtype=np.bool_)
+        most_epochs = self._most_epochs()
         for program in self._tried:
-            mask[after.reaching(program, self._most_epochs())] = False
+            mask[after.reaching(program, most_epochs)] = False
         if self.rules.keep:
             mask[: self.stop] &= allowed(self.actions, self.program, self.task, self.rules.keep)
         first, beside = self._first()

@@ -151,7 +151,10 @@ def action_numbers(actions: object, shape: tuple[int, ...], setting: Setting) ->
     Raises:
         gymnasium.error.InvalidAction: they are no whole numbers of actions in that shape.
     """
-    numbers, count = np.asarray(actions), len(setting.actions) + 1
+    try:
+        numbers, count = np.asarray(actions), len(setting.actions) + 1
+    except ValueError as error:  # rows of several lengths
+        raise gymnasium.error.InvalidAction(str(error)) from error
     if numbers.dtype.kind not in "iu" or numbers.shape != shape:
         wanted = f"whole numbers of shape {shape}" if shape else "a whole number"
         raise gymnasium.error.InvalidAction(f"{wanted} expected, not {reprlib.repr(actions)}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from netmend.env.program import Activation, ActivationName, Layer, Program, Task
-from netmend.env.program.part import changed, variant, with_value
+from netmend.env.program.part import changed, with_value
 from netmend.env.program.sites import MAX_SITES, hidden_layers, output_layer, weighted_layers
 
 Edit: TypeAlias = Callable[[Program, Task], Program]
@@ -77,7 +77,7 @@ def set_layers(program: Program, _task: Task, *, site: str = "", **values: Hasha
     """An edit: other values of the layers of a site, or of the program, that have fields of these names."""
 
     def edited(layer: Layer) -> Layer:
-        return variant(layer, **values) if all(hasattr(layer, name) for name in values) else layer
+        return changed(layer, **values) if all(hasattr(layer, name) for name in values) else layer
 
     if site:
         return change_layers(program, site, edited)
@@ -92,7 +92,7 @@ def followers(program: Program, index: int) -> range:
 
 def with_width(layer: Layer, units: int) -> Layer:
     """The layer with this many units or filters, inside of an attention; unchanged where it has neither."""
-    return variant(layer, **{layer.sized_by: units}) if layer.sized_by else layer
+    return changed(layer, **{layer.sized_by: units}) if layer.sized_by else layer
 
 
 def with_activation(program: Program, index: int, function: ActivationName) -> Program:
@@ -104,7 +104,7 @@ def with_activation(program: Program, index: int, function: ActivationName) -> P
     own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
     layer = layers[index]
     if layer.activated_by:
-        layers[index] = variant(layer, **{layer.activated_by: "linear" if own else function})
+        layers[index] = changed(layer, **{layer.activated_by: "linear" if own else function})
     if own:
         layers[own[-1]] = Activation(function=function)
     return changed(program, layers=tuple(layers))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import LOSS_KINDS, ActivationName, LossName, Program, Task
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import RepairAction, set_field, with_activation
 
@@ -41,7 +41,7 @@ def _match_output(program: Program, _task: Task) -> Program:
 def _step_schedule_per_epoch(program: Program, _task: Task) -> Program:
     if program.schedule is None:
         return program
-    return changed(program, schedule=variant(program.schedule, every="epoch"))
+    return changed(program, schedule=changed(program.schedule, every="epoch"))
 
 
 _action = partial(RepairAction, "api_contract")

@@ -10,7 +10,7 @@ from functools import partial
 
 from netmend.env.program import Data, LabelEncoding, Prep, PrepName, Program, Task
 from netmend.env.program.kinds import PREP_KINDS, preps
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import MisfitError, Shape, row_shape
 from netmend.repair_actions.action import RepairAction, set_field
 
@@ -27,7 +27,7 @@ def _rows(data: Data, task: Task) -> Shape | None:
 
 
 def _with_prep(program: Program, task: Task, prep: tuple[Prep, ...]) -> Program:
-    data = variant(program.data, prep=prep)
+    data = changed(program.data, prep=prep)
     if program.input is None or program.input != _rows(program.data, task):
         return changed(program, data=data)
     return changed(program, data=data, input=_rows(data, task) or program.input)
@@ -69,7 +69,7 @@ def _resize(program: Program, task: Task, *, size: int) -> Program:
     last = _last(prep, *_OF_ROWS)
     if last is not None and prep[last].kind == "resize":
         prep = _without(prep, last)
-    rows = _rows(variant(program.data, prep=prep), task)
+    rows = _rows(changed(program.data, prep=prep), task)
     if rows is None or len(rows) not in ((1,) if task.vocabulary else (2, 3, max(3, len(task.input_shape)))):
         return program
     sizes = rows[1:] or rows
@@ -95,7 +95,7 @@ def _set_labels(program: Program, task: Task, *, labels: LabelEncoding) -> Progr
     # What is a real value under the name of a label has the wrong type and not the wrong shape.
     if task.kind != "classification" or (labels == "index" and program.data.labels != "one_hot"):
         return program
-    return changed(program, data=variant(program.data, labels=labels))
+    return changed(program, data=changed(program.data, labels=labels))
 
 
 def _undo_target_step(program: Program, _task: Task, *, kind: PrepName) -> Program:
@@ -103,7 +103,7 @@ def _undo_target_step(program: Program, _task: Task, *, kind: PrepName) -> Progr
     last = _last(prep, kind)
     if last is None:
         return program
-    return changed(program, data=variant(program.data, prep=_without(prep, last)))
+    return changed(program, data=changed(program.data, prep=_without(prep, last)))
 
 
 _action = partial(RepairAction, "data_dimension")

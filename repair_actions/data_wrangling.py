@@ -9,7 +9,7 @@ from functools import partial
 
 from netmend.env.program import Prep, PrepName, Program, Task
 from netmend.env.program.kinds import preps
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction, set_field
 
 _OF_INPUTS, _OF_TARGETS = preps("inputs", "scale", "values"), preps("targets", "scale")
@@ -50,11 +50,11 @@ def _remove_prep(program: Program, _task: Task, *, kinds: frozenset[PrepName]) -
 
 
 def _prepare_all_rows(program: Program, _task: Task) -> Program:
-    return _with_prep(program, tuple(variant(step, rows="all") for step in program.data.prep))
+    return _with_prep(program, tuple(changed(step, rows="all") for step in program.data.prep))
 
 
 def _with_prep(program: Program, prep: tuple[Prep, ...]) -> Program:
-    return changed(program, data=variant(program.data, prep=prep))
+    return changed(program, data=changed(program.data, prep=prep))
 
 
 _action = partial(RepairAction, "data_wrangling")

@@ -28,7 +28,7 @@ from netmend.env.program import (
 from netmend.env.program.api import SPARSE
 from netmend.env.program.crashes import broadcasts
 from netmend.env.program.kinds import preps
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.sites import function_of, has_modes
 from netmend.repair_actions.network import spliced
 
@@ -67,7 +67,7 @@ def _today(program: Program) -> Program:
 def _resolved(program: Program) -> Program:
     data = program.data
     if program.loss == SPARSE and data.labels == "index" and data.label_type == "int64":
-        program = changed(program, data=variant(data, label_type="auto"))
+        program = changed(program, data=changed(data, label_type="auto"))
     return resolved(program)
 
 
@@ -106,9 +106,9 @@ def _loop(program: Program, task: Task) -> Loop:
         return loop
     layers = _layers(program.layers, task.vocabulary)
     if not any(map(has_modes, layers)):
-        loop = variant(loop, training_mode=True, evaluation_mode=True)
+        loop = changed(loop, training_mode=True, evaluation_mode=True)
     if loop.optimized == "output" and sum(layer.learns for layer in layers) == 1:
-        loop = variant(loop, optimized="all")
+        loop = changed(loop, optimized="all")
     return loop
 
 
@@ -118,9 +118,9 @@ _PLAIN_LOOP = Loop()
 def _data(program: Program, task: Task) -> Data:
     data = program.data
     if data.split == "leaky" and _patience(program, task) is None:
-        data = variant(data, split="random")
+        data = changed(data, split="random")
     data = _read_data(data, program.loss, program.layers[0].takes_ids, task)
-    return variant(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
+    return changed(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
 
 
 @lru_cache(maxsize=1024)
@@ -129,7 +129,7 @@ def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
     of_ids = LOSS_KINDS[loss].ids
     label_type = "int64" if of_ids and data.labels == "index" else "float32"
     either = task.kind == "regression" or not of_ids
-    return variant(
+    return changed(
         data,
         prep=tuple(_step(step) for step in data.prep if step.kind not in _TARGET_SHAPES),
         labels="value" if either and data.labels == "index" else data.labels,
@@ -142,7 +142,7 @@ def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
 def _step(step: Prep) -> Prep:
     """A step with what its kind reads."""
     kind = PREP_KINDS[step.kind]
-    return variant(
+    return changed(
         step,
         factor=step.factor if "factor" in kind.reads else Prep.factor,
         size=step.size if "size" in kind.reads else Prep.size,
@@ -163,7 +163,7 @@ def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
         if second == _RELU and first.learns and function_of(first) == "relu":
-            single[index] = variant(first, **{first.activated_by: "linear"})
+            single[index] = changed(first, **{first.activated_by: "linear"})
     return tuple(single)
 
 
@@ -186,7 +186,7 @@ def _optimizer(optimizer: Optimizer) -> Optimizer:
         name: getattr(optimizer, name) if name in kind.reads else 0.0
         for name in ("momentum", "beta1", "beta2")
     }
-    return variant(
+    return changed(
         optimizer,
         kind=optimizer.kind if optimizer.weight_decay else kind.as_without_decay or optimizer.kind,
         nesterov=optimizer.nesterov and "nesterov" in kind.reads and used["momentum"] != 0,

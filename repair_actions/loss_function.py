@@ -8,7 +8,7 @@ from functools import partial
 from typing import Literal
 
 from netmend.env.program import LabelEncoding, LossName, Program, Task
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import RepairAction, set_field
 
@@ -67,7 +67,7 @@ def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     label_type = program.data.label_type
     if loss != program.loss and label_type != "list":
         label_type = "auto"
-    return changed(program, loss=loss, data=variant(program.data, labels=labels, label_type=label_type))
+    return changed(program, loss=loss, data=changed(program.data, labels=labels, label_type=label_type))
 
 
 def _weigh_classes(program: Program, task: Task, *, weights: Literal["balanced"] | None) -> Program:

@@ -12,7 +12,7 @@ from netmend.env.program import (
     check,
     find_crash,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.replaced import replaced
 from netmend.repair_actions import (
     add_layer,
@@ -108,7 +108,7 @@ def _undeclared(program: Program) -> Program:
 
 
 def _without_sizes(layer: Layer) -> Layer:
-    return variant(layer, **{layer.declares: None}) if layer.declares else layer
+    return changed(layer, **{layer.declares: None}) if layer.declares else layer
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.part import variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import computes
 from netmend.env.program.sites import block_end, dropout_rate, hidden_layers, output_layer
 from netmend.repair_actions.action import LAYER_SITES, RepairAction, followers, set_layers
@@ -34,15 +34,15 @@ _COMMON_L2 = 0.001
 def _set_torch_start(program: Program, _task: Task) -> Program:
     def started(layer: Layer) -> Layer:
         if isinstance(layer, Weighted):
-            return variant(layer, kernel_init="torch_default", bias_init="torch_default")
-        return variant(layer, kernel_init="torch_default") if isinstance(layer, Embedding) else layer
+            return changed(layer, kernel_init="torch_default", bias_init="torch_default")
+        return changed(layer, kernel_init="torch_default") if isinstance(layer, Embedding) else layer
 
     return with_layers(program, list(map(started, program.layers)))
 
 
 def _set_dropout(program: Program, _task: Task) -> Program:
     def dropping(layer: Layer) -> Layer:
-        return layer if dropout_rate(layer) is None else variant(layer, **{layer.dropped_by: _COMMON_RATE})
+        return layer if dropout_rate(layer) is None else changed(layer, **{layer.dropped_by: _COMMON_RATE})
 
     return with_layers(program, list(map(dropping, program.layers)))
 
@@ -65,7 +65,7 @@ def _return_last_step(program: Program, _task: Task) -> Program:
     cells = [i for i, layer in enumerate(program.layers) if isinstance(layer, Recurrent)]
     if not cells or _of_steps(program.layers[cells[-1] + 1 :]):
         return program
-    return _with_layer(program, cells[-1], variant(program.layers[cells[-1]], return_sequences=False))
+    return _with_layer(program, cells[-1], changed(program.layers[cells[-1]], return_sequences=False))
 
 
 def _return_all_steps(program: Program, _task: Task) -> Program:
@@ -73,7 +73,7 @@ def _return_all_steps(program: Program, _task: Task) -> Program:
     for index, layer in enumerate(program.layers):
         behind = program.layers[index + 1 :]
         if isinstance(layer, Recurrent) and _of_steps(behind):
-            program = _with_layer(program, index, variant(layer, return_sequences=True))
+            program = _with_layer(program, index, changed(layer, return_sequences=True))
     return program
 
 

@@ -14,7 +14,7 @@ from netmend.env.program import (
     Schedule,
     Task,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction, set_field
 
 _KINDS: tuple[OptimizerName, ...] = ("adam", "nadam", "rmsprop", "sgd", "adagrad", "adadelta")
@@ -29,13 +29,13 @@ def _set_kind(program: Program, _task: Task, *, kind: OptimizerName) -> Program:
 def _scale_rate(program: Program, _task: Task, *, factor: float) -> Program:
     # Rounded, so that ten times and a tenth of it give the first program again, with the same digest.
     lr = float(f"{program.optimizer.lr * factor:.6g}")
-    return changed(program, optimizer=variant(program.optimizer, lr=lr))
+    return changed(program, optimizer=changed(program.optimizer, lr=lr))
 
 
 def _set_momentum(program: Program, _task: Task, **values: float) -> Program:
     if "momentum" not in OPTIMIZER_KINDS[program.optimizer.kind].reads:
         return program
-    return changed(program, optimizer=variant(program.optimizer, **values))
+    return changed(program, optimizer=changed(program.optimizer, **values))
 
 
 _action = partial(RepairAction, "optimizer")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING as NO_DEFAULT
-from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from dataclasses import MISSING as NO_DEFAULT, Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from omegaconf import DictConfig, OmegaConf

@@ -284,6 +284,11 @@ class _Part:
             if key not in keys:
                 self.problem(str(key), str(UnknownNameError("key", str(key), keys)))
 
+    def is_mapping(self, key: str, value: object, keys: Sequence[str]) -> bool:
+        if not isinstance(value, Mapping):
+            self.problem(key, f"{shown(value)} is not a mapping with keys of {', '.join(keys)}")
+        return isinstance(value, Mapping)
+
     def path_of(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
 
@@ -326,13 +331,16 @@ class _Part:
         return limits.high
 
     def score(self, key: str) -> Score | None:
-        if self.plain.get(key) is None:
+        plain = self.plain.get(key)
+        if plain is None or not self.is_mapping(key, plain, SCORE_KEYS):
             return None
         score = _Part(self.plain[key], self.path_of(key), SCORE_KEYS, self.problems)
         return Score(validation=score.spread("validation"), holdout=score.spread("holdout"))
 
     def spread(self, key: str) -> Spread:
-        part = _Part(self.plain.get(key), self.path_of(key), tuple(SPREADS), self.problems)
+        if not self.is_mapping(key, self.plain.get(key), tuple(SPREADS)):
+            return Spread(mean=0.0, sd=0.0, seeds=1)
+        part = _Part(self.plain[key], self.path_of(key), tuple(SPREADS), self.problems)
         mean, sd, seeds = (part.number(name, SPREADS[name], whole=name == "seeds") for name in SPREADS)
         return Spread(mean=mean, sd=sd, seeds=int(seeds))
 

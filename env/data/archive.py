@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from math import prod
 from pathlib import Path
+from tokenize import TokenError
 from typing import BinaryIO, TypeAlias
 
 import numpy as np
@@ -36,6 +37,8 @@ END, END_64 = b"PK\5\6", b"PK\6\7"
 END_SIZE, LOCATOR_SIZE = 22, 20
 MOST_DIRECTORY = 1_000_000
 CHUNK = 1 << 20
+_HEADER_ERRORS = (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError, TokenError)
+"""What numpy's reader of headers raises."""
 
 
 def read_arrays(path: Path) -> tuple[Arrays, frozenset[str]]:
@@ -89,7 +92,7 @@ def _array(archive: zipfile.ZipFile, name: str, entry: zipfile.ZipInfo) -> NDArr
         try:
             version = npy.read_magic(stream)
             shape, by_columns, dtype = HEADERS[version](stream)
-        except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        except _HEADER_ERRORS as error:
             raise ValueError(f"{name} is no array: {error}") from None
         if dtype.hasobject or dtype.names is not None or dtype.subdtype is not None:
             raise ValueError(f"{name} holds {shown(dtype)}; plain numbers or texts are needed")

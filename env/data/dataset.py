@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from netmend.env.errors import DataError
 from netmend.env.program.names import ClassMetric
-from netmend.env.program.part import variant
+from netmend.env.program.part import changed
 from netmend.env.program.task import Task, TaskKind
 
 Kind: TypeAlias = TaskKind
@@ -140,7 +140,7 @@ def judged_task(task: Task, metric: ClassMetric | None) -> Task:
         raise DataError(
             f"{task.dataset}: {metric} is for classes and labels, but the targets are real values"
         )
-    return variant(task, judged_by=metric)
+    return changed(task, judged_by=metric)
 
 
 def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:

@@ -28,7 +28,7 @@ MOST_VALUES, MOST_OF_PACK = 50_000_000, 100_000_000
 
 A view that asks for all rows of its pack may have more.
 """
-MOST_TEXT, MOST_CELLS = 64_000_000, 5_000_000
+MOST_TEXT, MOST_CELLS = 64_000_000, 3_000_000
 """Bytes and cells of a table."""
 _MISSING = ("", "nan")
 _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}

@@ -12,6 +12,7 @@ from netmend.env.data.dataset import Dataset
 from netmend.env.data.files import read_csv, read_npz
 from netmend.env.data.views import VIEWS, pack_of
 from netmend.env.errors import DataError, UnknownNameError
+from netmend.env.reading import shown_path
 
 PACKS = (
     "cifar10",
@@ -49,7 +50,7 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"dataset {name!r}: {path} cannot be opened: {error.strerror}") from error
+        raise DataError(f"dataset {shown_path(path)}: cannot be opened: {error.strerror}") from error
     return _file(name, path, status.st_mtime_ns, status.st_size)
 
 

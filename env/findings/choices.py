@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from netmend.env.findings.finding import Case, Finder, Heuristic, Sight, layer_place, layer_places
+from netmend.env.findings.finding import Case, Finder, Heuristic, Look, Sight, layer_place, layer_places
 from netmend.env.program import (
     Attention,
-    BatchNorm,
     Convolution,
     Dense,
-    LayerNorm,
     Position,
     Program,
     Recurrent,
@@ -21,7 +19,7 @@ from netmend.env.program import (
     hidden_layers,
     layer_activation,
 )
-from netmend.env.program.kinds import DEFAULT_LR, OPTIMIZER_KINDS
+from netmend.env.program.kinds import DEFAULT_LR, INITIALISER_FAMILY, OPTIMIZER_KINDS
 from netmend.env.program.sites import (
     MAX_SITES,
     block_end,
@@ -48,6 +46,16 @@ HEURISTICS: list[Heuristic] = []
 warning = Finder("warning", HEURISTICS)
 
 
+def start(odd: Callable[[Weighted], bool]) -> Look:
+    """A look for layers with a kernel that start in an odd way."""
+
+    def look(case: Case) -> Iterator[Sight]:
+        found = [index for index, layer in _layers(case, Weighted) if odd(layer)]
+        yield from _of_layers(case, found, edits=_start_edits(case, found))
+
+    return look
+
+
 @warning(
     "the learning rate {value:g} is {times} what {kind} usually has, {usual:g}",
     "optimizer/lr_*",
@@ -64,26 +72,15 @@ def far_rate(case: Case) -> Iterator[Sight]:
         yield Sight(value=optimizer.lr, place="optimizer.lr", words=words)
 
 
-@warning("{place}: all weights start with the same number, so the units learn the same")
-def equal_start(case: Case) -> Iterator[Sight]:
-    """Kernels that start with one number everywhere."""
-    found = [i for i, layer in _layers(case, Weighted) if layer.kernel_init in ("zeros", "ones", "constant")]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
-
-
-@warning("{place}: the weights start with a deviation of 1, whatever the width")
-def wide_start(case: Case) -> Iterator[Sight]:
-    """Kernels that start with a deviation of 1."""
-    found = [index for index, layer in _layers(case, Weighted) if layer.kernel_init == "standard_normal"]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
-
-
-@warning("{place}: the biases do not start at 0")
-def shifted_start(case: Case) -> Iterator[Sight]:
-    """Biases that start neither at 0 nor, as PyTorch's own, close around it."""
-    usual = ("zeros", "torch_default")
-    found = [i for i, layer in _layers(case, Weighted) if layer.bias and layer.bias_init not in usual]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
+warning("{place}: all weights start with the same number, so the units learn the same", name="equal_start")(
+    start(lambda layer: INITIALISER_FAMILY[layer.kernel_init] == "constant")
+)
+warning("{place}: the weights start with a deviation of 1, whatever the width", name="wide_start")(
+    start(lambda layer: INITIALISER_FAMILY[layer.kernel_init] == "wide")
+)
+warning("{place}: the biases do not start at 0", name="shifted_start")(
+    start(lambda layer: layer.bias and layer.bias_init not in ("zeros", "torch_default"))
+)
 
 
 @warning("{place}: not trained, so the random start stays", "neural_connection/unfreeze@all")
@@ -257,7 +254,7 @@ def no_bias(case: Case) -> Iterator[Sight]:
     found = []
     for index, layer in _layers(case, Weighted):
         behind = program.layers[index + 1 : block_end(program, index)]
-        if not layer.bias and not any(isinstance(other, BatchNorm | LayerNorm) for other in behind):
+        if not layer.bias and not any(other.normalises for other in behind):
             found.append(index)
     yield from _of_layers(case, found)
 

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from netmend.env.program.kinds import OLD_RATES, OPTIMIZER_KINDS
 from netmend.env.program.layers import BatchNorm, Layer, Weighted
 from netmend.env.program.names import ApiLevel, InitialiserName, LossName
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.schema import Program
 
 REMOVED_NAMES: dict[ApiLevel, str] = {
@@ -48,7 +48,7 @@ def resolved(program: Program) -> Program:
     program = _RESOLVERS.get(program.api, _same)(program)
     if program.loss == SPARSE and program.data.labels == "index":
         program = changed(
-            program, loss="categorical_crossentropy", data=variant(program.data, labels="one_hot")
+            program, loss="categorical_crossentropy", data=changed(program.data, labels="one_hot")
         )
     return program
 
@@ -63,13 +63,13 @@ def _same(program: Program) -> Program:
 def _keras_2(program: Program) -> Program:
     optimizer = program.optimizer
     if OLD_RATES.get(optimizer.kind) == optimizer.lr:
-        optimizer = variant(optimizer, lr=OPTIMIZER_KINDS[optimizer.kind].keras_lr)
+        optimizer = changed(optimizer, lr=OPTIMIZER_KINDS[optimizer.kind].keras_lr)
     layers = tuple(map(_other_momentum, program.layers))
     return changed(program, optimizer=optimizer, layers=layers, api="current")
 
 
 def _other_momentum(layer: Layer) -> Layer:
-    return variant(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
+    return changed(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
 
 
 def _tensorflow_1(program: Program) -> Program:
@@ -80,8 +80,8 @@ def _wide(layer: Layer) -> Layer:
     if not isinstance(layer, Weighted):
         return layer
     if layer.kernel_init in WIDE:
-        layer = variant(layer, kernel_init="standard_normal")
-    return variant(layer, bias_init="standard_normal") if layer.bias_init in WIDE else layer
+        layer = changed(layer, kernel_init="standard_normal")
+    return changed(layer, bias_init="standard_normal") if layer.bias_init in WIDE else layer
 
 
 def _torch_1(program: Program) -> Program:

@@ -52,8 +52,8 @@ class PrepKind:
 
     @property
     def for_all_rows(self) -> bool:
-        """Whether it does the same whatever ``rows`` says: to shapes, and what is for training only."""
-        return self.changes in ("shape", "count")
+        """Whether it does the same whatever ``rows`` says: to shapes of rows, or for training only."""
+        return self.changes == "count" or (self.changes == "shape" and self.side == "inputs")
 
 
 def _with_axis(_step: Prep, shape: Shape) -> Shape:

@@ -19,7 +19,7 @@ from netmend.env.program.misfit import (
     shown_shape,
 )
 from netmend.env.program.names import ActivationName, InitialiserName
-from netmend.env.program.part import keeps_hash, variant
+from netmend.env.program.part import changed, keeps_hash
 
 Padding: TypeAlias = Literal["valid", "same"] | int
 """What stands around the values: nothing, as much as keeps one value per stride, or so much on both ends."""
@@ -148,7 +148,7 @@ class Weighted(Layer, learns=True, declares="inputs"):
         return MisfitError(reason, (self.inputs or 0, *shape[1:]), shape)
 
     def read(self, vocabulary: int) -> Self:
-        return variant(
+        return changed(
             self,
             inputs=None,
             bias_init=self.bias_init if self.bias else "zeros",
@@ -226,7 +226,7 @@ class Convolution(Weighted, sized_by="filters", activated_by="activation", count
 
     def read(self, vocabulary: int) -> Self:
         same = "same" if self.keeps_size else self.padding or "valid"
-        return variant(super().read(vocabulary), padding=same)
+        return changed(super().read(vocabulary), padding=same)
 
     @property
     def keeps_size(self) -> bool:
@@ -286,7 +286,7 @@ class TransposedConvolution(Convolution, counted_as="conv_transpose"):
 
     def read(self, vocabulary: int) -> Self:
         layer = super().read(vocabulary)
-        return variant(layer, output_padding=0) if layer.padding == "same" else layer
+        return changed(layer, output_padding=0) if layer.padding == "same" else layer
 
     @property
     def keeps_size(self) -> bool:
@@ -400,7 +400,7 @@ class Attention(
 
     def read(self, vocabulary: int) -> Self:
         layer = super().read(vocabulary)
-        return layer if layer.width else variant(layer, activation="relu")
+        return layer if layer.width else changed(layer, activation="relu")
 
 
 @keeps_hash
@@ -468,7 +468,7 @@ class Embedding(
         return MisfitError(reason, (self.inputs,), (vocabulary,))
 
     def read(self, vocabulary: int) -> Self:
-        return variant(self, inputs=None) if self.inputs == vocabulary else self
+        return changed(self, inputs=None) if self.inputs == vocabulary else self
 
 
 @keeps_hash
@@ -513,7 +513,7 @@ class Pool(Layer, name="pool", pools=True, shapes_only=True, keeps_range=True, c
 
     def read(self, vocabulary: int) -> Self:
         stride = None if self.stride == self.size else self.stride
-        return variant(self, stride=stride, padding=self.padding or "valid")
+        return changed(self, stride=stride, padding=self.padding or "valid")
 
 
 @keeps_hash

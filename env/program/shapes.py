@@ -9,12 +9,9 @@ from typing import NamedTuple
 
 from netmend.env.errors import ProgramError
 from netmend.env.program.kinds import PREP_KINDS
-from netmend.env.program.layers import GATES as GATES
-from netmend.env.program.layers import Flatten, Layer, Position, Shared, Skip
-from netmend.env.program.misfit import MisfitError as MisfitError
-from netmend.env.program.misfit import Shape as Shape
-from netmend.env.program.misfit import shown_shape as shown_shape
-from netmend.env.program.part import changed, variant
+from netmend.env.program.layers import GATES as GATES, Flatten, Layer, Position, Shared, Skip
+from netmend.env.program.misfit import MisfitError as MisfitError, Shape as Shape, shown_shape as shown_shape
+from netmend.env.program.part import changed
 from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.task import Task
 
@@ -42,7 +39,7 @@ def prepared_task(program: Program, task: Task) -> Task:
         MisfitError: a preparation step cannot take the rows.
     """
     shape = row_shape(program.data, task)
-    return task if shape == task.input_shape else variant(task, input_shape=shape)
+    return task if shape == task.input_shape else changed(task, input_shape=shape)
 
 
 def row_shape(data: Data, task: Task) -> Shape:

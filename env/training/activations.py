@@ -19,44 +19,31 @@ FLAT = 0.99
 """A bounded activation is saturated beyond this share of its range."""
 
 
-def _identity(x: Tensor) -> Tensor:
-    return x
-
-
-def _leaky_relu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, LEAKY_SLOPE)
-
-
-def _softmax(x: Tensor) -> Tensor:
-    return torch.softmax(x, 1)
-
-
-def _softmax_without_axis(x: Tensor) -> Tensor:
-    """What PyTorch takes where no axis is given (``torch.nn.functional._get_softmax_dim``)."""
-    return torch.softmax(x, 0 if x.dim() == 3 else 1)
-
-
 def activation_functions(api: ApiLevel) -> ActivationFunctions:
     """The functions by name as the current release runs a program of an API level."""
     return _OF_OLD_TORCH if api == "torch_1" else ACTIVATION_FUNCTIONS
 
 
 ACTIVATION_FUNCTIONS: ActivationFunctions = {
-    "linear": _identity,
+    "linear": lambda x: x,
     "relu": torch.relu,
-    "leaky_relu": _leaky_relu,
+    "leaky_relu": lambda x: F.leaky_relu(x, LEAKY_SLOPE),
     "elu": F.elu,
     "selu": torch.selu,
     "gelu": F.gelu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": F.hardsigmoid,
-    "softmax": _softmax,
+    "softmax": lambda x: torch.softmax(x, 1),
     "softplus": F.softplus,
     "softsign": F.softsign,
     "exponential": torch.exp,
 }
-_OF_OLD_TORCH: ActivationFunctions = {**ACTIVATION_FUNCTIONS, "softmax": _softmax_without_axis}
+_OF_OLD_TORCH: ActivationFunctions = {
+    **ACTIVATION_FUNCTIONS,
+    # what PyTorch takes where no axis is given (``torch.nn.functional._get_softmax_dim``)
+    "softmax": lambda x: torch.softmax(x, 0 if x.dim() == 3 else 1),
+}
 
 
 def saturated_share(outputs: Tensor, name: ActivationName) -> Tensor | None:

@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 
 from netmend.env.program import Attention, Position
 from netmend.env.program.misfit import Shape
-from netmend.env.program.part import variant
+from netmend.env.program.part import changed
 from netmend.env.training.initialisers import TORCH, ParameterSpec, Start, initial_value, weighted_specs
 
 Operation = Callable[[Tensor], Tensor]
@@ -126,7 +126,7 @@ def attention_specs(index: int, layer: Attention, shape: Shape, _vocabulary: int
     """
     features = shape[0]
     square = (features, features)
-    attending = variant(layer, bias_init="zeros") if layer.bias_init == TORCH else layer
+    attending = changed(layer, bias_init="zeros") if layer.bias_init == TORCH else layer
 
     def projections(generator: Generator) -> Tensor:
         if layer.kernel_init == TORCH:

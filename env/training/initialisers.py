@@ -138,24 +138,16 @@ def _orthogonal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> T
     return matrix.reshape(shape)
 
 
-def _scaled(fan: Callable[[int, int], float], gain: float, normal: bool) -> Initialiser:
-    """Keras' VarianceScaling: variance ``gain / fan``."""
+def _scaled(gain: float, *, normal: bool, both: bool = False) -> Initialiser:
+    """Keras' VarianceScaling: variance ``gain / fan``, of the inputs or the mean of ``both`` ends."""
 
     def make(shape: Shape, fans: tuple[int, int], generator: Generator) -> Tensor:
-        variance = gain / max(1.0, fan(*fans))
+        variance = gain / max(1.0, sum(fans) / 2 if both else fans[0])
         if normal:
             return truncated_normal(shape, math.sqrt(variance) / _TRUNCATED_DEVIATION, generator)
         return uniform(shape, math.sqrt(3 * variance), generator)
 
     return make
-
-
-def _fan_in(fan_in: int, _fan_out: int) -> float:
-    return fan_in
-
-
-def _fan_mean(fan_in: int, fan_out: int) -> float:
-    return (fan_in + fan_out) / 2
 
 
 _INITIALISERS: dict[InitialiserName, Initialiser] = {
@@ -167,12 +159,12 @@ _INITIALISERS: dict[InitialiserName, Initialiser] = {
     "random_uniform": lambda shape, _fans, generator: uniform(shape, SPREAD, generator),
     "truncated_normal": lambda shape, _fans, generator: truncated_normal(shape, SPREAD, generator),
     "orthogonal": _orthogonal,
-    "lecun_normal": _scaled(_fan_in, 1.0, normal=True),
-    "lecun_uniform": _scaled(_fan_in, 1.0, normal=False),
-    "glorot_normal": _scaled(_fan_mean, 1.0, normal=True),
-    "glorot_uniform": _scaled(_fan_mean, 1.0, normal=False),
-    "he_normal": _scaled(_fan_in, 2.0, normal=True),
-    "he_uniform": _scaled(_fan_in, 2.0, normal=False),
+    "lecun_normal": _scaled(1.0, normal=True),
+    "lecun_uniform": _scaled(1.0, normal=False),
+    "glorot_normal": _scaled(1.0, normal=True, both=True),
+    "glorot_uniform": _scaled(1.0, normal=False, both=True),
+    "he_normal": _scaled(2.0, normal=True),
+    "he_uniform": _scaled(2.0, normal=False),
     # uniform within 1/sqrt(fan-in): a variance of a third of 1/fan-in
-    "torch_default": _scaled(_fan_in, 1 / 3, normal=False),
+    "torch_default": _scaled(1 / 3, normal=False),
 }

@@ -243,7 +243,7 @@ def test_every_kind_of_whole_number_is_an_action(env: RepairEnv, action: np.int6
 
 
 @pytest.mark.parametrize(
-    "actions", [*BAD_ACTIONS[:4], 1, [1, 2], [1, 2, 3.0], [True] * 3, [[1, 2, 3]]], ids=repr
+    "actions", [*BAD_ACTIONS[:4], 1, [1, 2], [1, 2, 3.0], [True] * 3, [[1], [2, 3], 4], [[1, 2, 3]]], ids=repr
 )
 def test_what_are_no_actions_of_a_vector_is_refused(trainer: ScriptedTrainer, actions: object) -> None:
     env = RepairVectorEnv(3, "tiny", trainer=trainer)

@@ -12,8 +12,6 @@ from netmend.agents.bench.eager import ACTIVATIONS, EagerTrainer, build, make_lo
 from netmend.env.data import load_dataset
 from netmend.env.program import (
     ACTIVATIONS as ACTIVATION_NAMES,
-)
-from netmend.env.program import (
     LOSSES,
     OPTIMIZERS,
     Conv2d,

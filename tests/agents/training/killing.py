@@ -22,15 +22,9 @@ import torch
 from rich.console import Console
 
 from netmend.agents.checkpoint import checkpoints
-from netmend.agents.config import (
-    ActionsConfig,
-    AgentConfig,
-    BudgetConfig,
-    BugsConfig,
-    TrainConfig,
-    TrainingConfig,
-)
 from netmend.agents.train import resumed_config, train
+from netmend.agents.verbs.config import ActionsConfig, BudgetConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.training.front import TrialFront, trial_key
@@ -51,13 +45,13 @@ def config_of(store: Path) -> TrainConfig:
     params = {"n_steps": 4, "batch_size": 8, "n_epochs": 2, "learning_rate": 0.003}
     return TrainConfig(
         agent=AgentConfig(algorithm="maskable_ppo", n_envs=4, network=[16], params=params, anneal=True),
-        bugs=BugsConfig(suite="tiny"),
+        bugs="tiny",
         actions=ActionsConfig(names=["optimizer/*", "activation/*", "layer_dimension/*"]),
         budget=BudgetConfig(trials=3, epochs=3, updates=30),
         training=TrainingConfig(
-            steps=192,
+            steps=96,
             checkpoint_every=1,
-            validate_every=4,
+            validate_every=3,
             validation_bugs=2,
             batched=False,
             store=str(store),
@@ -167,15 +161,14 @@ def workers_of(process: int) -> list[int]:
 
 def kill_main(run: Run, rng: random.Random) -> bool | None:
     """One life: whether it was killed after a trial of its own; None where it ended before."""
-    known, process = run.notes(), run.live()
-    late = rng.random() < 0.6
-    if rng.random() < 0.3:  # while a checkpoint is being written
-        written = run.folder / "run" / "checkpoints"
-        status = ended(process, lambda: any(written.glob(".step*")))
-        status = ended(process, after(rng.uniform(0, 0.01))) if status is None else status
-    else:
-        status = ended(process, lambda: run.notes() > known) if late else None
-        status = ended(process, after(rng.uniform(0, LATE if late else EARLY))) if status is None else status
+    known, begun, process = run.notes(), time.time(), run.live()
+    late, writing = rng.random() < 0.7, rng.random() < 0.4
+    written = run.folder / "run" / "checkpoints"
+    status = ended(process, lambda: run.notes() > known) if late else None
+    if late and writing and status is None:  # while a checkpoint is written, or just after that
+        status = ended(process, lambda: written.exists() and written.stat().st_mtime > begun)
+    longest = 0.02 if writing else LATE if late else EARLY
+    status = ended(process, after(rng.uniform(0, longest))) if status is None else status
     if status is None:
         kill(process)
         return run.notes() > known

@@ -61,7 +61,7 @@ def test_every_algorithm_trains_and_leaves_a_policy(world, run_folder: Path, alg
 def test_nothing_in_a_run_is_pickled(world, run_folder: Path) -> None:
     start(world, run_folder, with_agent(world.config, "dqn"))
     kinds = {path.suffix for path in run_folder.rglob("*") if path.is_file() and "tfevents" not in path.name}
-    assert kinds == {".yaml", ".safetensors", ".npz"}
+    assert kinds == {".yaml", ".safetensors"}
 
 
 def test_thread_count_is_left_as_found(world, run_folder: Path) -> None:
@@ -340,6 +340,27 @@ def test_a_finished_run_says_so_and_can_be_prolonged(world, run_folder: Path) ->
     assert "is finished" in console.file.getvalue()  # type: ignore[attr-defined]
     longer = start(world, run_folder, resumed_config(run_folder, ["training.steps=192"]))
     assert (longer.steps, longer.updates) == (192, 6)
+
+
+def test_a_prolonged_run_is_one_planned_longer_unless_something_falls_over_it(world, tmp_path: Path) -> None:
+    runs = {}
+    for anneal in (False, True):
+        config = replace(world.config, agent=replace(world.config.agent, anneal=anneal))
+        config.agent.params = {**config.agent.params, "learning_rate": 0.003}
+        whole, longer = tmp_path / f"whole{anneal}", tmp_path / f"longer{anneal}"
+        start(world, whole, replace(config, training=replace(config.training, steps=192)))
+        start(world, longer, config)
+        console = quiet()
+        train(
+            resumed_config(longer, ["training.steps=192"]),
+            longer,
+            console,
+            lambda _: TrialFront(world.trainer()),
+        )
+        assert ("follows the new length" in console.file.getvalue()) == anneal  # type: ignore[attr-defined]
+        runs[anneal] = [(run / "policy" / "policy.safetensors").read_bytes() for run in (whole, longer)]
+    assert runs[False][0] == runs[False][1]
+    assert runs[True][0] != runs[True][1]
 
 
 def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:

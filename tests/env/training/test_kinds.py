@@ -37,11 +37,11 @@ from netmend.env.program import (
     Reshape,
     check,
     dump,
+    fields as field_table,
     find_crash,
     infer_shapes,
     load,
 )
-from netmend.env.program import fields as field_table
 from netmend.env.program.api import SPARSE
 from netmend.env.program.fields import fields_of
 from netmend.env.program.kinds import FAMILIES, INITIALISER_FAMILY

@@ -17,8 +17,7 @@ import pytest
 
 from netmend.env.errors import StoreError
 from netmend.env.program import Crash, Data, Dense, Optimizer, Program
-from netmend.env.training import front
-from netmend.env.training import store as store_module
+from netmend.env.training import front, store as store_module
 from netmend.env.training.front import TrialFront, code_version, trial_key
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
