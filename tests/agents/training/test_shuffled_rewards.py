@@ -39,7 +39,8 @@ def fixed_by_random(config: TrainConfig, suite: str | Suite, trainer: Trainer, s
     env.reset(seed=0)
     fixed: list[bool] = []
     for _ in range(steps):
-        choices = [rng.choice(np.flatnonzero(mask[:-1])) for mask in env.action_masks()]
+        legal = [np.flatnonzero(mask[:-1]) for mask in env.action_masks()]
+        choices = [rng.choice(own) if own.size else len(env.setting.actions) for own in legal]
         env.step(np.array(choices))
         fixed += [bool(e.bug.is_fixed(e.best_trial.skill, "validation")) for e in env.finished.values()]
     env.close()

@@ -70,7 +70,7 @@ def test_every_missing_value_is_named() -> None:
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
-        ({"n_envs": 10**9}, "agent.n_envs"),
+        ({"n_envs": 10**10}, "agent.n_envs"),
         ({"n_envs": 10**400}, "agent.n_envs"),
         ({"network": [8, 10**30]}, "agent.network[1]"),
         ({"weight_decay": math.nan}, "agent.weight_decay"),
