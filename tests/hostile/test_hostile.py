@@ -804,7 +804,7 @@ def test_it_is_refused_in_one_line(given: Input, server: Callable, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "given", [given for given in INPUTS if given.door in COMMANDS][::23], ids=lambda given: given.name
+    "given", [given for given in INPUTS if given.door in COMMANDS][::37], ids=lambda given: given.name
 )
 def test_the_command_itself_refuses_it(given: Input, tmp_path: Path) -> None:
     (place,) = given.make(tmp_path)
