@@ -7,14 +7,15 @@ RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 .PHONY: demo test slow lint format clean
 
 # uv reads UV_FIND_LINKS where pip reads PIP_FIND_LINKS. Torch goes first and alone: with it in place nothing
-# else pulls another build of it. HEBO and hpbandster go last and alone: they pin a numpy that they do not need.
+# else pulls another build of it. HEBO, hpbandster and tianshou go last and alone: they pin an old numpy or pandas
+# that they do not need.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"netmend needs Python 3.11 or newer, not {sys.version.split()[0]}; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt torch
-	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,peers]'
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -c constraints.txt HEBO hpbandster Pyro4 serpent
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,peers,clients]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -c constraints.txt HEBO hpbandster Pyro4 serpent tianshou
 	@touch $@
 
 demo: $(INSTALLED)
@@ -32,11 +33,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .types && ln -sfn .. .types/netmend
-	$(BIN)/mypy -p netmend.env -p netmend.repair_actions -p netmend.agents
+	$(BIN)/mypy -m netmend -m netmend.__main__ -p netmend.env -p netmend.repair_actions -p netmend.agents
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf .venv .types build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .types build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Mapping
-from math import ceil
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from sb3_contrib import MaskablePPO
@@ -17,8 +19,9 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 from torch.optim import AdamW
 
-from netmend.agents.config import AgentConfig, ConfigError
 from netmend.agents.policy import STOP, Facts, Policy
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.errors import UnknownNameError
 from netmend.env.observation import slot_names
 from netmend.repair_actions import RepairAction
@@ -26,35 +29,69 @@ from netmend.repair_actions import RepairAction
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO, "a2c": A2C, "dqn": DQN}
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
 
-OWN_PARAMETERS = frozenset(
-    {
-        "self",
-        "policy",
-        "env",
-        "policy_kwargs",
-        "seed",
-        "device",
-        "verbose",
-        "tensorboard_log",
-        "_init_setup_model",
-    }
-)
-"""Arguments of an algorithm's class that netmend fills in itself."""
+
+@dataclass(frozen=True)
+class _Range:
+    """What a parameter of an algorithm may be: a number from ``least`` to ``most``, yes or no."""
+
+    least: float = 0.0
+    most: float = math.inf
+    whole: bool = False
+    optional: bool = False
+
+    def problem(self, value: object) -> str:
+        """What is wrong with a value, or nothing."""
+        if value is None and self.optional:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, int if self.whole else int | float):
+            return f"{value!r} is no {'whole ' if self.whole else ''}number"
+        if not math.isfinite(value) or not self.least <= value <= self.most:
+            upper = f" to {self.most:g}" if math.isfinite(self.most) else " on"
+            return f"{value} is not a finite number from {self.least:g}{upper}"
+        return ""
+
+
+_TINY = 1e-12
+_SHARE, _COUNT, _NUMBER = _Range(most=1.0), _Range(least=1, whole=True), _Range()
+PARAMETERS: dict[str, _Range | None] = {
+    "learning_rate": _NUMBER,
+    "n_steps": _COUNT,
+    "batch_size": _COUNT,
+    "n_epochs": _COUNT,
+    "gamma": _SHARE,
+    "gae_lambda": _SHARE,
+    "clip_range": _NUMBER,
+    "clip_range_vf": _Range(least=_TINY, optional=True),
+    "normalize_advantage": None,
+    "ent_coef": _Range(least=-math.inf),
+    "vf_coef": _NUMBER,
+    "max_grad_norm": _NUMBER,
+    "target_kl": _Range(least=_TINY, optional=True),
+    "buffer_size": _COUNT,
+    "learning_starts": _Range(whole=True),
+    "tau": _SHARE,
+    "train_freq": _COUNT,
+    "gradient_steps": _Range(least=-1, whole=True),
+    "target_update_interval": _COUNT,
+    "exploration_fraction": _Range(least=_TINY, most=1.0),
+    "exploration_initial_eps": _SHARE,
+    "exploration_final_eps": _SHARE,
+}
+"""Parameters of the algorithms that a configuration may give; None = yes or no."""
+
+MOST_BYTES = 2**34
+"""Memory that an agent may take for its network, its repairs and what it learns from."""
+REPAIR_BYTES = 100_000
+"""Of one repair, roughly."""
 
 
 def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     """The algorithm with a fresh network; ``seed`` sets the global random states, as SB3 does.
 
     Raises:
-        UnknownNameError: there is no such algorithm.
-        ConfigError: a parameter is unknown to it, or it refuses a value.
+        ConfigError: the algorithm's class refuses a value that ``check_agent`` lets pass.
     """
-    if agent.algorithm not in ALGORITHMS:
-        raise UnknownNameError("algorithm", agent.algorithm, ALGORITHMS)
     kind = ALGORITHMS[agent.algorithm]
-    problems = parameter_problems(agent, kind)
-    if problems:
-        raise ConfigError(problems)
     network = {
         "net_arch": list(agent.network),
         "activation_fn": ACTIVATIONS[agent.activation],
@@ -76,16 +113,52 @@ def _annealed(params: Mapping[str, object]) -> dict[str, object]:
     return {**params, "learning_rate": LinearSchedule(float(rate), 0.0, 1.0)}
 
 
-def parameter_problems(agent: AgentConfig, kind: type[BaseAlgorithm]) -> list[str]:
-    """Keys of ``agent.params`` that the algorithm does not know, each with its nearest known name."""
-    known = set(inspect.signature(kind).parameters) - OWN_PARAMETERS
+def check_agent(agent: AgentConfig) -> None:
+    """Refuse what would fail only after minutes, or in Stable-Baselines3's own words.
+
+    Raises:
+        UnknownNameError: there is no such algorithm.
+        ConfigError: a parameter is unknown to it or has a value that makes no sense, or all of it takes too
+            much memory.
+    """
+    if agent.algorithm not in ALGORITHMS:
+        raise UnknownNameError("algorithm", agent.algorithm, ALGORITHMS)
+    kind = ALGORITHMS[agent.algorithm]
+    known = inspect.signature(kind).parameters
     problems = []
-    for key in agent.params:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(known))}"
+    for key, value in agent.params.items():
+        if key not in PARAMETERS or key not in known:
+            names = [name for name in known if name in PARAMETERS]
+            near = difflib.get_close_matches(str(key), names, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(sorted(names))}"
             problems.append(f"agent.params.{key}: {kind.__name__} has no such parameter; {hint}")
-    return problems
+            continue
+        allowed = PARAMETERS[key]
+        if allowed is not None:
+            problem = allowed.problem(value)
+        else:
+            problem = "" if isinstance(value, bool) else f"{value!r} is neither true nor false"
+        if problem:
+            problems.append(f"agent.params.{key}: {problem}")
+    if problems:
+        raise ConfigError(problems)
+    values = {name: agent.params.get(name, own.default) for name, own in known.items()}
+    rollout, batch = agent.n_envs * values["n_steps"], values.get("batch_size", 0)
+    # A batch of one has no spread to be normalised by.
+    if "n_epochs" in values and values["normalize_advantage"] and (batch == 1 or rollout % batch == 1):
+        raise ConfigError([f"agent.params.batch_size: {batch} leaves a batch of one of {rollout} steps"])
+    size = _bytes(agent, values.get("buffer_size", rollout))
+    if size > MOST_BYTES:
+        asked = "agent.network, agent.n_envs, n_steps and buffer_size"
+        raise ConfigError([f"agent: {asked} ask for {size / 2**30:,.0f} GiB, above {MOST_BYTES / 2**30:.0f}"])
+
+
+def _bytes(agent: AgentConfig, rows: int) -> int:
+    """Memory that an agent takes, roughly."""
+    slots = len(slot_names())
+    weights = sum(before * units for before, units in pairwise([slots, *agent.network]))
+    # Two networks with a gradient and two moments for each weight; rows of two observations.
+    return 32 * weights + 8 * slots * rows + REPAIR_BYTES * agent.n_envs
 
 
 def update_size(model: BaseAlgorithm) -> int:
@@ -101,7 +174,7 @@ def update_size(model: BaseAlgorithm) -> int:
 def whole_updates(steps: int, model: BaseAlgorithm) -> int:
     """Steps that a training of ``steps`` really takes: SB3 finishes the update it has begun."""
     size = update_size(model)
-    return ceil(steps / size) * size
+    return math.ceil(steps / size) * size
 
 
 def policy_of(

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from numpy.random import Generator
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from netmend.agents.checkpoint import Totals, save_checkpoint
-from netmend.agents.counted_trainer import CountedTrainer
+from netmend.agents.checkpoint import Snapshot, Totals, save_checkpoint, take_snapshot
 from netmend.agents.progress import ProgressView
 from netmend.agents.statistics import Scalars, Statistics, trial_scalars, validation_scalars
 from netmend.agents.validation import Validation
 from netmend.agents.vec_env import permuted
-from netmend.env.repair_env import trace
+from netmend.env.render import trace
+from netmend.env.training.front import TrialFront
 
 
 class TensorBoard(TensorBoardOutputFormat):
@@ -39,9 +41,25 @@ def tensorboard_logger(folder: Path, steps_done: int) -> Logger:
     return Logger(folder=str(folder), output_formats=[TensorBoard(folder, steps_done)])
 
 
+@contextmanager
+def quiet_writers() -> Iterator[None]:
+    """No traceback of a thread that keeps its error for others, as TensorBoard's does on a full disk."""
+    usual = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if getattr(failed.thread, "exception", None) is not failed.exc_value:
+            usual(failed)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = usual
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How often something happens, in updates; see :class:`netmend.agents.config.TrainingConfig`."""
+    """How often something happens, in updates; see :class:`netmend.agents.verbs.train.TrainingConfig`."""
 
     checkpoint_every: int
     validate_every: int
@@ -52,10 +70,12 @@ class UpdateCallback(BaseCallback):
     """Ends every update: logs its figures, validates and saves when it is time, shows the progress.
 
     Stable-Baselines3 begins the next rollout right after an update, and there the parameters, the optimizer
-    and the counters agree: that is when a checkpoint is written.
+    and the counters agree: that is when a snapshot is taken. It is written where it is time, or when the
+    training is interrupted later on: what came after it is done again, with the same outcome.
 
     Attributes:
         totals: of the training so far.
+        fixed: share of the validation bugs that the policy fixed at the last look; None where unknown.
     """
 
     def __init__(
@@ -64,26 +84,30 @@ class UpdateCallback(BaseCallback):
         run: Path,
         plan: Plan,
         totals: Totals,
-        trainer: CountedTrainer,
+        trainer: TrialFront,
         statistics: Statistics,
         look: Callable[[BaseAlgorithm], Validation | None],
         view: ProgressView,
+        shuffle: Generator | None = None,
     ) -> None:
         super().__init__()
         self.totals = totals
+        self.fixed: float | None = None
         self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
-        self._statistics = statistics
-        self._seen = (0, Counter[str](), 0)
+        self._statistics, self._shuffle = statistics, shuffle
+        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.hits)
+        self._snapshot: Snapshot | None = None
         self._saved = totals.steps
         self._clock = time.monotonic()
 
     def save(self) -> Path | None:
-        """Write a checkpoint of the training as it stands; None where nothing came after the last one."""
-        # Stable-Baselines3 gives the model only after the first reset, which may take long.
-        if not hasattr(self, "model") or self.model.num_timesteps == self._saved:
+        """Write a checkpoint of the last update; None where there was none after the last checkpoint."""
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.totals.steps == self._saved:
             return None
-        self._count()
-        return self._save()
+        place = save_checkpoint(snapshot, self._run)
+        self._saved = snapshot.totals.steps
+        return place
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
@@ -110,18 +134,15 @@ class UpdateCallback(BaseCallback):
             self.logger.record(tag, value)
         self.logger.dump(self.model.num_timesteps)
         self._view.show(self.totals, scalars)
+        self._snapshot = take_snapshot(self.model, self.totals, self._shuffle)
         if last or self.totals.updates % self._plan.checkpoint_every == 0:
-            self._save()
-
-    def _save(self) -> Path:
-        place = save_checkpoint(self.model, self.totals, self._run)
-        self._saved = self.totals.steps
-        return place
+            self.save()
 
     def _validate(self) -> Scalars:
         validation = self._look(self.model)
         if validation is None:
             return {}
+        self.fixed = validation.fixed
         for number, episode in enumerate(validation.episodes[: self._plan.traces]):
             self.logger.record(f"traces/{number}", "\n\n".join(trace(episode).splitlines()))
         return validation_scalars(validation)
@@ -131,12 +152,12 @@ class UpdateCallback(BaseCallback):
         trials, statuses, stored = self._seen
         now, trainer, totals = time.monotonic(), self._trainer, self.totals
         seconds, self._clock = now - self._clock, now
-        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.stored)
+        self._seen = (trainer.trials, Counter(trainer.statuses), trainer.hits)
         totals.steps = self.model.num_timesteps
         totals.trials += trainer.trials - trials
-        totals.stored += trainer.stored - stored
+        totals.stored += trainer.hits - stored
         totals.seconds += seconds
-        return trial_scalars(trainer.statuses - statuses, trainer.stored - stored, seconds)
+        return trial_scalars(trainer.statuses - statuses, trainer.hits - stored, seconds)
 
 
 class ShuffledRewards(BaseCallback):
@@ -145,7 +166,7 @@ class ShuffledRewards(BaseCallback):
     A control: what an agent learns this way it did not learn from the rewards of its actions.
     """
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    def __init__(self, rng: Generator) -> None:
         super().__init__()
         self._rng = rng
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,22 +10,26 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import fmean
 
+from rich.console import Console
 from scipy.stats import binomtest
 
 from netmend.agents.confirm import Confirmation
-from netmend.agents.estimates import CONFIDENCE
-from netmend.agents.evaluate import Evaluation, Progress
-from netmend.agents.files import write_whole
+from netmend.agents.files import write_csv, write_whole
+from netmend.agents.length import trial_budget
+from netmend.agents.lockstep import Evaluation, Progress
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
 from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
+from netmend.agents.summary import CONFIDENCE
+from netmend.agents.table import Table, width_for
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug, Suite
+from netmend.env.data import load_dataset
 from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
 
-TABLE, SUMMARY = "claims.csv", "claims.json"
+RESULTS, SUMMARY = "claims.csv", "claims.json"
 """Files of a run."""
 GOOD = "good"
 """What good programs have in place of a suite."""
@@ -131,6 +133,13 @@ def good_programs(suites: Sequence[Suite]) -> Iterator[Case]:
             yield Case(suite=GOOD, bug=bug)
 
 
+def at_own_length(case: Case) -> Case:
+    """The same with a budget that lets the program train as long as its owner would."""
+    program = case.bug.program
+    budget = trial_budget(program, load_dataset(program.data.dataset))
+    return replace(case, bug=replace(case.bug, budget=budget))
+
+
 def measure(
     programs: Sequence[Case],
     method: Method,
@@ -167,17 +176,8 @@ def measure(
 
 def write_claims(rows: Sequence[Row], folder: Path) -> None:
     """Write ``claims.csv`` and ``claims.json``."""
-    write_whole(folder / TABLE, to_csv(rows))
+    write_csv(folder / RESULTS, COLUMNS, map(_cells, rows))
     write_whole(folder / SUMMARY, json.dumps(to_plain(rows), indent=2) + "\n")
-
-
-def to_csv(rows: Sequence[Row]) -> str:
-    """A header and one line for each program and seed."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(_cells, rows))
-    return text.getvalue()
 
 
 def to_plain(rows: Sequence[Row]) -> dict[str, object]:
@@ -229,8 +229,7 @@ def _figures(rows: Sequence[Row]) -> dict[str, object]:
         name: {"count": share.count, "of": share.of, "interval": share.interval}
         for name, share in shares(rows).items()
     }
-    severities = ("fault", "warning")
-    return found | {f"{severity}s": sum(row.count(severity) for row in rows) for severity in severities}
+    return found | {f"{severity}s": _count(rows, severity) for severity in ("fault", "warning")}
 
 
 def _cells(row: Row) -> dict[str, object]:
@@ -287,3 +286,48 @@ def _has_gain(bug: Bug) -> bool:
 def _fix(bug: Bug, suite: Suite) -> Bug:
     assert bug.fixed is not None
     return Bug(id=f"{bug.id} (fixed)", program=bug.fixed, budget=bug.budget or suite.budget)
+
+
+def print_claims(rows: Sequence[Row], console: Console) -> None:
+    """Print the table of all groups and the claims that were not confirmed."""
+    claims_table(rows).show(console)
+    for row in unconfirmed(rows):
+        console.print(_line(row), markup=False, highlight=False, soft_wrap=True)
+
+
+def claims_table(rows: Sequence[Row]) -> Table:
+    """One column for each suite, the good programs and all of them."""
+    by_name = groups(rows)
+    counted = [shares(own) for own in by_name.values()]
+    return Table(
+        head=("", *by_name),
+        rows=[
+            *(
+                (f"findings: {severity}s", *(str(_count(own, severity)) for own in by_name.values()))
+                for severity in ("fault", "warning")
+            ),
+            *((title, *(_cell(found[title]) for found in counted)) for title in counted[0]),
+        ],
+        title=f"what repair says of {len(rows)} repairs, and whether it is so",
+        caption="In brackets: exact 95% interval. A claim is confirmed where three other seeds find "
+        "the gain again on the hold-out part.",
+        width=width_for(len(by_name)),
+    )
+
+
+def _count(rows: Sequence[Row], severity: str) -> int:
+    return sum(row.count(severity) for row in rows)
+
+
+def _cell(share: Share) -> str:
+    low, high = share.interval
+    return f"{share.count} of {share.of} ({100 * low:.1f}-{100 * high:.1f}%)" if share.of else "-"
+
+
+def _line(row: Row) -> str:
+    confirmation, fresh = row.result.confirmation, row.fresh
+    assert confirmation is not None
+    assert fresh is not None
+    gains = f"{confirmation.gain:+.3f} claimed, {fresh.gain:+.3f} in the fresh run"
+    patch = ", ".join(row.result.answer.proposal.patch)
+    return f"not confirmed: {row.case.bug.id}, seed {row.result.outcome.seed}: {gains} ({patch})"

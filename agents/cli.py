@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
+import netmend
 from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
@@ -30,6 +30,8 @@ group=option, key=value, --config-dir FOLDER for groups of your own, -m for seve
 FAILED = 1
 REFUSED = 2
 INTERRUPTED = 130
+MOST_OF_A_PATH = 200
+"""Characters of it in a message: a name that is too long for a file is too long for a screen."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,52 +62,24 @@ def _dispatch(words: list[str]) -> int:
         print(USAGE, end="")
         return 0 if words else REFUSED
     if words[0] == "--version":
-        print(f"netmend {version('netmend')}")
+        print(f"netmend {netmend.__version__}")
         return 0
     verb, rest = words[0], words[1:]
     if verb not in VERBS:
         raise UnknownNameError("verb", verb, VERBS)
-    run = VERBS[verb]
+    module, _, name = VERBS[verb].partition(":")
+    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), name)
     return run(rest)
 
 
-def _train(words: list[str]) -> int:
-    from netmend.agents.hydra_run import run_job
-
-    return run_job("train", words, "netmend.agents.train:train_job")
-
-
-def _evaluate(words: list[str]) -> int:
-    from netmend.agents.hydra_run import run_job
-
-    return run_job("evaluate", words, "netmend.agents.jobs:evaluate_job")
-
-
-def _repair(words: list[str]) -> int:
-    from netmend.agents.hydra_run import run_job
-
-    return run_job("repair", words, "netmend.agents.jobs:repair_job")
-
-
-def _bugs(words: list[str]) -> int:
-    from netmend.agents.bugs_verb import run_bugs
-
-    return run_bugs(words)
-
-
-def _bench(words: list[str]) -> int:
-    from netmend.agents.bench.command import run_bench
-
-    return run_bench(words)
-
-
-VERBS: dict[str, Callable[[list[str]], int]] = {
-    "train": _train,
-    "evaluate": _evaluate,
-    "repair": _repair,
-    "bugs": _bugs,
-    "bench": _bench,
+VERBS = {
+    "train": "netmend.agents.verbs.train:train_verb",
+    "evaluate": "netmend.agents.verbs.evaluate:evaluate_verb",
+    "repair": "netmend.agents.verbs.repair:repair_verb",
+    "bugs": "netmend.agents.verbs.bugs:bugs_verb",
+    "bench": "netmend.agents.bench.command:run_bench",
 }
+"""Where the function of each verb is; it takes the words after it and returns the exit status."""
 
 
 def _complain(message: str, status: int) -> int:
@@ -114,7 +88,7 @@ def _complain(message: str, status: int) -> int:
 
 
 def _describe(error: OSError) -> str:
-    where = f": {Path(error.filename)}" if error.filename else ""
+    where = f": {str(error.filename)[:MOST_OF_A_PATH]}" if error.filename else ""
     if error.errno == errno.ENOSPC:
         return f"the disk is full{where}; what was finished before is kept"
     return f"{error.strerror or error}{where}"

@@ -106,24 +106,23 @@ class EpisodeRepair:
     def __init__(self, episode: Episode, first: Trial, choose: Callable[[Episode], int]) -> None:
         self.episode = episode
         self._choose = choose
-        self._action = episode.stop
+        self._pending = episode.request(episode.stop)
         episode.begin(first)
 
     def ask(self) -> Proposal | None:
         """Choose actions until one of them needs a trial; an illegal one costs its share of the trials."""
         episode, begun = self.episode, perf_counter()
         while not episode.done:
-            self._action = self._choose(episode)
-            program = episode.proposal(self._action)
-            if program is not None:
-                patch = episode.patch_with(episode.actions[self._action])
-                return Proposal(program=program, patch=patch, seconds=perf_counter() - begun)
-            episode.tell(self._action, None)
+            self._pending = pending = episode.request(self._choose(episode))
+            if pending.program is not None:
+                patch = episode.patch_with(episode.actions[pending.action])
+                return Proposal(program=pending.program, patch=patch, seconds=perf_counter() - begun)
+            episode.tell(pending)
         return None
 
     def tell(self, trial: Trial) -> None:
         """Take the trial of the action that was chosen last."""
-        self.episode.tell(self._action, trial)
+        self.episode.tell(self._pending, trial)
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import difflib
 import os
 from pathlib import Path
 
-from netmend.env.bugs import load_bug, load_suite
-from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.files import is_bug_file
+from netmend.env.bugs import Bug, Suite, load_suite
+from netmend.env.bugs.files import read_file
 from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.reading import shown_path
 from netmend.env.training.trial import Budget
 
 READ = frozenset({".yaml", ".yml", ".json"})
@@ -18,8 +18,6 @@ FILES = READ | SCRIPTS | {".txt", ".csv", ".npz"}
 """Endings of what is meant as a file, whether it is there or not."""
 NEAR = 3
 """Near matches that are named."""
-SHOWN = 80
-"""Characters of a name that is none."""
 
 
 def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
@@ -36,7 +34,8 @@ def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
         path = Path(name).expanduser()
         is_folder, is_file = path.is_dir(), path.is_file()
     except (OSError, RuntimeError, ValueError) as error:
-        raise NetmendError(f"no file {name[:SHOWN]}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise NetmendError(f"no file {shown_path(name)}: {reason}") from error
     if is_folder:
         raise NetmendError(f"{name} is a folder; repair one of its bugs with bugs={name} bug=ID")
     if is_file:
@@ -46,7 +45,7 @@ def find_bug(name: str, suite: str) -> tuple[Bug, Budget | None]:
     if name in ids:
         return loaded.bugs[ids.index(name)], loaded.budget
     if path.suffix in FILES or os.sep in name:
-        raise NetmendError(f"no file {name}{_near(path, ids)}")
+        raise NetmendError(f"no file {shown_path(name)}{_near(path, ids)}")
     raise UnknownNameError(f"bug of {loaded.name}, and no file:", name, ids)
 
 
@@ -56,9 +55,10 @@ def _own(path: Path) -> Bug:
             f"{path} is a script, which is not read; netmend repair reads the program as YAML"
             " (docs/program.md): its data, layers, loss, optimizer, batch size and epochs"
         )
-    if not is_bug_file(path):
+    bug = read_file(path)
+    if isinstance(bug, Suite):
         raise NetmendError(f"{path} holds a suite; repair one of its bugs with bugs={path} bug=ID")
-    return load_bug(path)
+    return bug
 
 
 def _near(path: Path, ids: list[str]) -> str:

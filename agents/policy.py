@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
@@ -14,17 +14,24 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
-from netmend.agents.folders import whole_folder
-from netmend.env.errors import NetmendError
+from netmend.agents.files import whole_folder
+from netmend.env.errors import FileError, NetmendError
 from netmend.env.observation import slot_names
+from netmend.env.program.fields import shown
+from netmend.env.reading import Limits, open_regular, read_yaml, shown_path
 from netmend.repair_actions import CATALOGUE, RepairAction
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
 STOP = "stop"
+ACTIVATIONS = ("tanh", "relu")
+LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
+"""Of a policy's description."""
+MOST_BYTES, MOST_HEADER = 128_000_000, 100_000
+"""Of its weights, and of their names and shapes."""
 
 Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -121,62 +128,140 @@ def load_policy(folder: Path | str) -> Policy:
     """
     place = _find(Path(folder))
     try:
-        plain = yaml.safe_load((place / DESCRIPTION).read_text())
-        tensors = load_file(place / WEIGHTS)
-        if plain["netmend_policy"] != FORMAT:
-            raise PolicyError(
-                f"{place}: policy format {plain['netmend_policy']}; this version reads {FORMAT}"
-            )
-        policy = Policy(
-            algorithm=str(plain["algorithm"]),
-            activation=str(plain["activation"]),
-            layers=_layers(tensors),
-            slots=tuple(plain["observation"]),
-            actions=tuple(plain["actions"]),
-            facts=dict(plain["training"]),
-        )
-        digests = dict(plain.get("digests", {}))
-    except (OSError, yaml.YAMLError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise PolicyError(f"{place}: damaged policy ({type(error).__name__}: {error})") from error
-    _check_shapes(policy, place)
-    _check_actions(policy, digests, place)
+        plain = read_yaml(place / DESCRIPTION, LIMITS)
+        tensors = _tensors(place / WEIGHTS)
+    except FileError as error:
+        raise PolicyError(f"{shown_path(place)}: damaged policy ({error})") from None
+    where = shown_path(place)
+    if isinstance(plain, dict) and plain.get("netmend_policy", FORMAT) != FORMAT:
+        found = shown(plain["netmend_policy"])
+        raise PolicyError(f"{where}: policy format {found}; this version reads {FORMAT}")
+    problem = _problem(plain)
+    if problem:
+        raise PolicyError(f"{where}: damaged policy ({DESCRIPTION}: {problem})")
+    assert isinstance(plain, dict)  # _problem says so
+    slots, actions = tuple(plain["observation"]), tuple(plain["actions"])
+    _check_weights(tensors, len(slots), len(actions), where)
+    policy = Policy(
+        algorithm=plain["algorithm"],
+        activation=plain["activation"],
+        layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in _layers(tensors)),
+        slots=slots,
+        actions=actions,
+        facts=plain["training"],
+    )
+    _check_actions(policy, plain["digests"], place)
     _check_slots(policy, place)
     return policy
 
 
 def _find(folder: Path) -> Path:
-    for place in (folder, folder / FOLDER):
-        if (place / DESCRIPTION).is_file():
-            return place
-    raise PolicyError(f"no policy in {folder}: {DESCRIPTION} is neither there nor in {folder / FOLDER}")
+    with suppress(OSError, ValueError):
+        for place in (folder, folder / FOLDER):
+            if (place / DESCRIPTION).exists():
+                return place
+    where = shown_path(folder)
+    raise PolicyError(f"no policy in {where}: {DESCRIPTION} is neither there nor in its folder {FOLDER}")
 
 
-def _layers(tensors: Mapping[str, Floats]) -> tuple[tuple[Floats, Floats], ...]:
-    count = len(tensors) // 2
-    return tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in range(count))
+def _tensors(path: Path) -> dict[str, Floats]:
+    """The arrays of a safetensors file, whatever they are. Raises FileError where it is none."""
+    with open_regular(path, MOST_BYTES) as file:
+        raw = file.read(MOST_BYTES)
+    try:
+        if int.from_bytes(raw[:8], "little") > MOST_HEADER:
+            raise ValueError("the header is too long")
+        return load(raw)
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileError(shown_path(path), [f"no weights: {' '.join(str(error).split())[:200]}"]) from None
 
 
-def _check_shapes(policy: Policy, place: Path) -> None:
-    widths = [len(policy.slots), *(len(bias) for _, bias in policy.layers)]
-    expected = [(after, before) for before, after in pairwise(widths)]
-    shapes = [weight.shape for weight, _ in policy.layers]
-    finite = all(np.isfinite(value).all() for layer in policy.layers for value in layer)
-    if not policy.layers or shapes != expected or widths[-1] != len(policy.actions) or not finite:
-        raise PolicyError(
-            f"{place}: the weights (shapes {shapes}) do not fit {len(policy.slots)} slots and "
-            f"{len(policy.actions)} actions, or are not finite"
-        )
+def _problem(plain: object) -> str:
+    """What is wrong with a description, empty where it is as ``save_policy`` writes it."""
+    if not isinstance(plain, dict) or plain.keys() != EXPECTED.keys():
+        return f"not a mapping with keys of {', '.join(EXPECTED)}, and no others"
+    for key, (expected, holds) in EXPECTED.items():
+        if not holds(plain[key]):
+            return f"{key}: {shown(plain[key])} is not {expected}"
+    actions = plain["actions"]
+    if actions[-1] != STOP:
+        return f"actions: the last one is {shown(actions[-1])} and not {STOP}"
+    strangers = [name for name in plain["digests"] if name not in actions[:-1]]
+    return f"digests: {_some(strangers)} stand there, but not among the actions" if strangers else ""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value) and value.isprintable()
+
+
+def _are_names(value: object) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(map(_is_text, value)) and len({*value}) == len(value)
+    )
+
+
+def _are_facts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        _is_text(name) and (fact is None or isinstance(fact, str | int | float)) and fact == fact
+        for name, fact in value.items()
+    )
+
+
+def _are_digests(value: object) -> bool:
+    return isinstance(value, dict) and all(_is_text(text) for pair in value.items() for text in pair)
+
+
+EXPECTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
+    "netmend_policy": (f"the number {FORMAT}", lambda value: value == FORMAT and not isinstance(value, bool)),
+    "netmend": ("a version", _is_text),
+    "algorithm": ("a name", _is_text),
+    "activation": (
+        f"one of {', '.join(ACTIVATIONS)}",
+        lambda value: _is_text(value) and value in ACTIVATIONS,
+    ),
+    "training": ("a mapping of names to values", _are_facts),
+    "actions": ("a list of names, each once", _are_names),
+    "digests": ("a mapping of names to digests", _are_digests),
+    "observation": ("a list of names, each once", _are_names),
+}
+"""Every key of a description: what is expected there, and whether a value is that."""
+
+
+def _layers(tensors: Mapping[str, Floats]) -> range:
+    return range(len(tensors) // 2)
+
+
+def _check_weights(tensors: Mapping[str, Floats], slots: int, actions: int, where: str) -> None:
+    names = {f"layers.{i}.{name}" for i in _layers(tensors) for name in ("weight", "bias")}
+    if tensors.keys() != names or not names:
+        raise PolicyError(f"{where}: damaged policy ({WEIGHTS} holds {shown(sorted(tensors))})")
+    odd = [name for name in sorted(tensors) if tensors[name].dtype != np.float32]
+    if odd:
+        raise PolicyError(f"{where}: {odd[0]} is {tensors[odd[0]].dtype}; float32 is needed")
+    before = slots
+    for i in _layers(tensors):
+        shapes = tensors[f"layers.{i}.weight"].shape, tensors[f"layers.{i}.bias"].shape
+        after = actions if i == _layers(tensors)[-1] else (*shapes[1], 0)[0]
+        if shapes != ((after, before), (after,)) or not after:
+            fit = f"do not fit {slots} slots and {actions} actions"
+            raise PolicyError(
+                f"{where}: the weights {fit}: layer {i} is of shapes {shapes[0]} and {shapes[1]}"
+            )
+        before = after
+    infinite = [name for name in sorted(tensors) if not np.isfinite(tensors[name]).all()]
+    if infinite:
+        raise PolicyError(f"{where}: {infinite[0]} holds numbers that are not finite")
 
 
 def _check_actions(policy: Policy, digests: Mapping[str, str], place: Path) -> None:
     """Against the catalogue; actions that came later do no harm."""
     gone = [name for name in policy.actions[:-1] if name not in CATALOGUE]
-    changed = [name for name, digest in digests.items() if name not in gone and _changed(name, digest)]
+    changed = [
+        name
+        for name, digest in digests.items()
+        if name not in gone and action_digest(CATALOGUE[name]) != digest
+    ]
     _refuse("actions", {"gone": gone, "changed": changed}, place)
-
-
-def _changed(name: str, digest: str) -> bool:
-    return action_digest(CATALOGUE[name]) != digest
 
 
 def _check_slots(policy: Policy, place: Path) -> None:
@@ -191,7 +276,9 @@ def _check_slots(policy: Policy, place: Path) -> None:
 def _refuse(kind: str, differences: Mapping[str, Sequence[str]], place: Path) -> None:
     found = [f"{what}: {_some(names)}" for what, names in differences.items() if names]
     if found:
-        raise PolicyError(f"{place}: the policy was trained with other {kind}; {'; '.join(found)}")
+        raise PolicyError(
+            f"{shown_path(place)}: the policy was trained with other {kind}; {'; '.join(found)}"
+        )
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 from netmend.agents import confirm
 from netmend.agents.confirm import Confirmation, Pair
-from netmend.agents.evaluate import Evaluation, Progress, run_repairs
+from netmend.agents.lockstep import Evaluation, Progress, run_repairs
 from netmend.agents.methods import Method
 from netmend.agents.outcome import Attempt, Outcome
 from netmend.env.bugs.bug import Bug

@@ -9,13 +9,13 @@ from statistics import fmean
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from netmend.agents.confirm import SEEDS, Confirmation
 from netmend.agents.files import write_whole
 from netmend.agents.length import is_whole, told
 from netmend.agents.outcome import Outcome
 from netmend.agents.repair import RepairResult
+from netmend.agents.table import Table
 from netmend.env.bugs.files import written_in
 from netmend.env.data import Dataset
 from netmend.env.program import dump
@@ -108,7 +108,7 @@ def print_repair(result: RepairResult, console: Console, *, budget: Budget) -> N
     console.print("\nfindings")
     for line in _findings(result):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
-    console.print(_trace(outcome))
+    _trace(outcome).show(console, title_justify="left")
     console.print(
         f"{outcome.trials} trials, {outcome.work:.0f} million multiply-accumulates\n", highlight=False
     )
@@ -189,14 +189,18 @@ def _advice(result: RepairResult, budget: Budget) -> Iterator[str]:
 
 
 def _trace(outcome: Outcome) -> Table:
-    table = Table(title="trials", title_justify="left")
-    for header in ("trial", "change", "edits", "status", "skill"):
-        table.add_column(header, justify="left" if header in ("change", "status") else "right")
-    for number, attempt in enumerate(outcome.attempts):
-        count, skill = str(len(attempt.proposal.patch)), f"{attempt.trial.skill:.3f}"
-        change = escape(_change(outcome, number))
-        table.add_row(str(number), change, count, attempt.trial.status.value, skill)
-    return table
+    rows = [
+        (
+            str(number),
+            _change(outcome, number),
+            str(len(attempt.proposal.patch)),
+            attempt.trial.status.value,
+            f"{attempt.trial.skill:.3f}",
+        )
+        for number, attempt in enumerate(outcome.attempts)
+    ]
+    head = ("trial", "change", "edits", "status", "skill")
+    return Table(head=head, rows=rows, title="trials", left=(1, 3))
 
 
 def _change(outcome: Outcome, number: int) -> str:

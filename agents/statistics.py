@@ -10,7 +10,8 @@ import numpy as np
 from netmend.agents.policy import STOP
 from netmend.agents.validation import Validation, summarise
 from netmend.agents.vec_env import episode_return
-from netmend.env.episode import Episode, Step
+from netmend.env.episode import Episode
+from netmend.env.history import Step
 from netmend.env.training.trial import Status
 from netmend.repair_actions import RepairAction
 
@@ -89,13 +90,13 @@ def _figures(prefix: str, found: Validation) -> Scalars:
     return {f"{prefix}/{name}": value for name, value in values.items() if value is not None}
 
 
-def trial_scalars(statuses: Counter[str], stored: int, seconds: float) -> Scalars:
+def trial_scalars(statuses: Counter[Status], stored: int, seconds: float) -> Scalars:
     """Values by tag of the trials since the last update: how they ended, how fast, how many were stored."""
     trials = statuses.total()
     if not trials:
         return {}
     return {
-        **{f"trials/status/{status}": statuses[str(status)] / trials for status in Status},
+        **{f"trials/status/{status}": statuses[status] / trials for status in Status},
         "trials/from_store": stored / trials,
         "trials/per_second": trials / max(seconds, 1e-9),
     }

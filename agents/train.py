@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -11,73 +11,44 @@ from pathlib import Path
 import numpy as np
 import torch
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from rich.console import Console
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, policy_of, update_size, whole_updates
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint
-from netmend.agents.config import ConfigError, TrainConfig, check_train, make_rules, typed
-from netmend.agents.counted_trainer import CountedTrainer
-from netmend.agents.files import write_whole
-from netmend.agents.folders import shown
-from netmend.agents.policy import FOLDER as POLICY_FOLDER
-from netmend.agents.policy import save_policy
+from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
+from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
+from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
+from netmend.agents.files import shown, write_whole
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.runner import make_trainer, open_suite, settled
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
-from netmend.env.bugs.bug import Bug, Suite
+from netmend.agents.verbs.config import ConfigError, check, make_rules
+from netmend.agents.verbs.opening import make_trainer, open_suite, settled
+from netmend.agents.verbs.train import CONFIG, TrainConfig
+from netmend.env.bugs.bug import Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
-from netmend.env.training.trial import Trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 
-CONFIG, FINISHED, TENSORBOARD = "config.yaml", "finished.yaml", "tensorboard"
-"""What a run's folder holds, beside ``policy/`` and ``checkpoints/``."""
+FINISHED, TENSORBOARD = "finished.yaml", "tensorboard"
+"""What a run's folder holds, beside ``config.yaml``, ``policy/`` and ``checkpoints/``."""
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C, after everything was saved; the message says where."""
 
 
-def train_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
-    """The verb: begin a run in ``folder``, or go on with the run that lies there."""
-    config = resumed_config(folder, overrides) if composed.resume else typed(composed, TrainConfig)
-    train(config, folder, Console())
-
-
-def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
-    """Configuration of the run in a folder, changed by overrides of ``training.*``, the only ones allowed.
-
-    Raises:
-        ConfigError: there is no run, or an override would make it another one.
-    """
-    others = [word for word in overrides if not word.startswith(("training.", "resume="))]
-    if others:
-        raise ConfigError(
-            [f"{word}: a resumed run keeps its configuration except training.*" for word in others]
-        )
-    if not (folder / CONFIG).is_file():
-        raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
-    changes = [word for word in overrides if word.startswith("training.")]
-    kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), OmegaConf.load(folder / CONFIG))
-    kept = OmegaConf.merge(kept, OmegaConf.from_dotlist(changes))
-    assert isinstance(kept, DictConfig)
-    kept.resume = str(folder)
-    return typed(kept, TrainConfig)
-
-
-def trainer_of(config: TrainConfig) -> Trainer:
+def trainer_of(config: TrainConfig) -> TrialFront:
     """The trainer that the configuration asks for."""
-    return make_trainer(config.training, config.data_dir)
+    return make_trainer(config)
 
 
 def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer = trainer_of) -> Totals:
@@ -87,7 +58,8 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         NetmendError: the configuration is wrong, or there is nothing to go on from.
         Interrupted: Ctrl-C; what there was to save was saved.
     """
-    check_train(config)
+    check(config)
+    check_agent(config.agent)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -95,6 +67,9 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         return finished
     if not config.resume:
         _refuse_taken(folder)
+    elif finished is not None and (config.agent.anneal or config.agent.algorithm == "dqn"):
+        said = "what falls over a training (learning rate, exploration) follows the new length from here on"
+        console.print(f"prolonged: {said}", highlight=False, soft_wrap=True)
     with _one_thread():
         return _Run(config, folder, console, open_with).train()
 
@@ -110,7 +85,14 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**yaml.safe_load(path.read_text())["totals"]) if path.is_file() else None
+    return Totals(**read_facts(path)["totals"]) if path.exists() else None
+
+
+def fixed_share(folder: Path) -> float:
+    """Share of the validation bugs that the policy of a finished run fixes; not a number where unknown."""
+    path = folder / FINISHED
+    fixed = read_facts(path).get("fixed") if path.is_file() else None
+    return float(fixed) if isinstance(fixed, int | float) else float("nan")
 
 
 @contextmanager
@@ -130,9 +112,10 @@ class _Parts:
 
     suite: Suite
     setting: Setting
-    trainer: CountedTrainer
+    trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
+    shuffle: np.random.Generator | None
 
 
 class _Run:
@@ -143,18 +126,19 @@ class _Run:
         self._open_with = open_with
 
     def train(self) -> Totals:
-        trainer = CountedTrainer(self._open_with(self._config))
+        trainer = self._open_with(self._config)
         try:
             parts = self._build(trainer)
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
                 write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
-            return self._learn(parts)
+            with quiet_writers():
+                return self._learn(parts)
         finally:
             trainer.close()
 
-    def _build(self, trainer: CountedTrainer) -> _Parts:
+    def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
-        suite = open_suite(config.bugs, self._console, config.data_dir)
+        suite = open_suite(config, self._console)
         rules = make_rules(config.budget, suite.budget, config.keep)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
@@ -168,9 +152,12 @@ class _Run:
         model = build_model(config.agent, env, config.seed)
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
-        totals = load_checkpoint(model, self._folder) if self._resumes() else Totals()
-        env.seed(config.seed + totals.steps)  # a resumed run meets other bugs than the run before it met
-        return _Parts(suite, repairs.setting, trainer, model, totals)
+        shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
+        totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
+        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
 
     def _resumes(self) -> bool:
         """A run that was killed before its first checkpoint begins anew."""
@@ -180,13 +167,17 @@ class _Run:
         config, model, totals = self._config, parts.model, parts.totals
         steps = totals.steps + whole_updates(max(config.training.steps - totals.steps, 0), model)
         model.set_logger(tensorboard_logger(self._folder / TENSORBOARD, totals.steps))
+        if steps > config.training.steps > totals.steps:
+            size = update_size(model)
+            said = f"an agent learns from whole updates, here of {size} steps: {steps} steps in place of"
+            self._console.print(f"{said} {config.training.steps}", highlight=False, soft_wrap=True)
         if not totals.steps:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
         callbacks: list[BaseCallback] = [callback]
-        if config.training.shuffle_rewards:
-            callbacks.insert(0, ShuffledRewards(np.random.default_rng([config.seed, totals.steps])))
+        if parts.shuffle is not None:
+            callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
                 with settled():
@@ -200,15 +191,17 @@ class _Run:
             view.close()
             raise Interrupted(f"interrupted; {self._saved(callback)}") from interrupt
         except (NetmendError, OSError):
-            # Came from outside (store, workers, disk); what netmend broke itself may have spoilt the weights.
             view.close()
             with suppress(OSError):
-                self._console.print(self._saved(callback), highlight=False, soft_wrap=True)
+                self._say(self._saved(callback))
             raise
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals)
+        if steps > totals.steps:
+            return self._finish(parts, callback.totals, callback.fixed)
+        found = self._look(parts, model)  # killed between its last checkpoint and the end
+        return self._finish(parts, totals, None if found is None else found.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -217,18 +210,19 @@ class _Run:
             validate_every=training.validate_every,
             traces=training.traces,
         )
-        bugs = parts.suite.split("validation")[: training.validation_bugs]
         return UpdateCallback(
             run=self._folder,
             plan=plan,
             totals=parts.totals,
             trainer=parts.trainer,
             statistics=Statistics(parts.setting.actions),
-            look=partial(self._look, parts, bugs),
+            look=partial(self._look, parts),
             view=view,
+            shuffle=parts.shuffle,
         )
 
-    def _look(self, parts: _Parts, bugs: Sequence[Bug], model: BaseAlgorithm) -> Validation | None:
+    def _look(self, parts: _Parts, model: BaseAlgorithm) -> Validation | None:
+        bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
         policy = policy_of(model, self._config.agent, parts.setting.actions, {})
@@ -238,7 +232,7 @@ class _Run:
         config = self._config
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
-        settings = {"seed": config.seed, "suite": config.bugs.suite}
+        settings = {"seed": config.seed, "suite": config.bugs}
         for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
@@ -257,7 +251,7 @@ class _Run:
         )
         return f"{what}; go on with: netmend train resume={shown(self._folder)}"
 
-    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
+    def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
         facts = {
             "suite": parts.suite.name,
@@ -267,7 +261,9 @@ class _Run:
         }
         policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
         save_policy(policy, folder / POLICY_FOLDER)
-        write_whole(folder / FINISHED, yaml.safe_dump({"totals": asdict(totals)}, sort_keys=False))
+        write_whole(
+            folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
+        )
         self._console.print(
             f"policy       {shown(folder / POLICY_FOLDER)}\ntensorboard  {shown(folder / TENSORBOARD)}\n"
             f"{totals.steps} steps, {totals.trials} trials ({totals.stored} from the store), "

@@ -6,8 +6,9 @@ vector of them and an evaluation of hundreds share this one definition of what a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from itertools import compress
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,37 +16,34 @@ from numpy.typing import NDArray
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.findings import only_answers
-from netmend.env.observation import History, State, observe
+from netmend.env.history import History, Step
+from netmend.env.observation import State, observe
 from netmend.env.program import Program, Task
-from netmend.env.program.crashes import same_place
 from netmend.env.program.replaced import replaced
 from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, Successors, successors
 from netmend.repair_actions.keep import allowed
+from netmend.repair_actions.legality import crashes_again
 from netmend.repair_actions.mend import MEND, only_remedy
 from netmend.repair_actions.patch import needed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One step of a repair.
+class Pending(NamedTuple):
+    """An action that was chosen and not yet told.
 
     Attributes:
-        action: name of the action, ``stop`` for stopping.
-        legal: whether the mask allowed it.
-        status: of its trial; None where there was none.
-        skill: validation skill of its trial; None where there was none.
-        reward: what it earned.
-        kept: whether the edit stands; an edit that did harm is taken back.
+        action: its number.
+        request: the trial that it needs; None for stopping and for an illegal action.
     """
 
-    action: str
-    legal: bool = True
-    status: Status | None = None
-    skill: float | None = None
-    reward: float = 0.0
-    kept: bool = False
+    action: int
+    request: TrialRequest | None
+
+    @property
+    def program(self) -> Program | None:
+        """The program that the action leads to, None where it needs no trial."""
+        return None if self.request is None else self.request.program
 
 
 class Episode:
@@ -119,50 +117,31 @@ class Episode:
             self._mask = self._legal()
         return self._mask
 
-    def proposal(self, action: int) -> Program | None:
-        """The program that an action leads to; None for stopping and for an illegal action.
+    def request(self, action: int) -> Pending:
+        """Choose an action; what it gives goes to ``tell``, with the trial that it asks for.
 
         Raises:
             IndexError: there is no such action.
         """
         if not 0 <= action <= self.stop:
             raise IndexError(f"action {action} is not in 0..{self.stop}")
-        if action == self.stop or not self.mask()[action]:
-            return None
-        return self._successors()[action]
+        program = self._successors()[action] if action < self.stop and self.mask()[action] else None
+        return Pending(action, None if program is None else self._request(program))
 
-    def request(self, action: int) -> TrialRequest | None:
-        """The trial that an action needs; None for stopping and for an illegal action, which need none."""
-        program = self.proposal(action)
-        return None if program is None else self._request(program)
-
-    def tell(self, action: int, trial: Trial | None) -> float:
-        """Take an action and its trial (None where ``request`` gave None); returns the reward."""
-        if action == self.stop:
-            self.steps.append(Step(action="stop"))
-            self.done = True
-            return 0.0
-        chosen = self.actions[action]
-        program = self.proposal(action)
-        if trial is not None and trial.says_nothing:
-            return self._end_early(Step(action=chosen.name, status=trial.status))
-        if program is None or trial is None:
-            step = Step(action=chosen.name, legal=False, reward=-self.rules.price)
-        else:
-            step = self._take(chosen, program, trial)
+    def tell(self, pending: Pending, trial: Trial | None = None) -> float:
+        """Take the action that was chosen and its trial (None where it asks for none); returns the reward."""
+        step = self._stepped(pending, trial)
         self.steps.append(step)
-        self.done = self.trials_left <= 0 or self.best_trial.skill >= PERFECT
+        spent = self.trials_left <= 0 or self.best_trial.skill >= PERFECT
+        self.done = self.cut_off or spent or pending.action == self.stop
+        if self.done:
+            self._mask = None
         return step.reward
 
     def patch_with(self, action: RepairAction) -> tuple[str, ...]:
         """The patch that stands with one more legal action, without the edits that this one makes idle."""
         patch = (*self.patch, *action.patch(self.program, self.task))
         return needed(self.bug.program, self.task, patch)
-
-    def _end_early(self, step: Step) -> float:
-        self.steps.append(step)
-        self.done = self.cut_off = True
-        return step.reward
 
     def observation(self) -> NDArray[np.float32]:
         """What the agent sees now, shape ``(len(slot_names()),)``; finite always."""
@@ -200,58 +179,60 @@ class Episode:
         )
 
     def _legal(self) -> NDArray[np.bool_]:
+        if self.done or self.best_trial.skill >= PERFECT:
+            mask = np.zeros(self.stop + 1, np.bool_)
+            mask[self.stop] = True
+            return mask
         after = self._successors()
         mask = np.array([*after.legal, True], dtype=np.bool_)
-        if self.best_trial.skill >= PERFECT:
-            mask[: self.stop] = False
-            return mask
+        most_epochs = self._most_epochs()
         for program in self._tried:
-            mask[after.reaching(program, self._most_epochs())] = False
+            mask[after.reaching(program, most_epochs)] = False
         if self.rules.keep:
             mask[: self.stop] &= allowed(self.actions, self.program, self.task, self.rules.keep)
-        return self._remedy_first(mask)
+        first, beside = self._first()
+        if first and any(action.name in first for action in compress(self.actions, mask)):
+            mask[: self.stop] &= [action.name in first or action is beside for action in self.actions]
+        return mask
 
-    def _remedy_first(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The mask with what has to come first alone, where there is such a thing and it is legal.
+    def _first(self) -> tuple[Collection[str], RepairAction | None]:
+        """Names of what has to come first, alone where it is legal, and what may come beside it.
 
         That is the only remedy of a crash, beside the mend of all crashes, and else the only answers to
         faults that stand in the program and its data.
         """
         if self.trial.symptoms.crash is None:
-            answers = only_answers(self.program, load_dataset(self.program.data.dataset))
-            if not answers:
-                return mask
-            first = mask & np.array([*(action.name in answers for action in self.actions), False])
-            return np.append(first[: self.stop], True) if first.any() else mask
+            return only_answers(self.program, load_dataset(self.program.data.dataset)), None
         remedy = only_remedy(self.actions, self.program, self.task)
-        if remedy is None or not mask[self.actions.index(remedy)]:
-            return mask
-        first = [action is remedy or action is MEND for action in self.actions]
-        return np.where([*first, True], mask, False)
+        return () if remedy is None else (remedy.name,), MEND
+
+    def _stepped(self, pending: Pending, trial: Trial | None) -> Step:
+        """The step that an action and its trial are; what it changes is changed."""
+        if pending.action == self.stop:
+            return Step(action="stop")
+        action = self.actions[pending.action]
+        if pending.program is None or trial is None:
+            return Step(action=action.name, legal=False, reward=-self.rules.price)
+        if trial.says_nothing:
+            self.cut_off = True
+            return Step(action=action.name, status=trial.status)
+        return self._take(action, pending.program, trial)
 
     def _take(self, action: RepairAction, program: Program, trial: Trial) -> Step:
         best = self.best_trial.skill
         self._tried.append(program)
-        kept = trial.skill >= best - self.rules.tolerance and not self._crashes_again(program, trial)
+        old, new = self.trial.symptoms.crash, trial.symptoms.crash
+        again = old is not None and new is not None and crashes_again(old, self.program, new, program)
+        kept = trial.skill >= best - self.rules.tolerance and not again
         reward = self.rules.reward(trial.skill, best, replaced(self.program, program) if kept else 0)
         if kept:
             self.patch = self.patch_with(action)
             self.program, self.trial = program, trial
             self._after = None
+        self._mask = None
         if trial.skill > best:
             self.best_program, self.best_trial, self.best_patch = program, trial, self.patch
-        self._mask = None
         return Step(action=action.name, status=trial.status, skill=trial.skill, reward=reward, kept=kept)
-
-    def _crashes_again(self, program: Program, trial: Trial) -> bool:
-        """Whether a program crashes where the one that stands does, with whatever numbers.
-
-        A loss that asks for other targets than before is on its way: the output can follow.
-        """
-        old, new = self.trial.symptoms.crash, trial.symptoms.crash
-        if old is None or new is None or old.expected != new.expected:
-            return False
-        return same_place(old, self.program, new, program)
 
 
 def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:
@@ -267,9 +248,9 @@ def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:
 
 def advance(episodes: Sequence[Episode], choices: Sequence[int], trainer: Trainer) -> list[float]:
     """One action of each episode, with one call to the trainer for all their trials; returns the rewards."""
-    requests = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]
-    trials = iter(trainer.run([request for request in requests if request is not None]))
+    chosen = [episode.request(choice) for episode, choice in zip(episodes, choices, strict=True)]
+    trials = iter(trainer.run([pending.request for pending in chosen if pending.request is not None]))
     return [
-        episode.tell(choice, None if request is None else next(trials))
-        for episode, choice, request in zip(episodes, choices, requests, strict=True)
+        episode.tell(pending, None if pending.request is None else next(trials))
+        for episode, pending in zip(episodes, chosen, strict=True)
     ]

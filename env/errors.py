@@ -14,22 +14,32 @@ class NetmendError(Exception):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-class ProgramError(NetmendError):
-    """A program, bug or suite file is wrong.
+LISTED = 40
+"""Known names, or problems, that a message lists at most."""
+MOST_SHOWN = 80
+"""Characters of a wrong name that a message shows."""
+
+
+class FileError(NetmendError):
+    """A file cannot be read or is wrong; one problem makes a message of one line.
 
     Attributes:
-        problems: every problem found, each starting with the path of its key (``layers[2].units: ...``).
+        problems: every problem found, with its line, or starting with the path of its key
+            (``layers[2].units: ...``).
     """
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
-        lines = "".join(f"\n  - {problem}" for problem in self.problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__(f"{source}: {count}{lines}")
+        if len(problems) == 1:
+            super().__init__(f"{source}: {problems[0]}")
+            return
+        lines = "".join(f"\n  - {problem}" for problem in problems[:LISTED])
+        more = f"\n  - and {len(problems) - LISTED:,} more" if len(problems) > LISTED else ""
+        super().__init__(f"{source}: {len(problems)} problems{lines}{more}")
 
 
-LISTED = 40
-"""Known names that a message lists at most, where none of them is near."""
+class ProgramError(FileError):
+    """A program, bug or suite file is wrong."""
 
 
 class UnknownNameError(NetmendError):
@@ -37,11 +47,11 @@ class UnknownNameError(NetmendError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         names = sorted(known)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        near = difflib.get_close_matches(name[:MOST_SHOWN], names, n=3, cutoff=0.5)
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         known = f"known: {', '.join(names[:LISTED])}{more}"
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else known
-        super().__init__(f"unknown {kind} {name!r}; {hint}")
+        super().__init__(f"unknown {kind} {name[:MOST_SHOWN]!r}; {hint}")
 
 
 class DataError(NetmendError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from netmend.env.bugs.bug import Bug, Split, Suite
 from netmend.env.episode import Episode, advance, begin
+from netmend.env.history import Step
 from netmend.env.observation import LIMIT, slot_names
+from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.reward import Rules
-from netmend.env.setting import Setting, make_setting
+from netmend.env.setting import Setting, checked_options, make_setting
 from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.trial import Trainer
 
@@ -48,14 +51,21 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         rules: all the rules instead: trials, their budget, prices and what is kept.
         seeds: number of different trial seeds; each episode draws one.
         trainer: who trains; by default plainly in this process.
-        render_mode: ``"ansi"`` or None.
+        render_mode: ``"ansi"`` (``render()`` gives text), ``"rgb_array"`` (it gives a picture), ``"human"``
+            (each step is printed) or None.
 
     Raises:
-        NetmendError: a suite, bug file, action or dataset is unknown or wrong, or rules are given beside
-            trials or keep.
+        NetmendError: a suite, bug file, action or dataset is unknown, an argument makes no sense, or rules
+            are given beside trials or keep.
+
+    Example:
+        >>> env = gymnasium.make("netmend/Repair-v0", bugs="tiny", trials=3)
+        >>> observation, info = env.reset(seed=0)
+        >>> action = env.action_space.sample(info["action_mask"])
+        >>> observation, reward, terminated, truncated, info = env.step(action)
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}  # noqa: RUF012 (Gymnasium's own form)
+    metadata: dict[str, Any] = {"render_modes": list(RENDER_MODES), "render_fps": 1}  # noqa: RUF012 (Gymnasium's form)
 
     def __init__(
         self,
@@ -70,6 +80,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         trainer: Trainer | None = None,
         render_mode: str | None = None,
     ) -> None:
+        check_mode(render_mode)
         self.setting = make_setting(
             bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
         )
@@ -97,77 +108,83 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Begin a repair; ``options={"bug": id}`` chooses the bug, else it is drawn."""
+        """Begin a repair; ``options={"bug": id}`` chooses the bug, else it is drawn.
+
+        Raises:
+            UnknownNameError: there is no such option or bug.
+        """
         super().reset(seed=seed)
-        episode = self.setting.draw(self.np_random, (options or {}).get("bug"))
+        episode = self.setting.draw(self.np_random, checked_options(options, "bug").get("bug"))
         begin([episode], self.trainer)
         self._episode = episode
+        tell_news([episode], self.render_mode)
         return episode.observation(), episode_info(episode)
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
         """Apply a repair action and train the program once; see the class for the reward and the end.
 
         Raises:
-            IndexError: there is no such action.
+            gymnasium.error.InvalidAction: there is no such action.
             gymnasium.error.ResetNeeded: the repair has ended.
         """
         episode = self.episode
         if episode.done:
             raise gymnasium.error.ResetNeeded("this repair has ended; call reset()")
-        (reward,) = advance([episode], [int(action)], self.trainer)
+        (choice,) = action_numbers(action, (), self.setting)
+        (reward,) = advance([episode], [choice], self.trainer)
+        tell_news([episode], self.render_mode)
         ended = episode.done and not episode.cut_off
         return episode.observation(), reward, ended, episode.cut_off, episode_info(episode)
 
-    def render(self) -> str | None:
-        """The repair so far as text, with ``render_mode="ansi"``."""
-        return trace(self.episode) if self.render_mode == "ansi" else None
+    def render(self) -> Frame | None:
+        """The repair so far: text with ``ansi``, a picture of shape ``(400, 900, 3)`` with ``rgb_array``."""
+        return frame(self.episode, self.render_mode)
 
     def close(self) -> None:
         """Release the trainer."""
         self.trainer.close()
 
 
-INFO_TYPES: dict[str, type] = {
-    "skill": float,
-    "best_skill": float,
-    "trials_left": int,
-    "legal": bool,
-    "kept": bool,
-}
-"""Types of the infos that are numbers, by key."""
+def action_numbers(actions: object, shape: tuple[int, ...], setting: Setting) -> list[int]:
+    """Actions as a flat list, after a look at their shape, type and range.
+
+    Raises:
+        gymnasium.error.InvalidAction: they are no whole numbers of actions in that shape.
+    """
+    try:
+        numbers, count = np.asarray(actions), len(setting.actions) + 1
+    except ValueError as error:  # rows of several lengths
+        raise gymnasium.error.InvalidAction(str(error)) from error
+    if numbers.dtype.kind not in "iu" or numbers.shape != shape:
+        wanted = f"whole numbers of shape {shape}" if shape else "a whole number"
+        raise gymnasium.error.InvalidAction(f"{wanted} expected, not {reprlib.repr(actions)}")
+    found: list[int] = numbers.reshape(-1).tolist()
+    for number in found:
+        if not 0 <= number < count:
+            raise gymnasium.error.InvalidAction(f"there is no action {number}: there are 0 to {count - 1}")
+    return found
 
 
 def episode_info(episode: Episode) -> dict[str, Any]:
-    """What ``reset`` and ``step`` tell beside the observation: no wall time, NaN or hold-out skill."""
-    info: dict[str, Any] = {
+    """What ``reset`` and ``step`` tell beside the observation: no wall time, NaN or hold-out skill.
+
+    Keys, types and shapes are always the same: ``bug``; the last ``action`` (empty before the first), whether
+    it was ``legal`` and whether its edit was ``kept``; ``status`` and ``skill`` of its trial, or of the
+    program that stands where there was none; ``best_skill``; ``trials_left``; ``patch``, the names of the
+    edits of the best program with ``;`` between them; and ``action_mask`` of shape ``(action_space.n,)`` and
+    type ``int8``, 1 for what is legal now, as Gymnasium's spaces take it.
+    """
+    last = episode.steps[-1] if episode.steps else Step(action="", kept=True)
+    shown = last if last.skill is not None else episode.trial
+    return {
         "bug": episode.bug.id,
-        "status": str(episode.trial.status),
-        "skill": episode.trial.skill,
+        "action": last.action,
+        "legal": last.legal,
+        "kept": last.kept,
+        "status": str(shown.status),
+        "skill": shown.skill,
         "best_skill": episode.best_trial.skill,
         "trials_left": episode.trials_left,
-        "patch": episode.best_patch,
+        "patch": ";".join(episode.best_patch),
+        "action_mask": episode.mask().astype(np.int8),
     }
-    if episode.steps:
-        last = episode.steps[-1]
-        info |= {"action": last.action, "legal": last.legal, "kept": last.kept}
-        if last.skill is not None:
-            info |= {"status": str(last.status), "skill": last.skill}
-    return info
-
-
-def trace(episode: Episode) -> str:
-    """A repair as readable lines, one per step."""
-    lines = [f"{episode.bug.id}: faulty program, skill {episode.faulty_skill:.3f}"]
-    for number, step in enumerate(episode.steps, start=1):
-        if step.action == "stop":
-            lines.append(f"{number}. stop")
-        elif step.skill is None:
-            lines.append(f"{number}. {step.action}: not legal here, reward {step.reward:+.3f}")
-        else:
-            back = "" if step.kept else ", taken back"
-            outcome = f"{step.status}, skill {step.skill:.3f}, reward {step.reward:+.3f}{back}"
-            lines.append(f"{number}. {step.action}: {outcome}")
-    lines.append(
-        f"best skill {episode.best_trial.skill:.3f} with {' + '.join(episode.best_patch) or 'no edit'}"
-    )
-    return "\n".join(lines)

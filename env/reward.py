@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 
 from netmend.env.bugs.bug import Bug
+from netmend.env.errors import NetmendError
 from netmend.env.program import Program
 from netmend.env.training.trial import Budget
 
@@ -29,6 +32,10 @@ class Rules:
         tolerance: an edit is taken back when its trial's skill is this much below the best so far.
         keep: what no edit may touch: names of parts of a program and names or patterns of actions; see
             :mod:`netmend.repair_actions.keep`.
+
+    Raises:
+        NetmendError: ``trials`` is not a whole number from 1 up, or a price or the tolerance is no number
+            from 0 up.
     """
 
     trials: int = 5
@@ -38,6 +45,13 @@ class Rules:
     part_price: float = 0.01
     tolerance: float = 0.05
     keep: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_whole("trials", self.trials)
+        for name in ("price", "part_price", "tolerance"):
+            value = getattr(self, name)
+            if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
+                raise NetmendError(f"{name}: {value!r} is not a number from 0 up")
 
     def of(self, bug: Bug) -> Rules:
         """The rules of the repair of one bug: with the bug's own budget where the limits are open."""
@@ -58,6 +72,12 @@ class Rules:
             replaced: parts of the program that the edit replaced, 0 where it was taken back.
         """
         return max(0.0, skill - best) - self.price - self.part_price * replaced
+
+
+def check_whole(name: str, value: object) -> None:
+    """Refuse anything but a whole number from 1 up, such as a number of trials. Raises NetmendError."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < 1:
+        raise NetmendError(f"{name}: {value!r} is not a whole number from 1 up")
 
 
 def capped(program: Program, budget: Budget) -> Program:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -15,10 +17,12 @@ from netmend.env.data import load_dataset
 from netmend.env.data.dataset import judged_task
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
-from netmend.env.reward import LIMITS, Rules
+from netmend.env.reward import LIMITS, Rules, check_whole
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import RepairAction, select
 from netmend.repair_actions.keep import check_keep
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +34,18 @@ class Setting:
         actions: the repair actions, in the order of their numbers.
         rules: of every repair; see ``Rules.of`` for bugs with a budget of their own.
         seeds: each episode draws its trials' seed from ``range(seeds)``.
+
+    Raises:
+        NetmendError: ``seeds`` is not a whole number from 1 up.
     """
 
     bugs: tuple[Bug, ...]
     actions: tuple[RepairAction, ...]
     rules: Rules
     seeds: int = 1
+
+    def __post_init__(self) -> None:
+        check_whole("seeds", self.seeds)
 
     def draw(self, rng: np.random.Generator, bug_id: str | None = None) -> Episode:
         """A new episode: of the bug with that id, or of one drawn by ``rng``."""
@@ -51,7 +61,7 @@ class Setting:
         for bug in self.bugs:
             if bug.id == bug_id:
                 return bug
-        raise UnknownNameError("bug", bug_id, (bug.id for bug in self.bugs))
+        raise UnknownNameError("bug", str(bug_id), (bug.id for bug in self.bugs))
 
 
 def make_setting(
@@ -66,16 +76,45 @@ def make_setting(
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
+    if not isinstance(suite, Suite) and not _is_list_of(suite, Bug):
+        raise NetmendError(f"bugs: {reprlib.repr(bugs)} is no suite, name or folder of one, or list of bugs")
+    actions, keep = _names("actions", actions), _names("keep", keep)
     if rules is None:
         budget = suite.budget if isinstance(suite, Suite) else Budget()
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
-        rules = replace(rules, keep=tuple(keep))
+        rules = replace(rules, keep=keep)
     elif trials is not None or keep:
         name = "keep" if trials is None else "trials"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
     check_keep(rules.keep)
     return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
+
+
+def checked_options(options: Mapping[str, object] | None, *known: str) -> dict[str, Any]:
+    """The options of a ``reset()``, by name.
+
+    Raises:
+        UnknownNameError: one is not known.
+    """
+    given = dict(options or {})
+    for name in given:
+        if name not in known:
+            raise UnknownNameError("option of reset()", str(name), known)
+    return given
+
+
+def _names(key: str, names: object) -> tuple[str, ...]:
+    """Names as a tuple; a single one may stand alone."""
+    if isinstance(names, str):
+        return (names,)
+    if not _is_list_of(names, str):
+        raise NetmendError(f"{key}: {reprlib.repr(names)} is not a list of names")
+    return tuple(names)
+
+
+def _is_list_of(values: object, kind: type[T]) -> TypeGuard[Sequence[T]]:
+    return isinstance(values, Sequence) and all(isinstance(value, kind) for value in values)
 
 
 def _chosen(suite: Suite | Sequence[Bug], split: Split) -> tuple[Bug, ...]:

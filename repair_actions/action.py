@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netmend.env.program import (
-    Activation,
-    ActivationName,
-    Attention,
-    Convolution,
-    Dense,
-    Layer,
-    Program,
-    Recurrent,
-    Task,
-)
-from netmend.env.program.part import changed, variant
+from netmend.env.program import Activation, ActivationName, Layer, Program, Task
+from netmend.env.program.part import changed, with_value
 from netmend.env.program.sites import MAX_SITES, hidden_layers, output_layer, weighted_layers
 
 Edit: TypeAlias = Callable[[Program, Task], Program]
@@ -28,7 +18,7 @@ LAYER_SITES: tuple[str, ...] = tuple(f"layer{n}" for n in range(1, MAX_SITES + 1
 SITES: tuple[str, ...] = ("program", "inputs", "targets", "hidden", "all", "output", *LAYER_SITES)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class RepairAction:
     """One concrete edit; two actions are equal only if they are the same object, which keeps look-ups fast.
 
@@ -78,6 +68,22 @@ def change_layers(program: Program, site: str, change: Callable[[Layer], Layer])
     return changed(program, layers=layers)
 
 
+def set_field(program: Program, _task: Task, *, path: str, value: Hashable) -> Program:
+    """An edit: another value of one setting of a program, by its path."""
+    return with_value(program, path, value)
+
+
+def set_layers(program: Program, _task: Task, *, site: str = "", **values: Hashable) -> Program:
+    """An edit: other values of the layers of a site, or of the program, that have fields of these names."""
+
+    def edited(layer: Layer) -> Layer:
+        return changed(layer, **values) if all(hasattr(layer, name) for name in values) else layer
+
+    if site:
+        return change_layers(program, site, edited)
+    return changed(program, layers=tuple(map(edited, program.layers)))
+
+
 def followers(program: Program, index: int) -> range:
     """Positions behind the layer at ``index`` up to the next layer with a kernel, or to the end."""
     later = [i for i in weighted_layers(program) if i > index]
@@ -86,11 +92,7 @@ def followers(program: Program, index: int) -> range:
 
 def with_width(layer: Layer, units: int) -> Layer:
     """The layer with this many units or filters, inside of an attention; unchanged where it has neither."""
-    if isinstance(layer, Convolution):
-        return variant(layer, filters=units)
-    if isinstance(layer, Attention):
-        return variant(layer, width=units)
-    return variant(layer, units=units) if isinstance(layer, Dense | Recurrent) else layer
+    return changed(layer, **{layer.sized_by: units}) if layer.sized_by else layer
 
 
 def with_activation(program: Program, index: int, function: ActivationName) -> Program:
@@ -101,8 +103,8 @@ def with_activation(program: Program, index: int, function: ActivationName) -> P
     layers: list[Layer] = list(program.layers)
     own = [i for i in followers(program, index) if isinstance(layers[i], Activation)]
     layer = layers[index]
-    if isinstance(layer, Dense | Convolution):
-        layers[index] = variant(layer, activation="linear" if own else function)
+    if layer.activated_by:
+        layers[index] = changed(layer, **{layer.activated_by: "linear" if own else function})
     if own:
         layers[own[-1]] = Activation(function=function)
     return changed(program, layers=tuple(layers))

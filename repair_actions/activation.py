@@ -33,27 +33,23 @@ def _set_output(program: Program, task: Task, *, function: ActivationName) -> Pr
     return with_activation(program, output, function)
 
 
-def _action(function: ActivationName, site: str, where: str) -> RepairAction:
-    return RepairAction(
-        pattern="activation",
-        edit=function,
-        site=site,
-        description=f"{function} as the activation of {where}",
-        apply=partial(_set_activation, function=function, site=site),
-    )
-
+_action = partial(RepairAction, "activation")
 
 ACTIONS: tuple[RepairAction, ...] = (
-    *(_action(function, "hidden", "every hidden layer") for function in _HIDDEN),
-    *(_action("relu", site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
     *(
-        RepairAction(
-            pattern="activation",
-            edit=function,
-            site="output",
-            description=description,
-            apply=partial(_set_output, function=function),
+        _action(
+            function,
+            site,
+            f"{function} as the activation of {where}",
+            partial(_set_activation, function=function, site=site),
         )
+        for function, site, where in (
+            *((function, "hidden", "every hidden layer") for function in _HIDDEN),
+            *(("relu", site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
+        )
+    ),
+    *(
+        _action(function, "output", description, partial(_set_output, function=function))
         for function, description in _OUTPUT.items()
     ),
 )

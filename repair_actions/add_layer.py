@@ -9,12 +9,6 @@ from math import prod
 from netmend.env.program import (
     Attention,
     BatchNorm,
-    Conv1d,
-    Conv1dTranspose,
-    Conv2d,
-    Conv2dTranspose,
-    Conv3d,
-    Conv3dTranspose,
     Dense,
     Dropout,
     Flatten,
@@ -30,7 +24,7 @@ from netmend.env.program import (
 )
 from netmend.env.program.shapes import Shape
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
-from netmend.repair_actions.action import Edit, RepairAction, followers
+from netmend.repair_actions.action import RepairAction, followers
 from netmend.repair_actions.network import (
     convolution_over,
     inserted,
@@ -44,26 +38,25 @@ _COMMON_RATE = 0.25
 _COMMON_WIDTH = 64
 _COMMON_FILTERS = 32
 
-Kinds = tuple[type[Layer], ...]
-
 
 def _insert_in_blocks(
-    program: Program, layer: Layer, kinds: Kinds, place: Callable[[Program, int], int]
+    program: Program, layer: Layer, known: Callable[[Layer], bool], place: Callable[[Program, int], int]
 ) -> Program:
-    """Insert a layer behind every hidden layer that is not yet followed by one of these kinds."""
+    """Insert a layer behind every hidden layer that is not yet followed by one of its kind."""
     # From the output back, so that the positions still to come stay as they are.
     for index in reversed(hidden_layers(program)):
-        if not any(isinstance(program.layers[i], kinds) for i in followers(program, index)):
+        if not any(known(program.layers[i]) for i in followers(program, index)):
             program = inserted(program, place(program, index), layer)
     return program
 
 
 def _normalise(program: Program, _task: Task, *, layer: Layer) -> Program:
-    return _insert_in_blocks(program, layer, (BatchNorm, LayerNorm), lambda _, index: index + 1)
+    return _insert_in_blocks(program, layer, lambda x: x.normalises, lambda _, index: index + 1)
 
 
 def _drop_out(program: Program, _task: Task) -> Program:
-    return _insert_in_blocks(program, Dropout(rate=_COMMON_RATE), (Dropout,), block_end)
+    dropout = Dropout(rate=_COMMON_RATE)
+    return _insert_in_blocks(program, dropout, lambda x: isinstance(x, Dropout), block_end)
 
 
 def _deepen(program: Program, _task: Task) -> Program:
@@ -116,20 +109,12 @@ def _convolve(program: Program, task: Task) -> Program:
     return program
 
 
-_AXES: tuple[tuple[Kinds, int], ...] = (
-    ((Recurrent, Attention, Position, Conv1d, Conv1dTranspose), 2),
-    ((Conv2d, Conv2dTranspose), 3),
-    ((Conv3d, Conv3dTranspose), 4),
-)
-
-
 def _reshape(program: Program, task: Task) -> Program:
     """In front of the first layer that works on steps or pixels and gets another number of axes."""
     for index, (layer, shape) in enumerate(zip(program.layers, layer_inputs(program, task), strict=False)):
-        for kinds, axes in _AXES:
-            if isinstance(layer, kinds) and len(shape) != axes:
-                form = _form(shape, axes)
-                return program if form is None else inserted(program, index, Reshape(shape=form))
+        if layer.axes and len(shape) != layer.axes + 1:
+            form = _form(shape, layer.axes + 1)
+            return program if form is None else inserted(program, index, Reshape(shape=form))
     return program
 
 
@@ -153,8 +138,7 @@ def _form(shape: Shape, axes: int) -> Shape | None:
     return (1, *(side,) * (axes - 1)) if side ** (axes - 1) == prod(shape) else None
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="add_layer", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "add_layer")
 
 
 ACTIONS: tuple[RepairAction, ...] = (

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import ActivationName, LossName, Program, Task
-from netmend.env.program.names import LOGIT_LOSSES
-from netmend.env.program.part import changed, variant
+from netmend.env.program import LOSS_KINDS, ActivationName, LossName, Program, Task
+from netmend.env.program.part import changed
 from netmend.env.program.sites import output_layer, width
-from netmend.repair_actions.action import Edit, RepairAction, with_activation
+from netmend.repair_actions.action import RepairAction, set_field, with_activation
 
-_DEFAULTS: dict[str, tuple[str, object, str]] = {
+_DEFAULTS: dict[str, tuple[str, str | bool, str]] = {
     "zero_grad": ("zero_grad", True, "gradients set to zero before every update"),
     "step_order": ("order", "backward_step", "the optimizer steps after the backward pass"),
     "training_mode": ("training_mode", True, "dropout and batch statistics on while training"),
@@ -20,13 +19,6 @@ _DEFAULTS: dict[str, tuple[str, object, str]] = {
 }
 """Field of the loop, its value, and what that means, by edit."""
 
-_LINEAR: frozenset[LossName] = LOGIT_LOSSES | frozenset(
-    {"mse", "mae", "mape", "huber", "logcosh", "hinge", "squared_hinge", "categorical_hinge"}
-)
-_PROBABILITIES: frozenset[LossName] = frozenset(
-    {"categorical_crossentropy", "sparse_categorical_crossentropy", "kl_divergence"}
-)
-
 
 def wanted_output(loss: LossName, units: int) -> ActivationName | None:
     """Activation of an output of so many units that the loss takes, None where no one activation is right.
@@ -34,11 +26,8 @@ def wanted_output(loss: LossName, units: int) -> ActivationName | None:
     Losses on logits apply the softmax or sigmoid themselves, so that one in the network comes twice. A linear
     output reaches every value and margin. A softmax of one unit is always 1.
     """
-    if loss in _LINEAR:
-        return "linear"
-    if loss == "binary_crossentropy":
-        return "sigmoid"
-    return "softmax" if loss in _PROBABILITIES and units > 1 else None
+    wanted = LOSS_KINDS[loss].output
+    return None if wanted == "softmax" and units == 1 else wanted
 
 
 def _match_output(program: Program, _task: Task) -> Program:
@@ -49,23 +38,18 @@ def _match_output(program: Program, _task: Task) -> Program:
     return with_activation(program, output, wanted)
 
 
-def _set_loop(program: Program, _task: Task, *, field: str, value: object) -> Program:
-    return changed(program, loop=variant(program.loop, **{field: value}))
-
-
 def _step_schedule_per_epoch(program: Program, _task: Task) -> Program:
     if program.schedule is None:
         return program
-    return changed(program, schedule=variant(program.schedule, every="epoch"))
+    return changed(program, schedule=changed(program.schedule, every="epoch"))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="api_contract", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "api_contract")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
     *(
-        _action(edit, "program", description, partial(_set_loop, field=field, value=value))
+        _action(edit, "program", description, partial(set_field, path=f"loop.{field}", value=value))
         for edit, (field, value, description) in _DEFAULTS.items()
     ),
     _action(

@@ -5,29 +5,22 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import (
-    Activation,
     Attention,
-    BatchNorm,
     Convolution,
     Dense,
     Detach,
-    Dropout,
     Embedding,
     Flatten,
     GlobalPool,
     Layer,
-    LayerNorm,
     Pool,
     Position,
     Program,
     Recurrent,
-    Shared,
-    Skip,
     Task,
 )
-from netmend.env.program.part import variant
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.action import RepairAction, set_layers
 from netmend.repair_actions.network import (
     convolution_over,
     layer_inputs,
@@ -38,7 +31,6 @@ from netmend.repair_actions.network import (
 )
 
 _HEAD = (Dense(units=64, activation="relu"), Dense(units=64, activation="relu"))
-_OF_HEADS = Dense | Activation | BatchNorm | LayerNorm | Dropout | Skip | Shared | Detach
 _REMOVED = Dense | Convolution | Attention
 _FILTERS = (16, 32)
 _CELLS = 32
@@ -53,7 +45,7 @@ def _standard_head(program: Program, _task: Task) -> Program:
     start = output
     for index in range(output - 1, -1, -1):
         layer = program.layers[index]
-        if not isinstance(layer, _OF_HEADS):
+        if not (layer.belongs or layer.reaches_back or isinstance(layer, Dense | Detach)):
             break
         start = index if isinstance(layer, Dense) else start
     return _rebuilt(program, start, output, _HEAD)
@@ -64,7 +56,7 @@ def _remove_last_hidden(program: Program, _task: Task) -> Program:
     if not hidden or not isinstance(program.layers[hidden[-1]], _REMOVED):
         return program
     end = block_end(program, hidden[-1])
-    while isinstance(program.layers[end], Skip | Shared):
+    while program.layers[end].reaches_back:
         end += 1
     return _rebuilt(program, hidden[-1], end, ())
 
@@ -120,49 +112,45 @@ def _rebuilt(program: Program, start: int, stop: int, new: tuple[Layer, ...]) ->
     return with_layers(program, taking_any_input(layers, start + len(new)))
 
 
-def _set_cells(program: Program, _task: Task, **values: str | bool) -> Program:
-    layers = [variant(x, **values) if isinstance(x, Recurrent) else x for x in program.layers]
-    return with_layers(program, layers)
-
-
-def _action(edit: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(
-        pattern="change_neural_architecture",
-        edit=edit,
-        site="hidden",
-        description=description,
-        apply=apply,
-    )
+_action = partial(RepairAction, "change_neural_architecture")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
     _action(
         "mlp_64_64",
+        "hidden",
         "two dense layers of 64 relu units in place of the hidden layers between features and output",
         _standard_head,
     ),
     _action(
-        "remove_last", "without the last hidden layer, dense, convolution or attention", _remove_last_hidden
+        "remove_last",
+        "hidden",
+        "without the last hidden layer, dense, convolution or attention",
+        _remove_last_hidden,
     ),
-    _action("gru", "GRU cells in every recurrent layer", partial(_set_cells, cell="gru")),
-    _action("lstm", "LSTM cells in every recurrent layer", partial(_set_cells, cell="lstm")),
+    _action("gru", "hidden", "GRU cells in every recurrent layer", partial(set_layers, cell="gru")),
+    _action("lstm", "hidden", "LSTM cells in every recurrent layer", partial(set_layers, cell="lstm")),
     _action(
         "bidirectional",
+        "hidden",
         "every recurrent layer forwards and backwards",
-        partial(_set_cells, bidirectional=True),
+        partial(set_layers, bidirectional=True),
     ),
     _action(
         "cnn_16_32",
+        "hidden",
         "convolutions of 16 and 32 filters, each pooled, and 64 relu units in front of the output",
         _convolutional,
     ),
     _action(
         f"gru_{_CELLS}",
+        "hidden",
         f"{_CELLS} GRU cells in front of the output, an embedding before them where the rows are texts",
         _recurrent,
     ),
     _action(
         f"transformer_{_CELLS}",
+        "hidden",
         f"a transformer of two blocks on {_CELLS} features, of an embedding where the rows are texts",
         _transformer,
     ),

@@ -9,18 +9,13 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import Data, LabelEncoding, Prep, PrepName, Program, Task
-from netmend.env.program.part import changed, variant
+from netmend.env.program.kinds import PREP_KINDS, preps
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import MisfitError, Shape, row_shape
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.action import RepairAction, set_field
 
 _SIZES = (8, 32)
-_UNDOES: dict[PrepName, PrepName] = {
-    "add_axis": "drop_axis",
-    "drop_axis": "add_axis",
-    "channels_first": "channels_last",
-    "channels_last": "channels_first",
-}
-_OF_ROWS: frozenset[PrepName] = frozenset({*_UNDOES, "flatten", "resize"})
+_OF_ROWS = preps("inputs", "shape")
 
 
 def _rows(data: Data, task: Task) -> Shape | None:
@@ -32,7 +27,7 @@ def _rows(data: Data, task: Task) -> Shape | None:
 
 
 def _with_prep(program: Program, task: Task, prep: tuple[Prep, ...]) -> Program:
-    data = variant(program.data, prep=prep)
+    data = changed(program.data, prep=prep)
     if program.input is None or program.input != _rows(program.data, task):
         return changed(program, data=data)
     return changed(program, data=data, input=_rows(data, task) or program.input)
@@ -51,7 +46,7 @@ def _reorder(program: Program, task: Task, *, kind: PrepName) -> Program:
     """One more step, or one less where the last step on the shape is the other way round."""
     prep, rows = program.data.prep, _rows(program.data, task)
     last = _last(prep, *_OF_ROWS)
-    if last is not None and prep[last].kind == _UNDOES[kind]:
+    if last is not None and prep[last].kind == PREP_KINDS[kind].undone_by:
         return _with_prep(program, task, _without(prep, last))
     turns = kind.startswith("channels")
     if turns and rows is not None and len(rows) == 2 and last is not None and prep[last].kind == kind:
@@ -74,7 +69,7 @@ def _resize(program: Program, task: Task, *, size: int) -> Program:
     last = _last(prep, *_OF_ROWS)
     if last is not None and prep[last].kind == "resize":
         prep = _without(prep, last)
-    rows = _rows(variant(program.data, prep=prep), task)
+    rows = _rows(changed(program.data, prep=prep), task)
     if rows is None or len(rows) not in ((1,) if task.vocabulary else (2, 3, max(3, len(task.input_shape)))):
         return program
     sizes = rows[1:] or rows
@@ -100,7 +95,7 @@ def _set_labels(program: Program, task: Task, *, labels: LabelEncoding) -> Progr
     # What is a real value under the name of a label has the wrong type and not the wrong shape.
     if task.kind != "classification" or (labels == "index" and program.data.labels != "one_hot"):
         return program
-    return changed(program, data=variant(program.data, labels=labels))
+    return changed(program, data=changed(program.data, labels=labels))
 
 
 def _undo_target_step(program: Program, _task: Task, *, kind: PrepName) -> Program:
@@ -108,39 +103,48 @@ def _undo_target_step(program: Program, _task: Task, *, kind: PrepName) -> Progr
     last = _last(prep, kind)
     if last is None:
         return program
-    return changed(program, data=variant(program.data, prep=_without(prep, last)))
+    return changed(program, data=changed(program.data, prep=_without(prep, last)))
 
 
-def _predict_batch(program: Program, _task: Task) -> Program:
-    return changed(program, loop=variant(program.loop, predict="batch"))
-
-
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="data_dimension", edit=edit, site=site, description=description, apply=apply)
-
-
-def _on_rows(edit: str, description: str, apply: Edit) -> RepairAction:
-    return _action(edit, "inputs", description, apply)
+_action = partial(RepairAction, "data_dimension")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _on_rows("add_axis", "an axis of size 1 in front of a row", partial(_reorder, kind="add_axis")),
-    _on_rows("drop_axis", "a row without its first axis of size 1", partial(_reorder, kind="drop_axis")),
-    _on_rows(
-        "channels_first", "the last axis of a row to the front", partial(_reorder, kind="channels_first")
+    _action("add_axis", "inputs", "an axis of size 1 in front of a row", partial(_reorder, kind="add_axis")),
+    _action(
+        "drop_axis", "inputs", "a row without its first axis of size 1", partial(_reorder, kind="drop_axis")
     ),
-    _on_rows("channels_last", "the first axis of a row to the end", partial(_reorder, kind="channels_last")),
-    _on_rows("flatten", "a row as a vector", _flatten),
+    _action(
+        "channels_first",
+        "inputs",
+        "the last axis of a row to the front",
+        partial(_reorder, kind="channels_first"),
+    ),
+    _action(
+        "channels_last",
+        "inputs",
+        "the first axis of a row to the end",
+        partial(_reorder, kind="channels_last"),
+    ),
+    _action("flatten", "inputs", "a row as a vector", _flatten),
     *(
-        _on_rows(f"resize_{size}", f"{size} steps, or pixels along each axis", partial(_resize, size=size))
+        _action(
+            f"resize_{size}",
+            "inputs",
+            f"{size} steps, or pixels along each axis",
+            partial(_resize, size=size),
+        )
         for size in _SIZES
     ),
-    _on_rows(
+    _action(
         "resize_declared",
+        "inputs",
         "as many steps or pixels as the declared shape of a row has, where all its sizes are equal",
         _resize_to_declared,
     ),
-    _on_rows("leave_shape", "a row in the shape that it has, without steps that change it", _leave_shape),
+    _action(
+        "leave_shape", "inputs", "a row in the shape that it has, without steps that change it", _leave_shape
+    ),
     _action("one_hot", "targets", "one-hot rows as labels", partial(_set_labels, labels="one_hot")),
     _action(
         "index",
@@ -160,5 +164,10 @@ ACTIONS: tuple[RepairAction, ...] = (
         "the targets without the axis that a step adds",
         partial(_undo_target_step, kind="add_axis_target"),
     ),
-    _action("batch_axis", "program", "predictions for a batch of rows", _predict_batch),
+    _action(
+        "batch_axis",
+        "program",
+        "predictions for a batch of rows",
+        partial(set_field, path="loop.predict", value="batch"),
+    ),
 )

@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
-from netmend.env.program import Program, Task
-from netmend.env.program.crashes import ID_LOSSES
-from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import Edit, RepairAction
+from functools import partial
+
+from netmend.env.program import LOSS_KINDS, Program, Task
+from netmend.env.program.part import changed
+from netmend.repair_actions.action import RepairAction
 
 
 def _cast_inputs(program: Program, _task: Task) -> Program:
     """Lists are no arrays yet, and half precision is no wrong type."""
     if program.data.input_type in ("list", "float16"):
         return program
-    return changed(program, data=variant(program.data, input_type="auto"))
+    return changed(program, data=changed(program.data, input_type="auto"))
 
 
 def _use_full_precision(program: Program, _task: Task) -> Program:
     if program.data.input_type != "float16":
         return program
-    return changed(program, data=variant(program.data, input_type="auto"))
+    return changed(program, data=changed(program.data, input_type="auto"))
 
 
 def _cast_labels(program: Program, task: Task) -> Program:
     """Real values become class ids where the loss takes these."""
     data = program.data
     if data.label_type != "list":
-        data = variant(data, label_type="auto")
-    if data.labels == "value" and task.kind == "classification" and program.loss in ID_LOSSES:
-        data = variant(data, labels="index")
+        data = changed(data, label_type="auto")
+    if data.labels == "value" and task.kind == "classification" and LOSS_KINDS[program.loss].ids:
+        data = changed(data, labels="index")
     return changed(program, data=data)
 
 
 def _use_arrays(program: Program, _task: Task) -> Program:
     data = program.data
     if data.input_type == "list":
-        data = variant(data, input_type="auto")
+        data = changed(data, input_type="auto")
     if data.label_type == "list":
-        data = variant(data, label_type="auto")
+        data = changed(data, label_type="auto")
     return changed(program, data=data)
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="data_type", edit=edit, site=site, description=description, apply=apply)
+_action = partial(RepairAction, "data_type")
 
 
 ACTIONS: tuple[RepairAction, ...] = (

@@ -8,15 +8,11 @@ from __future__ import annotations
 from functools import partial
 
 from netmend.env.program import Prep, PrepName, Program, Task
-from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.env.program.kinds import preps
+from netmend.env.program.part import changed
+from netmend.repair_actions.action import RepairAction, set_field
 
-_OF_INPUTS: frozenset[PrepName] = frozenset(
-    {"standardize", "min_max", "scale", "shift", "fill_missing", "clip_outliers"}
-)
-_OF_TARGETS: frozenset[PrepName] = frozenset(
-    {"standardize_target", "min_max_target", "scale_target", "shift_target"}
-)
+_OF_INPUTS, _OF_TARGETS = preps("inputs", "scale", "values"), preps("targets", "scale")
 _MISSING_MARK = -999.0
 """A number that data sets use for what is missing, beside NaN."""
 
@@ -54,29 +50,14 @@ def _remove_prep(program: Program, _task: Task, *, kinds: frozenset[PrepName]) -
 
 
 def _prepare_all_rows(program: Program, _task: Task) -> Program:
-    return _with_prep(program, tuple(variant(step, rows="all") for step in program.data.prep))
+    return _with_prep(program, tuple(changed(step, rows="all") for step in program.data.prep))
 
 
 def _with_prep(program: Program, prep: tuple[Prep, ...]) -> Program:
-    return changed(program, data=variant(program.data, prep=prep))
+    return changed(program, data=changed(program.data, prep=prep))
 
 
-def _shuffle(program: Program, _task: Task) -> Program:
-    return changed(program, data=variant(program.data, shuffle=True))
-
-
-def _split_at_random(program: Program, _task: Task) -> Program:
-    return changed(program, data=variant(program.data, split="random"))
-
-
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(
-        pattern="data_wrangling",
-        edit=edit,
-        site=site,
-        description=description,
-        apply=apply,
-    )
+_action = partial(RepairAction, "data_wrangling")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
@@ -110,7 +91,12 @@ ACTIONS: tuple[RepairAction, ...] = (
         "no scaling or shift of the targets, class ids included",
         partial(_remove_prep, kinds=_OF_TARGETS),
     ),
-    _action("shuffle", "program", "rows shuffled before every epoch", _shuffle),
+    _action(
+        "shuffle",
+        "program",
+        "rows shuffled before every epoch",
+        partial(set_field, path="data.shuffle", value=True),
+    ),
     _action(
         "scale_div255",
         "inputs",
@@ -144,5 +130,10 @@ ACTIONS: tuple[RepairAction, ...] = (
         _prepare_all_rows,
     ),
     _action("balance", "program", "rows of rare classes repeated until all are as frequent", _balance),
-    _action("random_split", "program", "training rows split off at random", _split_at_random),
+    _action(
+        "random_split",
+        "program",
+        "training rows split off at random",
+        partial(set_field, path="data.split", value="random"),
+    ),
 )

@@ -7,38 +7,29 @@ from functools import lru_cache
 from itertools import chain, pairwise
 
 from netmend.env.program import (
+    LOSS_KINDS,
+    OPTIMIZER_KINDS,
+    PREP_KINDS,
     Activation,
-    Attention,
-    BatchNorm,
-    Convolution,
     Data,
-    Dense,
     Dropout,
-    Embedding,
     Layer,
-    LayerNorm,
     Loop,
     LossName,
     MetricName,
     Optimizer,
-    Pool,
-    Position,
     Prep,
-    PrepName,
     Program,
     Schedule,
     Shared,
-    Skip,
     Task,
-    TransposedConvolution,
-    Weighted,
     resolved,
 )
 from netmend.env.program.api import SPARSE
-from netmend.env.program.crashes import ID_LOSSES, broadcasts
-from netmend.env.program.layers import Padding, margin
-from netmend.env.program.part import changed, variant
-from netmend.env.program.sites import dropout_rate
+from netmend.env.program.crashes import broadcasts
+from netmend.env.program.kinds import preps
+from netmend.env.program.part import changed
+from netmend.env.program.sites import function_of, has_modes
 from netmend.repair_actions.network import spliced
 
 _RELU = Activation(function="relu")
@@ -76,7 +67,7 @@ def _today(program: Program) -> Program:
 def _resolved(program: Program) -> Program:
     data = program.data
     if program.loss == SPARSE and data.labels == "index" and data.label_type == "int64":
-        program = changed(program, data=variant(data, label_type="auto"))
+        program = changed(program, data=changed(data, label_type="auto"))
     return resolved(program)
 
 
@@ -114,11 +105,10 @@ def _loop(program: Program, task: Task) -> Loop:
     if loop == _PLAIN_LOOP:
         return loop
     layers = _layers(program.layers, task.vocabulary)
-    if not any(isinstance(layer, BatchNorm) or dropout_rate(layer) is not None for layer in layers):
-        loop = variant(loop, training_mode=True, evaluation_mode=True)
-    learning = [x for x in layers if isinstance(x, Weighted | Embedding | Position | BatchNorm | LayerNorm)]
-    if loop.optimized == "output" and len(learning) == 1:
-        loop = variant(loop, optimized="all")
+    if not any(map(has_modes, layers)):
+        loop = changed(loop, training_mode=True, evaluation_mode=True)
+    if loop.optimized == "output" and sum(layer.learns for layer in layers) == 1:
+        loop = changed(loop, optimized="all")
     return loop
 
 
@@ -128,19 +118,20 @@ _PLAIN_LOOP = Loop()
 def _data(program: Program, task: Task) -> Data:
     data = program.data
     if data.split == "leaky" and _patience(program, task) is None:
-        data = variant(data, split="random")
-    data = _read_data(data, program.loss, isinstance(program.layers[0], Embedding), task)
-    return variant(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
+        data = changed(data, split="random")
+    data = _read_data(data, program.loss, program.layers[0].takes_ids, task)
+    return changed(data, prep=(*data.prep, _BROADCAST)) if broadcasts(program, task) else data
 
 
 @lru_cache(maxsize=1024)
 def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
     """Real targets and losses on rows take class ids and values alike; a type that is right is no choice."""
-    label_type = "int64" if loss in ID_LOSSES and data.labels == "index" else "float32"
-    either = task.kind == "regression" or loss not in ID_LOSSES
-    return variant(
+    of_ids = LOSS_KINDS[loss].ids
+    label_type = "int64" if of_ids and data.labels == "index" else "float32"
+    either = task.kind == "regression" or not of_ids
+    return changed(
         data,
-        prep=tuple(_step(step) for step in data.prep if step.kind not in _CHECKED_ONLY),
+        prep=tuple(_step(step) for step in data.prep if step.kind not in _TARGET_SHAPES),
         labels="value" if either and data.labels == "index" else data.labels,
         label_type="auto" if data.label_type == label_type else data.label_type,
         row_order="by_target" if data.shuffle else data.row_order,
@@ -150,35 +141,29 @@ def _read_data(data: Data, loss: LossName, tokens: bool, task: Task) -> Data:
 
 def _step(step: Prep) -> Prep:
     """A step with what its kind reads."""
-    return variant(
+    kind = PREP_KINDS[step.kind]
+    return changed(
         step,
-        factor=step.factor if step.kind in _READS_FACTOR else 1.0,
-        size=step.size if step.kind == "resize" else 32,
-        rows="all" if step.kind in _FOR_ALL_ROWS else step.rows,
+        factor=step.factor if "factor" in kind.reads else Prep.factor,
+        size=step.size if "size" in kind.reads else Prep.size,
+        rows="all" if kind.for_all_rows else step.rows,
     )
 
 
-_READS_FACTOR: frozenset[PrepName] = frozenset(
-    {"scale", "shift", "scale_target", "shift_target", "fill_missing"}
-)
-_FOR_ALL_ROWS: frozenset[PrepName] = frozenset(
-    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
-)
-"""Kinds that do the same whatever ``rows`` says: those of shapes, and one that is for training only."""
-_CHECKED_ONLY: frozenset[PrepName] = frozenset({"add_axis_target", "drop_axis_target"})
+_TARGET_SHAPES = preps("targets", "shape")
 """Kinds that a loss only compares shapes with, but for targets that it broadcasts."""
 _BROADCAST = Prep(kind="drop_axis_target")
 
 
 @lru_cache(maxsize=1024)
 def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
-    single = [_layer(layer, vocabulary) for layer in _without_idle_dropout(layers)]
-    if any(isinstance(layer, Skip | Shared) for layer in single):
+    single = [layer.read(vocabulary) for layer in _without_idle_dropout(layers)]
+    if any(layer.reaches_back for layer in single):
         return tuple(single)
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
-        if second == _RELU and isinstance(first, Dense | Convolution) and first.activation == "relu":
-            single[index] = variant(first, activation="linear")
+        if second == _RELU and first.learns and function_of(first) == "relu":
+            single[index] = changed(first, **{first.activated_by: "linear"})
     return tuple(single)
 
 
@@ -193,58 +178,19 @@ def _without_idle_dropout(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return layers
 
 
-def _layer(layer: Layer, vocabulary: int) -> Layer:
-    """A bias that is not there has no start, weights that stay no penalty; what is declared is right.
-
-    Without inner units their activation is never used, and sine waves have no table.
-    """
-    if isinstance(layer, Weighted):
-        if layer.inputs is not None:
-            layer = variant(layer, inputs=None)
-        if not layer.bias:
-            layer = variant(layer, bias_init="zeros")
-        if not layer.trainable:
-            layer = variant(layer, l1=0.0, l2=0.0)
-        if isinstance(layer, Attention) and not layer.width:
-            layer = variant(layer, activation="relu")
-        if isinstance(layer, Convolution):
-            layer = variant(layer, padding=_padding(layer))
-        if isinstance(layer, TransposedConvolution) and layer.padding == "same":
-            layer = variant(layer, output_padding=0)
-    elif isinstance(layer, Pool):
-        stride = None if layer.stride == layer.size else layer.stride
-        layer = variant(layer, stride=stride, padding=layer.padding or "valid")
-    elif isinstance(layer, Position) and layer.encoding == "sinusoidal":
-        layer = Position(encoding="sinusoidal")
-    elif isinstance(layer, Embedding) and layer.inputs is not None and layer.inputs == vocabulary:
-        layer = variant(layer, inputs=None)
-    return layer
-
-
-def _padding(layer: Convolution) -> Padding:
-    """By its name, where a number says the same."""
-    around = margin(layer.padding)
-    if isinstance(layer, TransposedConvolution):
-        same = layer.output_padding == 0 and 2 * around == layer.kernel - layer.stride
-    else:
-        same = around > 0 and layer.stride == 1 and 2 * around == layer.kernel - 1
-    return "same" if same else layer.padding or "valid"
-
-
 @lru_cache(maxsize=1024)
 def _optimizer(optimizer: Optimizer) -> Optimizer:
     """Parameters that the kind does not have are ignored by it; without decay adamw is adam."""
-    kind, momentum = optimizer.kind, optimizer.momentum
-    used = momentum if kind in ("sgd", "rmsprop") else 0.0
-    nesterov = optimizer.nesterov and kind == "sgd" and used != 0
-    adaptive = kind in ("adam", "adamw", "adamax", "nadam")
-    return variant(
+    kind = OPTIMIZER_KINDS[optimizer.kind]
+    used: dict[str, float] = {
+        name: getattr(optimizer, name) if name in kind.reads else 0.0
+        for name in ("momentum", "beta1", "beta2")
+    }
+    return changed(
         optimizer,
-        kind="adam" if kind == "adamw" and optimizer.weight_decay == 0 else kind,
-        momentum=used,
-        nesterov=nesterov,
-        beta1=optimizer.beta1 if adaptive else 0.0,
-        beta2=optimizer.beta2 if adaptive else 0.0,
+        kind=optimizer.kind if optimizer.weight_decay else kind.as_without_decay or optimizer.kind,
+        nesterov=optimizer.nesterov and "nesterov" in kind.reads and used["momentum"] != 0,
+        **used,
     )
 
 

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 
 from netmend.env.errors import UnknownNameError
-from netmend.env.program import Detach, Layer, Prep, Program, Task
+from netmend.env.program import Detach, Layer, Program, Task
+from netmend.env.program.kinds import is_of_targets
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.catalogue import CATALOGUE
@@ -32,17 +33,13 @@ def _skeleton(layer: Layer) -> object:
 
 
 def _data(program: Program) -> object:
-    rows = tuple(step for step in program.data.prep if not _is_of_labels(step))
+    rows = tuple(step for step in program.data.prep if not is_of_targets(step))
     return changed(program.data, prep=rows, labels="index", label_type="auto")
 
 
 def _labels(program: Program) -> object:
-    steps = tuple(step for step in program.data.prep if _is_of_labels(step))
+    steps = tuple(step for step in program.data.prep if is_of_targets(step))
     return program.data.labels, program.data.label_type, steps
-
-
-def _is_of_labels(step: Prep) -> bool:
-    return step.kind.endswith("_target")
 
 
 def _frozen(program: Program) -> object:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import TypeAlias
 
 from netmend.env.program import (
+    LOSS_KINDS,
     Attention,
     Convolution,
     Crop,
     Embedding,
     Layer,
-    LossName,
     MisfitError,
     Pool,
     Position,
@@ -24,30 +23,24 @@ from netmend.env.program import (
     TransposedConvolution,
     Weighted,
 )
-from netmend.env.program.crashes import ID_LOSSES, label_range
+from netmend.env.program.crashes import label_range
 from netmend.env.program.layers import margin
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import Shape, row_shape
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
     LAYER_SITES,
-    Edit,
     RepairAction,
     change_layers,
+    set_layers,
     site_layers,
     with_width,
 )
 from netmend.repair_actions.network import layer_inputs, output_places, with_layers
 
-Change: TypeAlias = Callable[[Layer], Layer]
-
 _COMMON_WIDTH = 64
 # Factors stop here: four times four times as wide is no repair any more, and costs 200 times the work.
 _MOST_WIDTH = 256
-# Losses that compare whole rows of classes: two classes need two outputs.
-_ROW_LOSSES: frozenset[LossName] = frozenset(
-    {"categorical_crossentropy", "kl_divergence", "categorical_hinge"}
-)
 _COMMON_KERNEL = 3
 _MOST_STRIDE = 16
 
@@ -62,7 +55,7 @@ def task_width(program: Program, task: Task) -> int:
     if task.kind != "classification":
         return task.outputs
     classes = max(task.outputs, label_range(program, task)[1] + 1)
-    column = program.data.labels != "one_hot" and program.loss not in _ROW_LOSSES | ID_LOSSES
+    column = program.data.labels != "one_hot" and LOSS_KINDS[program.loss].form != "categorical"
     return 1 if column and task.outputs == 2 else classes
 
 
@@ -105,7 +98,7 @@ def _with_right_inputs(program: Program, before: Program, task: Task) -> Program
     layers = list(program.layers)
     for index, (layer, old, new) in enumerate(zip(program.layers, got, gets, strict=False)):
         if isinstance(layer, Weighted) and layer.inputs == old[0]:
-            layers[index] = variant(layer, inputs=new[0])
+            layers[index] = changed(layer, inputs=new[0])
     return with_layers(program, layers)
 
 
@@ -124,16 +117,16 @@ def _fit_inputs(program: Program, task: Task, *, site: str) -> Program:
     for index in site_layers(program, site):
         layer = layers[index]
         if isinstance(layer, Weighted) and layer.inputs is not None and index < len(gets):
-            layers[index] = variant(layer, inputs=gets[index][0])
+            layers[index] = changed(layer, inputs=gets[index][0])
     return with_layers(program, layers)
 
 
 def _fit_tables(program: Program, task: Task) -> Program:
     def fitted(layer: Layer, shape: Shape) -> Layer:
         if isinstance(layer, Embedding) and layer.inputs is not None and task.vocabulary > 0:
-            return variant(layer, inputs=task.vocabulary)
+            return changed(layer, inputs=task.vocabulary)
         if isinstance(layer, Position) and layer.steps is not None:
-            return variant(layer, steps=shape[1])
+            return changed(layer, steps=shape[1])
         return layer
 
     gets = layer_inputs(program, task)[: len(program.layers)]
@@ -162,14 +155,14 @@ def _fitted_reshape(layer: Layer, shape: Shape) -> Layer:
         return layer
     rest, values = prod(layer.shape[:-1]), prod(shape)
     fits = values % rest == 0
-    return variant(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
+    return changed(layer, shape=(*layer.shape[:-1], values // rest) if fits else (values,))
 
 
 def _fitted_heads(layer: Layer, shape: Shape) -> Layer:
     """As many heads as there were, or the next smaller number that divides the features."""
     if not isinstance(layer, Attention) or len(shape) != 2:
         return layer
-    return variant(layer, heads=next(n for n in range(layer.heads, 0, -1) if shape[0] % n == 0))
+    return changed(layer, heads=next(n for n in range(layer.heads, 0, -1) if shape[0] % n == 0))
 
 
 def _fitted_window(layer: Layer, shape: Shape) -> Layer:
@@ -179,14 +172,14 @@ def _fitted_window(layer: Layer, shape: Shape) -> Layer:
     if isinstance(layer, TransposedConvolution):
         fits = 2 * margin(layer.padding) < layer.kernel
         more = min(layer.output_padding, layer.stride - 1)
-        return variant(layer, padding=layer.padding if fits else "valid", output_padding=more)
+        return changed(layer, padding=layer.padding if fits else "valid", output_padding=more)
     if isinstance(layer, Convolution):
-        return variant(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
+        return changed(layer, kernel=min(layer.kernel, min(shape[1:]) + 2 * margin(layer.padding)))
     if isinstance(layer, Pool):
         size = min(layer.size, *shape[1:])
         around = min(margin(layer.padding), size // 2)
-        return variant(layer, size=size, padding=around or "valid")
-    return variant(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
+        return changed(layer, size=size, padding=around or "valid")
+    return changed(layer, top=0, bottom=0) if isinstance(layer, Crop) else layer
 
 
 def _fit_decoder(program: Program, task: Task) -> Program:
@@ -201,54 +194,48 @@ def _fit_decoder(program: Program, task: Task) -> Program:
     for stride in range(1, _MOST_STRIDE + 1):
         if values * stride**layer.axes == task_width(program, task):
             # A kernel below its stride would leave gaps.
-            fitted = variant(layer, stride=stride, kernel=max(layer.kernel, stride), padding="same")
+            fitted = changed(layer, stride=stride, kernel=max(layer.kernel, stride), padding="same")
             return with_layers(program, (*program.layers[:output], fitted, *program.layers[output + 1 :]))
     return program
 
 
-def _set_convolutions(program: Program, task: Task, *, site: str, change: Change) -> Program:
-    def convolution(layer: Layer) -> Layer:
-        return change(layer) if isinstance(layer, Convolution) else layer
-
-    return _with_right_inputs(change_layers(program, site, convolution), program, task)
+def _set_windows(program: Program, task: Task, *, site: str, **values: int | str) -> Program:
+    return _with_right_inputs(set_layers(program, task, site=site, **values), program, task)
 
 
-def _same_padding(layer: Layer) -> Layer:
-    return variant(layer, padding="same")
+def _smaller_kernels(program: Program, task: Task) -> Program:
+    def smaller(layer: Layer) -> Layer:
+        large = isinstance(layer, Convolution) and layer.kernel > _COMMON_KERNEL
+        return changed(layer, kernel=_COMMON_KERNEL) if large else layer
+
+    return _with_right_inputs(change_layers(program, "hidden", smaller), program, task)
 
 
-def _stride_1(layer: Layer) -> Layer:
-    return variant(layer, stride=1)
-
-
-def _common_kernel(layer: Layer) -> Layer:
-    small = isinstance(layer, Convolution) and layer.kernel <= _COMMON_KERNEL
-    return layer if small else variant(layer, kernel=_COMMON_KERNEL)
-
-
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="layer_dimension", edit=edit, site=site, description=description, apply=apply)
-
-
-def _scaling(factor: int) -> RepairAction:
-    description = f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}"
-    return _action(f"units_x{factor}", "hidden", description, partial(_scale, factor=factor))
-
-
-def _widening(site: str, where: str) -> RepairAction:
-    description = f"at least {_COMMON_WIDTH} units or filters in {where}"
-    return _action(f"units_{_COMMON_WIDTH}", site, description, partial(_widen, site=site))
-
-
-def _convolving(edit: str, site: str, description: str, change: Change) -> RepairAction:
-    return _action(edit, site, description, partial(_set_convolutions, site=site, change=change))
+_action = partial(RepairAction, "layer_dimension")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _scaling(2),
-    _scaling(4),
-    _widening("hidden", "every hidden layer"),
-    *(_widening(site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
+    *(
+        _action(
+            f"units_x{factor}",
+            "hidden",
+            f"{factor} times the units or filters in every hidden layer, up to {_MOST_WIDTH}",
+            partial(_scale, factor=factor),
+        )
+        for factor in (2, 4)
+    ),
+    *(
+        _action(
+            f"units_{_COMMON_WIDTH}",
+            site,
+            f"at least {_COMMON_WIDTH} units or filters in {where}",
+            partial(_widen, site=site),
+        )
+        for site, where in (
+            ("hidden", "every hidden layer"),
+            *((site, f"hidden layer {n}") for n, site in enumerate(LAYER_SITES, 1)),
+        )
+    ),
     _action(
         "task_units",
         "output",
@@ -282,8 +269,11 @@ ACTIONS: tuple[RepairAction, ...] = (
         "kernels and pools no larger than what is in front of them",
         partial(_fit_misfits, fit=_fitted_window),
     ),
-    _convolving(
-        "padding_same", "all", "padding in every convolution, so that it keeps the size", _same_padding
+    _action(
+        "padding_same",
+        "all",
+        "padding in every convolution, so that it keeps the size",
+        partial(_set_windows, site="all", padding="same"),
     ),
     _action(
         "fit_decoder",
@@ -291,12 +281,12 @@ ACTIONS: tuple[RepairAction, ...] = (
         "stride and padding of a transposed output convolution that end in a value for every target",
         _fit_decoder,
     ),
-    _convolving("stride_1", "all", "stride 1 in every convolution", _stride_1),
-    _convolving(
+    _action("stride_1", "all", "stride 1 in every convolution", partial(_set_windows, site="all", stride=1)),
+    _action(
         f"kernel_{_COMMON_KERNEL}",
         "hidden",
         f"kernels of at most {_COMMON_KERNEL} in every hidden convolution",
-        _common_kernel,
+        _smaller_kernels,
     ),
     _action(
         "fit_reshape",

@@ -208,10 +208,18 @@ def _advances(
             return False
         if crash.phase == "predict" or not same_place(crash, program, after, result):
             return True
-        if after.expected == crash.expected:
+        if crashes_again(crash, program, after, result):
             return False
     # Loss, labels and output have to change one after another, so the output may come last.
     return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
+
+
+def crashes_again(crash: Crash, program: Program, after: Crash, result: Program) -> bool:
+    """Whether an edit leaves a program crashing where it did, with whatever numbers.
+
+    A loss that asks for other targets than before is on its way: the output can follow.
+    """
+    return after.expected == crash.expected and same_place(crash, program, after, result)
 
 
 def _difference(program: Program, result: Program) -> dict[str, object]:

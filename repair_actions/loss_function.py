@@ -8,9 +8,9 @@ from functools import partial
 from typing import Literal
 
 from netmend.env.program import LabelEncoding, LossName, Program, Task
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.sites import output_layer, width
-from netmend.repair_actions.action import RepairAction
+from netmend.repair_actions.action import RepairAction, set_field
 
 _CLASSES: tuple[LossName, ...] = (
     "categorical_crossentropy",
@@ -67,47 +67,36 @@ def _set_loss(program: Program, task: Task, *, loss: LossName) -> Program:
     label_type = program.data.label_type
     if loss != program.loss and label_type != "list":
         label_type = "auto"
-    return changed(program, loss=loss, data=variant(program.data, labels=labels, label_type=label_type))
+    return changed(program, loss=loss, data=changed(program.data, labels=labels, label_type=label_type))
 
 
 def _weigh_classes(program: Program, task: Task, *, weights: Literal["balanced"] | None) -> Program:
     return changed(program, class_weights=weights) if task.kind == "classification" else program
 
 
-def _set_mean_reduction(program: Program, _task: Task) -> Program:
-    return changed(program, reduction="mean")
-
+_action = partial(RepairAction, "loss_function")
 
 ACTIONS: tuple[RepairAction, ...] = (
     *(
-        RepairAction(
-            pattern="loss_function",
-            edit=loss,
-            site="program",
-            description=description,
-            apply=partial(_set_loss, loss=loss),
-        )
+        _action(loss, "program", description, partial(_set_loss, loss=loss))
         for loss, description in _DESCRIPTIONS.items()
     ),
-    RepairAction(
-        pattern="loss_function",
-        edit="mean_reduction",
-        site="program",
-        description="the mean of the loss over the rows of a batch, not the sum",
-        apply=_set_mean_reduction,
+    _action(
+        "mean_reduction",
+        "program",
+        "the mean of the loss over the rows of a batch, not the sum",
+        partial(set_field, path="reduction", value="mean"),
     ),
-    RepairAction(
-        pattern="loss_function",
-        edit="balance_classes",
-        site="program",
-        description="class weights in the loss that give every class the same say",
-        apply=partial(_weigh_classes, weights="balanced"),
+    _action(
+        "balance_classes",
+        "program",
+        "class weights in the loss that give every class the same say",
+        partial(_weigh_classes, weights="balanced"),
     ),
-    RepairAction(
-        pattern="loss_function",
-        edit="equal_rows",
-        site="program",
-        description="no class weights: every row counts the same in the loss",
-        apply=partial(_weigh_classes, weights=None),
+    _action(
+        "equal_rows",
+        "program",
+        "no class weights: every row counts the same in the loss",
+        partial(_weigh_classes, weights=None),
     ),
 )

@@ -6,16 +6,13 @@ from functools import lru_cache
 
 from netmend.env.program import (
     PHASES,
-    Embedding,
     Layer,
-    Position,
     Program,
     Task,
-    Weighted,
     check,
     find_crash,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.replaced import replaced
 from netmend.repair_actions import (
     add_layer,
@@ -111,9 +108,7 @@ def _undeclared(program: Program) -> Program:
 
 
 def _without_sizes(layer: Layer) -> Layer:
-    if isinstance(layer, Position):
-        return variant(layer, steps=None)
-    return variant(layer, inputs=None) if isinstance(layer, Weighted | Embedding) else layer
+    return changed(layer, **{layer.declares: None}) if layer.declares else layer
 
 
 def reach(program: Program, task: Task) -> tuple[int, int]:
@@ -134,11 +129,11 @@ def _mended(program: Program, task: Task) -> Program:
 
 
 MEND = RepairAction(
-    pattern="api_contract",
-    edit="mend_crash",
-    site="program",
-    description="the edits that a static check of shapes, types and names asks for, all in one trial",
-    apply=_mended,
+    "api_contract",
+    "mend_crash",
+    "program",
+    "the edits that a static check of shapes, types and names asks for, all in one trial",
+    _mended,
     edits=mending,
 )
 """The static check's own repair as one action: its patch names the edits that it is made of."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from netmend.env.program import Program, Task
-from netmend.env.program.part import changed, variant
-from netmend.repair_actions.action import RepairAction
+from netmend.repair_actions.action import RepairAction, set_field
 
 _DESCRIPTIONS: dict[str, str] = {
     "classes": "measures what becomes of each class or target",
@@ -15,17 +13,9 @@ _DESCRIPTIONS: dict[str, str] = {
 }
 
 
-def _switch_on(program: Program, _task: Task, *, part: str) -> Program:
-    return changed(program, monitor=variant(program.monitor, **{part: True}))
-
-
 ACTIONS: tuple[RepairAction, ...] = tuple(
     RepairAction(
-        pattern="monitor",
-        edit=part,
-        site="program",
-        description=description,
-        apply=partial(_switch_on, part=part),
+        "monitor", part, "program", description, partial(set_field, path=f"monitor.{part}", value=True)
     )
     for part, description in _DESCRIPTIONS.items()
 )

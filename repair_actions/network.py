@@ -18,7 +18,7 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
 from netmend.env.program.sites import output_layer
 
@@ -79,9 +79,9 @@ def _reaching(layer: Layer, index: int, start: int, stop: int, shift: int) -> La
         return layer
     source = index - layer.back
     if source < start:
-        return variant(layer, back=layer.back + shift)
+        return changed(layer, back=layer.back + shift)
     # What it reached is gone: the next layer that is left gets what that one got.
-    return variant(layer, back=index - stop)
+    return changed(layer, back=index - stop)
 
 
 def inserted(program: Program, position: int, *new: Layer) -> Program:
@@ -102,5 +102,5 @@ def taking_any_input(layers: Sequence[Layer], start: int) -> tuple[Layer, ...]:
     """The layers where the first with a kernel from ``start`` on declares no number of features."""
     for index, layer in enumerate(layers[start:], start):
         if isinstance(layer, Weighted):
-            return (*layers[:index], variant(layer, inputs=None), *layers[index + 1 :])
+            return (*layers[:index], changed(layer, inputs=None), *layers[index + 1 :])
     return tuple(layers)

@@ -2,103 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from netmend.env.program import (
     Attention,
-    Conv1d,
-    Conv1dTranspose,
-    Crop,
     Dense,
     Detach,
     Dropout,
     Embedding,
-    Flatten,
-    GlobalPool,
     InitialiserName,
     Layer,
-    Pool,
-    Position,
     Program,
     Recurrent,
-    Reshape,
     Skip,
     Task,
     Weighted,
-    ZeroPad,
 )
-from netmend.env.program.part import changed, variant
+from netmend.env.program.part import changed
 from netmend.env.program.shapes import computes
 from netmend.env.program.sites import block_end, dropout_rate, hidden_layers, output_layer
-from netmend.repair_actions.action import LAYER_SITES, Edit, RepairAction, change_layers, followers
+from netmend.repair_actions.action import LAYER_SITES, RepairAction, followers, set_layers
 from netmend.repair_actions.api_contract import wanted_output
 from netmend.repair_actions.layer_dimension import output_units
 from netmend.repair_actions.network import inserted, layer_inputs, output_places, with_layers, without
 
 _COMMON_RATE = 0.25
 _COMMON_L2 = 0.001
-_OF_STEPS = (Recurrent, Attention, Position, Conv1d, Conv1dTranspose, Pool, GlobalPool)
-_OF_SHAPES = Flatten | Reshape | Pool | GlobalPool | Crop | ZeroPad
-
-
-def _set_initialiser(program: Program, _task: Task, *, initialiser: InitialiserName, site: str) -> Program:
-    def initialised(layer: Layer) -> Layer:
-        if not isinstance(layer, Weighted):
-            return layer
-        return variant(layer, kernel_init=initialiser, bias_init="zeros")
-
-    return change_layers(program, site, initialised)
 
 
 def _set_torch_start(program: Program, _task: Task) -> Program:
     def started(layer: Layer) -> Layer:
         if isinstance(layer, Weighted):
-            return variant(layer, kernel_init="torch_default", bias_init="torch_default")
-        return variant(layer, kernel_init="torch_default") if isinstance(layer, Embedding) else layer
+            return changed(layer, kernel_init="torch_default", bias_init="torch_default")
+        return changed(layer, kernel_init="torch_default") if isinstance(layer, Embedding) else layer
 
     return with_layers(program, list(map(started, program.layers)))
 
 
-def _add_bias(program: Program, _task: Task) -> Program:
-    def biased(layer: Layer) -> Layer:
-        return variant(layer, bias=True) if isinstance(layer, Weighted) else layer
-
-    return change_layers(program, "all", biased)
-
-
-def _set_regularisation(program: Program, _task: Task, *, l2: float, site: str) -> Program:
-    def regularised(layer: Layer) -> Layer:
-        return variant(layer, l1=0.0, l2=l2) if isinstance(layer, Weighted) else layer
-
-    return change_layers(program, site, regularised)
-
-
 def _set_dropout(program: Program, _task: Task) -> Program:
     def dropping(layer: Layer) -> Layer:
-        if dropout_rate(layer) is None:
-            return layer
-        name = "dropout" if isinstance(layer, Attention) else "rate"
-        return variant(layer, **{name: _COMMON_RATE})
+        return layer if dropout_rate(layer) is None else changed(layer, **{layer.dropped_by: _COMMON_RATE})
 
     return with_layers(program, list(map(dropping, program.layers)))
 
 
-def _remove_dropout(program: Program, _task: Task) -> Program:
-    layers = [variant(x, dropout=0.0) if isinstance(x, Attention) else x for x in program.layers]
-    return without(with_layers(program, layers), Dropout)
-
-
-def _normalise_before(program: Program, _task: Task) -> Program:
-    layers = [variant(x, norm="before") if isinstance(x, Attention) else x for x in program.layers]
-    return with_layers(program, layers)
-
-
-def _unfreeze(program: Program, _task: Task) -> Program:
-    layers = tuple(
-        variant(x, trainable=True) if isinstance(x, Weighted | Embedding | Position) else x
-        for x in program.layers
-    )
-    return changed(program, layers=layers)
+def _remove_dropout(program: Program, task: Task) -> Program:
+    return without(set_layers(program, task, dropout=0.0), Dropout)
 
 
 def _remove(program: Program, _task: Task, *, kind: type[Layer]) -> Program:
@@ -113,18 +63,23 @@ def _unshare(program: Program, _task: Task) -> Program:
 def _return_last_step(program: Program, _task: Task) -> Program:
     """Of the last recurrent layer, where nothing behind it works on steps."""
     cells = [i for i, layer in enumerate(program.layers) if isinstance(layer, Recurrent)]
-    if not cells or any(isinstance(x, _OF_STEPS) for x in program.layers[cells[-1] + 1 :]):
+    if not cells or _of_steps(program.layers[cells[-1] + 1 :]):
         return program
-    return _with_layer(program, cells[-1], variant(program.layers[cells[-1]], return_sequences=False))
+    return _with_layer(program, cells[-1], changed(program.layers[cells[-1]], return_sequences=False))
 
 
 def _return_all_steps(program: Program, _task: Task) -> Program:
     """Of every recurrent layer in front of one that works on steps."""
     for index, layer in enumerate(program.layers):
         behind = program.layers[index + 1 :]
-        if isinstance(layer, Recurrent) and any(isinstance(x, _OF_STEPS) for x in behind):
-            program = _with_layer(program, index, variant(layer, return_sequences=True))
+        if isinstance(layer, Recurrent) and _of_steps(behind):
+            program = _with_layer(program, index, changed(layer, return_sequences=True))
     return program
+
+
+def _of_steps(layers: Iterable[Layer]) -> bool:
+    """Whether one of some layers works on steps."""
+    return any(layer.axes == 1 or layer.pools for layer in layers)
 
 
 def _with_layer(program: Program, index: int, layer: Layer) -> Program:
@@ -154,18 +109,11 @@ def _replace_head(program: Program, task: Task) -> Program:
     head = Dense(units=units, activation=wanted_output(program.loss, units) or "linear")
     # What makes one vector of an output at every step belongs to the head.
     behind = program.layers[output + 1 :] if output_places(program, task) > 1 else ()
-    kept = [layer for layer in behind if isinstance(layer, _OF_SHAPES)]
+    kept = [layer for layer in behind if layer.shapes_only]
     return with_layers(program, (*program.layers[:output], head, *kept))
 
 
-def _action(edit: str, site: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(
-        pattern="neural_connection",
-        edit=edit,
-        site=site,
-        description=description,
-        apply=apply,
-    )
+_action = partial(RepairAction, "neural_connection")
 
 
 def _initialising(initialiser: InitialiserName, site: str, where: str) -> RepairAction:
@@ -173,7 +121,7 @@ def _initialising(initialiser: InitialiserName, site: str, where: str) -> Repair
         initialiser,
         site,
         f"{initialiser} kernel and zero bias at the start in {where}",
-        partial(_set_initialiser, initialiser=initialiser, site=site),
+        partial(set_layers, site=site, kernel_init=initialiser, bias_init="zeros"),
     )
 
 
@@ -189,18 +137,18 @@ _WEIGHTS: tuple[RepairAction, ...] = (
         "the start of PyTorch's own layers for every kernel and bias, embeddings included",
         _set_torch_start,
     ),
-    _action("add_bias", "all", "a bias in every layer", _add_bias),
+    _action("add_bias", "all", "a bias in every layer", partial(set_layers, site="all", bias=True)),
     _action(
         "remove_regularisation",
         "all",
         "no l1 or l2 regularisation in any layer",
-        partial(_set_regularisation, l2=0.0, site="all"),
+        partial(set_layers, site="all", l1=0.0, l2=0.0),
     ),
     _action(
         f"l2_{_COMMON_L2:g}",
         "hidden",
         f"l2 regularisation of {_COMMON_L2:g} in every hidden layer",
-        partial(_set_regularisation, l2=_COMMON_L2, site="hidden"),
+        partial(set_layers, site="hidden", l1=0.0, l2=_COMMON_L2),
     ),
     _action(
         f"dropout_rate_{_COMMON_RATE:g}",
@@ -209,7 +157,7 @@ _WEIGHTS: tuple[RepairAction, ...] = (
         _set_dropout,
     ),
     _action("remove_dropout", "all", "no dropout, in layers of its own or in an attention", _remove_dropout),
-    _action("unfreeze", "all", "every layer trainable", _unfreeze),
+    _action("unfreeze", "all", "every layer trainable", partial(set_layers, trainable=True)),
 )
 
 _JOINTS: tuple[RepairAction, ...] = (
@@ -232,7 +180,7 @@ _JOINTS: tuple[RepairAction, ...] = (
         "norm_before",
         "hidden",
         "every attention normalised in front of its two parts, which lets the gradients past them",
-        _normalise_before,
+        partial(set_layers, norm="before"),
     ),
     _action("own_weights", "hidden", "weights of its own for every layer that shares another's", _unshare),
     _action(

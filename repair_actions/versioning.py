@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from netmend.env.program import Program, Task, resolved
 from netmend.env.program.api import RENAMED
 from netmend.env.program.part import changed
-from netmend.repair_actions.action import Edit, RepairAction
+from netmend.repair_actions.action import RepairAction, set_field
 
 
 def _rename(program: Program, _task: Task) -> Program:
     return changed(program, api=RENAMED.get(program.api, program.api))
-
-
-def _keep_defaults(program: Program, _task: Task) -> Program:
-    """The fields hold what the author meant, so they only have to be written out."""
-    return changed(program, api="current")
 
 
 def _take_defaults(program: Program, task: Task) -> Program:
@@ -29,20 +26,27 @@ def _keep_rate(program: Program, task: Task) -> Program:
     return changed(program, api=today.api, layers=today.layers)
 
 
-def _action(edit: str, description: str, apply: Edit) -> RepairAction:
-    return RepairAction(pattern="versioning", edit=edit, site="program", description=description, apply=apply)
+_action = partial(RepairAction, "versioning")
 
 
 ACTIONS: tuple[RepairAction, ...] = (
-    _action("rename", "today's names in the place of removed ones, defaults left out as before", _rename),
+    _action(
+        "rename",
+        "program",
+        "today's names in the place of removed ones, defaults left out as before",
+        _rename,
+    ),
     _action(
         "explicit_defaults",
+        "program",
         "the values that the release which it was written for took by default, written out",
-        _keep_defaults,
+        # The fields hold what the author meant.
+        partial(set_field, path="api", value="current"),
     ),
-    _action("current_defaults", "today's names and today's defaults", _take_defaults),
+    _action("current_defaults", "program", "today's names and today's defaults", _take_defaults),
     _action(
         "explicit_rate",
+        "program",
         "the learning rate written out, today's defaults for everything else",
         _keep_rate,
     ),

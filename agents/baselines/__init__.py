@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from netmend.agents.baselines.autotrainer import autotrainer
-from netmend.agents.baselines.defaults import defaults
+from netmend.agents.baselines.autotrainer import AutoTrainer
 from netmend.agents.baselines.fixed_order import FixedOrder
-from netmend.agents.baselines.greedy import greedy
+from netmend.agents.baselines.greedy import Greedy
 from netmend.agents.baselines.random_actions import RandomActions
-from netmend.agents.baselines.rewrite import rewrite
+from netmend.agents.baselines.recipes import OneRecipe, default_actions, rewrite_actions
 from netmend.agents.methods import Method
 from netmend.agents.peers.method import SearchMethod
 from netmend.agents.peers.pool import SuggestionPool
@@ -45,12 +44,12 @@ def _search(name: str) -> Callable[[Ingredients], Method]:
 
 BASELINES: dict[str, Callable[[Ingredients], Method]] = {
     "random": lambda ingredients: RandomActions(ingredients.actions),
-    "defaults": lambda _: defaults(),
-    "rewrite": lambda _: rewrite(),
+    "defaults": lambda _: OneRecipe(default_actions, "defaults"),
+    "rewrite": lambda _: OneRecipe(rewrite_actions, "rewrite"),
     "fixed_order": lambda ingredients: FixedOrder(ingredients.order()),
-    "greedy": lambda ingredients: greedy(ingredients.actions),
-    "autotrainer": lambda _: autotrainer(),
-    "autotrainer_2021": lambda _: autotrainer(later_rules=False),
+    "greedy": lambda ingredients: Greedy(ingredients.actions),
+    "autotrainer": lambda _: AutoTrainer(),
+    "autotrainer_2021": lambda _: AutoTrainer(later_rules=False, name="autotrainer_2021"),
     **{name: _search(name) for name in SEARCHES},
 }
 """Every baseline by name; one that is not installed raises MethodError when it is built."""

@@ -16,9 +16,13 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
+from netmend.env.reading import Limits, read_yaml, shown_path
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, select, successors
+
+LIMITS = Limits(size=1_000_000, depth=3, items=10_000, text=1000)
+"""Of the file of an order."""
 
 
 @dataclass(frozen=True)
@@ -134,15 +138,14 @@ def load_order(path: Path) -> tuple[str, ...]:
     """Read an order.
 
     Raises:
-        NetmendError: the file is missing or is not an order.
+        NetmendError: the file is missing, cannot be read or is not an order.
         UnknownNameError: an action is not in the catalogue.
     """
-    try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise NetmendError(f"cannot read the order of actions in {path}: {error}") from error
+    plain = read_yaml(path, LIMITS)
     order = plain.get("fixed_order") if isinstance(plain, dict) else None
     if not isinstance(order, list) or not order or not all(isinstance(name, str) for name in order):
-        raise NetmendError(f"{path} holds no order of actions: it needs a list of names under 'fixed_order'")
+        raise NetmendError(
+            f"{shown_path(path)} holds no order of actions: it needs a list of names under 'fixed_order'"
+        )
     select(order)
     return tuple(order)

@@ -107,8 +107,3 @@ class GreedyRepair:
         new = short not in self._tried
         self._tried.add(short)
         return new
-
-
-def greedy(actions: tuple[RepairAction, ...]) -> Greedy:
-    """The baseline ``greedy``."""
-    return Greedy(actions)

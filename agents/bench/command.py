@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig
 from rich.console import Console
 
 from netmend.agents.bench.result import Comparison, Figure, Report, read_report, write_report
 from netmend.agents.bench.table import markdown, show
-from netmend.agents.config import BenchConfig, ConfigError, check_bench, typed
-from netmend.agents.folders import shown
-from netmend.agents.hydra_run import run_job
+from netmend.agents.files import shown
+from netmend.agents.verbs.bench import BenchConfig
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
@@ -30,7 +30,6 @@ usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine
 
 `netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json, growth.png.
 """
-BENCHES = ("engine", "store", "environment")
 SMALL_KEYS = ("repeats", "seed")
 """Keys that the benches of the store and of the environment use."""
 NAMES = re.compile(r"rows=(\w*(?:,\w+)*)")
@@ -51,11 +50,10 @@ def run_bench(words: Sequence[str]) -> int:
             print(USAGE, end="")
         case ["table", *paths]:
             return _table(paths)
-        case [bench, *rest] if bench in BENCHES:
-            job = f"netmend.agents.bench.command:{bench}_job"
-            return run_job("bench", _rows_listed(rest), job, shown=f"bench {bench}")
+        case [bench, *rest] if bench in JOBS:
+            return run_job("bench", _rows_listed(rest), BenchConfig, JOBS[bench], f"bench {bench}")
         case [word, *_]:
-            raise UnknownNameError("bench", word, (*BENCHES, "table"))
+            raise UnknownNameError("bench", word, (*JOBS, "table"))
         case _:
             raise ConfigError([f"bench takes what to measure\n{USAGE}"])
     return 0
@@ -84,15 +82,13 @@ def _listed(word: str, sweep: bool) -> str:
     return f"rows={','.join(f'[{name}]' for name in found[1].split(','))}" if sweep else f"rows=[{found[1]}]"
 
 
-def engine_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def engine_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
     """Measure the rows of the engine."""
     from netmend.agents.bench.engine import Bench, measure
     from netmend.agents.bench.machine import peak_figure, peak_flops
     from netmend.agents.bench.rows import chosen_rows
     from netmend.env.training.build_trainer import build_trainer
 
-    config = typed(composed, BenchConfig)
-    check_bench(config)
     rows = chosen_rows(config.rows, config.device)
     build_trainer(0, config.device).close()  # refuses a device that is not here
     with _one_thread():
@@ -111,36 +107,37 @@ def engine_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> 
         _measure_all("engine", config, overrides, folder, measures, [peak_figure(peak)])
 
 
-def store_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def store_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
     """Measure the store."""
     from netmend.agents.bench.store import bench_store
 
-    config = _small(composed, "store")
+    _check_small(config, "store")
     store = partial(bench_store, repeats=config.repeats, seed=config.seed)
     with _one_thread():
         _measure_all("store", config, overrides, folder, {"store": store})
 
 
-def environment_job(composed: DictConfig, folder: Path, overrides: Sequence[str]) -> None:
+def environment_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
     """Measure the environment."""
     from netmend.agents.bench.environment import bench_environment
 
-    config = _small(composed, "environment")
+    _check_small(config, "environment")
     steps = partial(bench_environment, repeats=config.repeats, seed=config.seed)
     with _one_thread():
         _measure_all("environment", config, overrides, folder, {"environment": steps})
 
 
-def _small(composed: DictConfig, bench: str) -> BenchConfig:
-    """The configuration of a bench that uses few of the keys; it refuses the others where they are set."""
-    config, default = typed(composed, BenchConfig), BenchConfig()
-    check_bench(config)
+JOBS = {"engine": engine_job, "store": store_job, "environment": environment_job}
+
+
+def _check_small(config: BenchConfig, bench: str) -> None:
+    """Refuse keys that are set though a bench has no use for them."""
+    default = BenchConfig()
     unused = [entry.name for entry in fields(config) if entry.name not in SMALL_KEYS]
     strange = [key for key in unused if getattr(config, key) != getattr(default, key)]
     if strange:
         known = " and ".join(SMALL_KEYS)
         raise ConfigError([f"{key}: bench {bench} has no use for it, only for {known}" for key in strange])
-    return config
 
 
 def _measure_all(

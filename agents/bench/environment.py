@@ -13,17 +13,17 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from netmend.agents.bench.result import Figure
-from netmend.agents.runner import settled
+from netmend.agents.verbs.opening import settled
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
 from netmend.env.program import digest
-from netmend.env.training.seeds import SeedTrainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
 
@@ -65,7 +65,7 @@ def bench_environment(steps: int = 40, repeats: int = 3, seed: int = 0) -> list[
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trials.sqlite"
-        with closing(SeedTrainer(StoredTrainer(_sampled_trainer(seed), TrialStore(path)))) as trainer:
+        with closing(TrialFront(_sampled_trainer(seed), TrialStore(path))) as trainer:
             _walk(trainer, steps, seed)
         walks = [_in_fresh_process(path, steps, seed) for _ in range(repeats)]
     return [
@@ -126,7 +126,7 @@ class _NoTrainer:
 
 def _sampled_trainer(seed: int) -> _SampledTrainer:
     # torch takes seconds to import, and the fresh processes start their clock after that.
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     suite = load_suite(SUITE)
     drawn = np.random.default_rng(seed).choice(len(suite.bugs), 2 * PROGRAMS, replace=False)
@@ -143,7 +143,7 @@ def _in_fresh_process(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
 
 def _repeat(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
     """The first and the second time of a recorded walk."""
-    with closing(SeedTrainer(StoredTrainer(_NoTrainer(), TrialStore(path)))) as trainer:
+    with closing(TrialFront(_NoTrainer(), TrialStore(path))) as trainer:
         return _walk(trainer, steps, seed), _walk(trainer, steps, seed)
 
 
@@ -168,7 +168,7 @@ class _TimedTrainer:
 def _walk(trainer: Trainer, steps: int, seed: int) -> Walk:
     """Random legal actions; the choice of the actions is not counted."""
     timed = _TimedTrainer(trainer)
-    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed)
+    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed, autoreset_mode=AutoresetMode.SAME_STEP)
     rng = np.random.default_rng(seed)
     for bug in env.setting.bugs:
         load_dataset(bug.program.data.dataset)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from netmend.agents.bench.result import Figure, Machine
-from netmend.agents.runner import usable_cores
+from netmend.agents.verbs.opening import usable_cores
 
 SIDE = 1024
 """Rows of the square matrices whose product gives the peak."""

@@ -20,9 +20,9 @@ import numpy as np
 from netmend.agents.bench.result import Figure
 from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError
+from netmend.env.training.front import TrialFront, trial_key
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
-from netmend.env.training.stored_trainer import StoredTrainer, trial_key
 from netmend.env.training.trial import Trial, TrialRequest
 
 STEP = 64
@@ -78,7 +78,7 @@ def bench_store(trials: int = 2048, repeats: int = 3, seed: int = 0) -> list[Fig
 
 def _trained(seed: int) -> list[tuple[TrialRequest, Trial]]:
     # torch takes seconds to import, and the writing processes, which import this module, have no use for it.
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     suite = load_suite(SUITE)
     drawn = np.random.default_rng(seed).choice(len(suite.bugs), PROGRAMS, replace=False)
@@ -179,11 +179,11 @@ def _waited(free: Path, busy: Path, steps: Sequence[Sequence[Entry]]) -> Measure
 
 
 def _run_waited(path: Path, request: TrialRequest, trial: Trial) -> Measured:
-    """How long a call of ``StoredTrainer.run`` takes beside training, while the lock is held for ``HELD``.
+    """How long a call of ``TrialFront.run`` takes beside training, while the lock is held for ``HELD``.
 
     It waits by design, until what it returns is on file.
     """
-    trainer = StoredTrainer(_Done(trial), TrialStore(path), fingerprint=lambda _: DATA)
+    trainer = TrialFront(_Done(trial), TrialStore(path), fingerprint=lambda _: DATA)
     with closing(trainer), closing(sqlite3.connect(path, check_same_thread=False)) as other:
         other.execute("BEGIN IMMEDIATE")
         release = threading.Timer(HELD, other.rollback)

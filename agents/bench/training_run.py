@@ -11,16 +11,18 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from netmend.agents.config import TrainConfig, typed
 from netmend.agents.train import train
+from netmend.agents.verbs.config import checked
+from netmend.agents.verbs.train import TrainConfig
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 
 STEPS = 512
 """Environment steps of the recorded run: two updates of the default agent."""
 REPLAYED = 6
 """Calls of the trainer, the last of the run, that are timed."""
-OPTIONS = {"agent": "maskable_ppo", "bugs": "mutants-v1", "actions": "all", "budget": "default"}
+AGENT = "maskable_ppo"
 
 
 class RecordingTrainer:
@@ -52,18 +54,14 @@ def recorded_calls(workers: int, seed: int) -> list[list[TrialRequest]]:
     """What the default agent's training asks for in its last steps, without what it asked for before."""
     recorder = RecordingTrainer(build_trainer(workers, "cpu", None))
     with TemporaryDirectory() as folder:
-        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: recorder)
+        train(run_config(seed), Path(folder), Console(file=StringIO()), lambda _config: TrialFront(recorder))
     return recorder.calls[-REPLAYED:]
 
 
 def run_config(seed: int) -> TrainConfig:
     """Configuration of a short run without a look at the validation bugs."""
-    conf = files("netmend.conf")
-    groups = {
-        group: OmegaConf.create((conf / group / f"{option}.yaml").read_text())
-        for group, option in OPTIONS.items()
-    }
+    agent = OmegaConf.create((files("netmend.conf") / "agent" / f"{AGENT}.yaml").read_text())
     changes = {"training": {"steps": STEPS, "store": None, "validate_every": 0, "validation_bugs": 0}}
-    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), groups, changes, {"seed": seed})
+    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), {"agent": agent}, changes, {"seed": seed})
     assert isinstance(merged, DictConfig)
-    return typed(merged, TrainConfig)
+    return checked(merged, TrainConfig)

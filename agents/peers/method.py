@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.agents.peers.pool import Answer, SuggestionPool
-from netmend.agents.peers.space import Space, make_space
-from netmend.agents.peers.suggestion import Question, Seen, Suggestion
+from netmend.agents.peers.space import Question, Seen, Space, Suggestion, make_space
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Task
 from netmend.env.program.hyperparameters import Value

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from netmend.agents.methods import MethodError
 from netmend.agents.peers.searches import SEARCHES, Search
-from netmend.agents.peers.suggestion import Question, Suggestion
+from netmend.agents.peers.space import Question, Suggestion
 
 INSTALL = "pip install 'netmend[peers]' and pip install --no-deps HEBO==0.3.6 hpbandster==0.7.4 Pyro4 serpent"
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from netmend.agents.peers.suggestion import Question, Suggester, positions, values_at
+from netmend.agents.peers.space import Question, Suggester, positions, values_at
 from netmend.env.program.hyperparameters import Value
 
 

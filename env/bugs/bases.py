@@ -10,8 +10,9 @@ from typing import cast
 
 from netmend.env.bugs.bug import SPLITS, Split
 from netmend.env.errors import ProgramError
-from netmend.env.program import Program, decode_program, read_yaml
+from netmend.env.program import Program, decode_program
 from netmend.env.program.yaml import VERSION_KEY, check_version
+from netmend.env.reading import read_yaml
 
 FILE = Path(__file__).with_name("bases.yaml")
 
@@ -28,11 +29,11 @@ def read_bases(path: Path) -> dict[str, Base]:
     """Base programs by name, in the order of their file.
 
     Raises:
-        ProgramError: the file is wrong; the message lists every problem with its path.
+        FileError: the file is wrong; the message lists every problem with its path.
     """
     problems: list[str] = []
     bases: dict[str, Base] = {}
-    plain = read_yaml(path.read_text(encoding="utf-8"), str(path))
+    plain = read_yaml(path)
     if not isinstance(plain, Mapping):
         raise ProgramError(str(path), ["not a mapping of names to programs"])
     check_version(plain, problems)

@@ -1,34 +1,30 @@
-"""Bugs and suites as YAML files; the form is described in docs/bugs.md."""
+"""Bugs and suites from YAML files; the form is described in docs/bugs.md."""
 
 from __future__ import annotations
 
-import gc
-import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
 from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
-from netmend.env.errors import ProgramError, UnknownNameError
-from netmend.env.program import (
-    PHASES,
-    Program,
-    decode_program,
-    read_yaml,
-)
+from netmend.env.errors import LISTED, FileError, ProgramError, UnknownNameError
+from netmend.env.program import PHASES, Program, decode_program
 from netmend.env.program.crashes import Phase
-from netmend.env.program.fields import fields_of
+from netmend.env.program.fields import fields_of, shown
+from netmend.env.program.limits import BUDGETS, Range
 from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.yaml import VERSION_KEY, check_version
+from netmend.env.reading import read_yaml, shown_path
 from netmend.env.training.trial import Budget
 
 Plain = Mapping[str, object]
-Fixes = Mapping[str, tuple[Program, Score | None]]
+Fixes = Mapping[str, tuple[Program | None, Score | None]]
 Name = TypeVar("Name", bound=str)
+Item = TypeVar("Item")
 
 TEXTS = ("quality", "symptom", "fix_helps", "not_reproduced")
 """Keys of a bug that are words for a reader."""
@@ -74,9 +70,13 @@ BUG_KEYS = (
 SUITE_KEYS = ("name", "description", "made", "budget", "bases", "bugs")
 NO_BUG = ("suite", Path(MEASURED).stem)
 """Names of files in a folder of bug files that hold none."""
+MOST_NAMES, MOST_ID = 100, 200
+"""Names in a list of a bug, and characters of an id."""
 OLD_LIMIT = "seconds"
 WORK_INSTEAD = "write `work`, in millions of multiply-accumulates (10,000 a second on a core)"
 NO_PHASE: Literal[""] = ""
+SCORE_KEYS = ("validation", "holdout")
+SPREADS = {"mean": Range(-1e6, 1e6), "sd": Range(0, 1e6), "seeds": Range(1, 1e6)}
 
 
 def read_bug(path: Path) -> Bug:
@@ -85,21 +85,20 @@ def read_bug(path: Path) -> Bug:
     The file of a program alone, as ``netmend repair`` writes it, is a bug of which nothing else is known.
 
     Raises:
-        ProgramError: the file is wrong; the message lists every problem with its path.
+        FileError: the file is wrong; the message lists every problem with its path.
     """
-    plain = _read(path)
-    problems: list[str] = []
-    if isinstance(plain, Mapping):
-        check_version(plain, problems)
-        plain = {key: value for key, value in plain.items() if key != VERSION_KEY}
-        if _is_program(plain):
-            return _bug_of(path, plain, problems)
-        plain = {"id": path.stem, "split": "held-out", **plain}
-    bug = _bug(plain, "", {}, problems)
-    if bug is None or problems:
-        raise ProgramError(str(path), problems)
-    fixed = _beside(bug.fixed, path.parent) if bug.fixed is not None else None
-    return replace(bug, program=_beside(bug.program, path.parent), fixed=fixed)
+    return _bug_of(path, read_yaml(path))
+
+
+def read_file(path: Path) -> Bug | Suite:
+    """Read a file of one bug, or of a suite. Raises FileError as ``read_bug``."""
+    plain = read_yaml(path)
+    return _suite_of(path, plain) if isinstance(plain, Mapping) and "bugs" in plain else _bug_of(path, plain)
+
+
+def read_suite(path: Path) -> Suite:
+    """Read a suite in one file, as ``netmend bugs make`` writes it. Raises FileError as ``read_bug``."""
+    return _suite_of(path, read_yaml(path))
 
 
 def written_in(program: Program, folder: Path) -> Program:
@@ -110,38 +109,8 @@ def written_in(program: Program, folder: Path) -> Program:
     place = Path(program.data.dataset)
     if not place.is_absolute():
         return program
-    try:
-        name = Path(os.path.relpath(place, folder.resolve())).as_posix()
-    except ValueError:  # another drive
-        return program
+    name = Path(os.path.relpath(place, folder.resolve())).as_posix()
     return replace(program, data=replace(program.data, dataset=name))
-
-
-def is_bug_file(path: Path) -> bool:
-    """Whether a file holds one bug and not a suite. Raises ProgramError where it cannot be read."""
-    plain = _read(path)
-    return not (isinstance(plain, Mapping) and "bugs" in plain)
-
-
-def read_suite(path: Path) -> Suite:
-    """Read a suite in one file, as ``netmend bugs make`` writes it. Raises ProgramError like ``read_bug``."""
-    plain = _read(path)
-    problems: list[str] = []
-    plain = _mapping(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
-    check_version(plain, problems)
-    fixes = _fixes(plain.get("bases", {}), problems)
-    entries = plain.get("bugs")
-    if not isinstance(entries, list) or not entries:
-        problems.append("bugs: not a list of bugs")
-        entries = []
-    bugs = [_bug(entry, f"bugs[{i}]", fixes, problems) for i, entry in enumerate(entries)]
-    budget = _budget(plain.get("budget", {}), "budget", problems)
-    whole = tuple(bug for bug in bugs if bug is not None)
-    problems += duplicates(whole)
-    if problems:
-        raise ProgramError(str(path), problems)
-    description = str(plain.get("description", ""))
-    return Suite(name=str(plain.get("name", path.stem)), description=description, budget=budget, bugs=whole)
 
 
 def read_folder(folder: Path) -> Suite:
@@ -155,21 +124,23 @@ def read_folder(folder: Path) -> Suite:
     paths = sorted(p for p in folder.iterdir() if p.suffix in (".yaml", ".yml") and p.stem not in NO_BUG)
     problems: list[str] = [] if paths else ["holds no bug file (*.yaml)"]
     bugs = []
-    for path in paths:
+    for path in _while_few(paths, problems):
         try:
             bugs.append(read_bug(path))
-        except ProgramError as error:
-            problems += [f"{path.name}: {problem}" for problem in error.problems]
+        except FileError as error:
+            problems += [f"{shown_path(path.name)}: {problem}" for problem in error.problems]
     problems += duplicates(bugs)
-    about: Plain = {}
-    if (folder / "suite.yaml").exists():
-        about = _mapping(_read(folder / "suite.yaml"), "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
-    budget = _budget(about.get("budget", {}), "budget", problems)
+    plain = read_yaml(folder / "suite.yaml") if (folder / "suite.yaml").exists() else {}
+    about = _Part(plain, "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
+    suite = Suite(
+        name=about.text("name", folder.name),
+        description=about.text("description"),
+        budget=about.budget("budget"),
+        bugs=with_measured(bugs, read_measured(folder)),
+    )
     if problems:
-        raise ProgramError(str(folder), problems)
-    name, description = str(about.get("name", folder.name)), str(about.get("description", ""))
-    measured = with_measured(bugs, read_measured(folder))
-    return Suite(name=name, description=description, budget=budget, bugs=measured)
+        raise ProgramError(shown_path(folder), problems)
+    return suite
 
 
 def duplicates(bugs: Sequence[Bug]) -> list[str]:
@@ -178,168 +149,224 @@ def duplicates(bugs: Sequence[Bug]) -> list[str]:
     return [f"bugs: the id {name!r} comes {count} times" for name, count in counts.items() if count > 1]
 
 
-def _read(path: Path) -> object:
-    # the collector would look at every object again and again while a large file is read: twice the time
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        return read_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProgramError(str(path), [f"cannot be read: {error}"]) from error
-    finally:
-        if collects:
-            gc.enable()
+def _while_few(items: Iterable[Item], problems: Sequence[str]) -> Iterator[Item]:
+    """Items for as long as a message can list the problems with them: each costs a search for near names."""
+    for item in items:
+        if len(problems) > LISTED:
+            return
+        yield item
 
 
-def _mapping(plain: object, path: str, keys: tuple[str, ...], problems: list[str]) -> Plain:
-    if not isinstance(plain, Mapping):
-        problems.append(f"{path or 'the file'}: not a mapping with keys of {', '.join(keys)}")
-        return {}
-    for key in plain:
-        if key not in keys:
-            problems.append(f"{_join(path, str(key))}: {UnknownNameError('key', str(key), keys)}")
-    return plain
+def _suite_of(path: Path, plain: object) -> Suite:
+    problems: list[str] = []
+    about = _Part(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
+    check_version(about.plain, problems)
+    fixes: dict[str, tuple[Program | None, Score | None]] = {}
+    bases = about.plain.get("bases", {})
+    if not isinstance(bases, Mapping):
+        about.problem("bases", "not a mapping of names to fixed programs")
+        bases = {}
+    for name, entry in _while_few(bases.items(), problems):
+        base = _Part(entry, f"bases.{name}", ("program", "score"), problems)
+        fixes[str(name)] = base.program("program"), base.score("score")
+    entries = about.plain.get("bugs")
+    if not isinstance(entries, list) or not entries:
+        about.problem("bugs", "not a list of bugs")
+        entries = []
+    bugs = []
+    for i, entry in _while_few(enumerate(entries), problems):
+        bug = _bug(_Part(entry, f"bugs[{i}]", BUG_KEYS, problems), fixes)
+        bugs += [] if bug is None else [bug]
+    problems += duplicates(bugs)
+    suite = Suite(
+        name=about.text("name", path.stem),
+        description=about.text("description"),
+        budget=about.budget("budget"),
+        bugs=tuple(bugs),
+    )
+    if problems:
+        raise ProgramError(shown_path(path), problems)
+    return suite
 
 
-def _bug(plain: object, path: str, fixes: Fixes, problems: list[str]) -> Bug | None:
-    before = len(problems)
-    plain = _mapping(plain, path, BUG_KEYS, problems)
-    if "program" not in plain:
-        problems.append(f"{_join(path, 'program')}: missing, expected the faulty program")
+def _bug_of(path: Path, plain: object) -> Bug:
+    problems: list[str] = []
+    bug: Bug | None = None
+    if isinstance(plain, Mapping):
+        check_version(plain, problems)
+        plain = {key: value for key, value in plain.items() if key != VERSION_KEY}
+        if "program" not in plain and any(field.name in plain for field in fields_of(Program)):
+            program = decode_program(plain, "", problems)
+            bug = None if program is None else Bug(id=path.stem, program=program, split="held-out")
+        else:
+            bug = _bug(_Part({"id": path.stem, **plain}, "", BUG_KEYS, problems))
+    else:
+        problems.append(f"not a mapping with keys of {', '.join(BUG_KEYS)}")
+    if bug is None or problems:
+        raise ProgramError(shown_path(path), problems)
+    fixed = _beside(bug.fixed, path.parent) if bug.fixed is not None else None
+    return replace(bug, program=_beside(bug.program, path.parent), fixed=fixed)
+
+
+def _bug(part: _Part, fixes: Fixes | None = None) -> Bug | None:
+    before = len(part.problems)
+    if "program" not in part.plain:
+        part.problem("program", "missing, expected the faulty program")
         return None
-    base = str(plain.get("base", ""))
-    fixed, fixed_score = fixes.get(base, (None, None))
-    if "fixed" in plain:
-        fixed = decode_program(plain["fixed"], _join(path, "fixed"), problems)
-    if "fixed_score" in plain:
-        fixed_score = _score(plain["fixed_score"], _join(path, "fixed_score"), problems)
-    program = decode_program(plain["program"], _join(path, "program"), problems)
-    faulty_score = plain.get("faulty_score")
-    faulty = None if faulty_score is None else _score(faulty_score, _join(path, "faulty_score"), problems)
-    kind = _one_of(BUG_KINDS, plain.get("kind", "performance"), _join(path, "kind"), problems)
-    split = _one_of(SPLITS, plain.get("split", "held-out"), _join(path, "split"), problems)
+    program = part.program("program")
+    fixed, fixed_score = (fixes or {}).get(str(part.plain.get("base", "")), (None, None))
+    if "fixed" in part.plain:
+        fixed = part.program("fixed")
     phases: tuple[Phase | Literal[""], ...] = (*PHASES, NO_PHASE)
-    phase = _one_of(phases, plain.get("crash_phase", NO_PHASE), _join(path, "crash_phase"), problems)
-    operators = _names(plain.get("operators", []), _join(path, "operators"), problems)
-    patterns = _names(plain.get("fix_patterns", []), _join(path, "fix_patterns"), problems)
-    causes = _names(plain.get("causes", []), _join(path, "causes"), problems)
-    remedies = _names(plain.get("remedies", []), _join(path, "remedies"), problems)
+    for key in ("quality", "fix_helps"):  # what YAML reads as a boolean or as nothing is the word written
+        if part.plain.get(key, "") in (None, False):
+            part.plain[key] = "" if part.plain[key] is None else "false"
+    patterns = part.names("fix_patterns")
     for name in patterns:
-        _one_of(FIX_PATTERNS, name, _join(path, "fix_patterns"), problems)
-    quality = _one_of(QUALITIES, _word(plain.get("quality")), _join(path, "quality"), problems)
-    helps = _one_of(FIX_HELPS, _word(plain.get("fix_helps")), _join(path, "fix_helps"), problems)
-    texts = {key: str(plain.get(key, "")) for key in TEXTS} | {"quality": quality, "fix_helps": helps}
-    budget = _budget(plain["budget"], _join(path, "budget"), problems) if "budget" in plain else None
-    task_metric = None
-    if "task_metric" in plain:
-        task_metric = _one_of(CLASS_METRICS, plain["task_metric"], _join(path, "task_metric"), problems)
-    if program is None or len(problems) > before:
+        part.check_word("fix_patterns", name, FIX_PATTERNS)
+    bug_id = part.text("id", part.path)
+    if not bug_id.isprintable() or not 0 < len(bug_id) <= MOST_ID:
+        part.problem("id", f"{shown(bug_id)} is not a name of 1 to {MOST_ID} characters")
+    base, provenance, symptom, not_reproduced = map(
+        part.text, ("base", "provenance", "symptom", "not_reproduced")
+    )
+    operators, causes, remedies = map(part.names, ("operators", "causes", "remedies"))
+    split = part.word("split", SPLITS, "held-out")
+    kind = part.word("kind", BUG_KINDS, "performance")
+    crash_phase = part.word("crash_phase", phases, NO_PHASE)
+    task_metric = part.word("task_metric", CLASS_METRICS) if "task_metric" in part.plain else None
+    quality, helps = part.word("quality", QUALITIES, ""), part.word("fix_helps", FIX_HELPS, "")
+    budget = part.budget("budget") if "budget" in part.plain else None
+    faulty_score = part.score("faulty_score")
+    if "fixed_score" in part.plain:
+        fixed_score = part.score("fixed_score")
+    if program is None or len(part.problems) > before:
         return None
     return Bug(
-        id=str(plain.get("id", path)),
+        id=bug_id,
         program=program,
         split=split,
         fixed=fixed,
-        base=base,
-        operators=operators,
-        provenance=str(plain.get("provenance", "")),
         kind=kind,
+        quality=quality,
+        fix_helps=helps,
         fix_patterns=patterns,
-        crash_phase=phase,
+        crash_phase=crash_phase,
         task_metric=task_metric,
+        budget=budget,
+        faulty_score=faulty_score,
+        fixed_score=fixed_score,
+        base=base,
+        provenance=provenance,
+        symptom=symptom,
+        not_reproduced=not_reproduced,
+        operators=operators,
         causes=causes,
         remedies=remedies,
-        budget=budget,
-        faulty_score=faulty,
-        fixed_score=fixed_score,
-        **texts,
     )
 
 
-def _is_program(plain: Plain) -> bool:
-    """Whether a mapping is a program itself: it has keys of one, and none that holds one."""
-    return "program" not in plain and any(field.name in plain for field in fields_of(Program))
+class _Part:
+    """A mapping of a file: its values by key, each checked; what is wrong is added to the problems.
+
+    Attributes:
+        plain: the mapping, empty where there is none.
+        path: of the mapping in its file, empty at the top.
+        problems: of the whole file.
+    """
+
+    def __init__(self, plain: object, path: str, keys: tuple[str, ...], problems: list[str]) -> None:
+        self.plain: dict[str, Any] = dict(plain) if isinstance(plain, Mapping) else {}
+        self.path, self.problems = path, problems
+        if not isinstance(plain, Mapping):
+            problems.append(f"{path or 'the file'}: not a mapping with keys of {', '.join(keys)}")
+        for key in _while_few(self.plain, problems):
+            if key not in keys:
+                self.problem(str(key), str(UnknownNameError("key", str(key), keys)))
+
+    def is_mapping(self, key: str, value: object, keys: Sequence[str]) -> bool:
+        if not isinstance(value, Mapping):
+            self.problem(key, f"{shown(value)} is not a mapping with keys of {', '.join(keys)}")
+        return isinstance(value, Mapping)
+
+    def path_of(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def problem(self, key: str, text: str) -> None:
+        self.problems.append(f"{self.path_of(key)}: {text}")
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.plain.get(key, default)
+        if isinstance(value, Mapping | list):
+            self.problem(key, f"{shown(value)} is not a text")
+        return str(value)
+
+    def word(self, key: str, names: Sequence[Name], default: object = None) -> Name:
+        return self.check_word(key, self.plain.get(key, default), names)
+
+    def check_word(self, key: str, value: object, names: Sequence[Name]) -> Name:
+        for name in names:
+            if value == name:
+                return name
+        self.problem(key, f"{_quoted(value)} is none of {', '.join(filter(None, names))}")
+        return names[-1]
+
+    def names(self, key: str) -> tuple[str, ...]:
+        value = self.plain.get(key, [])
+        few = isinstance(value, list) and len(value) <= MOST_NAMES
+        if few and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        self.problem(key, f"{_quoted(value)} is not a list of at most {MOST_NAMES} names")
+        return ()
+
+    def program(self, key: str) -> Program | None:
+        return decode_program(self.plain.get(key), self.path_of(key), self.problems)
+
+    def number(self, key: str, limits: Range, *, whole: bool = False) -> float:
+        value: Any = self.plain.get(key)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and limits.holds(value) and not (whole and value != int(value)):
+            return float(value)
+        self.problem(key, f"{_quoted(value)} is not a {'whole ' if whole else ''}number in {limits}")
+        return limits.high
+
+    def score(self, key: str) -> Score | None:
+        plain = self.plain.get(key)
+        if plain is None or not self.is_mapping(key, plain, SCORE_KEYS):
+            return None
+        score = _Part(self.plain[key], self.path_of(key), SCORE_KEYS, self.problems)
+        return Score(validation=score.spread("validation"), holdout=score.spread("holdout"))
+
+    def spread(self, key: str) -> Spread:
+        if not self.is_mapping(key, self.plain.get(key), tuple(SPREADS)):
+            return Spread(mean=0.0, sd=0.0, seeds=1)
+        part = _Part(self.plain[key], self.path_of(key), tuple(SPREADS), self.problems)
+        mean, sd, seeds = (part.number(name, SPREADS[name], whole=name == "seeds") for name in SPREADS)
+        return Spread(mean=mean, sd=sd, seeds=int(seeds))
+
+    def budget(self, key: str) -> Budget:
+        plain = self.plain.get(key, {})
+        if isinstance(plain, Mapping) and OLD_LIMIT in plain:
+            reason = "a trial is limited by its work and not by time"
+            self.problem(f"{key}.{OLD_LIMIT}", f"{reason}; {WORK_INSTEAD}")
+            plain = {name: value for name, value in plain.items() if name != OLD_LIMIT}
+        part = _Part(plain, self.path_of(key), tuple(BUDGETS), self.problems)
+        known = [name for name in BUDGETS if name in part.plain]
+        numbers = {name: part.number(name, BUDGETS[name], whole=name != "work") for name in known}
+        work = numbers.pop("work", Budget().work)
+        return replace(Budget(work=work), **{name: int(value) for name, value in numbers.items()})
 
 
-def _bug_of(path: Path, plain: Plain, problems: list[str]) -> Bug:
-    program = decode_program(plain, "", problems)
-    if program is None or problems:
-        raise ProgramError(str(path), problems)
-    return Bug(id=path.stem, program=_beside(program, path.parent), split="held-out")
-
-
-def _fixes(plain: object, problems: list[str]) -> Fixes:
-    if not isinstance(plain, Mapping):
-        problems.append("bases: not a mapping of names to fixed programs")
-        return {}
-    fixes: dict[str, tuple[Program, Score | None]] = {}
-    for name, entry in plain.items():
-        path = f"bases.{name}"
-        parts = _mapping(entry, path, ("program", "score"), problems)
-        program = decode_program(parts.get("program"), f"{path}.program", problems)
-        score = _score(parts["score"], f"{path}.score", problems) if "score" in parts else None
-        if program is not None:
-            fixes[str(name)] = program, score
-    return fixes
-
-
-def _one_of(names: Sequence[Name], value: object, path: str, problems: list[str]) -> Name:
-    for name in names:
-        if value == name:
-            return name
-    problems.append(f"{path}: {value!r} is none of {', '.join(filter(None, names))}")
-    return names[-1]
-
-
-def _word(value: object) -> object:
-    """A key's value with what YAML reads as nothing or as a boolean as the word that was written."""
-    return "" if value is None else "false" if value is False else value
-
-
-def _names(value: object, path: str, problems: list[str]) -> tuple[str, ...]:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    problems.append(f"{path}: {value!r} is not a list of names")
-    return ()
-
-
-def _score(plain: object, path: str, problems: list[str]) -> Score | None:
-    parts = _mapping(plain, path, ("validation", "holdout"), problems)
-    spreads = [_spread(parts.get(key), f"{path}.{key}", problems) for key in ("validation", "holdout")]
-    return Score(validation=spreads[0], holdout=spreads[1])
-
-
-def _spread(plain: object, path: str, problems: list[str]) -> Spread:
-    parts = _mapping(plain, path, ("mean", "sd", "seeds"), problems)
-    mean, sd, seeds = (_number(parts.get(key), f"{path}.{key}", problems) for key in ("mean", "sd", "seeds"))
-    return Spread(mean=mean, sd=sd, seeds=int(seeds))
-
-
-def _number(value: object, path: str, problems: list[str]) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return float(value)
-    problems.append(f"{path}: {value!r} is not a number")
-    return 0.0
-
-
-def _budget(plain: object, path: str, problems: list[str]) -> Budget:
-    known = tuple(Budget.__dataclass_fields__)
-    if isinstance(plain, Mapping) and OLD_LIMIT in plain:
-        problems.append(f"{path}.{OLD_LIMIT}: a trial is limited by its work and not by time; {WORK_INSTEAD}")
-        plain = {key: value for key, value in plain.items() if key != OLD_LIMIT}
-    values = _mapping(plain, path, known, problems)
-    numbers = {key: _number(values[key], f"{path}.{key}", problems) for key in known if key in values}
-    problems += [f"{path}.{key}: {value:g} is not positive" for key, value in numbers.items() if value <= 0]
-    work = numbers.pop("work", Budget().work)
-    return replace(Budget(work=work), **{key: int(value) for key, value in numbers.items()})
+def _quoted(value: object) -> str:
+    text = repr(value) if isinstance(value, str | bool | None) else shown(value)
+    return text if len(text) <= MOST_ID else shown(value)
 
 
 def _beside(program: Program, folder: Path) -> Program:
+    """The program with the path of its data file, in which no link is followed: it may lack the suffix."""
     name = program.data.dataset
     if not name.endswith((".npz", ".csv")):
         return program
-    return replace(program, data=replace(program.data, dataset=str((folder / name).resolve())))
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+    parent, last = os.path.split(folder / name)
+    path = os.path.join(os.path.realpath(parent), last)
+    return replace(program, data=replace(program.data, dataset=path))

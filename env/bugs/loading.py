@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from netmend.env.bugs.bug import SPLITS, Bug, Suite
-from netmend.env.bugs.files import duplicates, is_bug_file, read_bug, read_folder, read_suite
+from netmend.env.bugs.files import duplicates, read_bug, read_file, read_folder, read_suite
 from netmend.env.bugs.measured import MEASURED
 from netmend.env.data.views import pack_of
 from netmend.env.errors import ProgramError, UnknownNameError
@@ -46,7 +46,7 @@ def load_suite(name_or_folder: str) -> Suite:
             has the budget of its suite, and ids that several have get the suite's name in front.
 
     Raises:
-        ProgramError: a file is wrong; the message lists every problem with its path.
+        FileError: a file is wrong; the message lists every problem with its path.
         UnknownNameError: neither a suite nor a path.
     """
     name = _full_name(name_or_folder)
@@ -76,7 +76,7 @@ def apart_from(bugs: Sequence[Bug], others: Sequence[Bug]) -> tuple[Bug, ...]:
 
 
 def load_bug(path: str | Path) -> Bug:
-    """Load the file of one bug. Raises ProgramError, listing every problem with its path."""
+    """Load the file of one bug. Raises FileError, listing every problem with its path."""
     return read_bug(Path(path).expanduser())
 
 
@@ -108,9 +108,9 @@ def _union(names: str) -> Suite:
 
 
 def _from_file(path: Path) -> Suite:
-    if not is_bug_file(path):
-        return read_suite(path)
-    bug = read_bug(path)
+    bug = read_file(path)
+    if isinstance(bug, Suite):
+        return bug
     return Suite(name=path.stem, description=bug.provenance, budget=Budget(), bugs=(bug,))
 
 

@@ -15,7 +15,7 @@ from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
 from netmend.env.bugs.operators import OPERATORS
-from netmend.env.bugs.plans import Plan
+from netmend.env.bugs.plans import SuitePlan
 from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.data import load_dataset
 from netmend.env.program import Program, Task, check
@@ -57,7 +57,7 @@ class _Candidate:
 
 @dataclass
 class _Making:
-    plan: Plan
+    plan: SuitePlan
     trainer: Trainer
     report: Report
     rng: Generator
@@ -67,7 +67,7 @@ class _Making:
     uses: Counter[str] = field(default_factory=Counter)
 
 
-def make_suite(plan: Plan, trainer: Trainer, report: Report = print) -> Suite:
+def make_suite(plan: SuitePlan, trainer: Trainer, report: Report = print) -> Suite:
     """Make a suite as planned: the same plan and the same trials give the same suite.
 
     Args:
@@ -177,15 +177,15 @@ def _fill(making: _Making, missing: Sequence[_Slot], *, strict: bool) -> None:
 def _tested(making: _Making, candidates: Sequence[_Candidate]) -> list[Skills]:
     """Train candidates for the kill test, those of the training split with fewer seeds."""
     programs = [candidate.mutant.program for candidate in candidates]
-    is_train = [making.good[candidate.slot.base].split == "train" for candidate in candidates]
-    few = iter(
-        _measure(
-            making, list(itertools.compress(programs, is_train)), making.plan.seeds[: making.plan.train_seeds]
-        )
-    )
-    rest = [program for program, train in zip(programs, is_train, strict=True) if not train]
-    all_seeds = iter(_measure(making, rest, making.plan.seeds))
-    return [next(few if train else all_seeds) for train in is_train]
+    skills: dict[Program, Skills] = {}
+    for is_train, seeds in ((True, making.plan.seeds[: making.plan.train_seeds]), (False, making.plan.seeds)):
+        some = [
+            candidate.mutant.program
+            for candidate in candidates
+            if (making.good[candidate.slot.base].split == "train") == is_train
+        ]
+        skills.update(zip(some, _measure(making, some, seeds), strict=True))
+    return [skills[program] for program in programs]
 
 
 def _measure(making: _Making, programs: Sequence[Program], seeds: Sequence[int]) -> list[Skills]:

@@ -6,14 +6,16 @@ that reach the published fix. Bug files stay what their authors wrote.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netmend.env.bugs.bug import VERDICTS, Bug, Score, Spread
-from netmend.env.errors import NetmendError, ProgramError
-from netmend.env.program import SCHEMA_VERSION, read_yaml, write_yaml
+from netmend.env.errors import FileError, NetmendError, ProgramError
+from netmend.env.program import SCHEMA_VERSION, write_yaml
 from netmend.env.program.yaml import VERSION_KEY, check_version
+from netmend.env.reading import read_yaml, shown_path
 
 MEASURED = "measured.yaml"
 """Name of the file in a folder of bug files."""
@@ -50,7 +52,7 @@ def read_measured(folder: Path) -> dict[str, Measured]:
     """What was measured of the bugs of a folder, by id; empty where nothing was.
 
     Raises:
-        ProgramError: the file is damaged.
+        FileError: the file is damaged.
     """
     path = folder / MEASURED
     if not path.exists():
@@ -58,16 +60,20 @@ def read_measured(folder: Path) -> dict[str, Measured]:
     problems: list[str] = []
     entries: dict[str, Measured] = {}
     try:
-        plain = read_yaml(path.read_text(encoding="utf-8"), str(path))
+        plain = read_yaml(path)
         bugs = plain.get("bugs") if isinstance(plain, Mapping) else None
         if not isinstance(plain, Mapping) or not isinstance(bugs, Mapping):
             raise TypeError("bugs is no mapping of ids to what was measured")
         check_version(plain, problems)
         entries = {str(name): _decode(entry) for name, entry in bugs.items()}
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except FileError as error:
+        problems += error.problems
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         problems.append(f"not as netmend writes it: {error}")
     if problems:
-        raise ProgramError(str(path), [*problems, "delete it; `netmend bugs verify` makes it anew"])
+        raise ProgramError(
+            shown_path(path), [f"{'; '.join(problems)}; delete it: `netmend bugs verify` makes it anew"]
+        )
     return entries
 
 
@@ -128,6 +134,8 @@ def _score(plain: object) -> Score | None:
         return None
     spreads = {}
     for part in ("validation", "holdout"):
-        mean, sd, seeds = plain[part]
-        spreads[part] = Spread(mean=float(mean), sd=float(sd), seeds=int(seeds))
+        mean, sd, seeds = map(float, plain[part])
+        if not (math.isfinite(mean) and math.isfinite(sd)):
+            raise ValueError(f"the skill {mean} is not finite")
+        spreads[part] = Spread(mean=mean, sd=sd, seeds=int(seeds))
     return Score(**spreads)

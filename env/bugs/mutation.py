@@ -16,8 +16,9 @@ from numpy.random import Generator
 from netmend.env.program.api import resolved
 from netmend.env.program.checks import check
 from netmend.env.program.crashes import Phase, find_crash
+from netmend.env.program.kinds import is_of_targets
 from netmend.env.program.layers import Layer
-from netmend.env.program.part import changed
+from netmend.env.program.part import changed, with_value
 from netmend.env.program.schema import Prep, Program
 from netmend.env.program.task import Task
 
@@ -193,10 +194,7 @@ def sets(description: str, values: Mapping[str, object], *touches: str) -> Mutat
 
 def _with_values(program: Program, values: Mapping[str, object]) -> Program:
     for path, value in values.items():
-        part, _, name = path.rpartition(".")
-        if part:
-            value = changed(getattr(program, part), **{name: value})
-        program = changed(program, **{part or name: value})
+        program = with_value(program, path, value)
     return program
 
 
@@ -247,7 +245,7 @@ def prepared(description: str, part: str, change: Callable[[tuple[Prep, ...]], I
 
 def one_step_more(step: Prep, description: str) -> Mutation:
     """A preparation step too many, behind the others."""
-    part = "targets" if step.kind.endswith("_target") else "inputs"
+    part = "targets" if is_of_targets(step) else "inputs"
     return prepared(description, part, lambda steps: (*steps, step))
 
 

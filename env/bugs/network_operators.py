@@ -14,16 +14,14 @@ from netmend.env.bugs.mutation import (
     on_layers,
     together,
 )
+from netmend.env.program.kinds import LOSS_KINDS
 from netmend.env.program.layers import (
     Activation,
     Attention,
-    BatchNorm,
-    Convolution,
     Dense,
     Dropout,
     Embedding,
     Layer,
-    LayerNorm,
     Position,
     Weighted,
 )
@@ -31,6 +29,7 @@ from netmend.env.program.names import ACTIVATIONS, INITIALISERS, ActivationName
 from netmend.env.program.schema import Program
 from netmend.env.program.sites import (
     dropout_rate,
+    function_of,
     hidden_layers,
     output_activation,
     output_layer,
@@ -94,13 +93,6 @@ def _named(sites: Sequence[int]) -> str:
     return f"layer {sites[0]}" if len(sites) == 1 else f"layers {', '.join(map(str, sites))}"
 
 
-def function_of(layer: Layer) -> ActivationName | None:
-    """The activation of a layer, None where it cannot have one."""
-    if isinstance(layer, Activation):
-        return layer.function
-    return layer.activation if isinstance(layer, Dense | Convolution) else None
-
-
 def activated(program: Program) -> tuple[int, ...]:
     """Positions of the layers with an activation other than linear."""
     return tuple(i for i, layer in enumerate(program.layers) if function_of(layer) not in (None, "linear"))
@@ -114,6 +106,11 @@ def linear(program: Program) -> tuple[int, ...]:
 def of_kinds(*kinds: type) -> Sites:
     """Positions of the layers of some kinds."""
     return lambda program: tuple(i for i, layer in enumerate(program.layers) if isinstance(layer, kinds))
+
+
+def having(fact: Callable[[Layer], object]) -> Sites:
+    """Positions of the layers of which something is true."""
+    return lambda program: tuple(i for i, layer in enumerate(program.layers) if fact(layer))
 
 
 def with_weights(condition: Callable[[Dense], object]) -> Sites:
@@ -223,7 +220,7 @@ def _activation_twice(program: Program, task: Task) -> Iterator[Mutation]:
     if function in ("softmax", "sigmoid"):
         yield inserted(last, Activation(function=function), f"{function} twice on the output")
     elif isinstance(program.layers[-1], Dense) and task.kind == "classification":
-        function = "softmax" if program.loss == "cross_entropy" else "sigmoid"
+        function = LOSS_KINDS[program.loss].own or "sigmoid"
         yield inserted(last, Activation(function=function), f"{function} in front of {program.loss}")
 
 
@@ -244,8 +241,7 @@ _BIAS_INIT = settings(
 _FROZEN = settings(_TRAINED, "trainable", "{where} frozen", every("trainable", [False]))
 _DROPOUT_RATES = dropout_rates(at_once(dropouts), (0.5, 0.75, 0.9, 0.95))
 _BOTTLENECK = settings(singly(hidden_layers), "width", "width of {where} -> {units}", every("units", (1, 2)))
-_NO_NORM = without("normalisation", of_kinds(BatchNorm, LayerNorm))
-
+_NO_NORM = without("normalisation", having(lambda layer: layer.normalises))
 _NO_POSITIONS = without("positions", of_kinds(Position))
 
 

@@ -20,7 +20,7 @@ _FORMS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class SuitePlan:
     """How a suite is made.
 
     Attributes:
@@ -59,10 +59,10 @@ class Plan:
     crash_share: float | None = None
 
 
-PLANS: dict[str, Plan] = {
+PLANS: dict[str, SuitePlan] = {
     plan.name: plan
     for plan in (
-        Plan(
+        SuitePlan(
             name="mutants-v1",
             description="Mutants of good programs, one to three faults each, all killed; the default suite. "
             "Training bugs: also on variants of their bases (base~n), killed with 5 seeds; others with 8.",
@@ -71,14 +71,14 @@ PLANS: dict[str, Plan] = {
             train_seeds=5,
             variants=3,
         ),
-        Plan(
+        SuitePlan(
             name="tiny",
             description="A dozen mutants of small dense programs with short trials, to try things out.",
             bugs={"train": 6, "validation": 3, "held-out": 3},
             bases=("circles_logit", "friedman2_sgd", "wine_single", "faults_keras"),
             budget=Budget(samples=200, epochs=12, updates=120),
         ),
-        Plan(
+        SuitePlan(
             name="crashes-v1",
             description="Mutants of the good programs of mutants-v1, one to three faults each, all killed. "
             "Three in five crash; faults of data, loop and release are among the others.",
@@ -92,7 +92,7 @@ PLANS: dict[str, Plan] = {
             dense_share=0.4,
             crash_share=0.6,
         ),
-        Plan(
+        SuitePlan(
             name="forms-v1",
             description="Mutants of programs in forms that mutants-v1 has not: volumes, a decoder, "
             "transformers, targets at each step, a rare class. One or two faults each, a quarter crash, all "

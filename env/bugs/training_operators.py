@@ -21,17 +21,16 @@ from netmend.env.bugs.mutation import (
     setting,
     together,
 )
-from netmend.env.program.api import SPARSE
+from netmend.env.program.api import SPARSE, WIDE
 from netmend.env.program.crashes import Phase
+from netmend.env.program.kinds import LOSS_KINDS, OLD_RATES, OPTIMIZER_KINDS, is_of_targets, preps
 from netmend.env.program.layers import BatchNorm, Detach, Dropout
 from netmend.env.program.names import (
     INPUT_TYPES,
     LABEL_ENCODINGS,
     LABEL_TYPES,
-    LOGIT_LOSSES,
     LOSSES,
     OPTIMIZERS,
-    InitialiserName,
     LabelEncoding,
     LossName,
     OptimizerName,
@@ -39,19 +38,15 @@ from netmend.env.program.names import (
 )
 from netmend.env.program.part import changed
 from netmend.env.program.schema import Clip, Optimizer, Prep, Program, Schedule
-from netmend.env.program.sites import dropout_rate, hidden_layers, weighted_layers
+from netmend.env.program.sites import has_modes, hidden_layers, weighted_layers
 from netmend.env.program.task import Task
 
 Numbers: TypeAlias = Sequence[float] | Relative
 
 FULL_BATCH = 4096
 """More rows than any trial has."""
-KERAS_LR: dict[OptimizerName, float] = dict.fromkeys(OPTIMIZERS, 0.001) | {"sgd": 0.01}
-OF_VALUES: frozenset[PrepName] = frozenset({"standardize", "min_max", "scale", "shift"})
+SCALES = preps("inputs", "scale")
 """Preparation that a program can forget to do to what it predicts."""
-OLD_RATES: dict[OptimizerName, float] = {"adadelta": 1.0, "adagrad": 0.01}
-"""Rates that Keras 2 had as defaults, and a source could therefore leave out."""
-WIDE_INITIALISERS: tuple[InitialiserName, ...] = ("random_normal", "truncated_normal")
 SCHEDULES = (
     *(Schedule(gamma=gamma, every="update") for gamma in (0.9, 0.95, 0.98)),
     *(Schedule(gamma=gamma, every="epoch") for gamma in (0.1, 0.3, 0.5)),
@@ -108,7 +103,8 @@ def labels_for(name: LossName, labels: LabelEncoding, task: Task) -> LabelEncodi
     """
     if task.kind == "regression" or labels == "value":
         return labels
-    return "index" if name == "cross_entropy" or task.outputs == 2 else "one_hot"
+    of_ids = LOSS_KINDS[name].ids and name != SPARSE
+    return "index" if of_ids or task.outputs == 2 else "one_hot"
 
 
 def _losses(program: Program, task: Task) -> Iterator[Mutation]:
@@ -128,12 +124,12 @@ def _wrong_rates(old: float) -> Iterator[float]:
 def _optimizers(program: Program, _task: Task) -> Iterator[Mutation]:
     for kind in OPTIMIZERS:
         if kind != program.optimizer.kind:
-            for lr in sorted({KERAS_LR[kind], program.optimizer.lr}):
+            for lr in sorted({OPTIMIZER_KINDS[kind].keras_lr, program.optimizer.lr}):
                 yield optimizer(program, kind, lr)
 
 
 def _has_momentum(program: Program, _task: Task) -> bool:
-    return program.optimizer.kind in ("sgd", "rmsprop")
+    return "momentum" in OPTIMIZER_KINDS[program.optimizer.kind].reads
 
 
 def _is_classification(_program: Program, task: Task) -> bool:
@@ -146,7 +142,7 @@ def _is_regression(_program: Program, task: Task) -> bool:
 
 def _unscaled(part: str, *, target: bool) -> Options:
     def kept(steps: tuple[Prep, ...]) -> Iterator[Prep]:
-        return (step for step in steps if step.kind.endswith("_target") != target)
+        return (step for step in steps if is_of_targets(step) != target)
 
     return always(prepared(f"{part} not scaled", part, kept))
 
@@ -158,12 +154,12 @@ def _scaled(part: str, kind: PrepName, factors: Iterable[float]) -> list[Mutatio
 
 def _of_the_training_rows(steps: tuple[Prep, ...]) -> Iterator[Prep]:
     """The preparation of values is left out of validation and prediction."""
-    return (changed(step, rows="train") if step.kind in OF_VALUES else step for step in steps)
+    return (changed(step, rows="train") if step.kind in SCALES else step for step in steps)
 
 
 def _half_precision(program: Program, _task: Task) -> Iterator[Mutation]:
     """Large raw inputs, and a type that cannot hold them."""
-    kept = tuple(step for step in program.data.prep if step.kind not in OF_VALUES)
+    kept = tuple(step for step in program.data.prep if step.kind not in SCALES)
     yield sets(
         f"inputs scaled by {BEYOND_HALF:g} instead, and handed over as float16",
         {"data.prep": (Prep(kind="scale", factor=BEYOND_HALF), *kept), "data.input_type": "float16"},
@@ -187,7 +183,7 @@ def _split(program: Program, _task: Task) -> Iterator[Mutation]:
 def _mode(program: Program, _task: Task) -> Iterator[Mutation]:
     kinds = {type(layer) for layer in program.layers}
     evaluation = sets("evaluation mode left out", {"loop.evaluation_mode": False})
-    if BatchNorm in kinds or any(dropout_rate(layer) is not None for layer in program.layers):
+    if any(map(has_modes, program.layers)):
         yield evaluation
     if BatchNorm in kinds:
         yield sets("training mode left out", {"loop.training_mode": False})
@@ -205,9 +201,9 @@ def _old_defaults(program: Program, _task: Task) -> Iterator[Mutation]:
     level = sets("defaults of keras_2", {"api": "keras_2"})
     if any(isinstance(layer, BatchNorm) for layer in program.layers):
         yield level
-    for kind, lr in OLD_RATES.items():
+    for kind, lr in sorted(OLD_RATES.items()):
         yield together(f"{kind} with the default rate of keras_2", level, optimizer(program, kind, lr))
-    for name in WIDE_INITIALISERS:
+    for name in WIDE:
         yield together(
             f"weights initialised with {name} of tensorflow_1",
             sets("", {"api": "tensorflow_1"}),
@@ -217,7 +213,7 @@ def _old_defaults(program: Program, _task: Task) -> Iterator[Mutation]:
 
 def _removed_names(program: Program, _task: Task) -> Iterator[Mutation]:
     """Names of old Keras in what Keras can say, of old PyTorch in what PyTorch can say."""
-    if program.loss not in LOGIT_LOSSES:
+    if not LOSS_KINDS[program.loss].own:
         yield sets("names of keras_1", {"api": "keras_1"})
     if program.data.labels != "one_hot":
         yield sets("names of torch_0", {"api": "torch_0"})

@@ -29,7 +29,6 @@ from netmend.env.bugs.mutation import (
 from netmend.env.bugs.network_operators import (
     activations,
     at_once,
-    function_of,
     hidden_activated,
     hidden_kernels,
     initialisers,
@@ -37,6 +36,7 @@ from netmend.env.bugs.network_operators import (
 )
 from netmend.env.bugs.training_operators import batch_sizes, rates
 from netmend.env.program import check, find_crash
+from netmend.env.program.kinds import is_of_targets
 from netmend.env.program.layers import (
     Activation,
     Attention,
@@ -58,7 +58,7 @@ from netmend.env.program.names import (
     PrepName,
 )
 from netmend.env.program.schema import Optimizer, Prep, Program
-from netmend.env.program.sites import hidden_layers, output_layer, width
+from netmend.env.program.sites import function_of, hidden_layers, output_layer, width
 from netmend.env.program.task import Task
 
 MOST_CHANGES = 4
@@ -205,7 +205,7 @@ def _scaling(_program: Program, _task: Task) -> Iterator[Mutation]:
 
 
 def _scaled(other: Prep, steps: tuple[Prep, ...]) -> Iterator[Prep]:
-    return (step if step.kind.endswith("_target") else other for step in steps)
+    return (step if is_of_targets(step) else other for step in steps)
 
 
 def _patience(program: Program, _task: Task) -> Iterator[Mutation]:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from netmend.env.data.dataset import Rows
-from netmend.env.data.source import Build, Source
+from netmend.env.data.dataset import Build, Rows, Source
 
 ROWS = 800
 ROWS_PER_CLASS = 24

@@ -11,9 +11,11 @@ from netmend.env.data import signals, tables
 from netmend.env.data.arrays import array_sources
 from netmend.env.data.dataset import (
     SPLIT_SEED,
+    Build,
     Dataset,
     Part,
     Rows,
+    Source,
     judged_task,
     make_dataset,
     make_task,
@@ -21,7 +23,6 @@ from netmend.env.data.dataset import (
 )
 from netmend.env.data.formulas import FORMULAS
 from netmend.env.data.scenes import SCENES
-from netmend.env.data.source import Build, Source
 from netmend.env.data.substitutes import SUBSTITUTES
 
 

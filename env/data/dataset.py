@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from netmend.env.errors import DataError
 from netmend.env.program.names import ClassMetric
-from netmend.env.program.part import variant
+from netmend.env.program.part import changed
 from netmend.env.program.task import Task, TaskKind
 
 Kind: TypeAlias = TaskKind
 Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
+Build: TypeAlias = Callable[[Generator], tuple[Rows, Rows]]
 
 SPLIT_SEED = 2020
 """Seed of the shuffle behind every split; another one would make every recorded trial another trial."""
@@ -62,6 +65,28 @@ class Dataset:
     fingerprint: str
     features: tuple[str, ...] = ()
     given: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a built-in dataset comes from.
+
+    Attributes:
+        build: gives (x, y) before the split; all randomness comes from its argument.
+        kind: classification, multilabel or regression.
+        vocabulary: number of token ids of texts, else 0.
+        own_rows: every row is in all three parts: a truth table, which is to be learnt by heart, and data on
+            whose training rows their authors measured.
+        judged_by: see ``Task.judged_by``.
+        steps: of targets at each step of a sequence, their number, else 0; see ``Task.steps``.
+    """
+
+    build: Build
+    kind: TaskKind
+    vocabulary: int = 0
+    own_rows: bool = False
+    judged_by: ClassMetric | None = None
+    steps: int = 0
 
 
 def make_dataset(
@@ -115,7 +140,7 @@ def judged_task(task: Task, metric: ClassMetric | None) -> Task:
         raise DataError(
             f"{task.dataset}: {metric} is for classes and labels, but the targets are real values"
         )
-    return variant(task, judged_by=metric)
+    return changed(task, judged_by=metric)
 
 
 def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:

@@ -6,12 +6,13 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from netmend.env.data.archive import JPEG_SUFFIX
 from netmend.env.data.built_in import BUILT_IN, build_dataset
 from netmend.env.data.dataset import Dataset
 from netmend.env.data.files import read_csv, read_npz
-from netmend.env.data.jpeg import SUFFIX
 from netmend.env.data.views import VIEWS, pack_of
 from netmend.env.errors import DataError, UnknownNameError
+from netmend.env.reading import shown_path
 
 PACKS = (
     "cifar10",
@@ -49,14 +50,16 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
     try:
         status = path.stat()
     except OSError as error:
-        raise DataError(f"dataset {name!r}: {path} cannot be opened: {error.strerror}") from error
+        raise DataError(f"dataset {shown_path(path)}: cannot be opened: {error.strerror}") from error
     return _file(name, path, status.st_mtime_ns, status.st_size)
 
 
 def dataset_names(folder: Path | None = None) -> tuple[str, ...]:
     """Built-in datasets, the packs in the data folder and the views of these, sorted."""
     place = _folder(folder)
-    packs = {path.stem.removesuffix(SUFFIX) for path in place.glob("*.npz")} if place is not None else set()
+    packs = (
+        {path.stem.removesuffix(JPEG_SUFFIX) for path in place.glob("*.npz")} if place is not None else set()
+    )
     views = {name for name, view in VIEWS.items() if view.pack in packs}
     return tuple(sorted(BUILT_IN.keys() | packs | views))
 
@@ -77,7 +80,7 @@ def _path(name: str, folder: Path | None) -> Path:
     if name.endswith((".npz", ".csv")):
         return Path(name)
     place, pack = _folder(folder), pack_of(name)
-    for file in (f"{pack}.npz", f"{pack}{SUFFIX}.npz"):
+    for file in (f"{pack}.npz", f"{pack}{JPEG_SUFFIX}.npz"):
         if place is not None and (place / file).exists():
             return place / file
     if pack not in PACKS:

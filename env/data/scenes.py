@@ -6,8 +6,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from netmend.env.data.dataset import Rows
-from netmend.env.data.source import Source
+from netmend.env.data.dataset import Rows, Source
 
 Floats = NDArray[np.float64]
 

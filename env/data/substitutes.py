@@ -8,8 +8,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from netmend.env.data.dataset import Rows
-from netmend.env.data.source import Source
+from netmend.env.data.dataset import Rows, Source
 
 Floats: TypeAlias = NDArray[np.float64]
 Column: TypeAlias = Floats | NDArray[np.int64] | NDArray[np.bool_]

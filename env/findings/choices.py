@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
+from netmend.env.findings.finding import Case, Finder, Heuristic, Look, Sight, layer_place, layer_places
 from netmend.env.program import (
     Attention,
-    BatchNorm,
     Convolution,
     Dense,
-    LayerNorm,
     Position,
     Program,
     Recurrent,
@@ -21,7 +19,7 @@ from netmend.env.program import (
     hidden_layers,
     layer_activation,
 )
-from netmend.env.program.names import DEFAULT_LR
+from netmend.env.program.kinds import DEFAULT_LR, INITIALISER_FAMILY, OPTIMIZER_KINDS
 from netmend.env.program.sites import (
     MAX_SITES,
     block_end,
@@ -32,7 +30,6 @@ from netmend.env.program.sites import (
 )
 
 Kind = TypeVar("Kind")
-
 FAR_RATE = 30.0
 """Times above or below an optimizer's usual learning rate."""
 LEAST_RATE = 1e-3
@@ -44,8 +41,26 @@ HIGH_DROPOUT, STRONG_PENALTY, HEAVY_MOMENTUM = 0.6, 0.03, 0.98
 SHORT_PATIENCE = 2
 CLIP_LIMITS = {"norm": 0.1, "value": 0.01}
 NARROW = 2
+_PENALTY_EDITS = ("neural_connection/remove_regularisation@all", "optimizer/remove_weight_decay@program")
+HEURISTICS: list[Heuristic] = []
+warning = Finder("warning", HEURISTICS)
 
 
+def start(odd: Callable[[Weighted], bool]) -> Look:
+    """A look for layers with a kernel that start in an odd way."""
+
+    def look(case: Case) -> Iterator[Sight]:
+        found = [index for index, layer in _layers(case, Weighted) if odd(layer)]
+        yield from _of_layers(case, found, edits=_start_edits(case, found))
+
+    return look
+
+
+@warning(
+    "the learning rate {value:g} is {times} what {kind} usually has, {usual:g}",
+    "optimizer/lr_*",
+    "optimizer/*",
+)
 def far_rate(case: Case) -> Iterator[Sight]:
     """A learning rate far from the optimizer's usual one."""
     optimizer = case.program.optimizer
@@ -57,88 +72,25 @@ def far_rate(case: Case) -> Iterator[Sight]:
         yield Sight(value=optimizer.lr, place="optimizer.lr", words=words)
 
 
-def falling_rate(case: Case) -> Iterator[Sight]:
-    """A schedule that leaves nothing of the rate long before the end."""
-    program, schedule = case.program, case.program.schedule
-    if schedule is None or schedule.every == "plateau":
-        return
-    steps = program.epochs if schedule.every == "epoch" else updates(case)
-    left = schedule.gamma ** (steps / 2)
-    if left < LEAST_RATE:
-        yield Sight(value=left, place="schedule", words={"every": schedule.every, "gamma": schedule.gamma})
+warning("{place}: all weights start with the same number, so the units learn the same", name="equal_start")(
+    start(lambda layer: INITIALISER_FAMILY[layer.kernel_init] == "constant")
+)
+warning("{place}: the weights start with a deviation of 1, whatever the width", name="wide_start")(
+    start(lambda layer: INITIALISER_FAMILY[layer.kernel_init] == "wide")
+)
+warning("{place}: the biases do not start at 0", name="shifted_start")(
+    start(lambda layer: layer.bias and layer.bias_init not in ("zeros", "torch_default"))
+)
 
 
-def few_updates(case: Case) -> Iterator[Sight]:
-    """A training that ends before it has begun."""
-    program, count = case.program, updates(case)
-    if count < LEAST_UPDATES or program.epochs < LEAST_EPOCHS:
-        words = {"epochs": program.epochs, "rows": program.batch_size}
-        yield Sight(value=float(count), place="epochs", words=words)
-
-
-def heavy_momentum(case: Case) -> Iterator[Sight]:
-    """Momentum that remembers hundreds of updates."""
-    optimizer = case.program.optimizer
-    if optimizer.kind in ("sgd", "rmsprop") and optimizer.momentum >= HEAVY_MOMENTUM:
-        yield Sight(value=optimizer.momentum, place="optimizer.momentum")
-
-
-def tight_clip(case: Case) -> Iterator[Sight]:
-    """Clipping that leaves next to nothing of a gradient."""
-    clip = case.program.clip
-    if clip is not None and clip.limit <= CLIP_LIMITS[clip.kind]:
-        yield Sight(value=clip.limit, place="clip", words={"kind": clip.kind})
-
-
-def strong_penalty(case: Case) -> Iterator[Sight]:
-    """Regularisation or weight decay that outweighs the loss."""
-    for index, layer in enumerate(case.program.layers):
-        if isinstance(layer, Weighted) and max(layer.l1, layer.l2) >= STRONG_PENALTY:
-            yield Sight(value=max(layer.l1, layer.l2), place=layer_place(case.program, index))
-    decay = case.program.optimizer.weight_decay
-    if decay >= STRONG_PENALTY:
-        yield Sight(value=decay, place="optimizer.weight_decay")
-
-
-def high_dropout(case: Case) -> Iterator[Sight]:
-    """Dropout that leaves few of the values."""
-    found = ((index, dropout_rate(layer) or 0.0) for index, layer in enumerate(case.program.layers))
-    rates = {index: rate for index, rate in found if rate > HIGH_DROPOUT}
-    yield from _of_layers(case, list(rates), value=100 * max(rates.values(), default=0.0))
-
-
-def short_patience(case: Case) -> Iterator[Sight]:
-    """Early stopping that waits for next to no epochs."""
-    program = case.program
-    if program.patience is not None and program.patience <= SHORT_PATIENCE < program.epochs - 1:
-        yield Sight(value=float(program.patience), place="patience")
-
-
-def equal_start(case: Case) -> Iterator[Sight]:
-    """Kernels that start with one number everywhere."""
-    found = [i for i, layer in _layers(case, Weighted) if layer.kernel_init in ("zeros", "ones", "constant")]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
-
-
-def wide_start(case: Case) -> Iterator[Sight]:
-    """Kernels that start with a deviation of 1."""
-    found = [index for index, layer in _layers(case, Weighted) if layer.kernel_init == "standard_normal"]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
-
-
-def shifted_start(case: Case) -> Iterator[Sight]:
-    """Biases that start neither at 0 nor, as PyTorch's own, close around it."""
-    usual = ("zeros", "torch_default")
-    found = [i for i, layer in _layers(case, Weighted) if layer.bias and layer.bias_init not in usual]
-    yield from _of_layers(case, found, edits=_start_edits(case, found))
-
-
+@warning("{place}: not trained, so the random start stays", "neural_connection/unfreeze@all")
 def frozen(case: Case) -> Iterator[Sight]:
     """Layers that keep their random start."""
     layers = case.program.layers
     yield from _of_layers(case, [i for i in range(len(layers)) if not getattr(layers[i], "trainable", True)])
 
 
+@warning("{place}: no activation, which adds nothing that the next layer could not do")
 def no_activation(case: Case) -> Iterator[Sight]:
     """Hidden layers with nothing but a matrix: two of them in a row are one.
 
@@ -151,17 +103,9 @@ def no_activation(case: Case) -> Iterator[Sight]:
     yield from _of_layers(case, found, edits=("activation/relu@hidden", *own, "activation/*@hidden"))
 
 
-def no_bias(case: Case) -> Iterator[Sight]:
-    """Layers without a bias, where no normalisation behind them shifts the values."""
-    program = case.program
-    found = []
-    for index, layer in _layers(case, Weighted):
-        behind = program.layers[index + 1 : block_end(program, index)]
-        if not layer.bias and not any(isinstance(other, BatchNorm | LayerNorm) for other in behind):
-            found.append(index)
-    yield from _of_layers(case, found)
-
-
+@warning(
+    "{place}: only {value:.0f} values get through", "layer_dimension/units_*", "change_neural_architecture/*"
+)
 def bottleneck(case: Case) -> Iterator[Sight]:
     """Hidden layers of one or two values in a network with wider ones."""
     layers, hidden = case.program.layers, hidden_layers(case.program)
@@ -173,6 +117,88 @@ def bottleneck(case: Case) -> Iterator[Sight]:
         yield from _of_layers(case, list(found), value=float(min(found.values(), default=0)))
 
 
+@warning(
+    "the training makes only {value:.0f} updates: {epochs} epochs in batches of {rows}",
+    "iterations/epochs_*",
+    "iterations/batch_*",
+)
+def few_updates(case: Case) -> Iterator[Sight]:
+    """A training that ends before it has begun."""
+    program, count = case.program, updates(case)
+    if count < LEAST_UPDATES or program.epochs < LEAST_EPOCHS:
+        words = {"epochs": program.epochs, "rows": program.batch_size}
+        yield Sight(value=float(count), place="epochs", words=words)
+
+
+@warning(
+    "half-way through the training {value:.0e} of the learning rate is left:"
+    " it is multiplied by {gamma:g} every {every}",
+    "api_contract/schedule_per_epoch@program",
+    "optimizer/remove_schedule@program",
+)
+def falling_rate(case: Case) -> Iterator[Sight]:
+    """A schedule that leaves nothing of the rate long before the end."""
+    program, schedule = case.program, case.program.schedule
+    if schedule is None or schedule.every == "plateau":
+        return
+    steps = program.epochs if schedule.every == "epoch" else updates(case)
+    left = schedule.gamma ** (steps / 2)
+    if left < LEAST_RATE:
+        yield Sight(value=left, place="schedule", words={"every": schedule.every, "gamma": schedule.gamma})
+
+
+@warning(
+    "a momentum of {value:g} hardly forgets a step; 0.9 is usual",
+    "optimizer/momentum_0.9@program",
+    "optimizer/remove_momentum@program",
+    "optimizer/adam@program",
+)
+def heavy_momentum(case: Case) -> Iterator[Sight]:
+    """Momentum that remembers hundreds of updates."""
+    optimizer = case.program.optimizer
+    if "momentum" in OPTIMIZER_KINDS[optimizer.kind].reads and optimizer.momentum >= HEAVY_MOMENTUM:
+        yield Sight(value=optimizer.momentum, place="optimizer.momentum")
+
+
+@warning(
+    "the gradient is clipped at a {kind} of {value:g}, which leaves little of it",
+    "optimizer/remove_clip@program",
+    "optimizer/clip_norm_1@program",
+)
+def tight_clip(case: Case) -> Iterator[Sight]:
+    """Clipping that leaves next to nothing of a gradient."""
+    clip = case.program.clip
+    if clip is not None and clip.limit <= CLIP_LIMITS[clip.kind]:
+        yield Sight(value=clip.limit, place="clip", words={"kind": clip.kind})
+
+
+@warning("a penalty of {value:g} on the weights ({place}) pulls them to 0 whatever the data", *_PENALTY_EDITS)
+def strong_penalty(case: Case) -> Iterator[Sight]:
+    """Regularisation or weight decay that outweighs the loss."""
+    for index, layer in enumerate(case.program.layers):
+        if isinstance(layer, Weighted) and max(layer.l1, layer.l2) >= STRONG_PENALTY:
+            yield Sight(value=max(layer.l1, layer.l2), place=layer_place(case.program, index))
+    decay = case.program.optimizer.weight_decay
+    if decay >= STRONG_PENALTY:
+        yield Sight(value=decay, place="optimizer.weight_decay")
+
+
+@warning(
+    "{place}: {value:.0f} % of the values are dropped",
+    "neural_connection/dropout_rate_0.25@all",
+    "neural_connection/remove_dropout@all",
+)
+def high_dropout(case: Case) -> Iterator[Sight]:
+    """Dropout that leaves few of the values."""
+    found = ((index, dropout_rate(layer) or 0.0) for index, layer in enumerate(case.program.layers))
+    rates = {index: rate for index, rate in found if rate > HIGH_DROPOUT}
+    yield from _of_layers(case, list(rates), value=100 * max(rates.values(), default=0.0))
+
+
+@warning(
+    "{place}: nothing says where a step stands, so the order of the steps is lost",
+    "add_layer/position@program",
+)
 def no_positions(case: Case) -> Iterator[Sight]:
     """Attention that gets nothing that tells its steps apart: it sees a bag of steps."""
     for index, layer in enumerate(case.program.layers):
@@ -184,12 +210,22 @@ def no_positions(case: Case) -> Iterator[Sight]:
             return
 
 
+@warning(
+    "{place}: no normalisation, so the values grow from block to block",
+    "neural_connection/norm_before@hidden",
+)
 def unnormalised(case: Case) -> Iterator[Sight]:
     """Blocks of a transformer whose sums nothing keeps in bounds."""
     found = [index for index, layer in _layers(case, Attention) if layer.norm == "none"]
     yield from _of_layers(case, found)
 
 
+@warning(
+    "{place}: normalised behind the sums, which a learning rate of {value:g} throws off",
+    "neural_connection/norm_before@hidden",
+    "optimizer/lr_div10@program",
+    "optimizer/lr_*",
+)
 def fast_behind(case: Case) -> Iterator[Sight]:
     """Blocks normalised behind their parts, which a high rate throws off. Source: Xiong and others 2020."""
     optimizer = case.program.optimizer
@@ -197,6 +233,30 @@ def fast_behind(case: Case) -> Iterator[Sight]:
     found = [index for index, layer in _layers(case, Attention) if layer.norm == "behind"]
     if times >= FAST_RATE:
         yield from _of_layers(case, found, value=optimizer.lr)
+
+
+@warning(
+    "the training stops after {value:.0f} epochs without a better value",
+    "iterations/early_stopping_10@program",
+    "iterations/remove_early_stopping@program",
+)
+def short_patience(case: Case) -> Iterator[Sight]:
+    """Early stopping that waits for next to no epochs."""
+    program = case.program
+    if program.patience is not None and program.patience <= SHORT_PATIENCE < program.epochs - 1:
+        yield Sight(value=float(program.patience), place="patience")
+
+
+@warning("{place}: no bias, so the output is 0 where the input is", "neural_connection/add_bias@all")
+def no_bias(case: Case) -> Iterator[Sight]:
+    """Layers without a bias, where no normalisation behind them shifts the values."""
+    program = case.program
+    found = []
+    for index, layer in _layers(case, Weighted):
+        behind = program.layers[index + 1 : block_end(program, index)]
+        if not layer.bias and not any(other.normalises for other in behind):
+            found.append(index)
+    yield from _of_layers(case, found)
 
 
 def updates(case: Case) -> int:
@@ -240,136 +300,3 @@ def _start_edits(case: Case, found: list[int]) -> tuple[str, ...]:
             sites.append(f"layer{hidden.index(index) + 1}")
     own = [f"neural_connection/glorot_uniform@{site}" for site in sites]
     return (*own, "neural_connection/*_uniform@all")
-
-
-_PENALTY_EDITS = ("neural_connection/remove_regularisation@all", "optimizer/remove_weight_decay@program")
-
-HEURISTICS: tuple[Heuristic, ...] = (
-    Heuristic(
-        name="far_rate",
-        severity="warning",
-        look=far_rate,
-        text="the learning rate {value:g} is {times} what {kind} usually has, {usual:g}",
-        edits=("optimizer/lr_*", "optimizer/*"),
-    ),
-    Heuristic(
-        name="equal_start",
-        severity="warning",
-        look=equal_start,
-        text="{place}: all weights start with the same number, so the units learn the same",
-    ),
-    Heuristic(
-        name="wide_start",
-        severity="warning",
-        look=wide_start,
-        text="{place}: the weights start with a deviation of 1, whatever the width",
-    ),
-    Heuristic(
-        name="shifted_start",
-        severity="warning",
-        look=shifted_start,
-        text="{place}: the biases do not start at 0",
-    ),
-    Heuristic(
-        name="frozen",
-        severity="warning",
-        look=frozen,
-        text="{place}: not trained, so the random start stays",
-        edits=("neural_connection/unfreeze@all",),
-    ),
-    Heuristic(
-        name="no_activation",
-        severity="warning",
-        look=no_activation,
-        text="{place}: no activation, which adds nothing that the next layer could not do",
-    ),
-    Heuristic(
-        name="bottleneck",
-        severity="warning",
-        look=bottleneck,
-        text="{place}: only {value:.0f} values get through",
-        edits=("layer_dimension/units_*", "change_neural_architecture/*"),
-    ),
-    Heuristic(
-        name="few_updates",
-        severity="warning",
-        look=few_updates,
-        text="the training makes only {value:.0f} updates: {epochs} epochs in batches of {rows}",
-        edits=("iterations/epochs_*", "iterations/batch_*"),
-    ),
-    Heuristic(
-        name="falling_rate",
-        severity="warning",
-        look=falling_rate,
-        text="half-way through the training {value:.0e} of the learning rate is left:"
-        " it is multiplied by {gamma:g} every {every}",
-        edits=("api_contract/schedule_per_epoch@program", "optimizer/remove_schedule@program"),
-    ),
-    Heuristic(
-        name="heavy_momentum",
-        severity="warning",
-        look=heavy_momentum,
-        text="a momentum of {value:g} hardly forgets a step; 0.9 is usual",
-        edits=(
-            "optimizer/momentum_0.9@program",
-            "optimizer/remove_momentum@program",
-            "optimizer/adam@program",
-        ),
-    ),
-    Heuristic(
-        name="tight_clip",
-        severity="warning",
-        look=tight_clip,
-        text="the gradient is clipped at a {kind} of {value:g}, which leaves little of it",
-        edits=("optimizer/remove_clip@program", "optimizer/clip_norm_1@program"),
-    ),
-    Heuristic(
-        name="strong_penalty",
-        severity="warning",
-        look=strong_penalty,
-        text="a penalty of {value:g} on the weights ({place}) pulls them to 0 whatever the data",
-        edits=_PENALTY_EDITS,
-    ),
-    Heuristic(
-        name="high_dropout",
-        severity="warning",
-        look=high_dropout,
-        text="{place}: {value:.0f} % of the values are dropped",
-        edits=("neural_connection/dropout_rate_0.25@all", "neural_connection/remove_dropout@all"),
-    ),
-    Heuristic(
-        name="no_positions",
-        severity="warning",
-        look=no_positions,
-        text="{place}: nothing says where a step stands, so the order of the steps is lost",
-        edits=("add_layer/position@program",),
-    ),
-    Heuristic(
-        name="unnormalised",
-        severity="warning",
-        look=unnormalised,
-        text="{place}: no normalisation, so the values grow from block to block",
-        edits=("neural_connection/norm_before@hidden",),
-    ),
-    Heuristic(
-        name="fast_behind",
-        severity="warning",
-        look=fast_behind,
-        text="{place}: normalised behind the sums, which a learning rate of {value:g} throws off",
-        edits=("neural_connection/norm_before@hidden", "optimizer/lr_div10@program", "optimizer/lr_*"),
-    ),
-    Heuristic(
-        name="short_patience",
-        severity="warning",
-        look=short_patience,
-        text="the training stops after {value:.0f} epochs without a better value",
-        edits=("iterations/early_stopping_10@program", "iterations/remove_early_stopping@program"),
-    ),
-    Heuristic(
-        name="no_bias",
-        severity="warning",
-        look=no_bias,
-        text="{place}: no bias, so the output is 0 where the input is",
-        edits=("neural_connection/add_bias@all",),
-    ),
-)

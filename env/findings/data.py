@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.findings.finding import Case, Heuristic, Sight
+from netmend.env.findings.finding import Case, Finder, Heuristic, Sight
 from netmend.env.training.scales import columns
 
 NAMED = 5
@@ -18,20 +18,33 @@ MARK = -999.0
 """A number that data sets use for what is missing."""
 LARGE_SHARE, LARGE_RATIO = 0.75, 10.0
 """Share of the commonest class, and its ratio to the rarest, from which accuracy says little."""
+HEURISTICS: list[Heuristic] = []
+fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 
+@fault("{place}: {percent} % missing, and the program fills no gaps", "data_wrangling/fill_missing@inputs")
 def missing_values(case: Case) -> Iterator[Sight]:
     """Columns with NaN or infinite values, where the program fills none."""
     if not _fills(case):
         yield from _by_column(case, _shares(case.dataset)[0])
 
 
+@warning(
+    "{place}: {percent} % are -999, which stands for a missing value in many tables",
+    "data_wrangling/fill_missing@inputs",
+)
 def marked_values(case: Case) -> Iterator[Sight]:
     """Columns that hold -999, which stands for what is missing in many tables."""
     if not _fills(case):
         yield from _by_column(case, _shares(case.dataset)[1])
 
 
+@warning(
+    "{value:.0f} % of the rows are of class {commonest} and {least:.2g} % of class {rarest}:"
+    " accuracy hardly sees the rare ones",
+    "loss_function/balance_classes@program",
+    "data_wrangling/balance@program",
+)
 def imbalance(case: Case) -> Iterator[Sight]:
     """Classes of very different size, where the program watches the accuracy and evens nothing out."""
     program = case.program
@@ -77,29 +90,3 @@ def _share(place: str, share: float) -> Sight:
 def _column(case: Case, index: int) -> str:
     names = case.dataset.features
     return f"column {names[index]}" if names else f"feature {index + 1}"
-
-
-HEURISTICS: tuple[Heuristic, ...] = (
-    Heuristic(
-        name="missing_values",
-        severity="fault",
-        look=missing_values,
-        text="{place}: {percent} % missing, and the program fills no gaps",
-        edits=("data_wrangling/fill_missing@inputs",),
-    ),
-    Heuristic(
-        name="marked_values",
-        severity="warning",
-        look=marked_values,
-        text="{place}: {percent} % are -999, which stands for a missing value in many tables",
-        edits=("data_wrangling/fill_missing@inputs",),
-    ),
-    Heuristic(
-        name="imbalance",
-        severity="warning",
-        look=imbalance,
-        text="{value:.0f} % of the rows are of class {commonest} and {least:.2g} % of class {rarest}:"
-        " accuracy hardly sees the rare ones",
-        edits=("loss_function/balance_classes@program", "data_wrangling/balance@program"),
-    ),
-)

@@ -13,7 +13,6 @@ from typing import Literal, TypeAlias, get_args
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
-from netmend.env.program.layers import KIND_OF_LAYER
 from netmend.env.program.shapes import loss_input
 from netmend.env.training.trial import Status, Trial
 
@@ -140,9 +139,39 @@ class Heuristic:
             )
 
 
+@dataclass(frozen=True)
+class Finder:
+    """A decorator that makes a heuristic of a look, with the text and the edits of its findings.
+
+    Attributes:
+        severity: of the findings.
+        into: where the heuristics go, in the order of their definition.
+
+    Example:
+        >>> @warning("it stops after {value:.0f} epochs", "iterations/remove_early_stopping@program")
+        ... def short_patience(case): ...
+    """
+
+    severity: Severity
+    into: list[Heuristic]
+
+    def __call__(self, text: str, *edits: str, name: str = "") -> Callable[[Look], Look]:
+        """The decorator; the heuristic is called as the function is, where no name is given."""
+
+        def add(look: Look) -> Look:
+            self.into.append(
+                Heuristic(
+                    name=name or look.__name__, severity=self.severity, look=look, text=text, edits=edits
+                )
+            )
+            return look
+
+        return add
+
+
 def layer_place(program: Program, index: int) -> str:
     """A layer as a person counts it, with its kind: ``layer 2 (dense)``."""
-    return f"layer {index + 1} ({KIND_OF_LAYER[type(program.layers[index])]})"
+    return f"layer {index + 1} ({program.layers[index].name})"
 
 
 def layer_places(program: Program, indices: Sequence[int]) -> str:

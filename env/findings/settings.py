@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
-from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place, layer_places
-from netmend.env.program import BatchNorm, Detach, GaussianNoise, Program, resolved
+from netmend.env.findings.finding import Case, Finder, Heuristic, Look, Sight, layer_place, layer_places
+from netmend.env.program import PREP_KINDS, Detach, Program, resolved
 from netmend.env.program.api import REMOVED_NAMES
-from netmend.env.program.names import PrepName
 from netmend.env.program.part import changed
-from netmend.env.program.sites import dropout_rate, output_layer, weighted_layers
+from netmend.env.program.sites import has_modes, output_layer, weighted_layers
 
-OF_SHAPE: frozenset[PrepName] = frozenset(
-    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize", "balance"}
-)
-"""Steps that do the same whatever ``rows`` says."""
 LARGEST_HALF = 65504.0
 """Largest number in half precision (IEEE 754 binary16)."""
+HEURISTICS: list[Heuristic] = []
+fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 
-def loop_setting(case: Case, *, name: str, right: object) -> Iterator[Sight]:
-    """A key of the loop that is not what a loop must do."""
-    value = getattr(case.program.loop, name)
-    if value != right:
-        yield Sight(place=f"loop.{name}", words={"setting": value})
+def set_to(path: str, wrong: object) -> Look:
+    """A look for a setting that has a wrong value, by its path: ``loop.order``."""
+    part, name = path.split(".")
+
+    def look(case: Case) -> Iterator[Sight]:
+        if getattr(getattr(case.program, part), name) == wrong:
+            yield Sight(place=path)
+
+    return look
 
 
-def train_mode(case: Case) -> Iterator[Sight]:
-    """The network is never put into training mode."""
-    if not case.program.loop.training_mode:
-        yield Sight(place="loop.training_mode", words={"layers": _two_modes(case.program)})
+fault(
+    "gradients are never set to zero, so every update repeats all the gradients before it",
+    "api_contract/zero_grad@program",
+    name="gradients_add_up",
+)(set_to("loop.zero_grad", False))
+fault(
+    "the optimizer steps before the backward pass, not with the gradient of its batch",
+    "api_contract/step_order@program",
+    name="step_before_backward",
+)(set_to("loop.order", "step_backward"))
 
 
-def evaluation_mode(case: Case) -> Iterator[Sight]:
-    """The network is not put into evaluation mode for predictions."""
-    if not case.program.loop.evaluation_mode:
-        yield Sight(place="loop.evaluation_mode", words={"layers": _two_modes(case.program)})
-
-
-def optimized(case: Case) -> Iterator[Sight]:
+@fault(
+    "the optimizer was not given the parameters of {layers}: they never change",
+    "api_contract/optimize_all@program",
+)
+def not_all_optimized(case: Case) -> Iterator[Sight]:
     """Layers whose parameters the optimizer was not given."""
     which, last = case.program.loop.optimized, output_layer(case.program)
     learning = weighted_layers(case.program)
@@ -51,7 +55,11 @@ def optimized(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(len(left)), place="loop.optimized", words=words)
 
 
-def detached(case: Case) -> Iterator[Sight]:
+@fault(
+    "{place} lets no gradient through: {value:.0f} layers in front of it never learn",
+    "neural_connection/remove_detach@all",
+)
+def gradient_cut(case: Case) -> Iterator[Sight]:
     """Layers in front of a detach, which get no gradient."""
     layers = case.program.layers
     for index, layer in enumerate(layers):
@@ -60,43 +68,65 @@ def detached(case: Case) -> Iterator[Sight]:
             yield Sight(value=float(len(cut)), place=layer_place(case.program, index))
 
 
+@fault(
+    "the network is never put into training mode, which matters to {layers}",
+    "api_contract/training_mode@program",
+)
+def no_training_mode(case: Case) -> Iterator[Sight]:
+    """The network is never put into training mode."""
+    if not case.program.loop.training_mode:
+        yield Sight(place="loop.training_mode", words={"layers": _two_modes(case.program)})
+
+
+@fault(
+    "the network predicts in training mode, which matters to {layers}", "api_contract/evaluation_mode@program"
+)
+def no_evaluation_mode(case: Case) -> Iterator[Sight]:
+    """The network is not put into evaluation mode for predictions."""
+    if not case.program.loop.evaluation_mode:
+        yield Sight(place="loop.evaluation_mode", words={"layers": _two_modes(case.program)})
+
+
+@fault(
+    "{step} is done to the training rows only: validation and prediction get other numbers",
+    "data_wrangling/all_rows@inputs",
+    "data_wrangling/remove_prep@*",
+)
 def prepared_apart(case: Case) -> Iterator[Sight]:
     """Steps of the preparation that only the training rows get."""
     for index, step in enumerate(case.program.data.prep):
-        if step.rows == "train" and step.kind not in OF_SHAPE:
+        if step.rows == "train" and not PREP_KINDS[step.kind].for_all_rows:
             yield Sight(place=f"data.prep[{index}].rows", words={"step": step.kind})
 
 
+fault(
+    "the training rows are the first 80 % in the order of the targets: the last classes or values"
+    " are missing",
+    "data_wrangling/random_split@program",
+    name="ordered_split",
+)(set_to("data.split", "ordered"))
+fault(
+    "rows that are trained on stand in the program's validation part too, which hides overfitting",
+    "data_wrangling/random_split@program",
+    name="leaky_split",
+)(set_to("data.split", "leaky"))
+
+
+@fault(
+    "the rows are not shuffled and come sorted by target: a batch of {rows} is all alike",
+    "data_wrangling/shuffle@program",
+)
 def sorted_rows(case: Case) -> Iterator[Sight]:
     """Rows that come sorted by target, where there is more than one batch of them."""
     if case.program.data.row_order == "by_target":
         yield from _unshuffled(case)
 
 
-def rows_as_given(case: Case) -> Iterator[Sight]:
-    """Rows that come as the file has them, where there is more than one batch of them."""
-    if case.program.data.row_order == "given":
-        yield from _unshuffled(case)
-
-
-def _unshuffled(case: Case) -> Iterator[Sight]:
-    program = case.program
-    if not program.data.shuffle and program.batch_size < len(case.dataset.train):
-        yield Sight(place="data.shuffle", words={"rows": program.batch_size})
-
-
-def ordered_split(case: Case) -> Iterator[Sight]:
-    """The first 80 % of the rows in the order of the targets are trained on."""
-    if case.program.data.split == "ordered":
-        yield Sight(place="data.split")
-
-
-def leaky_split(case: Case) -> Iterator[Sight]:
-    """Training rows stand in the program's own validation part."""
-    if case.program.data.split == "leaky":
-        yield Sight(place="data.split")
-
-
+@fault(
+    "early stopping after {value:.0f} epochs has no validation part to look at, so it never stops",
+    "data_wrangling/random_split@program",
+    "iterations/remove_early_stopping@program",
+)
 def endless_patience(case: Case) -> Iterator[Sight]:
     """Early stopping without a validation part to look at."""
     program = case.program
@@ -104,12 +134,11 @@ def endless_patience(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(program.patience), place="patience")
 
 
-def no_validation(case: Case) -> Iterator[Sight]:
-    """No validation part, and nothing that would look at one."""
-    if case.program.data.split == "none" and case.program.patience is None:
-        yield Sight(place="data.split")
-
-
+@fault(
+    "inputs go up to {value:.6g}, and half precision ends at 65,504: what is above becomes infinite",
+    "data_type/full_precision@inputs",
+    "data_wrangling/*@inputs",
+)
 def half_overflow(case: Case) -> Iterator[Sight]:
     """Raw inputs that half precision cannot hold, and no step that would make them smaller."""
     data, x = case.program.data, case.dataset.train.x
@@ -121,12 +150,11 @@ def half_overflow(case: Case) -> Iterator[Sight]:
         yield Sight(value=largest, place="data.input_type")
 
 
-def half_precision(case: Case) -> Iterator[Sight]:
-    """Inputs rounded to half precision, where none of them is too large for it."""
-    if case.program.data.input_type == "float16" and not any(half_overflow(case)):
-        yield Sight(place="data.input_type")
-
-
+@fault(
+    "the program was written for {api}: the current release reads its defaults in another way",
+    "versioning/explicit_defaults@program",
+    "versioning/*",
+)
 def old_release(case: Case) -> Iterator[Sight]:
     """Defaults of an old release that the current one reads in another way."""
     program = case.program
@@ -135,6 +163,30 @@ def old_release(case: Case) -> Iterator[Sight]:
         yield Sight(place="api", words={"api": program.api})
 
 
+@warning(
+    "the rows are not shuffled: every epoch sees the same batches of {rows}, in the order of the file",
+    "data_wrangling/shuffle@program",
+)
+def rows_as_given(case: Case) -> Iterator[Sight]:
+    """Rows that come as the file has them, where there is more than one batch of them."""
+    if case.program.data.row_order == "given":
+        yield from _unshuffled(case)
+
+
+@warning(
+    "the inputs are rounded to half precision, which keeps three digits of a number",
+    "data_type/full_precision@inputs",
+)
+def half_precision(case: Case) -> Iterator[Sight]:
+    """Inputs rounded to half precision, where none of them is too large for it."""
+    if case.program.data.input_type == "float16" and not any(half_overflow(case)):
+        yield Sight(place="data.input_type")
+
+
+@warning(
+    "the loss is summed over a batch of {value:.0f} rows, so its gradient is as many times larger",
+    "loss_function/mean_reduction@program",
+)
 def summed_loss(case: Case) -> Iterator[Sight]:
     """The loss of a batch is the sum over its rows."""
     program = case.program
@@ -142,136 +194,23 @@ def summed_loss(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(program.batch_size), place="reduction")
 
 
+@warning(
+    "no rows are kept back for validation, so overfitting would not be seen",
+    "data_wrangling/random_split@program",
+)
+def no_validation(case: Case) -> Iterator[Sight]:
+    """No validation part, and nothing that would look at one."""
+    if case.program.data.split == "none" and case.program.patience is None:
+        yield Sight(place="data.split")
+
+
+def _unshuffled(case: Case) -> Iterator[Sight]:
+    program = case.program
+    if not program.data.shuffle and program.batch_size < len(case.dataset.train):
+        yield Sight(place="data.shuffle", words={"rows": program.batch_size})
+
+
 def _two_modes(program: Program) -> str:
     """The layers that work in one way while training and in another while predicting, in words."""
-    found = [
-        index
-        for index, layer in enumerate(program.layers)
-        if isinstance(layer, GaussianNoise | BatchNorm) or dropout_rate(layer) is not None
-    ]
+    found = [index for index, layer in enumerate(program.layers) if has_modes(layer)]
     return layer_places(program, found) or "no layer of this network yet"
-
-
-HEURISTICS: tuple[Heuristic, ...] = (
-    Heuristic(
-        name="gradients_add_up",
-        severity="fault",
-        look=partial(loop_setting, name="zero_grad", right=True),
-        text="gradients are never set to zero, so every update repeats all the gradients before it",
-        edits=("api_contract/zero_grad@program",),
-    ),
-    Heuristic(
-        name="step_before_backward",
-        severity="fault",
-        look=partial(loop_setting, name="order", right="backward_step"),
-        text="the optimizer steps before the backward pass, not with the gradient of its batch",
-        edits=("api_contract/step_order@program",),
-    ),
-    Heuristic(
-        name="not_all_optimized",
-        severity="fault",
-        look=optimized,
-        text="the optimizer was not given the parameters of {layers}: they never change",
-        edits=("api_contract/optimize_all@program",),
-    ),
-    Heuristic(
-        name="gradient_cut",
-        severity="fault",
-        look=detached,
-        text="{place} lets no gradient through: {value:.0f} layers in front of it never learn",
-        edits=("neural_connection/remove_detach@all",),
-    ),
-    Heuristic(
-        name="no_training_mode",
-        severity="fault",
-        look=train_mode,
-        text="the network is never put into training mode, which matters to {layers}",
-        edits=("api_contract/training_mode@program",),
-    ),
-    Heuristic(
-        name="no_evaluation_mode",
-        severity="fault",
-        look=evaluation_mode,
-        text="the network predicts in training mode, which matters to {layers}",
-        edits=("api_contract/evaluation_mode@program",),
-    ),
-    Heuristic(
-        name="prepared_apart",
-        severity="fault",
-        look=prepared_apart,
-        text="{step} is done to the training rows only: validation and prediction get other numbers",
-        edits=("data_wrangling/all_rows@inputs", "data_wrangling/remove_prep@*"),
-    ),
-    Heuristic(
-        name="ordered_split",
-        severity="fault",
-        look=ordered_split,
-        text="the training rows are the first 80 % in the order of the targets: the last classes or values"
-        " are missing",
-        edits=("data_wrangling/random_split@program",),
-    ),
-    Heuristic(
-        name="leaky_split",
-        severity="fault",
-        look=leaky_split,
-        text="rows that are trained on stand in the program's validation part too, which hides overfitting",
-        edits=("data_wrangling/random_split@program",),
-    ),
-    Heuristic(
-        name="sorted_rows",
-        severity="fault",
-        look=sorted_rows,
-        text="the rows are not shuffled and come sorted by target: a batch of {rows} is all alike",
-        edits=("data_wrangling/shuffle@program",),
-    ),
-    Heuristic(
-        name="endless_patience",
-        severity="fault",
-        look=endless_patience,
-        text="early stopping after {value:.0f} epochs has no validation part to look at, so it never stops",
-        edits=("data_wrangling/random_split@program", "iterations/remove_early_stopping@program"),
-    ),
-    Heuristic(
-        name="half_overflow",
-        severity="fault",
-        look=half_overflow,
-        text="inputs go up to {value:.6g}, and half precision ends at 65,504: what is above becomes infinite",
-        edits=("data_type/full_precision@inputs", "data_wrangling/*@inputs"),
-    ),
-    Heuristic(
-        name="old_release",
-        severity="fault",
-        look=old_release,
-        text="the program was written for {api}: the current release reads its defaults in another way",
-        edits=("versioning/explicit_defaults@program", "versioning/*"),
-    ),
-    Heuristic(
-        name="rows_as_given",
-        severity="warning",
-        look=rows_as_given,
-        text="the rows are not shuffled: every epoch sees the same batches of {rows}, in the order of"
-        " the file",
-        edits=("data_wrangling/shuffle@program",),
-    ),
-    Heuristic(
-        name="half_precision",
-        severity="warning",
-        look=half_precision,
-        text="the inputs are rounded to half precision, which keeps three digits of a number",
-        edits=("data_type/full_precision@inputs",),
-    ),
-    Heuristic(
-        name="summed_loss",
-        severity="warning",
-        look=summed_loss,
-        text="the loss is summed over a batch of {value:.0f} rows, so its gradient is as many times larger",
-        edits=("loss_function/mean_reduction@program",),
-    ),
-    Heuristic(
-        name="no_validation",
-        severity="warning",
-        look=no_validation,
-        text="no rows are kept back for validation, so overfitting would not be seen",
-        edits=("data_wrangling/random_split@program",),
-    ),
-)

@@ -6,35 +6,39 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from netmend.env.data.dataset import Dataset
-from netmend.env.findings.finding import Case, Heuristic, Sight, layer_place
-from netmend.env.program import Activation, Program, output_activation, output_layer, resolved
+from netmend.env.findings.finding import Case, Finder, Heuristic, Sight, layer_place
+from netmend.env.program import (
+    ACTIVATION_KINDS,
+    LOSS_KINDS,
+    Activation,
+    Program,
+    output_activation,
+    output_layer,
+    resolved,
+)
 from netmend.env.program.crashes import broadcasts, seen_ids
-from netmend.env.program.names import CLASS_METRICS, LOGIT_LOSSES, LossName
+from netmend.env.program.kinds import PROBABILITIES, REAL
+from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.sites import block_end
-from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.prepare import prepare
-from netmend.env.training.rules import BINARY_LOSSES, RANGES, VALUE_LOSSES
 
 ROWS = 2000
 """Training rows whose targets are looked at."""
-_REAL = (float("-inf"), float("inf"))
-_PROBABILITIES: frozenset[LossName] = frozenset(
-    {
-        "binary_crossentropy",
-        "categorical_crossentropy",
-        "sparse_categorical_crossentropy",
-        "kl_divergence",
-    }
-)
-"""Losses that take probabilities."""
 _OUTPUT_EDITS = ("api_contract/match_output@output", "activation/*@output", "loss_function/*")
 _HEAD_EDITS = (
     "neural_connection/replace_head@output",
     "layer_dimension/task_units@output",
     "loss_function/*",
 )
+HEURISTICS: list[Heuristic] = []
+fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 
+@fault(
+    "{step} by {factor:.3g} changes the class ids: the loss tells {value:.0f} of"
+    " {classes} classes apart, under other numbers",
+    "data_wrangling/remove_prep@targets",
+)
 def changed_classes(case: Case) -> Iterator[Sight]:
     """Class ids that a preparation step changes before the loss sees them."""
     if case.task.kind != "classification":
@@ -47,6 +51,11 @@ def changed_classes(case: Case) -> Iterator[Sight]:
             yield Sight(value=float(len(set(seen))), place=f"data.prep[{index}]", words=words)
 
 
+@fault(
+    "outputs (n, 1) meet targets (n): {loss} compares each output with the targets of all"
+    " {value:.0f} rows of a batch, so the network learns their mean",
+    "data_dimension/add_axis@targets",
+)
 def broadcast_targets(case: Case) -> Iterator[Sight]:
     """Targets without their axis, in front of a loss that compares each output with all of them."""
     program = case.program
@@ -55,35 +64,65 @@ def broadcast_targets(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(rows), place="data.prep", words={"loss": program.loss})
 
 
+@fault(
+    "the network has one output for {value:.0f} classes, which can only say 0 or 1",
+    "data_dimension/one_hot@targets",
+    *_HEAD_EDITS,
+)
 def one_output(case: Case) -> Iterator[Sight]:
     """One unit for more than two classes."""
     if not case.is_crash and case.task.kind == "classification" and case.outputs == 1 < case.task.outputs - 1:
         yield Sight(value=float(case.task.outputs), place=_output_place(case.program))
 
 
-def lone_category(case: Case) -> Iterator[Sight]:
-    """A loss that compares the outputs of a row with each other, and one output."""
-    program = case.program
-    compares = program.loss not in BINARY_LOSSES | VALUE_LOSSES
-    if compares and not case.is_crash and case.outputs == 1:
-        yield Sight(place="loss", words={"loss": program.loss})
-
-
+@fault(
+    "the softmax of {place} has one unit and always gives 1",
+    "activation/sigmoid@output",
+    "activation/linear@output",
+    *_HEAD_EDITS,
+)
 def lone_softmax(case: Case) -> Iterator[Sight]:
     """A softmax over one unit, which is 1 whatever comes in."""
     if output_activation(case.program) == "softmax" and not case.is_crash and case.outputs == 1:
         yield Sight(place=_output_place(case.program))
 
 
+@fault(
+    "{loss} compares the outputs of a row with each other, and there is only one",
+    "loss_function/binary_crossentropy@program",
+    "loss_function/*",
+    *_HEAD_EDITS,
+)
+def lone_category(case: Case) -> Iterator[Sight]:
+    """A loss that compares the outputs of a row with each other, and one output."""
+    program = case.program
+    if LOSS_KINDS[program.loss].form == "categorical" and not case.is_crash and case.outputs == 1:
+        yield Sight(place="loss", words={"loss": program.loss})
+
+
+@fault(
+    "{loss} has a {own} of its own and takes any number, but the network ends in a {activation}",
+    *_OUTPUT_EDITS,
+)
 def logits_squashed(case: Case) -> Iterator[Sight]:
     """An activation in front of a loss that takes logits."""
     program, activation = case.program, output_activation(case.program)
-    if program.loss in LOGIT_LOSSES and activation != "linear":
-        own = "sigmoid" if program.loss == "bce_with_logits" else "softmax"
+    own = LOSS_KINDS[program.loss].own
+    if own and activation != "linear":
         words = {"loss": program.loss, "own": own, "activation": activation}
         yield Sight(place=_output_place(program), words=words)
 
 
+@fault("{loss} takes probabilities, but a {activation} output goes beyond 0 and 1", *_OUTPUT_EDITS)
+def no_probabilities(case: Case) -> Iterator[Sight]:
+    """Outputs that are no probabilities in front of a loss that takes these."""
+    program, activation = case.program, output_activation(case.program)
+    if LOSS_KINDS[program.loss].of_probabilities and activation not in PROBABILITIES:
+        words = {"loss": program.loss, "activation": activation}
+        yield Sight(place=_output_place(program), words=words)
+
+
+@fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
 def activation_twice(case: Case) -> Iterator[Sight]:
     """An activation of the output layer and one more behind it."""
     program, index = case.program, output_layer(case.program)
@@ -98,74 +137,59 @@ def activation_twice(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(len(functions)), place=_output_place(program), words=words)
 
 
-def no_probabilities(case: Case) -> Iterator[Sight]:
-    """Outputs that are no probabilities in front of a loss that takes these."""
-    program, activation = case.program, output_activation(case.program)
-    low, high = RANGES.get(activation, _REAL)
-    if program.loss in _PROBABILITIES and (low < 0 or high > 1):
-        words = {"loss": program.loss, "activation": activation}
-        yield Sight(place=_output_place(program), words=words)
+@fault("{loss} takes one right class of a row, but {found} the target", "loss_function/*")
+def one_winner(case: Case) -> Iterator[Sight]:
+    """A loss with one right class, where several labels may be right or the targets are real values."""
+    loss = case.program.loss
+    if LOSS_KINDS[loss].form == "categorical" and not case.is_crash and case.task.kind != "classification":
+        found = "several labels of a row may be" if case.task.kind == "multilabel" else "real values are"
+        yield Sight(place="loss", words={"loss": loss, "found": found})
 
 
-def out_of_reach(case: Case) -> Iterator[Sight]:
-    """Targets that the output's activation cannot reach."""
-    program, activation = case.program, output_activation(case.program)
-    if case.is_crash or activation not in RANGES or program.loss in LOGIT_LOSSES | _PROBABILITIES:
-        return
-    (low, high), (least, most) = target_range(program, case.dataset), RANGES[activation]
-    if low < least or high > most:
-        words = {"low": low, "high": high, "activation": activation, "reach": _reach(least, most)}
-        yield Sight(value=low if low < least else high, place=_output_place(program), words=words)
+@fault("{loss} is for two classes, and the targets are real values", "loss_function/*")
+def margin_of_values(case: Case) -> Iterator[Sight]:
+    """A loss of margins for real values."""
+    if LOSS_KINDS[case.program.loss].margin and case.task.kind == "regression":
+        yield Sight(place="loss", words={"loss": case.program.loss})
 
 
+@fault(
+    "{loss} takes targets {takes}, and they go from {low:.3g} to {high:.3g}",
+    "loss_function/*",
+    "data_wrangling/*@targets",
+    *_HEAD_EDITS,
+)
 def refused_targets(case: Case) -> Iterator[Sight]:
     """Targets for which the loss means nothing: not between 0 and 1, or negative."""
     program = case.program
-    if case.is_crash or program.loss not in _TAKES:
+    least, most = LOSS_KINDS[program.loss].targets
+    if case.is_crash or (least, most) == REAL:
         return
-    (low, high), (least, most) = target_range(program, case.dataset), _TAKES[program.loss]
+    low, high = target_range(program, case.dataset)
     if low < least or high > most:
         words = {"low": low, "high": high, "loss": program.loss, "takes": _reach(least, most)}
         yield Sight(value=low if low < least else high, place="loss", words=words)
 
 
-def one_winner(case: Case) -> Iterator[Sight]:
-    """A loss with one right class, where several labels may be right or the targets are real values."""
-    loss = case.program.loss
-    compares = loss not in BINARY_LOSSES | VALUE_LOSSES
-    if compares and not case.is_crash and case.task.kind != "classification":
-        found = "several labels of a row may be" if case.task.kind == "multilabel" else "real values are"
-        yield Sight(place="loss", words={"loss": loss, "found": found})
+@fault(
+    "the targets go from {low:.3g} to {high:.3g}, but a {activation} output only {reach}",
+    "activation/linear@output",
+    "api_contract/match_output@output",
+    "data_wrangling/*@targets",
+)
+def out_of_reach(case: Case) -> Iterator[Sight]:
+    """Targets that the output's activation cannot reach."""
+    program, activation = case.program, output_activation(case.program)
+    kind, (least, most) = LOSS_KINDS[program.loss], ACTIVATION_KINDS[activation].reach
+    if case.is_crash or (least, most) == REAL or kind.own or kind.of_probabilities:
+        return
+    low, high = target_range(program, case.dataset)
+    if low < least or high > most:
+        words = {"low": low, "high": high, "activation": activation, "reach": _reach(least, most)}
+        yield Sight(value=low if low < least else high, place=_output_place(program), words=words)
 
 
-def margin_of_values(case: Case) -> Iterator[Sight]:
-    """A loss of margins for real values."""
-    if case.program.loss in MARGIN_LOSSES and case.task.kind == "regression":
-        yield Sight(place="loss", words={"loss": case.program.loss})
-
-
-def values_for_classes(case: Case) -> Iterator[Sight]:
-    """A loss for real values, where the targets are classes or labels."""
-    if case.program.loss in VALUE_LOSSES and case.task.kind != "regression":
-        yield Sight(place="loss", words={"loss": case.program.loss})
-
-
-def binary_for_many(case: Case) -> Iterator[Sight]:
-    """A loss for two classes, where there are more."""
-    task, loss = case.task, case.program.loss
-    if loss in BINARY_LOSSES and task.kind == "classification" and task.outputs > 2:
-        yield Sight(value=float(task.outputs), place="loss", words={"loss": loss})
-
-
-def idle_outputs(case: Case) -> Iterator[Sight]:
-    """More outputs than there are classes."""
-    task = case.task
-    if not case.is_crash and task.kind == "classification" and case.outputs > max(task.outputs, 2):
-        yield Sight(
-            value=float(case.outputs), place=_output_place(case.program), words={"classes": task.outputs}
-        )
-
-
+@fault("the program watches {metric}, which is always {value:.0f} for real targets", "accuracy_metric/*")
 def accuracy_of_values(case: Case) -> Iterator[Sight]:
     """Accuracy of real targets."""
     metric = case.program.metric
@@ -173,6 +197,11 @@ def accuracy_of_values(case: Case) -> Iterator[Sight]:
         yield Sight(value=0.0, place="metric", words={"metric": metric})
 
 
+@fault(
+    "the program watches {metric}, which takes the numbers of {value:.0f} classes for amounts",
+    "accuracy_metric/task_metric@program",
+    "accuracy_metric/stop_on_loss@program",
+)
 def error_of_classes(case: Case) -> Iterator[Sight]:
     """A metric of real values for more than two classes."""
     task, metric = case.task, case.program.metric
@@ -180,13 +209,41 @@ def error_of_classes(case: Case) -> Iterator[Sight]:
         yield Sight(value=float(task.outputs), place="metric", words={"metric": metric})
 
 
-_TAKES: dict[LossName, tuple[float, float]] = {
-    "binary_crossentropy": (0.0, 1.0),
-    "bce_with_logits": (0.0, 1.0),
-    "poisson": (0.0, float("inf")),
-    "msle": (0.0, float("inf")),
-}
-"""Targets for which a loss is defined, where that is not all of them."""
+@warning(
+    "{loss} is a loss for real values; classes and labels are learnt faster with a cross-entropy",
+    "loss_function/*crossentropy@program",
+    "loss_function/*",
+)
+def values_for_classes(case: Case) -> Iterator[Sight]:
+    """A loss for real values, where the targets are classes or labels."""
+    if LOSS_KINDS[case.program.loss].form == "values" and case.task.kind != "regression":
+        yield Sight(place="loss", words={"loss": case.program.loss})
+
+
+@warning(
+    "{loss} takes the {value:.0f} classes for as many questions of yes or no",
+    "loss_function/categorical_crossentropy@program",
+    "loss_function/*",
+)
+def binary_for_many(case: Case) -> Iterator[Sight]:
+    """A loss for two classes, where there are more."""
+    task, loss = case.task, case.program.loss
+    if LOSS_KINDS[loss].form == "binary" and task.kind == "classification" and task.outputs > 2:
+        yield Sight(value=float(task.outputs), place="loss", words={"loss": loss})
+
+
+@warning(
+    "the network has {value:.0f} outputs for {classes} classes",
+    "layer_dimension/task_units@output",
+    "neural_connection/replace_head@output",
+)
+def idle_outputs(case: Case) -> Iterator[Sight]:
+    """More outputs than there are classes."""
+    task = case.task
+    if not case.is_crash and task.kind == "classification" and case.outputs > max(task.outputs, 2):
+        yield Sight(
+            value=float(case.outputs), place=_output_place(case.program), words={"classes": task.outputs}
+        )
 
 
 @lru_cache(maxsize=64)
@@ -204,128 +261,3 @@ def _output_place(program: Program) -> str:
         return layer_place(program, len(program.layers) - 1)
     index = output_layer(program)
     return "" if index is None else layer_place(program, index)
-
-
-HEURISTICS: tuple[Heuristic, ...] = (
-    Heuristic(
-        name="changed_classes",
-        severity="fault",
-        look=changed_classes,
-        text="{step} by {factor:.3g} changes the class ids: the loss tells {value:.0f} of"
-        " {classes} classes apart, under other numbers",
-        edits=("data_wrangling/remove_prep@targets",),
-    ),
-    Heuristic(
-        name="broadcast_targets",
-        severity="fault",
-        look=broadcast_targets,
-        text="outputs (n, 1) meet targets (n): {loss} compares each output with the targets of all"
-        " {value:.0f} rows of a batch, so the network learns their mean",
-        edits=("data_dimension/add_axis@targets",),
-    ),
-    Heuristic(
-        name="one_output",
-        severity="fault",
-        look=one_output,
-        text="the network has one output for {value:.0f} classes, which can only say 0 or 1",
-        edits=("data_dimension/one_hot@targets", *_HEAD_EDITS),
-    ),
-    Heuristic(
-        name="lone_softmax",
-        severity="fault",
-        look=lone_softmax,
-        text="the softmax of {place} has one unit and always gives 1",
-        edits=("activation/sigmoid@output", "activation/linear@output", *_HEAD_EDITS),
-    ),
-    Heuristic(
-        name="lone_category",
-        severity="fault",
-        look=lone_category,
-        text="{loss} compares the outputs of a row with each other, and there is only one",
-        edits=("loss_function/binary_crossentropy@program", "loss_function/*", *_HEAD_EDITS),
-    ),
-    Heuristic(
-        name="logits_squashed",
-        severity="fault",
-        look=logits_squashed,
-        text="{loss} has a {own} of its own and takes any number, but the network ends in a {activation}",
-        edits=_OUTPUT_EDITS,
-    ),
-    Heuristic(
-        name="no_probabilities",
-        severity="fault",
-        look=no_probabilities,
-        text="{loss} takes probabilities, but a {activation} output goes beyond 0 and 1",
-        edits=_OUTPUT_EDITS,
-    ),
-    Heuristic(
-        name="activation_twice",
-        severity="fault",
-        look=activation_twice,
-        text="the output goes through {functions}",
-        edits=("api_contract/match_output@output", "activation/*@output"),
-    ),
-    Heuristic(
-        name="one_winner",
-        severity="fault",
-        look=one_winner,
-        text="{loss} takes one right class of a row, but {found} the target",
-        edits=("loss_function/*",),
-    ),
-    Heuristic(
-        name="margin_of_values",
-        severity="fault",
-        look=margin_of_values,
-        text="{loss} is for two classes, and the targets are real values",
-        edits=("loss_function/*",),
-    ),
-    Heuristic(
-        name="refused_targets",
-        severity="fault",
-        look=refused_targets,
-        text="{loss} takes targets {takes}, and they go from {low:.3g} to {high:.3g}",
-        edits=("loss_function/*", "data_wrangling/*@targets", *_HEAD_EDITS),
-    ),
-    Heuristic(
-        name="out_of_reach",
-        severity="fault",
-        look=out_of_reach,
-        text="the targets go from {low:.3g} to {high:.3g}, but a {activation} output only {reach}",
-        edits=("activation/linear@output", "api_contract/match_output@output", "data_wrangling/*@targets"),
-    ),
-    Heuristic(
-        name="accuracy_of_values",
-        severity="fault",
-        look=accuracy_of_values,
-        text="the program watches {metric}, which is always {value:.0f} for real targets",
-        edits=("accuracy_metric/*",),
-    ),
-    Heuristic(
-        name="error_of_classes",
-        severity="fault",
-        look=error_of_classes,
-        text="the program watches {metric}, which takes the numbers of {value:.0f} classes for amounts",
-        edits=("accuracy_metric/task_metric@program", "accuracy_metric/stop_on_loss@program"),
-    ),
-    Heuristic(
-        name="values_for_classes",
-        severity="warning",
-        look=values_for_classes,
-        text="{loss} is a loss for real values; classes and labels are learnt faster with a cross-entropy",
-        edits=("loss_function/*crossentropy@program", "loss_function/*"),
-    ),
-    Heuristic(
-        name="binary_for_many",
-        severity="warning",
-        look=binary_for_many,
-        text="{loss} takes the {value:.0f} classes for as many questions of yes or no",
-        edits=("loss_function/categorical_crossentropy@program", "loss_function/*"),
-    ),
-    Heuristic(
-        name="idle_outputs",
-        severity="warning",
-        look=idle_outputs,
-        text="the network has {value:.0f} outputs for {classes} classes",
-        edits=("layer_dimension/task_units@output", "neural_connection/replace_head@output"),
-    ),
-)

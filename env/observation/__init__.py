@@ -7,42 +7,31 @@ never enters: an observation is a function of the program that stands, its trial
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from netmend.env.observation.program_slots import program_values, slot_names_of_programs
-from netmend.env.observation.slots import LIMIT, Values, bounded
+from netmend.env.history import History, Step
+from netmend.env.observation.program_slots import (
+    ANY_TASK,
+    EMPTY,
+    LIMIT,
+    Slots,
+    Values,
+    bounded,
+    program_slots,
+    program_values,
+)
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import Program, Task
 from netmend.env.training.trial import Status, Trial
 from netmend.repair_actions import PATTERNS
 
-if TYPE_CHECKING:
-    from netmend.env.episode import Step
-
-__all__ = ["HISTORY_SLOTS", "LIMIT", "History", "State", "history_values", "observe", "slot_names"]
+__all__ = ["LIMIT", "State", "history_slots", "observe", "slot_names"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class History:
-    """A repair so far.
-
-    Attributes:
-        steps: what was done.
-        trials, trials_left: most trials of the repair, and how many are left.
-        faulty_skill, best_skill: of the faulty program and of the best so far.
-        edits: how many edits stand.
-    """
-
-    steps: Sequence[Step] = ()
-    trials: int = 1
-    trials_left: int = 1
-    faulty_skill: float = 0.0
-    best_skill: float = 0.0
-    edits: int = 0
+_TRIED = tuple((f"tried/{pattern}", pattern) for pattern in PATTERNS)
 
 
 class State(NamedTuple):
@@ -57,48 +46,34 @@ class State(NamedTuple):
 @cache
 def slot_names() -> tuple[str, ...]:
     """Names of the slots of an observation, in order."""
-    return (*slot_names_of_programs(), *TRIAL_SLOTS, *HISTORY_SLOTS)
+    return (
+        *(name for name, _ in program_slots(EMPTY, ANY_TASK)),
+        *TRIAL_SLOTS,
+        *(name for name, _ in history_slots(History())),
+    )
 
 
 def observe(states: Sequence[State]) -> Values:
     """Observations of repairs, shape ``(len(states), len(slot_names()))``, finite, within [-LIMIT, LIMIT]."""
     programs = np.concatenate([program_values(state.program, state.task) for state in states])
     trials = np.concatenate([trial_values(state.trial, state.program, state.task) for state in states])
-    histories = bounded([history_values(state.history) for state in states])
+    histories = bounded([[value for _, value in history_slots(state.history)] for state in states])
     rows = len(states)
     return np.concatenate((programs.reshape(rows, -1), trials.reshape(rows, -1), histories), axis=1)
 
 
-HISTORY_SLOTS: tuple[str, ...] = (
-    "trials_left",
-    "faulty_skill",
-    "best_skill",
-    "gain",
-    "edits",
-    "last/skill",
-    "last/reward",
-    "last/taken_back",
-    "last/failed",
-    *(f"tried/{pattern}" for pattern in PATTERNS),
-)
-"""Slots of a repair so far: what is left, what was reached, what the last step did."""
-
-
-def history_values(history: History) -> list[float]:
-    """The values of HISTORY_SLOTS."""
-    steps = history.steps
-    last = steps[-1] if steps else None
-    skill = None if last is None else last.skill
-    tried = [step.action.partition("/")[0] for step in steps]
-    return [
-        history.trials_left / history.trials,
-        history.faulty_skill,
-        history.best_skill,
-        history.best_skill - history.faulty_skill,
-        history.edits / 4,
-        0.0 if skill is None else skill,
-        0.0 if last is None else last.reward,
-        float(last is not None and skill is not None and not last.kept),
-        float(last is not None and last.status not in (None, Status.OK)),
-        *[tried.count(pattern) / 3 for pattern in PATTERNS],
-    ]
+def history_slots(history: History) -> Slots:
+    """What is left of a repair, what was reached, and what the last step did."""
+    last = history.steps[-1] if history.steps else Step(action="")
+    tried = [step.action.partition("/")[0] for step in history.steps]
+    yield "trials_left", history.trials_left / history.trials
+    yield "faulty_skill", history.faulty_skill
+    yield "best_skill", history.best_skill
+    yield "gain", history.best_skill - history.faulty_skill
+    yield "edits", history.edits / 4
+    yield "last/skill", 0.0 if last.skill is None else last.skill
+    yield "last/reward", last.reward
+    yield "last/taken_back", float(last.skill is not None and not last.kept)
+    yield "last/failed", float(last.status not in (None, Status.OK))
+    for name, pattern in _TRIED:
+        yield name, tried.count(pattern) / 3

@@ -1,21 +1,92 @@
-"""The slots that say what the trial of a program has shown: status, curves, symptoms, crash."""
+"""The slots that say what the trial of a program has shown: status, curves, symptoms, and its crash."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import fields
-from operator import attrgetter
 
-from netmend.env.observation.crash_slots import CRASH_SLOTS, crash_slots
-from netmend.env.observation.slots import SITES, Values, bounded, log10, site_positions
-from netmend.env.program import Layer, Program, Task
+from netmend.env.observation.program_slots import (
+    ANY_TASK,
+    EMPTY,
+    GROUPS,
+    SITES,
+    Slots,
+    Values,
+    bounded,
+    last_axis_least,
+    log2_ratio,
+    log10,
+    one_hot,
+    site_positions,
+    swapped,
+)
+from netmend.env.program import CRASH_KINDS, PHASES, Crash, Layer, Program, Task
+from netmend.env.program.shapes import Shape
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
 
+EXPECTED_TYPES = ("array", "float32", "int64")
+FOUND_TYPES = ("list", "float16", "float32", "float64", "int64")
+
+
+def crash_slots(crash: Crash, program: Program, task: Task) -> Slots:
+    """The failure of the program that stands: what it was doing, where, and both sides."""
+    yield "crash", 1.0
+    yield from one_hot("crash/phase", crash.phase, PHASES)
+    yield from one_hot("crash/kind", crash.kind, CRASH_KINDS)
+    yield from _place_slots(crash.layer, program)
+    yield from _side_slots("crash/expected", crash.expected, task)
+    yield from _side_slots("crash/found", crash.found, task)
+    yield from _ratio_slots(crash.expected, crash.found)
+    yield from one_hot("crash/expected_type", crash.expected_type, EXPECTED_TYPES)
+    yield from one_hot("crash/found_type", crash.found_type, FOUND_TYPES)
+
+
+def _place_slots(index: int | None, program: Program) -> Slots:
+    """Which layer it was."""
+    yield "crash/layer/none", float(index is None)
+    yield "crash/layer/depth", 0.0 if index is None else (index + 1) / max(1, len(program.layers))
+    yield "crash/layer/first", float(index == 0)
+    for site, position in zip(SITES, site_positions(program), strict=True):
+        yield f"crash/layer/{site}", float(index is not None and index == position)
+    layer = program.layers[index] if index is not None and index < len(program.layers) else None
+    for name in GROUPS:
+        yield f"crash/layer/{name}", float(layer is not None and layer.counted_as == name)
+
+
+def _side_slots(prefix: str, shape: Shape, task: Task) -> Slots:
+    """What the shape on one side is."""
+    yield f"{prefix}/rank", len(shape) / 3
+    yield f"{prefix}/unit_axis", float(1 in shape)
+    yield f"{prefix}/last_axis_least", float(last_axis_least(shape))
+    yield f"{prefix}/one", float(shape == (1,))
+    yield f"{prefix}/outputs", float(shape[:1] == (task.outputs,))
+    yield f"{prefix}/raw_row", float(shape == task.input_shape)
+
+
+def _ratio_slots(expected: Shape, found: Shape) -> Slots:
+    """How the two sides differ; a size that is not known (0) counts for nothing."""
+    longer, bare = len(found) - len(expected), _bare(found) == _bare(expected)
+    yield "crash/rank_difference", longer / 2
+    yield "crash/size_ratio", log2_ratio(math.prod(found), math.prod(expected), 8)
+    yield "crash/features_ratio", log2_ratio(found[0], expected[0], 8) if found and expected else 0.0
+    yield "crash/same_size", float(0 < math.prod(found) == math.prod(expected) and found != expected)
+    yield "crash/swapped", float(swapped(expected, found))
+    yield "crash/channels_behind", float(found != expected and found == (*expected[1:], *expected[:1]))
+    yield "crash/channels_in_front", float(found != expected and found == (*expected[-1:], *expected[:-1]))
+    yield "crash/unit_axis_too_many", float(longer > 0 and bare)
+    yield "crash/unit_axis_missing", float(longer < 0 and bare)
+
+
+def _bare(shape: Shape) -> Shape:
+    """The shape without its axes of size 1."""
+    return tuple([size for size in shape if size != 1])
+
+
+_NO_CRASH = tuple(
+    (name, 0.0) for name, _ in crash_slots(Crash(phase="data", kind="other", message=""), EMPTY, ANY_TASK)
+)
 CURVE_POINTS = 4
-SYMPTOMS = tuple(field.name for field in fields(Symptoms) if field.name not in ("layers", "crash"))
-LAYER_SYMPTOMS = tuple(field.name for field in fields(LayerSymptoms) if field.name != "index")
 SCALES = {
     "unscaled_inputs": 3.0,
     "unscaled_targets": 3.0,
@@ -25,35 +96,17 @@ SCALES = {
     "outliers": 0.02,
 }
 """What a symptom is divided by, where that is not 1: a few missing values or outliers are worth seeing."""
-LOGARITHMIC = frozenset(
-    {
-        "gradient_first",
-        "gradient",
-        "weight_change",
-        "weight_max",
-        "activation_mean",
-        "activation_spread",
-    }
-)
-
+SYMPTOMS = {
+    field.name: SCALES.get(field.name, 1.0)
+    for field in fields(Symptoms)
+    if field.name not in ("layers", "crash")
+}
+LAYER_SYMPTOMS = {
+    field.name: 4.0 if field.default else 1.0 for field in fields(LayerSymptoms) if field.name != "index"
+}
+"""What a symptom of a layer is divided by: logarithms, which begin below 0, by 4."""
 ENDS = tuple(status for status in Status if status is not Status.HUNG)
 """How a trial ends that an observation shows."""
-TRIAL_SLOTS: tuple[str, ...] = (
-    *(f"status/{status}" for status in ENDS),
-    "skill",
-    "curve/epochs",
-    "curve/first_loss",
-    *(
-        f"curve/{curve}/{point}"
-        for point in range(CURVE_POINTS)
-        for curve in ("train_loss", "train_score", "validation_score")
-    ),
-    "curve/gap",
-    *(f"symptom/{name}" for name in SYMPTOMS),
-    *(f"{site}/{name}" for site in SITES for name in LAYER_SYMPTOMS),
-    *CRASH_SLOTS,
-)
-"""Slots of a trial: status, curves, symptoms of the whole and of each site, crash."""
 
 
 def trial_values(trial: Trial, program: Program, task: Task) -> Values:
@@ -63,45 +116,37 @@ def trial_values(trial: Trial, program: Program, task: Task) -> Values:
     """
     known: tuple[tuple[Layer, ...], Task, Values] | None = trial.__dict__.get("_values")
     if known is None or (known[1] is not task and known[1] != task) or known[0] != program.layers:
-        values = bounded(_trial_numbers(trial, program, task))
+        values = bounded([value for _, value in trial_slots(trial, program, task)])
         known = trial.__dict__["_values"] = program.layers, task, values
     return known[2]
 
 
-_SCALES = tuple(SCALES.get(name, 1.0) for name in SYMPTOMS)
-_LAYER_SCALES = tuple(4.0 if name in LOGARITHMIC else 1.0 for name in LAYER_SYMPTOMS)
-_NO_LAYER = (0.0,) * len(LAYER_SYMPTOMS)
-_NO_CRASH = (0.0,) * len(CRASH_SLOTS)
-_symptoms_of: Callable[[Symptoms], tuple[float, ...]] = attrgetter(*SYMPTOMS)
-_layer_symptoms_of: Callable[[LayerSymptoms], tuple[float, ...]] = attrgetter(*LAYER_SYMPTOMS)
+def trial_slots(trial: Trial, program: Program, task: Task) -> Slots:
+    """Status, curves, symptoms of the whole and of each site, and the crash, all 0 where there is none."""
+    yield from one_hot("status", trial.status, ENDS)
+    yield "skill", trial.skill
+    yield from _curve_slots(trial.curves)
+    for name, scale in SYMPTOMS.items():
+        yield f"symptom/{name}", getattr(trial.symptoms, name) / scale
+    by_position = {layer.index: layer for layer in trial.symptoms.layers}
+    for site, index in zip(SITES, site_positions(program), strict=True):
+        layer = None if index is None else by_position.get(index)
+        for name, scale in LAYER_SYMPTOMS.items():
+            yield f"{site}/{name}", 0.0 if layer is None else getattr(layer, name) / scale
+    crash = trial.symptoms.crash
+    yield from _NO_CRASH if crash is None else crash_slots(crash, program, task)
 
 
-def _trial_numbers(trial: Trial, program: Program, task: Task) -> list[float]:
-    """The values of TRIAL_SLOTS."""
-    symptoms = trial.symptoms
-    numbers = [float(status == trial.status) for status in ENDS]
-    numbers.append(trial.skill)
-    numbers += _curve_numbers(trial.curves)
-    numbers += [value / scale for value, scale in zip(_symptoms_of(symptoms), _SCALES, strict=True)]
-    by_position = {layer.index: _layer_symptoms_of(layer) for layer in symptoms.layers}
-    for index in site_positions(program):
-        values = _NO_LAYER if index is None else by_position.get(index, _NO_LAYER)
-        numbers += [value / scale for value, scale in zip(values, _LAYER_SCALES, strict=True)]
-    crash = symptoms.crash
-    numbers += _NO_CRASH if crash is None else [value for _, value in crash_slots(crash, program, task)]
-    return numbers
-
-
-def _curve_numbers(curves: Curves) -> Iterator[float]:
+def _curve_slots(curves: Curves) -> Slots:
     loss, train, validation = curves.train_loss, curves.train_score, curves.validation_score
     first = loss[0] if loss else 1.0
-    yield math.log2(len(loss) + 1) / 4
-    yield log10(abs(first))
+    yield "curve/epochs", math.log2(len(loss) + 1) / 4
+    yield "curve/first_loss", log10(abs(first))
     for point in range(CURVE_POINTS):
-        yield log10(abs(_at(loss, point, first) / (first or 1.0)))
-        yield _at(train, point)
-        yield _at(validation, point)
-    yield _at(train, CURVE_POINTS) - _at(validation, CURVE_POINTS)
+        yield f"curve/train_loss/{point}", log10(abs(_at(loss, point, first) / (first or 1.0)))
+        yield f"curve/train_score/{point}", _at(train, point)
+        yield f"curve/validation_score/{point}", _at(validation, point)
+    yield "curve/gap", _at(train, CURVE_POINTS) - _at(validation, CURVE_POINTS)
 
 
 def _at(curve: tuple[float, ...], point: int, default: float = 0.0) -> float:
@@ -109,3 +154,7 @@ def _at(curve: tuple[float, ...], point: int, default: float = 0.0) -> float:
     if not curve:
         return default
     return curve[min(len(curve) - 1, (point + 1) * len(curve) // CURVE_POINTS)]
+
+
+TRIAL_SLOTS = tuple(name for name, _ in trial_slots(Trial(status=Status.OK), EMPTY, ANY_TASK))
+"""Slots of a trial, in order."""

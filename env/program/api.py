@@ -19,9 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netmend.env.program.kinds import OLD_RATES, OPTIMIZER_KINDS
 from netmend.env.program.layers import BatchNorm, Layer, Weighted
-from netmend.env.program.names import ApiLevel, InitialiserName, LossName, OptimizerName
-from netmend.env.program.part import changed, variant
+from netmend.env.program.names import ApiLevel, InitialiserName, LossName
+from netmend.env.program.part import changed
 from netmend.env.program.schema import Program
 
 REMOVED_NAMES: dict[ApiLevel, str] = {
@@ -33,9 +34,8 @@ REMOVED_NAMES: dict[ApiLevel, str] = {
 RENAMED: dict[ApiLevel, ApiLevel] = {"keras_1": "keras_2", "torch_0": "torch_1"}
 """The level of the same source with today's names: its defaults are still the old ones."""
 
-_OLD_RATES: dict[OptimizerName, float] = {"adadelta": 1.0, "adagrad": 0.01}
-_NEW_RATE = 0.001
-_WIDE: frozenset[InitialiserName] = frozenset({"random_normal", "truncated_normal"})
+WIDE: tuple[InitialiserName, ...] = ("random_normal", "truncated_normal")
+"""Initialisers whose deviation was 1 in TensorFlow 1."""
 
 
 def resolved(program: Program) -> Program:
@@ -48,7 +48,7 @@ def resolved(program: Program) -> Program:
     program = _RESOLVERS.get(program.api, _same)(program)
     if program.loss == SPARSE and program.data.labels == "index":
         program = changed(
-            program, loss="categorical_crossentropy", data=variant(program.data, labels="one_hot")
+            program, loss="categorical_crossentropy", data=changed(program.data, labels="one_hot")
         )
     return program
 
@@ -62,14 +62,14 @@ def _same(program: Program) -> Program:
 
 def _keras_2(program: Program) -> Program:
     optimizer = program.optimizer
-    if _OLD_RATES.get(optimizer.kind) == optimizer.lr:
-        optimizer = variant(optimizer, lr=_NEW_RATE)
+    if OLD_RATES.get(optimizer.kind) == optimizer.lr:
+        optimizer = changed(optimizer, lr=OPTIMIZER_KINDS[optimizer.kind].keras_lr)
     layers = tuple(map(_other_momentum, program.layers))
     return changed(program, optimizer=optimizer, layers=layers, api="current")
 
 
 def _other_momentum(layer: Layer) -> Layer:
-    return variant(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
+    return changed(layer, momentum=1 - layer.momentum) if isinstance(layer, BatchNorm) else layer
 
 
 def _tensorflow_1(program: Program) -> Program:
@@ -79,9 +79,9 @@ def _tensorflow_1(program: Program) -> Program:
 def _wide(layer: Layer) -> Layer:
     if not isinstance(layer, Weighted):
         return layer
-    if layer.kernel_init in _WIDE:
-        layer = variant(layer, kernel_init="standard_normal")
-    return variant(layer, bias_init="standard_normal") if layer.bias_init in _WIDE else layer
+    if layer.kernel_init in WIDE:
+        layer = changed(layer, kernel_init="standard_normal")
+    return changed(layer, bias_init="standard_normal") if layer.bias_init in WIDE else layer
 
 
 def _torch_1(program: Program) -> Program:

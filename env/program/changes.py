@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from netmend.env.program.hyperparameters import hyperparameters, with_hyperparameters
-from netmend.env.program.layers import Activation, Dropout, Layer
+from netmend.env.program.layers import Layer
 from netmend.env.program.schema import Program
 
 ADDED, REMOVED = "LRM", "LAD"
@@ -147,10 +147,8 @@ def _of_layers(old: Layer | None, new: Layer | None) -> Iterator[str]:
     lone = new if old is None else old
     if old is not None and new is not None:
         yield from (LAYER_KINDS_OF_CHANGE.get(name, "LWS") for name in differing(old, new))
-    elif isinstance(lone, Activation):
-        yield "ACH"
-    elif isinstance(lone, Dropout):
-        yield "RCD"
+    elif lone is not None and not lone.learns and (lone.activated_by or lone.dropped_by):
+        yield "ACH" if lone.activated_by else "RCD"
     else:
         yield ADDED if old is None else REMOVED
 

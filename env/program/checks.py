@@ -6,9 +6,9 @@ from functools import lru_cache
 from math import prod
 
 from netmend.env.program.fields import Field, fields_by_name, shown
-from netmend.env.program.layers import Embedding, Layer
+from netmend.env.program.kinds import PREP_KINDS
+from netmend.env.program.layers import Layer
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
-from netmend.env.program.names import PrepName
 from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.shapes import MisfitError, row_shape, walk_layers
 from netmend.env.program.task import Task
@@ -90,7 +90,7 @@ def _of_part(field: Field, value: object) -> list[str]:
 def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
     """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
     problems: list[str] = []
-    tokens = task is not None and task.vocabulary > 0 and isinstance(layers[0], Embedding)
+    tokens = task is not None and task.vocabulary > 0 and layers[0].takes_ids
     for index, step in enumerate(data.prep):
         if (problem := _prep_problem(step, tokens, task)) is not None:
             problems.append(f"data.prep[{index}]{problem}")
@@ -105,16 +105,15 @@ def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
         return ".factor: 0 would wipe out the data, expected another number"
     if task is None:
         return None
-    targets = _TARGETS[task.kind]
-    if prep.kind in _OF_VALUES and task.kind != "regression":
-        return f": {prep.kind} is for regressions, but the targets are {targets}"
-    if prep.kind in _OF_CLASSES and task.kind != "classification":
-        return f": {prep.kind} is for classes, but the targets are {targets}"
-    if prep.kind == "scale_target" and task.kind == "multilabel":
-        return ": scale_target would change the yes and no of the targets"
+    kind, targets = PREP_KINDS[prep.kind], _TARGETS[task.kind]
+    if task.kind not in kind.tasks:
+        if len(kind.tasks) > 1:
+            return f": {prep.kind} would change the yes and no of the targets"
+        meant = "regressions" if "regression" in kind.tasks else "classes"
+        return f": {prep.kind} is for {meant}, but the targets are {targets}"
     if prep.kind == "scale_target" and task.kind == "regression" and prep.factor == 0:
         return ".factor: 0 would wipe out the targets, expected another number"
-    if tokens and prep.kind in _OF_NUMBERS:
+    if tokens and kind.side == "inputs" and kind.changes != "shape":
         return f": {prep.kind} would change the token ids that the embedding looks up"
     return None
 
@@ -130,11 +129,6 @@ def _weight_problems(weights: object, task: Task | None) -> list[str]:
 
 
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
-_OF_VALUES: frozenset[PrepName] = frozenset({"standardize_target", "min_max_target"})
-_OF_CLASSES: frozenset[PrepName] = frozenset({"shift_target", "balance"})
-_OF_NUMBERS: frozenset[PrepName] = frozenset(
-    {"standardize", "min_max", "scale", "shift", "fill_missing", "clip_outliers"}
-)
 
 
 def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[str]:

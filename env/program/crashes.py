@@ -13,7 +13,8 @@ from operator import attrgetter
 from typing import Literal, NamedTuple, get_args
 
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
-from netmend.env.program.layers import BatchNorm, Embedding, Layer, LayerNorm, Position, Weighted
+from netmend.env.program.kinds import LOSS_KINDS, PREP_KINDS
+from netmend.env.program.layers import Layer, Weighted
 from netmend.env.program.names import ApiLevel, LossName
 from netmend.env.program.schema import Data, Loop, Prep, Program
 from netmend.env.program.shapes import (
@@ -34,10 +35,6 @@ CrashKind = Literal["rank", "size", "type", "label", "name", "graph", "other"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 CRASH_KINDS: tuple[CrashKind, ...] = get_args(CrashKind)
 
-ID_LOSSES: frozenset[LossName] = frozenset({"cross_entropy", SPARSE})
-"""Losses that take class ids as whole numbers."""
-BROADCASTING: frozenset[LossName] = frozenset({"mse", "mae", "huber"})
-"""Losses that take outputs (n, 1) and targets (n,) and compare each output with all n targets, as PyTorch."""
 LARGEST_ID = 2**53
 """Class ids beyond it are no whole numbers any more once they were multiplied."""
 
@@ -141,17 +138,11 @@ def target_shape(program: Program | _Read, task: Task) -> Shape:
     elif labels == "one_hot":
         shape = (max(task.outputs, label_range(program, task)[1] + 1),)
     else:
-        shape = () if program.loss in ID_LOSSES and labels == "index" else (1,)
+        shape = () if LOSS_KINDS[program.loss].ids and labels == "index" else (1,)
     for step in program.data.prep:
-        if step.kind == "add_axis_target":
-            shape = (1, *shape)
-        elif step.kind == "drop_axis_target":
-            if 1 not in shape:
-                raise MisfitError(
-                    f"no axis of size 1 in the targets, of shape {shape} per row", (1, 0), shape
-                )
-            axis = shape.index(1)
-            shape = (*shape[:axis], *shape[axis + 1 :])
+        kind = PREP_KINDS[step.kind]
+        if kind.side == "targets" and kind.reshape is not None:
+            shape = kind.reshape(step, shape)
     return shape
 
 
@@ -161,7 +152,7 @@ def broadcasts(program: Program | _Read, task: Task) -> bool:
     That is said of a program that does not crash: its network then returns one value for a row.
     """
     try:
-        return program.loss in BROADCASTING and target_shape(program, task) == ()
+        return LOSS_KINDS[program.loss].broadcasts and target_shape(program, task) == ()
     except MisfitError:
         return False
 
@@ -170,10 +161,9 @@ def seen_ids(prep: Iterable[Prep], classes: int) -> list[int]:
     """By class, the id that the loss sees after the label faults of the preparation."""
     ids = list(range(classes))
     for step in prep:
-        if step.kind == "scale_target":
-            ids = [_as_id(id_ * step.factor) for id_ in ids]
-        elif step.kind == "shift_target":
-            ids = [_as_id(id_ + step.factor) for id_ in ids]
+        new_id = PREP_KINDS[step.kind].new_id
+        if new_id is not None:
+            ids = [_as_id(new_id(id_, step.factor)) for id_ in ids]
     return ids
 
 
@@ -231,28 +221,17 @@ def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) ->
         return wrong
     for index in range(len(program.layers)):
         layer = computes(program.layers, index)
-        if isinstance(layer, Embedding):
-            if index:
-                message = "embedding needs token ids, but gets the numbers of the layer before it"
-                return _wrong_type(message, "int64", "float32", index)
-            if layer.inputs is not None and layer.inputs < task.vocabulary:
-                reason = f"token id {task.vocabulary - 1} is out of range for a table of {layer.inputs} rows"
-                return _misfit("forward", MisfitError(reason, (layer.inputs,), (task.vocabulary,)), index)
-        elif isinstance(layer, Position):
-            found = inputs[index]
-            if layer.encoding == "learned" and layer.steps is not None and layer.steps < found[1]:
-                reason = f"step {found[1] - 1} is out of range for a table of {layer.steps} rows"
-                return _misfit("forward", MisfitError(reason, (found[0], layer.steps), found), index)
-        elif isinstance(layer, Weighted) and layer.inputs not in (None, inputs[index][0]):
-            expected = (layer.inputs or 0, *inputs[index][1:])
-            reason = f"the layer takes {layer.inputs} features, but its input is {shown_shape(inputs[index])}"
-            return _misfit("forward", MisfitError(reason, expected, inputs[index]), index)
+        if layer.takes_ids and index:
+            message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
+            return _wrong_type(message, "int64", "float32", index)
+        if (misfit := layer.refused(inputs[index], task.vocabulary)) is not None:
+            return _misfit("forward", misfit, index)
     return None
 
 
 def _input_type(program: _Read) -> Crash | None:
     found = program.data.input_type
-    expected = "int64" if isinstance(program.layers[0], Embedding) else "float32"
+    expected = "int64" if program.layers[0].takes_ids else "float32"
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
         return None
     message = f"the first layer takes {expected}, but the inputs are {found}"
@@ -279,7 +258,7 @@ def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
 
 def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash | None:
     loss, labels = program.loss, program.data.labels
-    of_ids = loss in ID_LOSSES
+    of_ids = LOSS_KINDS[loss].ids
     if of_ids and (
         task.kind != "classification" or labels == "value" or (loss == SPARSE and labels == "one_hot")
     ):
@@ -297,7 +276,7 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
             message = f"class id {low if low < 0 else high} is out of range for {units} outputs"
             return Crash(phase="loss", kind="label", message=message, expected=(units,), found=(high + 1,))
         return _weight_crash(program, task, units)
-    if wanted == () and units == 1 and loss in BROADCASTING:
+    if wanted == () and units == 1 and LOSS_KINDS[loss].broadcasts:
         return None
     if wanted != (units,) or (of_ids and labels == "index"):
         reason = (
@@ -340,7 +319,7 @@ def _hands_over(loop: Loop, layers: Sequence[Layer]) -> bool:
     last = max((i for i, layer in enumerate(layers) if isinstance(layer, Weighted)), default=None)
     if loop.optimized == "output":
         return last is not None
-    return any(isinstance(layer, _LEARNING) for layer in layers[:last])
+    return any(layer.learns for layer in layers[:last])
 
 
 def _wrong_type(message: str, expected: str, found: str, layer: int) -> Crash:
@@ -359,6 +338,3 @@ def _misfit(phase: Phase, error: MisfitError, layer: int | None = None) -> Crash
     return Crash(
         phase=phase, kind=kind, message=str(error), layer=layer, expected=error.expected, found=error.found
     )
-
-
-_LEARNING = Weighted | Embedding | Position | BatchNorm | LayerNorm

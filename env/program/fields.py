@@ -11,6 +11,7 @@ from functools import cache
 from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 from netmend.env.errors import UnknownNameError
+from netmend.env.program.layers import LAYER_KINDS, Layer
 from netmend.env.program.limits import AXIS, COUNTS, RANGES, WEIGHT, Range
 
 OTHER_NAMES: dict[str, str] = {
@@ -216,6 +217,8 @@ def _field(declared: dataclasses.Field[object], hint: object) -> Field:
         return dataclasses.replace(field, types=types, choices=get_args(first), numbers=numbers)
     if get_origin(first) is tuple:
         entries = _classes(_members(get_args(first)[0]))
+        if entries == (Layer,):
+            entries = tuple(LAYER_KINDS.values())
         if entries == (int,):
             return dataclasses.replace(field, types=entries, many=True)
         return dataclasses.replace(field, parts=entries, many=True)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
-from netmend.env.program.layers import Activation, Convolution, Dense, Layer, Weighted
-from netmend.env.program.names import ActivationName, InitialiserName, LossName, OptimizerName
+from netmend.env.program.layers import Activation, Dense, Layer, Weighted
+from netmend.env.program.part import changed
 from netmend.env.program.schema import Program
-from netmend.env.program.sites import hidden_layers
+from netmend.env.program.sites import function_of, hidden_layers
 
 Value: TypeAlias = str | int | float
 Values: TypeAlias = Mapping[str, Value]
-
-ACTIVATED = (Dense, Convolution)
 
 
 def hyperparameters(program: Program) -> dict[str, Value]:
@@ -33,10 +30,9 @@ def hyperparameters(program: Program) -> dict[str, Value]:
     }
     hidden = hidden_layers(program)
     for i, layer in enumerate(program.layers):
-        if isinstance(layer, Activation):
-            values[f"activation[{i}]"] = layer.function
-        elif isinstance(layer, ACTIVATED) and not _has_layer_behind(program, i):
-            values[f"activation[{i}]"] = layer.activation
+        function = function_of(layer)
+        if function is not None and (isinstance(layer, Activation) or not _has_layer_behind(program, i)):
+            values[f"activation[{i}]"] = function
         if isinstance(layer, Weighted):
             values[f"kernel_init[{i}]"] = layer.kernel_init
             values[f"bias_init[{i}]"] = layer.bias_init
@@ -63,31 +59,22 @@ def with_hyperparameters(program: Program, values: Values) -> Program:
     for i, layer in enumerate(program.layers):
         edited = _edited(layer, i, own)
         layers += [edited] * int(own.get(f"copies[{i}]", 1))
-    return replace(
+    return changed(
         program,
         layers=tuple(layers),
-        loss=cast(LossName, own["loss"]),
+        loss=own["loss"],
         batch_size=int(own["batch_size"]),
         epochs=int(own["epochs"]),
-        optimizer=replace(program.optimizer, kind=cast(OptimizerName, own["optimizer"]), lr=float(own["lr"])),
+        optimizer=changed(program.optimizer, kind=own["optimizer"], lr=float(own["lr"])),
     )
 
 
 def _edited(layer: Layer, index: int, values: Values) -> Layer:
-    function = values.get(f"activation[{index}]")
-    if isinstance(layer, Activation):
-        return replace(layer, function=cast(ActivationName, function))
-    if isinstance(layer, ACTIVATED) and function is not None:
-        layer = replace(layer, activation=cast(ActivationName, function))
-    if isinstance(layer, Weighted):
-        layer = replace(
-            layer,
-            kernel_init=cast(InitialiserName, values[f"kernel_init[{index}]"]),
-            bias_init=cast(InitialiserName, values[f"bias_init[{index}]"]),
-        )
-    if isinstance(layer, Dense) and f"units[{index}]" in values:
-        layer = replace(layer, units=int(values[f"units[{index}]"]))
-    return layer
+    fields = {layer.activated_by: "activation", "kernel_init": "kernel_init", "bias_init": "bias_init"}
+    own = {field: values.get(f"{name}[{index}]") for field, name in fields.items()}
+    if f"units[{index}]" in values:
+        own["units"] = int(values[f"units[{index}]"])
+    return changed(layer, **{field: value for field, value in own.items() if value is not None})
 
 
 def _has_layer_behind(program: Program, index: int) -> bool:

@@ -95,5 +95,14 @@ COUNTS: dict[str, Range] = {
 }
 """Range of the number of entries of each list by its key."""
 
+BUDGETS: dict[str, Range] = {
+    "samples": Range(1, 1_000_000),
+    "epochs": RANGES["epochs"],
+    "updates": Range(1, 10_000_000),
+    "work": Range(0, 1e12, above=True),
+    "seeds": Range(1, 100),
+}
+"""Range of each limit of a trial's budget."""
+
 AXIS = Range(1, 1_000_000)
 """Size of one axis of a declared shape."""

@@ -105,15 +105,3 @@ API_LEVELS: tuple[ApiLevel, ...] = get_args(ApiLevel)
 INPUT_TYPES: tuple[InputType, ...] = get_args(InputType)
 LABEL_TYPES: tuple[LabelType, ...] = get_args(LabelType)
 DAMAGES: tuple[DamageKind, ...] = get_args(DamageKind)
-DEFAULT_LR: dict[OptimizerName, float] = {
-    "sgd": 0.01,
-    "rmsprop": 0.001,
-    "adagrad": 0.01,
-    "adadelta": 1.0,
-    "adam": 0.001,
-    "adamw": 0.001,
-    "adamax": 0.001,
-    "nadam": 0.001,
-}
-"""Default learning rates: Keras's, but for adagrad and adadelta, which hardly move at its 0.001."""
-LOGIT_LOSSES: frozenset[LossName] = frozenset({"bce_with_logits", "cross_entropy"})

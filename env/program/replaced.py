@@ -6,8 +6,8 @@ from collections import Counter
 from functools import lru_cache
 
 from netmend.env.program.changes import align, differing, labels_follow
+from netmend.env.program.kinds import preps
 from netmend.env.program.layers import Layer
-from netmend.env.program.names import PrepName
 from netmend.env.program.schema import Prep, Program
 
 SETTING, LAYER = 1, 2
@@ -50,13 +50,11 @@ def _of_steps(before: tuple[Prep, ...], after: tuple[Prep, ...]) -> int:
 
 
 def _of_step(step: Prep) -> int:
+    # What follows takes rows of another shape as it takes a layer's outputs.
     return LAYER if step.kind in _SHAPING else SETTING
 
 
-_SHAPING: frozenset[PrepName] = frozenset(
-    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize"}
-)
-"""Steps that give the rows another shape: what follows takes them as it takes a layer's outputs."""
+_SHAPING = preps("inputs", "shape")
 
 
 @lru_cache(maxsize=16_384)

@@ -254,3 +254,4 @@ class Program:
     loop: Loop = Loop()
     api: ApiLevel = "current"
     monitor: Monitor = Monitor()
+    is_shared = False

@@ -2,18 +2,7 @@
 
 from __future__ import annotations
 
-from netmend.env.program.layers import (
-    Activation,
-    Attention,
-    BatchNorm,
-    Convolution,
-    Dense,
-    Dropout,
-    Layer,
-    LayerNorm,
-    Recurrent,
-    Weighted,
-)
+from netmend.env.program.layers import Activation, Layer, Recurrent, Weighted
 from netmend.env.program.names import ActivationName
 from netmend.env.program.schema import Program
 
@@ -52,20 +41,16 @@ def layer_activation(program: Program, index: int) -> ActivationName:
     A linear layer has the activation of the last activation layer in its block, if there is one.
     """
     layer = program.layers[index]
-    if isinstance(layer, Recurrent):
-        return "tanh"
-    if not isinstance(layer, Dense | Convolution):
-        return "linear"
-    behind = block_activation(program, index)
-    return behind if behind is not None and layer.activation == "linear" else layer.activation
+    own = function_of(layer)
+    if own == "linear":
+        return block_activation(program, index) or own
+    return "tanh" if isinstance(layer, Recurrent) else own or "linear"
 
 
 def block_end(program: Program, index: int) -> int:
     """Position just behind a layer and the activation, normalisation and dropout layers that belong to it."""
     end = index + 1
-    while end < len(program.layers) and isinstance(
-        program.layers[end], Activation | BatchNorm | LayerNorm | Dropout
-    ):
+    while end < len(program.layers) and program.layers[end].belongs:
         end += 1
     return end
 
@@ -77,17 +62,24 @@ def block_activation(program: Program, index: int) -> ActivationName | None:
     return functions[-1] if functions else None
 
 
+def function_of(layer: Layer) -> ActivationName | None:
+    """The activation of a layer's values, None where it cannot have one."""
+    return getattr(layer, layer.activated_by) if layer.activated_by else None
+
+
 def width(layer: Layer) -> int:
     """Units or filters of a layer, those inside of an attention; 0 where it has neither."""
-    if isinstance(layer, Convolution):
-        return layer.filters
-    if isinstance(layer, Attention):
-        return layer.width
-    return layer.units if isinstance(layer, Dense | Recurrent) else 0
+    return getattr(layer, layer.sized_by) if layer.sized_by else 0
 
 
 def dropout_rate(layer: Layer) -> float | None:
-    """Rate of a dropout layer, or of a dropout inside of an attention; None where there is none."""
-    if isinstance(layer, Attention):
-        return layer.dropout or None
-    return layer.rate if isinstance(layer, Dropout) else None
+    """Rate of a dropout layer, or of a dropout inside of another; None where there is none."""
+    if not layer.dropped_by:
+        return None
+    rate: float = getattr(layer, layer.dropped_by)
+    return rate or None if isinstance(layer, Weighted) else rate
+
+
+def has_modes(layer: Layer) -> bool:
+    """Whether a layer works in one way while training and in another while predicting."""
+    return layer.has_modes or dropout_rate(layer) is not None

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 
 from netmend.env.program.changes import align, differing
 from netmend.env.program.fields import fields_of
-from netmend.env.program.layers import KIND_OF_LAYER, Layer
+from netmend.env.program.layers import Layer
 from netmend.env.program.schema import Program
 from netmend.env.program.sites import output_layer
 
@@ -49,7 +49,7 @@ def _layers(before: Program, after: Program) -> Iterator[str]:
         elif new is None and old is not None:
             yield f"{name} removed: {_layer(old)}"
         elif old is not None and new is not None and old != new:
-            yield f"{name} ({_kind(old)}): {', '.join(_differences(old, new))}"
+            yield f"{name} ({old.name}): {', '.join(_differences(old, new))}"
         old_index += old is not None
         new_index += new is not None
 
@@ -110,11 +110,7 @@ def _arrow(old: object, new: object) -> str:
 
 
 def _layer(layer: Layer) -> str:
-    return _with_parameters(_kind(layer), layer)
-
-
-def _kind(layer: Layer) -> str:
-    return KIND_OF_LAYER[type(layer)]
+    return _with_parameters(layer.name, layer)
 
 
 def _step(step: object) -> str:

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from typing import TypeVar
 
 import yaml
 
-from netmend.env.errors import ProgramError
+from netmend.env.errors import LISTED, ProgramError
 from netmend.env.program.checks import check
 from netmend.env.program.fields import Field, fields_of, shown, unknown, unknown_key
-from netmend.env.program.layers import KIND_OF_LAYER, LAYER_KINDS, Layer
+from netmend.env.program.layers import LAYER_KINDS, Layer
 from netmend.env.program.names import DAMAGES, PREPS
 from netmend.env.program.schema import SCHEMA_VERSION, Damage, Optimizer, Prep, Program
+from netmend.env.reading import parse_yaml
 
 Part = TypeVar("Part")
 Plain = dict[str, object]
@@ -73,8 +73,8 @@ def dump(program: Program) -> str:
 
 
 def load(text: str, source: str) -> Program:
-    """The program in the text of a YAML file. Raises ``ProgramError`` with every problem."""
-    plain = read_yaml(text, source)
+    """The program in the text of a YAML file. Raises FileError where it is none, with every problem."""
+    plain = parse_yaml(text, source)
     if isinstance(plain, dict) and VERSION_KEY not in plain:
         plain = {VERSION_KEY: None, **plain}
     return from_plain(plain, source)
@@ -151,7 +151,7 @@ def decode(cls: type[Part], plain: object, path: str, problems: list[str]) -> Pa
         problems.append(f"{path or 'the file'}: {shown(plain)} is not {expected}")
         return None
     before = len(problems)
-    strangers = [str(key) for key in plain if key not in names]
+    strangers = [str(key) for key in plain if key not in names][:LISTED]
     problems.extend(f"{_join(path, key)}: {unknown_key(cls, key)}" for key in strangers)
     values = {}
     for field in fields:
@@ -186,6 +186,7 @@ def _decode_list(field: Field, plain: object, path: str, problems: list[str]) ->
         return ()
     if (problem := field.count_problem(len(plain))) is not None:
         problems.append(f"{path}: {problem}")
+        return ()
     return tuple(_decode_entry(field, item, f"{path}[{i}]", problems) for i, item in enumerate(plain))
 
 
@@ -271,7 +272,7 @@ def _encode_field(field: Field, value: object) -> object:
 
 def _encode_entry(part: Layer | Prep | Damage) -> object:
     parameters = _encode(part)
-    name = str(parameters.pop("kind")) if isinstance(part, Prep | Damage) else KIND_OF_LAYER[type(part)]
+    name = str(parameters.pop("kind")) if isinstance(part, Prep | Damage) else part.name
     return {name: parameters} if parameters else name
 
 
@@ -279,46 +280,9 @@ def _join(path: str, key: object) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def read_yaml(text: str, source: str) -> object:
-    """What a YAML text holds: plain values only. Numbers may be written as in YAML 1.2: ``1e-3`` is one.
-
-    Raises:
-        ProgramError: not YAML, or a key twice in one mapping; with line and column.
-    """
-    try:
-        value: object = yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ProgramError(source, [f"{place}{error.problem or error.context}"]) from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise ProgramError(source, [f"not YAML: {error}"]) from None
-    return value
-
-
 def write_yaml(plain: Mapping[str, object]) -> str:
     """Plain values as YAML, keys in the order given, the innermost collections on one line each."""
     return str(yaml.dump(plain, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=110))
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """The fast loader where there is one; refuses a key that stands twice in a mapping."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if key.value in seen:
-                    problem = f"the key {key.value!r} stands here twice"
-                    raise yaml.constructor.ConstructorError(problem=problem, problem_mark=key.start_mark)
-                seen.add(key.value)
-        mapping: dict[Hashable, object] = super().construct_mapping(node, deep)
-        return mapping
-
-
-_MERGE = "tag:yaml.org,2002:merge"
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$")
-_Loader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+.0123456789"))
 
 
 class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]

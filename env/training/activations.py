@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import ActivationName, ApiLevel
+from netmend.env.program import BOUNDS, ActivationName, ApiLevel
 
 ActivationFunctions: TypeAlias = Mapping[ActivationName, Callable[[Tensor], Tensor]]
 
@@ -19,53 +19,31 @@ FLAT = 0.99
 """A bounded activation is saturated beyond this share of its range."""
 
 
-def _identity(x: Tensor) -> Tensor:
-    return x
-
-
-def _leaky_relu(x: Tensor) -> Tensor:
-    return F.leaky_relu(x, LEAKY_SLOPE)
-
-
-def _softmax(x: Tensor) -> Tensor:
-    return torch.softmax(x, 1)
-
-
-def _softmax_without_axis(x: Tensor) -> Tensor:
-    """What PyTorch takes where no axis is given (``torch.nn.functional._get_softmax_dim``)."""
-    return torch.softmax(x, 0 if x.dim() == 3 else 1)
-
-
 def activation_functions(api: ApiLevel) -> ActivationFunctions:
     """The functions by name as the current release runs a program of an API level."""
     return _OF_OLD_TORCH if api == "torch_1" else ACTIVATION_FUNCTIONS
 
 
 ACTIVATION_FUNCTIONS: ActivationFunctions = {
-    "linear": _identity,
+    "linear": lambda x: x,
     "relu": torch.relu,
-    "leaky_relu": _leaky_relu,
+    "leaky_relu": lambda x: F.leaky_relu(x, LEAKY_SLOPE),
     "elu": F.elu,
     "selu": torch.selu,
     "gelu": F.gelu,
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
     "hard_sigmoid": F.hardsigmoid,
-    "softmax": _softmax,
+    "softmax": lambda x: torch.softmax(x, 1),
     "softplus": F.softplus,
     "softsign": F.softsign,
     "exponential": torch.exp,
 }
-_OF_OLD_TORCH: ActivationFunctions = {**ACTIVATION_FUNCTIONS, "softmax": _softmax_without_axis}
-
-BOUNDS: dict[ActivationName, tuple[float, float]] = {
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
+_OF_OLD_TORCH: ActivationFunctions = {
+    **ACTIVATION_FUNCTIONS,
+    # what PyTorch takes where no axis is given (``torch.nn.functional._get_softmax_dim``)
+    "softmax": lambda x: torch.softmax(x, 0 if x.dim() == 3 else 1),
 }
-"""Range of the activations that are bounded on both sides."""
 
 
 def saturated_share(outputs: Tensor, name: ActivationName) -> Tensor | None:

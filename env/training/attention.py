@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Generator, Tensor
 
 from netmend.env.program import Attention, Position
+from netmend.env.program.misfit import Shape
+from netmend.env.program.part import changed
+from netmend.env.training.initialisers import TORCH, ParameterSpec, Start, initial_value, weighted_specs
 
 Operation = Callable[[Tensor], Tensor]
 
@@ -104,3 +109,52 @@ def sine_waves(steps: int, features: int) -> Tensor:
     wave = torch.arange(features) // 2 * 2 / features
     angle = torch.arange(steps) / LONGEST_WAVE ** wave[:, None]
     return torch.where((torch.arange(features) % 2 == 0)[:, None], angle.sin(), angle.cos())
+
+
+def position_specs(index: int, layer: Position, shape: Shape, _vocabulary: int) -> list[ParameterSpec]:
+    """The learned table."""
+    table = (layer.steps or shape[1], shape[0])
+    start = partial(initial_value, "random_uniform", table, table)
+    learned = layer.encoding == "learned"
+    return [ParameterSpec(index, "kernel", table, start, layer.trainable)] if learned else []
+
+
+def attention_specs(index: int, layer: Attention, shape: Shape, _vocabulary: int) -> list[ParameterSpec]:
+    """PyTorch's tensors; queries, keys and values start as three matrices of their own, as in Keras.
+
+    With PyTorch's own start they are one matrix, and the biases of the attention itself are 0.
+    """
+    features = shape[0]
+    square = (features, features)
+    attending = changed(layer, bias_init="zeros") if layer.bias_init == TORCH else layer
+
+    def projections(generator: Generator) -> Tensor:
+        if layer.kernel_init == TORCH:
+            return initial_value(
+                "glorot_uniform", (3 * features, features), (features, 3 * features), generator
+            )
+        return torch.cat([initial_value(layer.kernel_init, square, square, generator) for _ in range(3)])
+
+    def matrix(part: str, started: Attention, units: int, inputs: int) -> list[ParameterSpec]:
+        specs = weighted_specs(index, started, (units, inputs), (inputs, units))
+        return [replace(spec, name=part + spec.name) for spec in specs]
+
+    specs = matrix("", attending, 3 * features, features)
+    specs[0] = replace(specs[0], start=projections)
+    specs += matrix("out_", attending, features, features)
+    if layer.width:
+        specs += matrix("inner_", layer, layer.width, features)
+        specs += matrix("outer_", layer, features, layer.width)
+    return [*specs, *_attention_norms(index, layer, (features,))]
+
+
+def _attention_norms(index: int, layer: Attention, size: Shape) -> list[ParameterSpec]:
+    """A normalisation for each part; as in PyTorch, one without a shift where there are no biases."""
+    starts: dict[str, Start] = {"scale": lambda _: torch.ones(size)}
+    if layer.bias:
+        starts["shift"] = lambda _: torch.zeros(size)
+    return [
+        ParameterSpec(index, part + name, size, start, layer.trainable)
+        for part in ("first_", "second_")[: layer.norms]
+        for name, start in starts.items()
+    ]

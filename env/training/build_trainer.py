@@ -6,9 +6,8 @@ from functools import partial
 from pathlib import Path
 
 from netmend.env.errors import NetmendError
-from netmend.env.training.seeds import SeedTrainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer
 from netmend.env.training.trial import Trainer
 from netmend.env.training.workers import WorkerTrainer
 
@@ -20,7 +19,7 @@ def build_trainer(
     *,
     batched: bool = True,
     memory: int | None = None,
-) -> SeedTrainer:
+) -> TrialFront:
     """Make a trainer; close it after use.
 
     Args:
@@ -40,14 +39,13 @@ def build_trainer(
         raise NetmendError(f"memory must be 1 MiB or more, not {memory}")
     _check_device(device)
     opened = TrialStore(store) if store is not None else None
-    trainer = _trainer(workers, device, batched, memory)
-    return SeedTrainer(trainer if opened is None else StoredTrainer(trainer, opened, device))
+    return TrialFront(_trainer(workers, device, batched, memory), opened, device)
 
 
 def _trainer(workers: int, device: str, batched: bool, memory: int | None) -> Trainer:
     # torch takes seconds to import, and workers import it on their own.
     if not batched:
-        from netmend.env.training.local import LocalTrainer
+        from netmend.env.training.loop import LocalTrainer
 
         return WorkerTrainer(workers, device) if workers else LocalTrainer(device=device)
     from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer, split

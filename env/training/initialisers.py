@@ -1,17 +1,25 @@
-"""Initial weights: Keras' names and formulas, and PyTorch's own start; the generator gives all randomness."""
+"""The weights of a program before they exist, and how they start: Keras' formulas, and PyTorch's own start.
+
+The generator gives all randomness.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from netmend.env.program import InitialiserName
-from netmend.env.training.failures import CrashError
+from netmend.env.program import InitialiserName, Weighted
+from netmend.env.program.misfit import Shape
+from netmend.env.training.trial import CrashError
 
-Shape = tuple[int, ...]
+Start = Callable[[Generator], Tensor]
+TORCH: InitialiserName = "torch_default"
+"""The start that PyTorch's own layers have."""
 Initialiser = Callable[[Shape, tuple[int, int], Generator], Tensor]
 
 SPREAD = 0.05
@@ -20,6 +28,66 @@ CONSTANT = 0.05
 """Value of ``constant``: the schema has none, and Keras' default would only repeat zeros."""
 _TRUNCATED_DEVIATION = 0.87962566103423978
 """Standard deviation of a unit normal truncated at two deviations."""
+
+
+@dataclass(frozen=True)
+class ParameterSpec:
+    """One weight tensor of a program, before it exists.
+
+    Attributes:
+        layer: position of its layer.
+        name: kernel, bias, scale, shift, or as ``netmend.env.training.recurrent`` and ``attention`` say.
+        shape: in PyTorch's order: outputs first, but of a transposed convolution inputs first.
+        start: gives its initial value.
+        trainable: whether training changes it.
+        l1, l2: factors of its penalties.
+    """
+
+    layer: int
+    name: str
+    shape: Shape
+    start: Start
+    trainable: bool = True
+    l1: float = 0.0
+    l2: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+def weighted_specs(
+    index: int,
+    layer: Weighted,
+    shape: Shape,
+    fans: tuple[int, int],
+    *,
+    outputs: int | None = None,
+    torch_fan: int | None = None,
+) -> list[ParameterSpec]:
+    """Kernel and bias.
+
+    Args:
+        index: position of the layer.
+        layer: the layer.
+        shape: of the kernel.
+        fans: of the kernel; a bias has its own size for both.
+        outputs: size of the bias; None = the first axis of the kernel.
+        torch_fan: fan-in of PyTorch's own start, for kernel and bias alike; None = the kernel's.
+    """
+    size = outputs or shape[0]
+    own = (torch_fan or fans[0], fans[1])
+
+    def start(kind: InitialiserName, shape: Shape, fans: tuple[int, int]) -> Start:
+        return partial(initial_value, kind, shape, own if kind == TORCH else fans)
+
+    kernel = start(layer.kernel_init, shape, fans)
+    specs = [ParameterSpec(index, "kernel", shape, kernel, layer.trainable, layer.l1, layer.l2)]
+    if layer.bias:
+        bias = start(layer.bias_init, (size,), (size, size))
+        specs.append(ParameterSpec(index, "bias", (size,), bias, layer.trainable))
+    return specs
 
 
 def initial_value(kind: InitialiserName, shape: Shape, fans: tuple[int, int], generator: Generator) -> Tensor:
@@ -70,24 +138,16 @@ def _orthogonal(shape: Shape, _fans: tuple[int, int], generator: Generator) -> T
     return matrix.reshape(shape)
 
 
-def _scaled(fan: Callable[[int, int], float], gain: float, normal: bool) -> Initialiser:
-    """Keras' VarianceScaling: variance ``gain / fan``."""
+def _scaled(gain: float, *, normal: bool, both: bool = False) -> Initialiser:
+    """Keras' VarianceScaling: variance ``gain / fan``, of the inputs or the mean of ``both`` ends."""
 
     def make(shape: Shape, fans: tuple[int, int], generator: Generator) -> Tensor:
-        variance = gain / max(1.0, fan(*fans))
+        variance = gain / max(1.0, sum(fans) / 2 if both else fans[0])
         if normal:
             return truncated_normal(shape, math.sqrt(variance) / _TRUNCATED_DEVIATION, generator)
         return uniform(shape, math.sqrt(3 * variance), generator)
 
     return make
-
-
-def _fan_in(fan_in: int, _fan_out: int) -> float:
-    return fan_in
-
-
-def _fan_mean(fan_in: int, fan_out: int) -> float:
-    return (fan_in + fan_out) / 2
 
 
 _INITIALISERS: dict[InitialiserName, Initialiser] = {
@@ -99,12 +159,12 @@ _INITIALISERS: dict[InitialiserName, Initialiser] = {
     "random_uniform": lambda shape, _fans, generator: uniform(shape, SPREAD, generator),
     "truncated_normal": lambda shape, _fans, generator: truncated_normal(shape, SPREAD, generator),
     "orthogonal": _orthogonal,
-    "lecun_normal": _scaled(_fan_in, 1.0, normal=True),
-    "lecun_uniform": _scaled(_fan_in, 1.0, normal=False),
-    "glorot_normal": _scaled(_fan_mean, 1.0, normal=True),
-    "glorot_uniform": _scaled(_fan_mean, 1.0, normal=False),
-    "he_normal": _scaled(_fan_in, 2.0, normal=True),
-    "he_uniform": _scaled(_fan_in, 2.0, normal=False),
+    "lecun_normal": _scaled(1.0, normal=True),
+    "lecun_uniform": _scaled(1.0, normal=False),
+    "glorot_normal": _scaled(1.0, normal=True, both=True),
+    "glorot_uniform": _scaled(1.0, normal=False, both=True),
+    "he_normal": _scaled(2.0, normal=True),
+    "he_uniform": _scaled(2.0, normal=False),
     # uniform within 1/sqrt(fan-in): a variance of a third of 1/fan-in
-    "torch_default": _scaled(_fan_in, 1 / 3, normal=False),
+    "torch_default": _scaled(1 / 3, normal=False),
 }

@@ -1,24 +1,24 @@
-"""One training from program to trial, whatever the program does."""
+"""One training from program to trial, whatever the program does, and a trainer of such ones."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
 
-from netmend.env.data.dataset import Dataset
+from netmend.env.data import load_dataset
+from netmend.env.data.dataset import Dataset, judged
 from netmend.env.program import Crash, Program, Task, check, find_crash, resolved
 from netmend.env.program.shapes import returning_vectors
 from netmend.env.training.epochs import Score
-from netmend.env.training.failures import TrialFailure
 from netmend.env.training.model import layer_name
-from netmend.env.training.prepare import PreparedCache
+from netmend.env.training.prepare import Prepared, PreparedCache
 from netmend.env.training.rules import Evidence, find_symptoms
 from netmend.env.training.session import Session
-from netmend.env.training.trial import Budget, Curves, Status, Trial
+from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialFailure, TrialRequest, refuse_seeds
 
 FAILURES = (TrialFailure, RuntimeError, ValueError, IndexError, ArithmeticError, MemoryError)
 """What a bad program can raise, here or in torch; anything else is netmend's mistake and passes through."""
@@ -153,3 +153,48 @@ def _evidence(program: Program, task: Task, session: Session | None, finite: boo
     if session is not None:
         return session.evidence(finite)
     return Evidence(program=program, task=task, curves=Curves(), finite=finite)
+
+
+class LocalTrainer:
+    """A ``Trainer`` that trains one program after the other, leaving random state and thread count alone."""
+
+    def __init__(self, datasets: Callable[[str], Dataset] = load_dataset, device: str = "cpu") -> None:
+        """Make a trainer.
+
+        Args:
+            datasets: gives the dataset of a program by its name.
+            device: ``cpu`` or a CUDA device.
+        """
+        self.datasets, self.device = datasets, device
+        self._cache = PreparedCache()
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """Train all of them, in order.
+
+        Raises:
+            DataError, UnknownNameError: a dataset is missing; that is no fault of a program.
+        """
+        refuse_seeds(requests)
+        return [self._train(request) for request in requests]
+
+    def prepare(self, request: TrialRequest) -> tuple[Dataset, Prepared]:
+        """The data of a request, raw and prepared; raises as ``prepare.prepare`` does."""
+        dataset = self.datasets(request.program.data.dataset)
+        program = resolved(request.program)
+        return dataset, self._cache.prepare(program, dataset, request.budget.samples, self.device)
+
+    def close(self) -> None:
+        """Nothing to release but the prepared data."""
+        self._cache = PreparedCache()
+
+    def _train(self, request: TrialRequest, sessions: Callable[..., Session] = Session) -> Trial:
+        return train(
+            request.program,
+            judged(self.datasets(request.program.data.dataset), request.metric),
+            request.budget,
+            request.seed,
+            holdout=request.holdout,
+            device=self.device,
+            cache=self._cache,
+            sessions=sessions,
+        )

@@ -16,8 +16,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from netmend.env.program import LabelEncoding, LossName
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program import LOSS_KINDS, LabelEncoding, LossName
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,12 +43,8 @@ def _poisson(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs - targets * torch.log(outputs + EPSILON)).mean(-1)
 
 
-def _hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.relu(1 - targets * outputs).mean(-1)
-
-
-def _squared_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
-    return torch.relu(1 - targets * outputs).square().mean(-1)
+def _margin(outputs: Tensor, targets: Tensor) -> Tensor:
+    return torch.relu(1 - targets * outputs)
 
 
 def _categorical_hinge(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -66,12 +61,9 @@ def _broadcast(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     return pairs, targets.expand_as(pairs)
 
 
-def _mse(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.mse_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
-
-
-def _mae(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.l1_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
+def _of_values(loss: Callable[..., Tensor]) -> Loss:
+    """One of PyTorch's losses on values."""
+    return lambda outputs, targets: loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
 
 
 def _mape(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -88,14 +80,6 @@ def _logcosh(outputs: Tensor, targets: Tensor) -> Tensor:
     return (difference + F.softplus(-2 * difference) - math.log(2)).mean(-1)
 
 
-def _huber(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.huber_loss(*_broadcast(outputs, targets), reduction="none").mean(-1)
-
-
-def _bce_with_logits(outputs: Tensor, targets: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(outputs, targets, reduction="none").mean(-1)
-
-
 def _cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     if targets.is_floating_point():
         return -(targets * torch.log_softmax(outputs, -1)).sum(-1)
@@ -108,22 +92,19 @@ LOSS_FUNCTIONS: dict[LossName, Loss] = {
     "categorical_crossentropy": _categorical_crossentropy,
     "kl_divergence": _kl_divergence,
     "poisson": _poisson,
-    "hinge": _hinge,
-    "squared_hinge": _squared_hinge,
+    "hinge": lambda outputs, targets: _margin(outputs, targets).mean(-1),
+    "squared_hinge": lambda outputs, targets: _margin(outputs, targets).square().mean(-1),
     "categorical_hinge": _categorical_hinge,
-    "mse": _mse,
-    "mae": _mae,
+    "mse": _of_values(F.mse_loss),
+    "mae": _of_values(F.l1_loss),
     "mape": _mape,
     "msle": _msle,
     "logcosh": _logcosh,
-    "huber": _huber,
-    "bce_with_logits": _bce_with_logits,
+    "huber": _of_values(F.huber_loss),
+    "bce_with_logits": _of_values(F.binary_cross_entropy_with_logits),
     "cross_entropy": _cross_entropy,
 }
 """By name; ``sparse_categorical_crossentropy`` is resolved to the categorical one before (see ``api.py``)."""
-
-MARGIN_LOSSES: frozenset[LossName] = frozenset({"hinge", "squared_hinge"})
-"""Losses that want -1 and 1 for the two classes; like Keras, 0 and 1 are turned into these."""
 
 
 def encode(y: Tensor, labels: LabelEncoding, loss: LossName, columns: int) -> Tensor:
@@ -139,10 +120,10 @@ def encode(y: Tensor, labels: LabelEncoding, loss: LossName, columns: int) -> Te
         targets = y
     elif labels == "one_hot":
         targets = F.one_hot(y, columns).float()
-    elif loss in ID_LOSSES:
+    elif LOSS_KINDS[loss].ids:
         targets = y
     else:
         targets = y[:, None].float()
-    if loss in MARGIN_LOSSES and bool(((targets == 0) | (targets == 1)).all()):
+    if LOSS_KINDS[loss].margin and bool(((targets == 0) | (targets == 1)).all()):
         targets = 2 * targets - 1
     return targets

@@ -224,27 +224,20 @@ def _fused_adagrad(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Te
     return lambda: kernel(lr=rate.value)
 
 
-@dataclass(frozen=True)
-class _FusedAdam:
+def _adam_kernel(gradient: Tensor, mean: Tensor, square: Tensor, count: Tensor) -> Callable[..., None]:
     """Torch's fused Adam with its two averages; ``count`` corrects them for their start at zero."""
 
-    gradient: Tensor
-    mean: Tensor
-    square: Tensor
-    count: Tensor
-
-    def __call__(
-        self, target: Tensor, lr: float, betas: tuple[float, float], decay: float, decoupled: bool = False
+    def step(
+        target: Tensor, lr: float, betas: tuple[float, float], decay: float, decoupled: bool = False
     ) -> None:
-        """One step on ``target``."""
         kernel = torch._fused_adamw_ if decoupled else torch._fused_adam_
         kernel(
             [target],
-            [self.gradient],
-            [self.mean],
-            [self.square],
+            [gradient],
+            [mean],
+            [square],
             [],
-            [self.count],
+            [count],
             lr=lr,
             beta1=betas[0],
             beta2=betas[1],
@@ -254,11 +247,13 @@ class _FusedAdam:
             maximize=False,
         )
 
+    return step
+
 
 def _fused_adam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     count, one = torch.zeros(()), torch.ones(())
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    adam = _FusedAdam(gradient, mean, square, count)
+    adam = _adam_kernel(gradient, mean, square, count)
     betas, decoupled = (spec.beta1, spec.beta2), spec.kind == "adamw"
 
     def step() -> None:
@@ -271,7 +266,7 @@ def _fused_adam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tenso
 def _fused_rmsprop(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tensor) -> Step:
     """Adam without a mean of the gradient, after so many steps that nothing is left to correct."""
     mean, square = torch.zeros_like(parameters), torch.zeros_like(parameters)
-    adam = _FusedAdam(gradient, mean, square, torch.tensor(1e9))
+    adam = _adam_kernel(gradient, mean, square, torch.tensor(1e9))
     betas = (0.0, RMSPROP_RHO)
     if spec.momentum == 0:
         return lambda: adam(parameters, rate.value, betas, spec.weight_decay)
@@ -294,7 +289,7 @@ def _fused_nadam(spec: Optimizer, rate: Rate, parameters: Tensor, gradient: Tens
     """
     mean, mixed = torch.zeros_like(parameters), torch.empty_like(parameters)
     count, one = torch.zeros(()), torch.ones(())
-    adam = _FusedAdam(gradient, mixed, torch.zeros_like(parameters), count)
+    adam = _adam_kernel(gradient, mixed, torch.zeros_like(parameters), count)
     steps, product = 0, 1.0
 
     def step() -> None:

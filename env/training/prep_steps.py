@@ -100,12 +100,8 @@ def _to_unit(start: Values, width: Values, axes: int) -> Affine:
     return Affine(_by_feature(1 / width, axes), _by_feature(-start / width, axes))
 
 
-def _scale(step: Prep, _x: Values) -> Affine:
-    return Affine(np.asarray(step.factor), np.zeros(()))
-
-
-def _shift(step: Prep, _x: Values) -> Affine:
-    return Affine(np.ones(()), np.asarray(step.factor))
+def _scaled(factor: float) -> Affine:
+    return Affine(np.asarray(factor), np.zeros(()))
 
 
 def _fill_missing(step: Prep, x: Values) -> Transform:
@@ -136,26 +132,6 @@ def _by_feature(values: Values, axes: int) -> Values:
     return values.reshape((-1,) + (1,) * (axes - 2))
 
 
-def _add_axis(x: Values) -> Values:
-    return x[:, None]
-
-
-def _drop_axis(x: Values) -> Values:
-    return x.squeeze(1 + x.shape[1:].index(1))
-
-
-def _channels_first(x: Values) -> Values:
-    return np.ascontiguousarray(np.moveaxis(x, -1, 1))
-
-
-def _channels_last(x: Values) -> Values:
-    return np.ascontiguousarray(np.moveaxis(x, 1, -1))
-
-
-def _flatten(x: Values) -> Values:
-    return x.reshape(len(x), -1)
-
-
 def _resize(x: Values, size: int) -> Values:
     """Images by linear interpolation between pixel centres, vectors and sequences by cutting or padding."""
     if x.ndim > 3:
@@ -182,18 +158,18 @@ def _fixed(transform: Transform) -> Callable[[Prep, Values], Transform]:
 _FITS: dict[PrepName, Callable[[Prep, Values], Transform]] = {
     "standardize": _standardize,
     "min_max": _min_max,
-    "scale": _scale,
-    "shift": _shift,
+    "scale": lambda step, _x: _scaled(step.factor),
+    "shift": lambda step, _x: Affine(np.ones(()), np.asarray(step.factor)),
     "standardize_target": _standardize,
     "min_max_target": _min_max,
-    "scale_target": _scale,
+    "scale_target": lambda step, _x: _scaled(step.factor),
     "fill_missing": _fill_missing,
     "clip_outliers": _clip_outliers,
-    "add_axis": _fixed(_add_axis),
-    "drop_axis": _fixed(_drop_axis),
-    "channels_first": _fixed(_channels_first),
-    "channels_last": _fixed(_channels_last),
-    "flatten": _fixed(_flatten),
+    "add_axis": _fixed(lambda x: x[:, None]),
+    "drop_axis": _fixed(lambda x: x.squeeze(1 + x.shape[1:].index(1))),
+    "channels_first": _fixed(lambda x: np.ascontiguousarray(np.moveaxis(x, -1, 1))),
+    "channels_last": _fixed(lambda x: np.ascontiguousarray(np.moveaxis(x, 1, -1))),
+    "flatten": _fixed(lambda x: x.reshape(len(x), -1)),
     "resize": lambda step, _x: partial(_resize, size=step.size),
 }
 """By step: what fits it; the steps that are not here do nothing to values or shapes of rows."""

@@ -19,17 +19,17 @@ from torch import Tensor
 
 from netmend.env.data.dataset import Dataset, Part, Rows
 from netmend.env.program import (
+    PREP_KINDS,
     Data,
-    Embedding,
     LossName,
     Prep,
-    PrepName,
     Program,
     Task,
     infer_shapes,
     prepared_task,
 )
 from netmend.env.program.crashes import broadcasts, seen_ids
+from netmend.env.program.kinds import preps
 from netmend.env.training.damage import damaged
 from netmend.env.training.losses import encode
 from netmend.env.training.prep_steps import Affine, Chain, Transform, chain, fit, through_half
@@ -45,10 +45,7 @@ LEAKED_SHARE = 0.2
 CACHED_BYTES = 2**29
 """Bytes of prepared rows that are kept: a resize can make much of a small dataset."""
 
-_OF_SHAPE: frozenset[PrepName] = frozenset(
-    {"add_axis", "drop_axis", "channels_first", "channels_last", "flatten", "resize"}
-)
-_OF_REAL_TARGETS: frozenset[PrepName] = frozenset({"standardize_target", "min_max_target", "scale_target"})
+_OF_REAL_TARGETS = preps("targets", "scale")
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,7 +258,7 @@ def balanced(rows: Part) -> Part:
 def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Preparation, Preparation]:
     """What is done to the training rows, and what to all others and to predictions."""
     prep = program.data.prep
-    on_inputs = [step for step in prep if not step.kind.endswith("_target") and step.kind != "balance"]
+    on_inputs = [step for step in prep if PREP_KINDS[step.kind].side == "inputs"]
     on_targets = [step for step in prep if step.kind in _OF_REAL_TARGETS and task.kind == "regression"]
     inputs = fit(on_inputs, rows.x.astype(np.float64))
     targets = fit(on_targets, rows.y.astype(np.float64))
@@ -293,7 +290,7 @@ def _fit_both(program: Program, task: Task, rows: Part, device: str) -> tuple[Pr
 
 def _for_all_rows(step: Prep) -> bool:
     """Whether validation and prediction get a step too; the shape of a row is the same for all."""
-    return step.rows == "all" or step.kind in _OF_SHAPE
+    return step.rows == "all" or PREP_KINDS[step.kind].for_all_rows
 
 
 def _of_all_rows(steps: Sequence[Prep], transforms: Sequence[Transform]) -> list[Transform]:
@@ -309,7 +306,7 @@ def _affine(transforms: Sequence[Transform]) -> Affine:
 
 def _seen_ids(prep: Sequence[Prep], task: Task) -> NDArray[np.int64] | None:
     """By class, the id that the loss sees after the label faults; None where there are none."""
-    faults = [step for step in prep if step.kind in ("scale_target", "shift_target")]
+    faults = [step for step in prep if PREP_KINDS[step.kind].new_id]
     if task.kind != "classification" or not faults:
         return None
     return np.array(seen_ids(faults, task.outputs), np.int64)
@@ -340,7 +337,7 @@ def _first_target(rows: Part) -> Rows:
 
 
 def _takes_tokens(program: Program, task: Task) -> bool:
-    return bool(program.layers) and isinstance(program.layers[0], Embedding) and task.vocabulary > 0
+    return bool(program.layers) and program.layers[0].takes_ids and task.vocabulary > 0
 
 
 def _tensor(rows: NDArray[np.generic], device: str) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from netmend.env.program import ActivationName, LossName, Program, Task
+from netmend.env.program import ACTIVATION_KINDS, LOSS_KINDS, Program, Task
 from netmend.env.program.sites import output_activation, output_layer
 from netmend.env.training.measure import LARGE_WEIGHT, LayerCheck, WeightCheck, layer_symptoms
 from netmend.env.training.symptoms import Symptoms
@@ -25,26 +25,6 @@ TURN = 0.01
 UNCHANGED = 1e-12
 ABNORMAL = 10.0
 LARGEST_LOSS = 1000.0
-
-VALUE_LOSSES: frozenset[LossName] = frozenset({"mse", "mae", "mape", "msle", "logcosh", "huber", "poisson"})
-BINARY_LOSSES: frozenset[LossName] = frozenset(
-    {"binary_crossentropy", "bce_with_logits", "hinge", "squared_hinge"}
-)
-_INF = math.inf
-RANGES: dict[ActivationName, tuple[float, float]] = {
-    "relu": (0, _INF),
-    "softplus": (0, _INF),
-    "exponential": (0, _INF),
-    "elu": (-1, _INF),
-    "selu": (-1.76, _INF),
-    "gelu": (-0.17, _INF),
-    "tanh": (-1, 1),
-    "softsign": (-1, 1),
-    "sigmoid": (0, 1),
-    "hard_sigmoid": (0, 1),
-    "softmax": (0, 1),
-}
-"""What an output activation can reach; the ones that are not here reach everything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,30 +193,28 @@ def abnormal_activations(evidence: Evidence) -> float:
 
 def output_mismatch(program: Program, task: Task, target_range: tuple[float, float]) -> bool:
     """AT ("improper activation"), wider: outputs that do not suit the loss or cannot reach the targets."""
-    name, loss = output_activation(program), program.loss
+    name, loss = output_activation(program), LOSS_KINDS[program.loss]
     units = _output_units(program, task)
     if name == "softmax" and units == 1:
         return True
-    if loss in ("cross_entropy", "bce_with_logits"):
+    if loss.own:
         return name != "linear"
-    low, high = RANGES.get(name, (-_INF, _INF))
-    if loss in ("binary_crossentropy", "categorical_crossentropy", "kl_divergence"):
-        return low < 0 or high > 1
-    if loss == "poisson" and low < 0:
+    low, high = ACTIVATION_KINDS[name].reach
+    if low < loss.takes[0] or high > loss.takes[1]:
         return True
-    return target_range[0] < low or target_range[1] > high
+    return not loss.of_probabilities and (target_range[0] < low or target_range[1] > high)
 
 
 def loss_mismatch(program: Program, task: Task) -> bool:
     """AT ("improper loss"), wider: values on classes or the reverse, binary for many, categorical for one."""
-    loss = program.loss
+    form = LOSS_KINDS[program.loss].form
     if task.kind == "regression":
-        return loss not in VALUE_LOSSES
+        return form != "values"
     if task.kind == "multilabel":
-        return loss not in BINARY_LOSSES
-    if loss in VALUE_LOSSES or (loss in BINARY_LOSSES and task.outputs > 2):
+        return form != "binary"
+    if form == "values" or (form == "binary" and task.outputs > 2):
         return True
-    return loss not in BINARY_LOSSES and _output_units(program, task) == 1
+    return form == "categorical" and _output_units(program, task) == 1
 
 
 def loss_drop(losses: Sequence[float]) -> float:

@@ -11,33 +11,21 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import (
-    LOGIT_LOSSES,
+    LOSS_KINDS,
     Activation,
     ActivationName,
-    Crop,
-    Detach,
-    Dropout,
-    Flatten,
-    GaussianNoise,
-    GlobalPool,
-    Pool,
     Program,
-    Reshape,
     Task,
     Weighted,
 )
+from netmend.env.program.kinds import PROBABILITIES
 from netmend.env.program.names import ClassMetric
 from netmend.env.program.shapes import computes
-from netmend.env.training.losses import MARGIN_LOSSES
 from netmend.env.training.trial import SKILL_FLOOR
 
 if TYPE_CHECKING:
     from netmend.env.training.prepare import Preparation
 
-PROBABILITIES: frozenset[ActivationName] = frozenset({"sigmoid", "hard_sigmoid", "softmax"})
-"""Activations whose outputs say how likely a class is, whatever loss they are trained with."""
-_KEEPS_VALUES = Dropout | GaussianNoise | Flatten | Reshape | Crop | Pool | GlobalPool | Detach
-"""Layers that leave a probability one."""
 
 LEAST_R2 = -1e6
 """R² is cut off here, so that it stays a finite number."""
@@ -67,7 +55,8 @@ def cut(program: Program) -> float:
     """
     if _returned_by(program) in PROBABILITIES:
         return 0.5
-    return 0.0 if program.loss in LOGIT_LOSSES or program.loss in MARGIN_LOSSES else 0.5
+    kind = LOSS_KINDS[program.loss]
+    return 0.0 if kind.own or kind.margin else 0.5
 
 
 def _returned_by(program: Program) -> ActivationName:
@@ -79,7 +68,7 @@ def _returned_by(program: Program) -> ActivationName:
         if isinstance(layer, Weighted):
             name: ActivationName = getattr(layer, "activation", "linear")
             return name
-        if not isinstance(layer, _KEEPS_VALUES):
+        if not layer.keeps_range:
             break
     return "linear"
 

@@ -11,21 +11,24 @@ from torch import Generator, Tensor
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Program, prepared_task
 from netmend.env.program.shapes import multiply_accumulates, walk_layers
-from netmend.env.training.data_symptoms import data_symptoms
-from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
-from netmend.env.training.failures import TooMuchWorkError
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
+from netmend.env.training.epochs import (
+    Score,
+    as_curves,
+    out_of_patience,
+    refuse_non_finite,
+    repeats,
+    watched_metric,
+)
 from netmend.env.training.measure import Measurements, check_epochs
 from netmend.env.training.model import Network
-from netmend.env.training.monitors import class_symptoms, rate_symptoms
+from netmend.env.training.monitors import class_symptoms, data_symptoms, rate_symptoms
 from netmend.env.training.objective import Objective
-from netmend.env.training.penalty import Penalty
 from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence
 from netmend.env.training.scores import collapsed, judge, judged_skill, predictions
-from netmend.env.training.trial import Budget
-from netmend.env.training.update import Update
-from netmend.env.training.watching import out_of_patience, watched_metric
+from netmend.env.training.trial import Budget, TooMuchWorkError
+from netmend.env.training.update import Penalty, Update
 from netmend.env.training.work import PASSES, affordable, skips_last_row, training_work
 
 STREAMS = ("weights", "order", "noise")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program
@@ -48,7 +48,7 @@ class Budget:
             fewer, and where it is not enough for one the trial ends as ``too_much_work``. See ``work.py``.
         seeds: k: a trial is the mean over k trainings. A request's seed s stands for the k seeds from s·k on,
             so that no two of its seeds share a training. All other limits are those of one training. Only
-            ``SeedTrainer`` sees to it.
+            ``TrialFront`` sees to it.
     """
 
     samples: int = 256
@@ -144,7 +144,7 @@ def refuse_seeds(requests: Sequence[TrialRequest]) -> None:
         if request.budget.seeds != 1:
             raise NetmendError(
                 f"budget.seeds={request.budget.seeds} reached a trainer of single trainings;"
-                " put a SeedTrainer around it"
+                " put a TrialFront around it"
             )
 
 
@@ -170,3 +170,37 @@ class Trainer(Protocol):
     def close(self) -> None:
         """Release workers and files. Calling it twice is fine."""
         ...
+
+
+@runtime_checkable
+class StreamingTrainer(Trainer, Protocol):
+    """A trainer that gives each trial as soon as it is done."""
+
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+        """Yield (position of the request, its trial) in the order in which they end.
+
+        Closing the iterator early gives up what is still being trained.
+        """
+        ...
+
+
+class TrialFailure(Exception):  # noqa: N818 - an outcome of a training, not a mistake of netmend
+    """The training cannot go on; carries the status and the readable reason of its trial."""
+
+    status = Status.CRASHED
+
+
+class CrashError(TrialFailure):
+    """A framework would raise here: shapes, labels or types do not fit."""
+
+
+class DivergedError(TrialFailure):
+    """The loss or a weight is no longer a finite number."""
+
+    status = Status.DIVERGED
+
+
+class TooMuchWorkError(TrialFailure):
+    """Not one update fits the work of the budget."""
+
+    status = Status.TOO_MUCH_WORK

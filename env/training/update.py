@@ -2,16 +2,73 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from netmend.env.program import Program, output_layer
-from netmend.env.training.model import Parameters, ParameterSpec
+from netmend.env.program import Program, Schedule, output_layer
+from netmend.env.training.initialisers import ParameterSpec
+from netmend.env.training.model import Parameters
 from netmend.env.training.optimizers import Rate, Step, make_clip, make_optimizer
-from netmend.env.training.penalty import Penalty
-from netmend.env.training.plateau import Plateau
+
+
+class Penalty:
+    """What the penalties of all kernels add to the loss and to the gradient."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._parameters = parameters
+        self._l1 = self._factors([spec.l1 for spec in parameters.specs])
+        self._l2 = self._factors([spec.l2 for spec in parameters.specs])
+
+    def _factors(self, numbers: list[float]) -> Tensor | None:
+        return self._parameters.per_value(numbers) if any(numbers) else None
+
+    def add_gradient(self) -> None:
+        """Add the gradient of the penalties."""
+        values, gradient = self._parameters.trainable, self._parameters.gradient
+        if self._l1 is not None:
+            gradient.addcmul_(values.sign(), self._l1)
+        if self._l2 is not None:
+            gradient.addcmul_(values, self._l2, value=2)
+
+    def value(self) -> Tensor:
+        """What the penalties add to the loss, a scalar."""
+        values = self._parameters.trainable
+        total = values.new_zeros(())
+        if self._l1 is not None:
+            total = total + (values.abs() * self._l1).sum()
+        if self._l2 is not None:
+            total = total + (values.square() * self._l2).sum()
+        return total
+
+
+LEAST_DROP = 1e-4
+"""How much lower a loss must be to count as better (Keras' ``min_delta``)."""
+
+
+class Plateau:
+    """Multiplies a rate by the schedule's ``gamma`` after ``patience`` epochs that were no better.
+
+    Attributes:
+        best: lowest loss so far.
+        waited: epochs since then, or since the rate last fell.
+    """
+
+    def __init__(self, schedule: Schedule, rate: Rate) -> None:
+        self.best, self.waited = math.inf, 0
+        self._schedule, self._rate = schedule, rate
+
+    def __call__(self, held_loss: float) -> None:
+        """Take the validation loss of the epoch that has just ended."""
+        if held_loss < self.best - LEAST_DROP:
+            self.best, self.waited = held_loss, 0
+            return
+        self.waited += 1
+        if self.waited >= self._schedule.patience and self._rate.value > self._schedule.floor:
+            self._rate.value = max(self._rate.value * self._schedule.gamma, self._schedule.floor)
+            self.waited = 0
 
 
 class Update:

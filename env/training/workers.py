@@ -31,7 +31,7 @@ TRIES = 2
 """Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
 
 HANGS = Limits()
-_TRAINER = "netmend.env.training.local"
+_TRAINER = "netmend.env.training.loop"
 
 _Factory: TypeAlias = Callable[[], Trainer]
 _Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
@@ -325,7 +325,7 @@ def _one_by_one(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
 def _local_trainer(device: str) -> Trainer:
     import torch
 
-    from netmend.env.training.local import LocalTrainer
+    from netmend.env.training.loop import LocalTrainer
 
     torch.set_num_threads(1)
     return LocalTrainer(device=device)

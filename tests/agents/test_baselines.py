@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.baselines.defaults import default_loss
 from netmend.agents.baselines.fixed_order import find_order, greedy_cover, load_order, save_order
-from netmend.agents.evaluate import task_of
+from netmend.agents.baselines.recipes import default_loss
+from netmend.agents.lockstep import task_of
 from netmend.agents.methods import Method, MethodError, Repair, blinded
 from netmend.agents.minimise import replay
 from netmend.agents.peers.pool import SuggestionPool

@@ -18,15 +18,14 @@ from netmend.agents.claims import (
     Case,
     Share,
     cases,
+    claims_table,
     good_programs,
     groups,
     measure,
     shares,
-    to_csv,
     unconfirmed,
     write_claims,
 )
-from netmend.agents.claims_verb import claims_table
 from netmend.agents.cli import main
 from netmend.agents.confirm import FRESH
 from netmend.env.bugs import load_suite
@@ -86,7 +85,7 @@ def test_repairs_are_counted_and_looked_at_again(
 
 
 def test_what_a_report_says_of_itself_is_compared_with_findings_and_patch(
-    programs: tuple[Case, ...], scripted_trainer: Trainer
+    programs: tuple[Case, ...], scripted_trainer: Trainer, tmp_path: Path
 ) -> None:
     case = programs[0]
     known = [
@@ -102,12 +101,15 @@ def test_what_a_report_says_of_itself_is_compared_with_findings_and_patch(
     assert [row.finding_right for row in rows] == [first in known[0].bug.causes, first == "crash", None]
     assert [row.answers for row in rows] == [True, False, None]
     assert shares(rows)["repaired for the reported reason"] == Share(count=1, of=2)
-    cells = next(csv.DictReader(io.StringIO(to_csv(rows))))
+    write_claims(rows, tmp_path)
+    cells = read(tmp_path / "claims.csv")[0]
     assert cells["first_finding"] == rows[0].result.findings[0].text
     assert (cells["answers"], float(cells["after"]) > float(cells["before"])) == ("true", True)
 
 
-def test_a_claim_that_is_not_so_is_listed(programs: tuple[Case, ...], scripted_trainer: Trainer) -> None:
+def test_a_claim_that_is_not_so_is_listed(
+    programs: tuple[Case, ...], scripted_trainer: Trainer, tmp_path: Path
+) -> None:
     (before,) = scripted_trainer.run(
         [TrialRequest(program=programs[0].bug.program, budget=Budget(), seed=0, holdout=True)]
     )
@@ -115,8 +117,9 @@ def test_a_claim_that_is_not_so_is_listed(programs: tuple[Case, ...], scripted_t
     (row,) = unconfirmed(rows)
     assert (row.case.bug.id, row.confirmed) == ("two-faults", False)
     assert shares(rows)["claims not confirmed"] == Share(count=1, of=1)
-    assert next(csv.DictReader(io.StringIO(to_csv(rows))))["confirmed"] == "false"
-    assert len(claims_table(rows).rows) == 2 + len(shares(rows))
+    write_claims(rows, tmp_path)
+    assert read(tmp_path / "claims.csv")[0]["confirmed"] == "false"
+    assert len(list(claims_table(rows).rows)) == 2 + len(shares(rows))
 
 
 def test_bugs_of_two_suites_may_have_one_id(programs: tuple[Case, ...], scripted_trainer: Trainer) -> None:
@@ -177,7 +180,7 @@ def test_the_verb(
         (["tiny", "method=defaults", "split=odd"], "split: 'odd'"),
         (["tiny", "method=defaults", "length=long"], "length: 'long' is none of suite, own"),
         (["nowhere", "method=defaults"], "nowhere"),
-        ([], "suite"),
+        ([], "bugs="),
     ],
 )
 def test_bad_words(

@@ -5,11 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from netmend.agents.costs import costs
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.report import summarise
-from netmend.agents.tables import print_summary
+from netmend.agents.summary import costs, print_summary, summarise
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 

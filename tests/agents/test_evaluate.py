@@ -11,13 +11,15 @@ import pytest
 from numpy.typing import NDArray
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.evaluate import Evaluation, evaluate, run_repairs
+from netmend.agents.evaluate import evaluate
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod, Repair
 from netmend.agents.outcome import COLUMNS, PATCH_SEPARATOR
 from netmend.env.bugs.bug import Bug
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
 from netmend.env.reward import Rules
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 from netmend.repair_actions import CATALOGUE, select
 
@@ -85,7 +87,8 @@ def test_rows_are_the_trials(bugs: tuple[Bug, ...], scripted_trainer: Trainer, t
 
 
 def test_one_call_to_the_trainer_for_each_round(bugs: tuple[Bug, ...], scripted_trainer: Trainer) -> None:
-    outcomes = run_repairs(Evaluation(bugs=bugs, methods=METHODS, rules=Rules()), scripted_trainer)
+    evaluation = Evaluation(bugs=bugs, methods=METHODS, rules=Rules())
+    outcomes = run_repairs(evaluation, TrialFront(scripted_trainer))
     calls: list[list[TrialRequest]] = scripted_trainer.calls  # type: ignore[attr-defined]
     assert len(calls) <= 1 + max(outcome.trials for outcome in outcomes)
     assert all(len(call) == len(set(call)) for call in calls)

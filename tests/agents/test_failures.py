@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import io
+from dataclasses import asdict
 
 from rich.console import Console
 
-from netmend.agents.failures import failures
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.report import summarise, to_plain
-from netmend.agents.tables import print_summary
+from netmend.agents.summary import failures, print_summary, summarise
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 
@@ -60,7 +59,7 @@ def test_a_method_without_any_outcome_has_its_column_and_no_numbers(two_fault_bu
     print_summary(summary, Console(file=text))
     assert "hebo: failed in 1 of 1 repairs: [not] installed" in text.getvalue()
     assert "bohb: failed in 1 of 1 repairs: not there" in text.getvalue()
-    assert "failures" in to_plain(summary)
+    assert "failures" in asdict(summary)
 
 
 def test_a_method_that_failed_later_keeps_its_numbers(two_fault_bug: Bug) -> None:

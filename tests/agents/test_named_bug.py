@@ -8,6 +8,7 @@ import pytest
 
 from netmend.agents.named_bug import find_bug
 from netmend.env.bugs import load_suite
+from netmend.env.bugs.loading import SUITES
 from netmend.env.errors import NetmendError
 from netmend.env.program import Program, dump
 
@@ -62,7 +63,7 @@ def test_a_script_is_not_read_and_what_is_read_is_said(here: Path) -> None:
 
 def test_a_folder_and_a_suite_hold_several(here: Path) -> None:
     assert said(str(here)) == f"{here} is a folder; repair one of its bugs with bugs={here} bug=ID"
-    (here / "suite.yaml").write_text("netmend: 1\nbugs: []\n")
+    (here / "suite.yaml").write_text((SUITES / "tiny.yaml").read_text())
     assert "holds a suite" in said("suite.yaml")
 
 

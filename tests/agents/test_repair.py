@@ -7,7 +7,7 @@ import pytest
 
 from netmend.agents.baselines.fixed_order import FixedOrder
 from netmend.agents.confirm import SEEDS
-from netmend.agents.evaluate import Evaluation
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.repair import RepairResult, confirm_again, repair, repair_many
 from netmend.env.bugs.bug import Bug
 from netmend.env.findings import Finding

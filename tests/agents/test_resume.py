@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.evaluate import Evaluation, evaluate
+from netmend.agents.evaluate import evaluate
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.peers.pool import SuggestionPool
-from netmend.agents.peers.suggestion import Suggestion
+from netmend.agents.peers.space import Suggestion
 from netmend.env.bugs.bug import Bug
 from netmend.env.reward import Rules
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 from netmend.repair_actions import select
 
@@ -58,7 +59,7 @@ class NotedPool(SuggestionPool):
 
 def run(bug: Bug, trainer: Mortal, files: Path, out: Path) -> list[str]:
     """The suggestions that were made; the bug is repaired twice, with different seeds."""
-    stored = StoredTrainer(trainer, TrialStore(files / "trials.sqlite"))
+    stored = TrialFront(trainer, TrialStore(files / "trials.sqlite"))
     with NotedPool(files / "suggestions.sqlite") as pool:
         ingredients = Ingredients(actions=ACTIONS, order=tuple, suggestions=pool)
         evaluation = Evaluation(

@@ -61,9 +61,9 @@ def number(name: str) -> int:
 
 
 def play(episode: Episode, name: str, skill: float = 0.2) -> float:
-    program = episode.proposal(number(name))
-    assert program is not None, name
-    return episode.tell(number(name), trial_of(program, skill))
+    pending = episode.request(number(name))
+    assert pending.program is not None, name
+    return episode.tell(pending, trial_of(pending.program, skill))
 
 
 def legal(episode: Episode) -> set[str]:
@@ -80,7 +80,8 @@ def test_the_only_remedy_of_a_crash_comes_first() -> None:
 
 def test_a_remedy_that_was_tried_is_not_waited_for() -> None:
     episode = started(CRASHES)
-    episode.tell(number(MEND.name), replace(trial_of(CRASHES), symptoms=Symptoms()))
+    pending = episode.request(number(MEND.name))
+    episode.tell(pending, replace(trial_of(CRASHES), symptoms=Symptoms()))
     assert episode.steps[-1].status is Status.CRASHED
     assert legal(episode)
 
@@ -99,7 +100,7 @@ def test_an_edit_after_which_it_crashes_where_it_did_is_taken_back() -> None:
     assert crash is not None
     crash = replace(crash, found=(2,))
     again = Trial(status=Status.CRASHED, message="no", symptoms=Symptoms(crash=crash))
-    reward = episode.tell(number(MEND.name), again)
+    reward = episode.tell(episode.request(number(MEND.name)), again)
     assert not episode.steps[-1].kept
     assert reward == pytest.approx(-episode.rules.price)
     assert episode.patch == ()
@@ -161,7 +162,8 @@ def test_a_trial_that_hung_cuts_the_repair_off_and_shows_nothing() -> None:
     episode = started(RUNS)
     play(episode, "optimizer/lr_0.1@program", skill=0.4)
     seen, stands = episode.observation(), episode.program
-    reward = episode.tell(number("activation/relu@hidden"), Trial(status=Status.HUNG, message="no answer"))
+    pending = episode.request(number("activation/relu@hidden"))
+    reward = episode.tell(pending, Trial(status=Status.HUNG, message="no answer"))
     assert reward == 0.0
     assert episode.done
     assert episode.cut_off
@@ -174,7 +176,7 @@ def test_the_metric_that_a_bug_names_judges_every_trial_and_no_edit_changes_it()
     episode = Episode(bug, IMAGES, ALL, Rules(trials=9), seed=0)
     assert episode.request_first().metric == "f1"
     episode.begin(trial_of(RUNS))
-    requests = [episode.request(index) for index in np.flatnonzero(episode.mask()[:-1])]
+    requests = [episode.request(index).request for index in np.flatnonzero(episode.mask()[:-1])]
     assert {request.metric for request in requests if request is not None} == {"f1"}
 
 
@@ -239,6 +241,6 @@ def test_missing_values_are_told_first_and_filled_first(suffix: str, tmp_path: P
     episode = Episode(Bug(id="bug", program=program), dataset.task, ALL, Rules(), seed=0)
     episode.begin(first)
     assert legal(episode) == {"data_wrangling/fill_missing@inputs"}
-    filled = episode.proposal(number("data_wrangling/fill_missing@inputs"))
+    filled = episode.request(number("data_wrangling/fill_missing@inputs")).program
     assert filled is not None
     assert train(filled, dataset, Budget(), 0).skill > 0.7

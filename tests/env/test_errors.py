@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from netmend.env.errors import LISTED, UnknownNameError
+from netmend.env.errors import LISTED, FileError, UnknownNameError
 
 
 def test_near_matches_or_a_few_of_the_known_names() -> None:
@@ -11,3 +11,11 @@ def test_near_matches_or_a_few_of_the_known_names() -> None:
     message = str(UnknownNameError("bug", "?", names))
     assert message.endswith(f"bug-{LISTED - 1:03} and {700 - LISTED} more")
     assert str(UnknownNameError("bug", "?", ["a", "b"])) == "unknown bug '?'; known: a, b"
+
+
+def test_one_problem_is_one_line_and_a_thousand_are_cut() -> None:
+    assert str(FileError("a.yaml", ["loss: unknown"])) == "a.yaml: loss: unknown"
+    lines = str(FileError("a.yaml", [f"key{number}" for number in range(1000)])).splitlines()
+    assert lines[0] == "a.yaml: 1000 problems"
+    assert lines[LISTED:] == [f"  - key{LISTED - 1}", "  - and 960 more"]
+    assert len(str(UnknownNameError("bug", "x" * 10_000, ["a"]))) < 200

@@ -65,7 +65,7 @@ def has_data(bug: Bug) -> bool:
 def walk(bugs: Sequence[Bug], steps: int, rng: np.random.Generator) -> Counter[Status]:
     """So many random steps of 32 repairs side by side; how often each status was seen."""
     statuses: Counter[Status] = Counter()
-    with closing(RepairVectorEnv(32, bugs, rules=RULES, seeds=4)) as env:
+    with closing(RepairVectorEnv(32, bugs, rules=RULES, seeds=4, autoreset_mode="SameStep")) as env:
         observations, _ = env.reset(seed=int(rng.integers(1 << 30)))
         check_observations(observations)
         for _ in range(-(-steps // env.num_envs)):
@@ -105,7 +105,7 @@ def choose(mask: NDArray[np.bool_], rng: np.random.Generator) -> int:
 
 def propose(episode: Episode, action: int) -> Program | None:
     """The program that an action leads to, after a look at what makes the action legal."""
-    after = episode.proposal(action)
+    after = episode.request(action).program
     if after is not None:
         check_edit(episode.program, after, episode.task, episode.actions[action].name)
     return after

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.baselines.fixed_order import find_order
-from netmend.agents.config import BudgetConfig, make_rules
-from netmend.agents.evaluate import Evaluation, run_repairs, task_of
+from netmend.agents.lockstep import Evaluation, run_repairs, task_of
 from netmend.agents.methods import Proposal, Repair
 from netmend.agents.repair import repair
+from netmend.agents.verbs.config import BudgetConfig, make_rules
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Task

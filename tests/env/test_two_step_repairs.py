@@ -57,7 +57,7 @@ def test_the_crash_is_mended_first_and_the_training_after_it(env: RepairEnv) -> 
     assert 0 < runs < 0.5
     learns, info = step(env, "optimizer/lr_0.01@program")
     assert learns > 0.5
-    assert info["patch"] == ("layer_dimension/fit_inputs@all", "optimizer/lr_0.01@program")
+    assert info["patch"] == "layer_dimension/fit_inputs@all;optimizer/lr_0.01@program"
     assert env.episode.best_trial.skill > 0.8
 
 

@@ -7,8 +7,7 @@ from copy import deepcopy
 from itertools import combinations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from netmend.env.program import PHASES, Program, Task, check, find_crash
 from netmend.env.program.yaml import digest, from_plain, to_plain

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from netmend.agents.baselines.defaults import default_actions
-from netmend.agents.baselines.rewrite import rewrite_actions
+from netmend.agents.baselines.recipes import default_actions, rewrite_actions
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset

@@ -10,7 +10,6 @@ from itertools import pairwise
 from typing import Literal
 
 from netmend.env.program import Embedding, LossName, Program, Task, output_activation, output_layer
-from netmend.env.program.shapes import layer_parameters
 from netmend.env.program.sites import width
 from netmend.env.training.rules import GOOD, LARGEST_LOSS, LEAST_GAIN, SWING, ZERO_GRADIENT
 from netmend.env.training.trial import Curves, Status, Trial
@@ -162,7 +161,7 @@ def zero_share(program: Program, task: Task, trial: Trial) -> float:
     for found in trial.symptoms.layers:
         layer = program.layers[found.index]
         if not isinstance(layer, Embedding) and getattr(layer, "trainable", False):
-            sizes.append(layer_parameters(layer, inputs[found.index], task.vocabulary))
+            sizes.append(layer.parameters(inputs[found.index], task.vocabulary))
             zeros.append(sizes[-1] * found.gradient_zero)
     return sum(zeros) / max(1, sum(sizes))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numpy.random import Generator
 
 from netmend.agents.baselines.autotrainer.issues import Issue, diagnose
-from netmend.agents.baselines.autotrainer.solutions import Change, changes
+from netmend.agents.baselines.autotrainer.solutions import Try, tries_for
 from netmend.agents.methods import Proposal, Repair, stream_of
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Program, Task, check, find_crash
@@ -70,7 +70,7 @@ class AutoTrainerRepair:
         self._taken_on: list[Issue] = []
         self._base: tuple[str, ...] = ()
         self._next: _Model | None = None
-        self._changes: Iterator[Change] = iter(())
+        self._changes: Iterator[Try] = iter(())
         self._asked: Proposal | None = None
         self.issue: Issue | None = None
         issue = self._diagnose(program, first) if task.kind == "classification" else None
@@ -104,7 +104,7 @@ class AutoTrainerRepair:
     def _take_on(self, model: _Model) -> None:
         self._base, self.issue, self._next = model.patch, model.issue, None
         self._taken_on.append(model.issue)
-        self._changes = changes(model.program, model.issue, self._rng)
+        self._changes = tries_for(model.program, model.issue, self._rng)
 
     def _hop(self) -> None:
         """On to what the best solution has left; the end where nothing helped or it would go in circles."""
@@ -130,8 +130,3 @@ class AutoTrainerRepair:
         if capped(program, self._budget) in self._tried or check(program, self._task):
             return False
         return find_crash(program, self._task) is None
-
-
-def autotrainer(*, later_rules: bool = True) -> AutoTrainer:
-    """The baseline ``autotrainer``; without the later rules ``autotrainer_2021``, as the paper has it."""
-    return AutoTrainer(later_rules, "autotrainer" if later_rules else "autotrainer_2021")

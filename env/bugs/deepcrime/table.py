@@ -44,10 +44,10 @@ from netmend.env.bugs.training_operators import (
 )
 from netmend.env.program.api import SPARSE
 from netmend.env.program.crashes import Phase
+from netmend.env.program.kinds import LOSS_KINDS
 from netmend.env.program.layers import Dense, Dropout
 from netmend.env.program.names import (
     INITIALISERS,
-    LOGIT_LOSSES,
     LOSSES,
     ActivationName,
     DamageKind,
@@ -65,7 +65,7 @@ KERAS_FUNCTIONS: tuple[ActivationName, ...] = (
     "exponential", "linear",
 )  # fmt: skip
 KERAS_INITIALISERS = tuple(name for name in INITIALISERS if name not in {"standard_normal", "torch_default"})
-KERAS_LOSSES = tuple(name for name in LOSSES if name not in LOGIT_LOSSES and name != SPARSE)
+KERAS_LOSSES = tuple(name for name in LOSSES if not LOSS_KINDS[name].own and name != SPARSE)
 KERAS_RATES: dict[OptimizerName, float] = {
     "sgd": 0.01,
     "rmsprop": 0.001,

@@ -37,8 +37,8 @@ from netmend.env.program import (
     resolved,
 )
 from netmend.env.training.batched.outline import Outline, outline, structure
+from netmend.env.training.building import LARGEST_NOISE
 from netmend.env.training.damage import KEEPS_ROWS
-from netmend.env.training.layers import LARGEST_NOISE
 from netmend.env.training.measure import measured_layers
 from netmend.env.training.trial import TrialRequest
 from netmend.env.training.work import affordable, skips_last_row

@@ -9,8 +9,8 @@ from math import inf, prod
 import torch
 from torch import Tensor
 
-from netmend.env.program import Embedding, Weighted
-from netmend.env.training.activations import BOUNDS, FLAT
+from netmend.env.program import BOUNDS, Embedding, Weighted
+from netmend.env.training.activations import FLAT
 from netmend.env.training.batched.levels import GroupLevel
 from netmend.env.training.batched.network import GroupNetwork, Pass
 from netmend.env.training.batched.outline import Outline

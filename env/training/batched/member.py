@@ -12,13 +12,11 @@ from netmend.env.data.dataset import Dataset
 from netmend.env.program import multiply_accumulates
 from netmend.env.training.batched.measurements import Checks
 from netmend.env.training.batched.outline import Outline
-from netmend.env.training.epochs import Score, as_curves, refuse_non_finite, repeats
-from netmend.env.training.failures import DivergedError
+from netmend.env.training.epochs import Score, as_curves, out_of_patience, refuse_non_finite, repeats
 from netmend.env.training.measure import WeightCheck, check_epochs, measured_layers
 from netmend.env.training.prepare import Prepared
 from netmend.env.training.rules import Evidence, find_symptoms
-from netmend.env.training.trial import Status, Trial, TrialRequest
-from netmend.env.training.watching import out_of_patience
+from netmend.env.training.trial import DivergedError, Status, Trial, TrialRequest
 from netmend.env.training.work import PASSES
 
 

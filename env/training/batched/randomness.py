@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from netmend.env.program import Dropout
-from netmend.env.training import layers
+from netmend.env.training import building
 from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.network import GroupNetwork, Key, Pass
 from netmend.env.training.session import random_stream
@@ -42,7 +42,7 @@ class Orders:
 class _Draw(NamedTuple):
     """One dropout layer of one member: where its mask goes, and how it is drawn."""
 
-    stream: layers.Noise
+    stream: building.Noise
     keep: float
     shape: tuple[int, ...]
     mask: Tensor
@@ -60,7 +60,7 @@ class Noise:
         device = str(bound.x.device)
         streams = (
             {
-                member: layers.Noise(random_stream(own.request.seed, "noise", device))
+                member: building.Noise(random_stream(own.request.seed, "noise", device))
                 for member, own in enumerate(members)
             }
             if bound.masks

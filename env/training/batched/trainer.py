@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -18,8 +18,7 @@ from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import MEMORY, plan
-from netmend.env.training.local import LocalTrainer
-from netmend.env.training.loop import FAILURES, plain_torch
+from netmend.env.training.loop import FAILURES, LocalTrainer, plain_torch
 from netmend.env.training.trial import Trial, TrialRequest, refuse_seeds
 from netmend.env.training.work import affordable
 
@@ -109,7 +108,7 @@ class BatchedTrainer:
         trials = dict(self.stream(requests))
         return [trials[position] for position in range(len(requests))]
 
-    def stream(self, requests: Sequence[TrialRequest]) -> Iterator[tuple[int, Trial]]:
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
         """Yield (position, trial), group by group."""
         groups = split(requests, self._trainer.datasets, self._trainer.device, self._memory)
         for positions in groups:

@@ -13,7 +13,8 @@ from netmend.env.program import BatchNorm, Conv1d, Conv2d, LayerNorm
 from netmend.env.program.shapes import Shape
 from netmend.env.training.batched.levels import GroupLevel, Place
 from netmend.env.training.batched.outline import Outline
-from netmend.env.training.model import ParameterSpec, parameter_specs
+from netmend.env.training.building import parameter_specs
+from netmend.env.training.initialisers import ParameterSpec
 from netmend.env.training.session import random_stream
 
 Name = tuple[Place, str]

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import Program
-from netmend.env.program.shapes import Shape
+from netmend.env.program.misfit import Shape
 from netmend.env.program.sites import output_layer
+from netmend.env.training.building import Noise
 from netmend.env.training.compiled import passes
 from netmend.env.training.compiled.fields import REHEARSAL, Doubles, Floats, Ints
 from netmend.env.training.compiled.losses import LOSSES, cross_entropy_of_id
 from netmend.env.training.compiled.steps import STEPS, start
 from netmend.env.training.compiled.table import Room, Table, arranged
-from netmend.env.training.layers import Noise
-from netmend.env.training.model import ParameterSpec
+from netmend.env.training.initialisers import ParameterSpec
 
 CLIPS = {"norm": 1, "value": 2}
 

@@ -29,14 +29,12 @@ from netmend.env.training.compiled.jit import (
     I8_2,
     INT,
     LAYER,
+    LOSS as OF_ROWS,
     REAL,
     STEP,
     calling,
     helper,
     kernel,
-)
-from netmend.env.training.compiled.jit import (
-    LOSS as OF_ROWS,
 )
 
 (

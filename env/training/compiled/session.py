@@ -13,14 +13,17 @@ from torch import Tensor
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import (
+    BOUNDS,
     LOGIT_LOSSES,
     BatchNorm,
     Embedding,
     Program,
     prepared_task,
 )
-from netmend.env.program.shapes import Shape, computes, walk_layers
-from netmend.env.training.activations import BOUNDS, FLAT
+from netmend.env.program.misfit import Shape
+from netmend.env.program.shapes import computes, walk_layers
+from netmend.env.training.activations import FLAT
+from netmend.env.training.building import Noise, parameter_specs
 from netmend.env.training.compiled import passes
 from netmend.env.training.compiled.fields import EVALUATION, REHEARSAL, TRAINING, Floats, Ints
 from netmend.env.training.compiled.network import (
@@ -33,16 +36,13 @@ from netmend.env.training.compiled.network import (
 from netmend.env.training.compiled.steps import numbers
 from netmend.env.training.compiled.table import NotMineError, Room
 from netmend.env.training.epochs import refuse_non_finite, repeats
-from netmend.env.training.layers import Noise
 from netmend.env.training.measure import CHECK_ROWS, LayerCheck, WeightCheck, measured_layers, reading_point
-from netmend.env.training.model import parameter_specs
 from netmend.env.training.optimizers import Rate
-from netmend.env.training.plateau import Plateau
 from netmend.env.training.prepare import Labelled, PreparedCache
 from netmend.env.training.scores import judge, predictions
 from netmend.env.training.session import LARGEST_PASS, Session, random_stream
 from netmend.env.training.trial import Budget
-from netmend.env.training.update import Update
+from netmend.env.training.update import Plateau, Update
 from netmend.env.training.work import affordable, skips_last_row
 
 LARGEST_ID = 2**24

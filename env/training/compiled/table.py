@@ -41,9 +41,10 @@ from netmend.env.program import (
     TransposedConvolution,
     ZeroPad,
 )
-from netmend.env.program.layers import margin
-from netmend.env.program.shapes import GATES, Shape
+from netmend.env.program.layers import GATES, margin
+from netmend.env.program.misfit import Shape
 from netmend.env.training.attention import EPSILON, sine_waves
+from netmend.env.training.building import LARGEST_NOISE
 from netmend.env.training.compiled import attending, elementwise, norms, products, recurrent, windows
 from netmend.env.training.compiled.elementwise import FUNCTIONS, THRESHOLD
 from netmend.env.training.compiled.fields import (
@@ -68,8 +69,7 @@ from netmend.env.training.compiled.fields import (
     Y,
 )
 from netmend.env.training.compiled.jit import Kernel
-from netmend.env.training.layers import LARGEST_NOISE
-from netmend.env.training.model import ParameterSpec
+from netmend.env.training.initialisers import ParameterSpec
 from netmend.env.training.recurrent import REVERSE
 
 LARGEST_ARENA = 2**27

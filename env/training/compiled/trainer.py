@@ -13,7 +13,7 @@ from netmend.env.data import Dataset, load_dataset
 from netmend.env.training.compiled.jit import CompiledError
 from netmend.env.training.compiled.session import CompiledSession
 from netmend.env.training.compiled.table import NotMineError
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.session import Session
 from netmend.env.training.trial import Trial, TrialRequest
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from netmend.agents.baselines.greedy import greedy
-from netmend.agents.evaluate import Evaluation, run_repairs
+from netmend.agents.baselines.greedy import Greedy
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.env.bugs.bug import Bug
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.reward import Rules
@@ -37,7 +37,7 @@ def trial(program, skill=None):
 def start(two_fault_bug, scripted_task):
     def begin(*, seed=0, trials=100, bug=two_fault_bug, rules=None):
         rules = rules or Rules(trials=trials)
-        return greedy(ACTIONS).start(bug, scripted_task, trial(bug.program), rules, seed)
+        return Greedy(ACTIONS).start(bug, scripted_task, trial(bug.program), rules, seed)
 
     return begin
 
@@ -106,16 +106,16 @@ def test_epochs_beyond_the_budget_are_no_other_program(scripted_task, two_fault_
     longer = select(["iterations/epochs_x2@*"])
     bug = replace(two_fault_bug, program=replace(two_fault_bug.program, epochs=12))
     rules = Rules(budget=Budget(epochs=12))
-    assert greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is None
+    assert Greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is None
     rules = Rules(budget=Budget(epochs=24))
-    assert greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is not None
+    assert Greedy(longer).start(bug, scripted_task, trial(bug.program), rules, 0).ask() is not None
 
 
 def test_the_only_remedy_of_a_crash_is_the_first_look(scripted_task):
     layers = (Dense(units=64), Dense(units=10, inputs=63))
     program = Program(data=Data(dataset="digits"), layers=layers, loss="cross_entropy", optimizer=Optimizer())
     for seed in range(5):
-        method = greedy(select(["*"]))
+        method = Greedy(select(["*"]))
         first = method.start(
             Bug(id="bug", program=program), scripted_task, trial(program, 0.0), Rules(), seed
         )
@@ -135,7 +135,7 @@ def test_tell_needs_an_ask(start, two_fault_bug):
 
 
 def test_an_evaluation_charges_each_look(two_fault_bug: Bug, scripted_trainer):
-    evaluation = Evaluation(bugs=(two_fault_bug,), methods=(greedy(ACTIONS),), rules=Rules(trials=4))
+    evaluation = Evaluation(bugs=(two_fault_bug,), methods=(Greedy(ACTIONS),), rules=Rules(trials=4))
     (outcome,) = run_repairs(evaluation, scripted_trainer, holdout=False)
     assert outcome.searched == 4
     assert outcome.method == "greedy"

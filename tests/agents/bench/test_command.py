@@ -1,17 +1,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import yaml
 
 from netmend.agents.bench import command, store
 from netmend.agents.bench.result import Comparison, Figure, read_report
 from netmend.agents.cli import main
-from netmend.agents.config import BenchConfig, ConfigError, check_bench
+from netmend.agents.verbs.bench import BenchConfig
+from netmend.agents.verbs.config import ConfigError, check
 from netmend.env.errors import NetmendError
 
 POINTS = ((1.0, 0.03), (2.0, 0.02))
@@ -111,11 +109,6 @@ def test_a_sweep_over_rows_is_one_run_each() -> None:
     assert command._rows_listed(["rows=null", "seed=1"]) == ["rows=null", "seed=1"]
 
 
-def test_the_file_says_the_same_as_the_schema() -> None:
-    plain = yaml.safe_load((files("netmend.conf") / "bench.yaml").read_text())
-    assert {key: plain[key] for key in asdict(BenchConfig())} == asdict(BenchConfig())
-
-
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_of_the_table(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "table", flag]) == 0
@@ -132,11 +125,11 @@ def test_help_names_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
 def command_rows() -> list[str]:
     from netmend.agents.bench.rows import ROWS
 
-    return [*ROWS, *command.BENCHES]
+    return [*ROWS, *command.JOBS]
 
 
 def test_every_problem_of_a_configuration() -> None:
     config = BenchConfig(programs=1, repeats=0, workers=0, growth_to=0, memory=0, seed=-1, device="x")
     with pytest.raises(ConfigError) as error:
-        check_bench(config)
+        check(config)
     assert len(error.value.problems) == 7

@@ -8,7 +8,7 @@ from netmend.agents.bench import engine, training_run
 from netmend.agents.bench.engine import GPU_SHARE, SEEDS, Bench, measure, requests_of
 from netmend.agents.bench.programs import alone
 from netmend.agents.bench.result import Comparison, Figure
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Trainer
 
 BENCH = Bench(programs=4, repeats=2, seed=0, device="cpu", workers=3, growth_to=2, memory=64, peak=1e10)

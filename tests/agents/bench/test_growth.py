@@ -19,7 +19,7 @@ from netmend.agents.bench.growth import (
 from netmend.agents.bench.machine import peak_flops, this_machine
 from netmend.agents.bench.plot import plot_growth
 from netmend.agents.bench.programs import kinds, one_shape
-from netmend.agents.config import BenchConfig
+from netmend.agents.verbs.bench import BenchConfig
 from netmend.env.training.batched.trainer import split
 from netmend.env.training.trial import Budget, TrialRequest
 

@@ -12,8 +12,6 @@ from netmend.agents.bench.eager import ACTIVATIONS, EagerTrainer, build, make_lo
 from netmend.env.data import load_dataset
 from netmend.env.program import (
     ACTIVATIONS as ACTIVATION_NAMES,
-)
-from netmend.env.program import (
     LOSSES,
     OPTIMIZERS,
     Conv2d,
@@ -27,7 +25,7 @@ from netmend.env.program import (
     parameter_count,
 )
 from netmend.env.program.api import SPARSE
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 Draw = Callable[[Generator, int], list[Program]]

@@ -7,7 +7,7 @@ import pytest
 from netmend.agents.bench import training_run
 from netmend.agents.bench.programs import alone
 from netmend.agents.bench.training_run import REPLAYED, STEPS, RecordingTrainer, recorded_calls, run_config
-from netmend.agents.config import check_train
+from netmend.agents.verbs.config import check
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
 REQUESTS = [TrialRequest(program=alone()["dense"], budget=Budget(), seed=seed) for seed in range(4)]
@@ -36,9 +36,9 @@ def test_what_was_asked_before_is_not_recorded_again() -> None:
 
 def test_the_recorded_run_is_the_default_agents() -> None:
     config = run_config(seed=3)
-    check_train(config)
+    check(config)
     assert config.agent.algorithm == "maskable_ppo"
-    assert config.bugs.suite == "mutants-v1"
+    assert config.bugs == "mutants-v1"
     assert config.training.steps == STEPS
     assert config.training.store is None
     assert config.seed == 3

@@ -13,8 +13,7 @@ import pytest
 from netmend.agents.methods import MethodError
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.peers.searches import Search, random_search
-from netmend.agents.peers.space import Parameter
-from netmend.agents.peers.suggestion import Question
+from netmend.agents.peers.space import Parameter, Question
 
 MODULE = """
 import os, time

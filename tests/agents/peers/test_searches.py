@@ -13,8 +13,7 @@ import pytest
 from netmend.agents.methods import MethodError
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.peers.searches import SEARCHES, Search
-from netmend.agents.peers.space import Parameter, Space
-from netmend.agents.peers.suggestion import Question, Seen, Suggestion, values_at
+from netmend.agents.peers.space import Parameter, Question, Seen, Space, Suggestion, values_at
 
 SMALL = (
     Parameter(name="lr", faulty=0.1, low=1e-6, high=10.0),

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from netmend.agents.peers.searches import random_search
-from netmend.agents.peers.space import Space, make_space
-from netmend.agents.peers.suggestion import Question
+from netmend.agents.peers.space import Question, Space, make_space
 from netmend.env.bugs.loading import load_suite
 from netmend.env.program import Data, Dense, Optimizer, Program, Task
 

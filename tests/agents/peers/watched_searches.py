@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netmend.agents.peers.searches import bohb, hebo
-from netmend.agents.peers.suggestion import Question
+from netmend.agents.peers.space import Question
 from netmend.env.program.hyperparameters import Value
 
 Suggested = tuple[dict[str, Value], bool]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from netmend.agents.config import ActionsConfig, AgentConfig, BugsConfig, TrainConfig, TrainingConfig
+from netmend.agents.verbs.config import ActionsConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Spread, Suite
 from netmend.env.program import Data, Dense, Optimizer, Prep, Program
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
@@ -96,7 +97,7 @@ def make_config() -> TrainConfig:
     params = {"n_steps": 8, "batch_size": 16, "n_epochs": 2}
     return TrainConfig(
         agent=AgentConfig(algorithm="maskable_ppo", n_envs=4, network=[16, 16], params=params),
-        bugs=BugsConfig(suite="instant"),
+        bugs="instant",
         actions=ActionsConfig(names=list(ACTIONS)),
         training=TrainingConfig(steps=128, store=None, validate_every=2, checkpoint_every=2),
     )
@@ -105,7 +106,8 @@ def make_config() -> TrainConfig:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     suite = make_suite()
-    monkeypatch.setattr("netmend.agents.runner.load_suite", lambda _: suite)
+    for module in ("opening", "config"):
+        monkeypatch.setattr(f"netmend.agents.verbs.{module}.load_suite", lambda _: suite)
     return World(suite, InstantTrainer, make_config())
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from netmend.agents.algorithms import ALGORITHMS, build_model, policy_of
-from netmend.agents.config import AgentConfig
 from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
 from netmend.agents.vec_env import RepairVecEnv
+from netmend.agents.verbs.train import AgentConfig
 from netmend.env.observation import slot_names
 from netmend.env.vector import RepairVectorEnv
 from netmend.repair_actions import CATALOGUE, select

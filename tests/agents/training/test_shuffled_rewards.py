@@ -12,13 +12,15 @@ import pytest
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from netmend.agents.config import ActionsConfig, AgentConfig, BugsConfig, TrainConfig, TrainingConfig
 from netmend.agents.train import train, trainer_of
+from netmend.agents.verbs.config import ActionsConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import Suite
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer
 from netmend.env.vector import RepairVectorEnv
 
-MakeTrainer = Callable[[TrainConfig], Trainer]
+MakeTrainer = Callable[[TrainConfig], TrialFront]
 
 
 def fixed_at_the_end(config: TrainConfig, folder: Path, make_trainer: MakeTrainer) -> float:
@@ -37,7 +39,8 @@ def fixed_by_random(config: TrainConfig, suite: str | Suite, trainer: Trainer, s
     env.reset(seed=0)
     fixed: list[bool] = []
     for _ in range(steps):
-        choices = [rng.choice(np.flatnonzero(mask[:-1])) for mask in env.action_masks()]
+        legal = [np.flatnonzero(mask[:-1]) for mask in env.action_masks()]
+        choices = [rng.choice(own) if own.size else len(env.setting.actions) for own in legal]
         env.step(np.array(choices))
         fixed += [bool(e.bug.is_fixed(e.best_trial.skill, "validation")) for e in env.finished.values()]
     env.close()
@@ -52,8 +55,8 @@ def test_where_trials_are_instant(world, tmp_path: Path) -> None:
     world.config.agent.params = {"n_steps": 32, "batch_size": 64, "n_epochs": 6, "learning_rate": 0.003}
     world.config.training = replace(world.config.training, steps=2048, validate_every=0)
 
-    def make(_: TrainConfig) -> Trainer:
-        return world.trainer()
+    def make(_: TrainConfig) -> TrialFront:
+        return TrialFront(world.trainer())
 
     random = fixed_by_random(world.config, world.suite, world.trainer(), 100)
     learned = fixed_at_the_end(world.config, tmp_path / "learned", make)
@@ -79,7 +82,7 @@ def test_with_real_trials(tmp_path: Path) -> None:
     }
     config = TrainConfig(
         agent=AgentConfig(algorithm="maskable_ppo", params=params),
-        bugs=BugsConfig(suite="tiny"),
+        bugs="tiny",
         actions=ActionsConfig(),
         training=TrainingConfig(
             steps=6144, validate_every=0, workers=2, store=str(tmp_path / "trials.sqlite")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,18 +16,21 @@ import torch
 import yaml
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
-from netmend.agents.config import AgentConfig, ConfigError, TrainConfig
 from netmend.agents.policy import load_policy
-from netmend.agents.train import Interrupted, resumed_config, train
+from netmend.agents.train import Interrupted, train
 from netmend.agents.validation import validate
-from netmend.env.errors import StoreError, UnknownNameError
+from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, resumed_config
+from netmend.env.errors import NetmendError, StoreError, UnknownNameError
 from netmend.env.program import Optimizer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
 
 PARAMS = {
-    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
+    "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2, "learning_rate": 0.003},
     "ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2},
     "a2c": {"n_steps": 8},
     "dqn": {"train_freq": 8, "gradient_steps": 2, "learning_starts": 16, "buffer_size": 100, "batch_size": 8},
@@ -38,7 +42,7 @@ def quiet() -> Console:
 
 
 def start(world, folder: Path, config: TrainConfig | None = None, **trainer):
-    return train(config or world.config, folder, quiet(), lambda _: world.trainer(**trainer))
+    return train(config or world.config, folder, quiet(), lambda _: TrialFront(world.trainer(**trainer)))
 
 
 def with_agent(config: TrainConfig, algorithm: str) -> TrainConfig:
@@ -57,7 +61,7 @@ def test_every_algorithm_trains_and_leaves_a_policy(world, run_folder: Path, alg
 def test_nothing_in_a_run_is_pickled(world, run_folder: Path) -> None:
     start(world, run_folder, with_agent(world.config, "dqn"))
     kinds = {path.suffix for path in run_folder.rglob("*") if path.is_file() and "tfevents" not in path.name}
-    assert kinds == {".yaml", ".safetensors", ".npz"}
+    assert kinds == {".yaml", ".safetensors"}
 
 
 def test_thread_count_is_left_as_found(world, run_folder: Path) -> None:
@@ -127,7 +131,7 @@ def test_shares_add_up(world, run_folder: Path) -> None:
 
 def test_one_line_per_update_where_there_is_no_terminal(world, run_folder: Path) -> None:
     console = quiet()
-    train(world.config, run_folder, console, lambda _: world.trainer())
+    train(world.config, run_folder, console, lambda _: TrialFront(world.trainer()))
     lines = [line for line in console.file.getvalue().splitlines() if line.startswith("update ")]  # type: ignore[attr-defined]
     assert [line.split("  ")[:2] for line in lines] == [
         [f"update {number}/4", f"step {32 * number}/128"] for number in range(1, 5)
@@ -138,7 +142,7 @@ def test_a_bar_with_the_whole_number_of_steps_on_a_terminal(world, run_folder: P
     world.config.training.steps = 100
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=100, color_system=None)
-    train(world.config, run_folder, console, lambda _: world.trainer())
+    train(world.config, run_folder, console, lambda _: TrialFront(world.trainer()))
     assert "128/128 steps" in screen.getvalue()
 
 
@@ -154,6 +158,46 @@ def test_a_killed_run_goes_on(world, run_folder: Path, tmp_path: Path) -> None:
     assert load_policy(run_folder).facts["steps"] == 128
 
 
+def _end(folder: Path) -> tuple[bytes, dict[str, object]]:
+    """All that a training is at its end, but for the time that it took and what it did twice."""
+    last = checkpoints(folder)[-1]
+    facts = yaml.safe_load((last / "state.yaml").read_text())
+    del facts["totals"]
+    return (last / "state.safetensors").read_bytes(), facts
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "shuffled"), [*((name, False) for name in PARAMS), ("ppo", True), ("maskable_ppo", True)]
+)
+def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
+    world, tmp_path: Path, algorithm: str, shuffled: bool
+) -> None:
+    config = with_agent(world.config, algorithm)
+    config.agent.anneal = "learning_rate" in config.agent.params
+    config.training = replace(config.training, checkpoint_every=3, shuffle_rewards=shuffled, steps=256)
+    start(world, tmp_path / "whole", config)
+    folder, lives, cuts = tmp_path / "cut", 0, 0
+    while not (folder / "finished.yaml").exists():
+        limit = 70 + 17 * lives  # trials until the next cut: within a rollout, a validation or the repeating
+
+        def interrupt(trials: int, limit: int = limit) -> None:
+            if trials > limit:
+                raise KeyboardInterrupt
+
+        now = resumed_config(folder, []) if lives else config
+        lives += 1
+        try:
+            start(world, folder, now, on_run=interrupt)
+        except KeyboardInterrupt:
+            cuts += 1
+        assert lives < 40
+    assert cuts >= 2
+    tensors, facts = _end(folder)
+    assert (tensors, facts) == _end(tmp_path / "whole")
+    policies = [(run / "policy" / "policy.safetensors").read_bytes() for run in (folder, tmp_path / "whole")]
+    assert policies[0] == policies[1]
+
+
 def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
     """Train in a process that kills itself in the third update; totals of its last checkpoint."""
     script = tmp_path / "killed.py"
@@ -167,21 +211,24 @@ def _run_until_killed(world, folder: Path, tmp_path: Path) -> dict[str, int]:
 KILLED = """
 import importlib.util, io, os, signal, sys
 from pathlib import Path
-import netmend.agents.runner as runner
+import netmend.agents.verbs.config as config_of_verbs
+import netmend.agents.verbs.opening as opening
 import netmend.agents.train as module
+from netmend.env.training.front import TrialFront
 from rich.console import Console
 spec = importlib.util.spec_from_file_location("world", {conftest!r})
 world = importlib.util.module_from_spec(spec)
 sys.modules["world"] = world
 spec.loader.exec_module(world)
 suite = world.make_suite()
-runner.load_suite = lambda _: suite
+opening.load_suite = config_of_verbs.load_suite = lambda _: suite
 config = world.make_config()
 config.training.checkpoint_every = 1
 def kill(trials):
     if Path({folder!r}, "checkpoints", "step_000000064").exists():
         os.kill(os.getpid(), signal.SIGKILL)
-module.train(config, Path({folder!r}), Console(file=io.StringIO()), lambda _: world.InstantTrainer(kill))
+front = TrialFront(world.InstantTrainer(kill))
+module.train(config, Path({folder!r}), Console(file=io.StringIO()), lambda _: front)
 """
 
 
@@ -218,7 +265,7 @@ def test_what_fails_outside_loses_no_update(world, run_folder: Path, error: Exce
     world.config.training.checkpoint_every = 100
     console = quiet()
     with pytest.raises(type(error)) as raised:
-        train(world.config, run_folder, console, lambda _: world.trainer(on_run=fail))
+        train(world.config, run_folder, console, lambda _: TrialFront(world.trainer(on_run=fail)))
     assert raised.value is error
     (saved,) = checkpoints(run_folder)
     assert f"saved {saved}; go on with" in console.file.getvalue()  # type: ignore[attr-defined]
@@ -239,6 +286,27 @@ def test_an_error_stays_what_it_was_where_nothing_can_be_saved(
     world.config.training.checkpoint_every = 100
     with pytest.raises(StoreError, match="the disk is full"):
         start(world, run_folder, on_run=fail)
+
+
+def test_a_disk_that_is_full_for_tensorboard_gives_its_message_alone(
+    world, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    written = 0
+    write = RecordWriter.write
+
+    def full_later(writer: RecordWriter, data: bytes) -> None:
+        nonlocal written
+        written += len(data)
+        if written > 20_000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(writer, data)
+
+    monkeypatch.setattr(RecordWriter, "write", full_later)
+    usual = threading.excepthook
+    with pytest.raises(OSError, match="No space left on device"):
+        start(world, run_folder)
+    assert threading.excepthook is usual
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_the_trials_of_a_validation_are_in_no_updates_figures(
@@ -268,10 +336,31 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder:
 def test_a_finished_run_says_so_and_can_be_prolonged(world, run_folder: Path) -> None:
     start(world, run_folder)
     console = quiet()
-    train(resumed_config(run_folder, []), run_folder, console, lambda _: world.trainer())
+    train(resumed_config(run_folder, []), run_folder, console, lambda _: TrialFront(world.trainer()))
     assert "is finished" in console.file.getvalue()  # type: ignore[attr-defined]
     longer = start(world, run_folder, resumed_config(run_folder, ["training.steps=192"]))
     assert (longer.steps, longer.updates) == (192, 6)
+
+
+def test_a_prolonged_run_is_one_planned_longer_unless_something_falls_over_it(world, tmp_path: Path) -> None:
+    runs = {}
+    for anneal in (False, True):
+        config = replace(world.config, agent=replace(world.config.agent, anneal=anneal))
+        config.agent.params = {**config.agent.params, "learning_rate": 0.003}
+        whole, longer = tmp_path / f"whole{anneal}", tmp_path / f"longer{anneal}"
+        start(world, whole, replace(config, training=replace(config.training, steps=192)))
+        start(world, longer, config)
+        console = quiet()
+        train(
+            resumed_config(longer, ["training.steps=192"]),
+            longer,
+            console,
+            lambda _: TrialFront(world.trainer()),
+        )
+        assert ("follows the new length" in console.file.getvalue()) == anneal  # type: ignore[attr-defined]
+        runs[anneal] = [(run / "policy" / "policy.safetensors").read_bytes() for run in (whole, longer)]
+    assert runs[False][0] == runs[False][1]
+    assert runs[True][0] != runs[True][1]
 
 
 def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
@@ -280,6 +369,26 @@ def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
         resumed_config(run_folder, ["agent=ppo", f"resume={run_folder}"])
     with pytest.raises(ConfigError, match="holds no run"):
         resumed_config(run_folder.parent, [])
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "agent: 3", "agnet: {}", "seed: one", "{{", "training: [x]"])
+def test_a_damaged_configuration_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "config.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"config\.yaml") as raised:
+        resumed_config(run_folder, [])
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1, 2]", "totals: 3", "totals: {steps: 3}", "totals: {steps: x}", "{{"]
+)
+def test_a_damaged_end_gives_one_line(world, run_folder: Path, text: str) -> None:
+    start(world, run_folder)
+    (run_folder / "finished.yaml").write_text(text)
+    with pytest.raises(NetmendError, match=r"finished\.yaml") as raised:
+        start(world, run_folder, resumed_config(run_folder, []))
+    assert "\n" not in str(raised.value)
 
 
 def test_a_run_is_never_written_over(world, run_folder: Path) -> None:
@@ -316,5 +425,5 @@ def test_shuffled_rewards_need_a_rollout(world, run_folder: Path) -> None:
 def test_the_trainer_is_closed_whatever_happens(world, run_folder: Path) -> None:
     trainer = world.trainer(on_run=lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        train(world.config, run_folder, quiet(), lambda _: trainer)
+        train(world.config, run_folder, quiet(), lambda _: TrialFront(trainer))
     assert trainer.closed

@@ -10,7 +10,7 @@ from netmend.env.bugs.bases import BASES, read_bases
 from netmend.env.data import load_dataset
 from netmend.env.errors import ProgramError
 from netmend.env.program import Conv1d, Conv2d, Embedding, Recurrent, check, infer_shapes
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 NAMES = {

@@ -10,7 +10,7 @@ from netmend.env.data import load_dataset
 from netmend.env.findings import faults
 from netmend.env.findings.catalogue import CATALOGUE
 from netmend.env.program import check, find_crash
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import SKILL_FLOOR, Status, TrialRequest
 from netmend.repair_actions import select
 

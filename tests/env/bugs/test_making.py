@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from netmend.agents.verbs.bugs.suites import make, statistics
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.command import make, statistics
 from netmend.env.bugs.loading import load_suite
 from netmend.env.bugs.making import make_suite
 from netmend.env.bugs.operators import CRASHING, EITHER, SILENT

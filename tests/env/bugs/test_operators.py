@@ -10,7 +10,7 @@ import pytest
 
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.deepcrime import DEEPCRIME
-from netmend.env.bugs.mutation import Mutation, apply_all, mutate, remainders
+from netmend.env.bugs.mutation import Mutation, Operator, apply_all, mutate, remainders
 from netmend.env.bugs.operators import CRASHING, EITHER, OPERATORS, SILENT, _registry
 from netmend.env.data import load_dataset
 from netmend.env.program import (
@@ -209,3 +209,24 @@ def test_faults_of_a_transformer_in_detail() -> None:
     assert rates
     assert min(rates) >= 0.5
     assert not [name for name in ("xhe", "xpo", "lpo", "lan") if _listed(name, "digits_keras")]
+
+
+def test_a_draw_tries_few_of_many_mutations() -> None:
+    """A generator draws tens of thousands: it must not have to apply all that an operator lists."""
+    program = next(iter(BASES.values())).program
+    applied: list[int] = []
+
+    def options(_program: Program, _task: Task) -> list[Mutation]:
+        def apply(number: int) -> Mutation:
+            def with_epochs(before: Program) -> Program:
+                applied.append(number)
+                return replace(before, epochs=number + 1)
+
+            return Mutation(description="", touches=frozenset({"epochs"}), apply=with_epochs)
+
+        return [apply(number) for number in range(1000)]
+
+    operator = Operator("many", "hyper-parameters", "other epochs", options)
+    drawn = operator.draw(program, load_dataset(program.data.dataset).task, np.random.default_rng(0))
+    assert drawn is not None
+    assert len(applied) <= 2

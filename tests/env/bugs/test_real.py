@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from netmend.agents.verbs.bugs.suites import show
 from netmend.env.bugs.bug import SPLITS, Bug
-from netmend.env.bugs.command import show
 from netmend.env.bugs.loading import SUITES, load_bug, load_suite, suite_folder, suite_names
 from netmend.env.bugs.writing import write_bug
 from netmend.env.data import BUILT_IN, load_dataset

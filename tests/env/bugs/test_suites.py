@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from netmend.agents.verbs.bugs.suites import list_suites, show
 from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Spread, fixed_threshold
-from netmend.env.bugs.command import list_suites, show
 from netmend.env.bugs.files import BUG_KEYS, FIX_PATTERNS, read_suite, written_in
 from netmend.env.bugs.loading import SUITES, suite_folder
 from netmend.env.bugs.measured import Measured, write_measured
@@ -20,10 +20,11 @@ from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
 from netmend.env.bugs.variants import is_dense
 from netmend.env.bugs.writing import write_bug
 from netmend.env.data import load_dataset
-from netmend.env.errors import ProgramError, UnknownNameError
+from netmend.env.errors import FileError, ProgramError, UnknownNameError
 from netmend.env.program import Conv1d, Conv2d, Program, Recurrent, check, dump
 from netmend.env.program.crashes import PHASES, find_crash
-from netmend.env.program.yaml import VERSION_KEY, read_yaml
+from netmend.env.program.yaml import VERSION_KEY
+from netmend.env.reading import read_yaml
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import PATTERNS
 
@@ -229,7 +230,7 @@ def test_a_bug_is_read_as_it_was_written_whatever_its_keys(tmp_path: Path) -> No
     # the verdict is what a command found of it, and no part of the file
     without = [key for key in vars(whole) if key != "verdict" and not getattr(whole, key)]
     assert not without
-    assert set(read_yaml((tmp_path / "again.yaml").read_text(), "again")) == {VERSION_KEY, *BUG_KEYS}
+    assert set(read_yaml(tmp_path / "again.yaml")) == {VERSION_KEY, *BUG_KEYS}
     assert load_bug(tmp_path / "again.yaml") == whole
 
 
@@ -281,7 +282,7 @@ def test_what_was_measured_of_a_folder_is_read_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "- 1\n", "{", "netmend: 2\nprogram: {}\n", "netmend: 1\n"])
 def test_a_file_that_is_no_bug_is_a_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "bug.yaml").write_text(text)
-    with pytest.raises(ProgramError, match=r"bug\.yaml"):
+    with pytest.raises(FileError, match=r"bug\.yaml"):
         load_bug(tmp_path / "bug.yaml")
 
 
@@ -303,7 +304,7 @@ def test_listing_and_showing() -> None:
     assert "tiny: 12 bugs" in list_suites()
     bug = load_suite("tiny").bugs[0]
     assert bug.provenance in show("tiny")
-    assert "the published fix" in show("tiny", bug.id)
+    assert "# the original\n" in show("tiny", bug.id)
     with pytest.raises(UnknownNameError, match=bug.base):
         show("tiny", bug.id + "x")
 
@@ -342,3 +343,61 @@ def test_the_crash_suite_holds_all_new_faults_and_shares_the_bases_of_the_defaul
         if (crash := find_crash(bug.program, load_dataset(bug.program.data.dataset).task)) is not None
     }
     assert phases == set(PHASES)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ("budget: {seeds: 1000000000}", "budget.seeds: 1000000000 is not a whole number in 1..100"),
+        ("budget: {samples: 0.5}", "budget.samples: 0.5 is not a whole number in 1..1000000"),
+        ("budget: {updates: 20.5}", "budget.updates: 20.5 is not a whole number"),
+        ("budget: {work: .inf}", "budget.work: inf is not a number in 0..1e+12 without 0"),
+        ("budget: {epochs: true}", "budget.epochs: True is not a whole number"),
+        ("id: [a]", "id: ['a'] is not a text"),
+        ('id: "a\\nb"', r"id: 'a\nb' is not a name of 1 to 200 characters"),
+        ("provenance: {a: 1}", "provenance: {'a': 1} is not a text"),
+        (
+            f"causes: [{'a, ' * 101}]",
+            "causes: ['a', 'a', 'a', 'a', 'a', 'a', ...] is not a list of at most 100",
+        ),
+        (
+            "faulty_score: {validation: {mean: 0, sd: -1, seeds: 3}, holdout: {mean: 0, sd: 0, seeds: 3}}",
+            "faulty_score.validation.sd: -1 is not a number in 0..1000000",
+        ),
+    ],
+)
+def test_values_without_measure_are_one_line(tmp_path: Path, wrong: str, problem: str) -> None:
+    text = "".join(line for line in BUG.splitlines(True) if line.partition(":")[0] != wrong.partition(":")[0])
+    (tmp_path / "bad.yaml").write_text(text.replace("DATASET", "iris") + wrong + "\n")
+    with pytest.raises(ProgramError) as caught:
+        load_bug(tmp_path / "bad.yaml")
+    assert [found[: len(problem)] for found in caught.value.problems] == [problem]
+    assert "\n" not in str(caught.value)
+
+
+def test_a_million_layers_are_counted_and_not_built(tmp_path: Path) -> None:
+    many = BUG.replace("- dense: {units: 3}", "- flatten\n    " * 300_000).replace("DATASET", "iris")
+    (tmp_path / "bad.yaml").write_text(many)
+    with pytest.raises(ProgramError, match=r"program\.layers: 300001 entries, expected 1\.\.64$"):
+        load_bug(tmp_path / "bad.yaml")
+
+
+def test_the_problems_of_a_hostile_suite_are_not_all_sought(tmp_path: Path) -> None:
+    keys = ", ".join(f"k{number}: 1" for number in range(100_000))
+    (tmp_path / "bad.yaml").write_text(
+        f"netmend: 1\nbugs: [{{program: {{{keys}}}}}]\n{keys.replace(', ', chr(10))}"
+    )
+    before = time.process_time()
+    with pytest.raises(ProgramError) as caught:
+        load_suite(str(tmp_path / "bad.yaml"))
+    assert len(str(caught.value)) < 10_000
+    assert time.process_time() - before < 5
+
+
+def test_a_link_to_a_file_without_a_suffix_is_read(tmp_path: Path) -> None:
+    (tmp_path / "table").write_text("a,class\n" + "1,yes\n2,no\n" * 20)
+    (tmp_path / "mine.csv").symlink_to("table")
+    (tmp_path / "one.yaml").write_text(BUG.replace("DATASET", "mine.csv"))
+    name = load_bug(tmp_path / "one.yaml").program.data.dataset
+    assert name == str(tmp_path / "mine.csv")
+    assert load_dataset(name).task.outputs == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netmend.env.bugs.mutation import Mutation
-from netmend.env.bugs.network_operators import activated, function_of
+from netmend.env.bugs.network_operators import activated
 from netmend.env.bugs.operators import OPERATORS
 from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.program import (
@@ -23,6 +23,7 @@ from netmend.env.program import (
     check,
     find_crash,
 )
+from netmend.env.program.sites import function_of
 
 PICTURES = Task(dataset="pictures", kind="regression", input_shape=(1, 8, 8), outputs=64)
 SCANS = Task(dataset="scans", kind="regression", input_shape=(1, 8, 8, 8), outputs=3)

@@ -15,7 +15,7 @@ from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.findings import faults, findings
 from netmend.env.findings.finding import Case
 from netmend.env.program import Activation, Crash, Dense, Loop, Prep, Program, Weighted, find_crash
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
 from netmend.repair_actions import CATALOGUE, select, successors

@@ -9,8 +9,8 @@ import pytest
 
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
-from netmend.env.episode import Step
-from netmend.env.observation import LIMIT, History, State, observe, slot_names
+from netmend.env.history import History, Step
+from netmend.env.observation import LIMIT, State, observe, slot_names
 from netmend.env.observation.program_slots import program_slots, program_values
 from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
 from netmend.env.program import (

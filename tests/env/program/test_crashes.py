@@ -10,7 +10,6 @@ import torch
 
 from netmend.env.program import (
     CRASH_KINDS,
-    LOSSES,
     PHASES,
     Attention,
     Conv1dTranspose,
@@ -36,8 +35,6 @@ from netmend.env.program import (
     find_crash,
 )
 from netmend.env.program.crashes import (
-    BROADCASTING,
-    ID_LOSSES,
     CrashKind,
     Phase,
     label_range,
@@ -45,6 +42,7 @@ from netmend.env.program.crashes import (
     seen_ids,
     target_shape,
 )
+from netmend.env.program.kinds import LOSS_KINDS
 from netmend.env.program.shapes import MisfitError, Shape
 
 VECTORS = Task(dataset="vectors", kind="classification", input_shape=(4,), outputs=3)
@@ -629,7 +627,9 @@ def test_ids_of_other_rows_than_the_training_rows_count_too() -> None:
     assert (crash.phase, crash.kind) == ("loss", "label")
 
 
-@pytest.mark.parametrize("loss", sorted(set(LOSSES) - BROADCASTING - ID_LOSSES))
+@pytest.mark.parametrize(
+    "loss", [name for name, kind in LOSS_KINDS.items() if not (kind.broadcasts or kind.ids)]
+)
 def test_targets_without_their_axis_are_refused_by_every_other_loss(loss):
     bare = mlp(1, loss=loss, data=data(Prep(kind="drop_axis_target"), labels="value"))
     crash = find_crash(bare, replace(VALUES, outputs=1))

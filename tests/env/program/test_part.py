@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from netmend.env.program import SCHEMA_VERSION, Clip, Dense, Program, digest, to_plain
-from netmend.env.program.part import REMEMBERED, changed, variant
+from netmend.env.program import SCHEMA_VERSION, Clip, Dense, Program, check, digest, to_plain
+from netmend.env.program.part import REMEMBERED, changed
 
 
 def remembered(program: Program) -> set[str]:
@@ -29,17 +29,17 @@ def test_a_changed_part_is_a_replaced_one(mlp_program: Program) -> None:
 
 def test_nothing_changed_is_the_part_itself(mlp_program: Program) -> None:
     assert changed(mlp_program, epochs=mlp_program.epochs) is mlp_program
-    assert variant(mlp_program.layers[0], units=16) is mlp_program.layers[0]
+    assert changed(mlp_program.layers[0], units=16) is mlp_program.layers[0]
 
 
 def test_one_variant_of_equal_parts_is_one_object() -> None:
     first, second = Dense(units=77), Dense(units=77)
-    assert variant(first, activation="elu") is variant(second, activation="elu")
-    assert variant(first, activation="elu") == Dense(units=77, activation="elu")
+    assert changed(first, activation="elu") is changed(second, activation="elu")
+    assert changed(first, activation="elu") == Dense(units=77, activation="elu")
 
 
 def test_what_is_remembered_stays_in_its_process(mlp_program: Program) -> None:
-    hash(mlp_program), digest(mlp_program)
+    hash(mlp_program), digest(mlp_program), check(mlp_program)
     assert remembered(mlp_program) == set(REMEMBERED)
     for copy in (pickle.loads(pickle.dumps(mlp_program)), deepcopy(mlp_program)):
         assert remembered(copy) == set()

@@ -6,10 +6,9 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from netmend.env.errors import ProgramError
+from netmend.env.errors import FileError, ProgramError
 from netmend.env.program import (
     ACTIVATIONS,
     API_LEVELS,
@@ -45,11 +44,11 @@ from netmend.env.program import (
     find_crash,
     from_plain,
     load,
-    read_yaml,
     to_plain,
 )
 from netmend.env.program.fields import Field, fields_of
 from netmend.env.program.limits import AXIS, WEIGHT, Range
+from netmend.env.reading import parse_yaml
 
 PARTS = (Program, Data, Prep, Damage, Optimizer, Clip, Schedule, Loop, Monitor, *LAYER_KINDS.values())
 DOCS = Path(__file__).parents[3] / "docs" / "program.md"
@@ -89,7 +88,7 @@ def plain_values(field: Field) -> st.SearchStrategy[object]:
     if bool in field.types:
         return st.booleans()
     if str in field.types:
-        return st.text(st.characters(codec="utf-8"), min_size=1)
+        return st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1)
     assert field.range is not None, f"{field.name} has no range"
     if float not in field.types:
         return st.integers(int(field.range.low), int(field.range.high))
@@ -296,36 +295,20 @@ def test_one_error_lists_every_problem_with_its_path() -> None:
         ("", "the file: null is not a mapping with keys of data, layers,"),
         ("- 1", "the file: [1] is not a mapping"),
         ("a: [1", "line 2, column 1: did not find expected"),
-        ("a: 1\nb: 2\na: 3", "line 3, column 1: the key 'a' stands here twice"),
-        ("a: !!python/object:os.system {}", "could not determine a constructor"),
-        ("[" * 5000, ""),
-        ("\x00", "not YAML: "),
         ("netmend: true", "netmend: version true, but this netmend reads 1"),
         ("loss: mse", "netmend: missing, expected the version of the schema, 1"),
     ],
 )
 def test_a_broken_file_is_one_clear_error(text: str, problem: str) -> None:
-    with pytest.raises(ProgramError) as caught:
+    with pytest.raises(FileError) as caught:
         load(text, "bad.yaml")
     assert any(problem in found for found in caught.value.problems)
 
 
 def test_a_wrong_value_is_cut_short_in_the_message() -> None:
-    bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b]\n"
     with pytest.raises(ProgramError) as caught:
-        load(f"{bomb}netmend: 1\nloss: *c\nmetric: {'y' * 9000}", "bomb.yaml")
+        load(f"netmend: 1\nloss: {[['x' * 90] * 90] * 90}\nmetric: {'y' * 9000}", "long.yaml")
     assert max(len(problem) for problem in caught.value.problems) < 400
-
-
-def test_numbers_may_be_written_as_in_yaml_1_2() -> None:
-    assert read_yaml("[1e-3, 1.5e3, -2E+4, .5e1, 1e5x, v1e5]", "text") == [
-        1e-3,
-        1500.0,
-        -2e4,
-        5.0,
-        "1e5x",
-        "v1e5",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +349,7 @@ def test_the_documented_example_loads_runs_and_shows_every_top_level_key(image_t
     program = load(text, "docs/program.md")
     assert check(program, image_task) == []
     assert find_crash(program, image_task) is None
-    plain = read_yaml(text, "docs/program.md")
+    plain = parse_yaml(text, "docs/program.md")
     assert isinstance(plain, dict)
     assert list(plain) == ["netmend", *(field.name for field in fields(Program))]
     assert plain["netmend"] == SCHEMA_VERSION

@@ -24,7 +24,7 @@ from netmend.env.program import (
     Shared,
     Task,
 )
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.loop import train
 from netmend.env.training.model import Network
 from netmend.env.training.prepare import PreparedCache

@@ -44,7 +44,7 @@ from netmend.env.program import (
     infer_shapes,
 )
 from netmend.env.training.batched.candidate import candidate
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.loop import train
 from netmend.env.training.model import Network
 from netmend.env.training.session import random_stream

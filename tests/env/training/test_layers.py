@@ -27,7 +27,7 @@ from netmend.env.program import (
     ThresholdedRelu,
     ZeroPad,
 )
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.model import Network
 
 Make = Callable[..., Network]

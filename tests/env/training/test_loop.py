@@ -36,9 +36,9 @@ from netmend.env.program import (
     Program,
     Recurrent,
 )
-from netmend.env.program.crashes import ID_LOSSES
+from netmend.env.program.kinds import LOSS_KINDS
 from netmend.env.training import loop, session
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trial, TrialRequest
 from netmend.env.training.trial_json import decode, encode
 
@@ -178,7 +178,7 @@ def test_every_layer_kind_trains_the_same_twice(run, good, name):
 def test_every_loss_trains(run, good, regression, loss):
     program = replace(regression, loss=loss)
     if loss not in ("mse", "mae", "mape", "msle", "logcosh", "huber", "poisson"):
-        labels = "index" if loss in ID_LOSSES else "one_hot"
+        labels = "index" if LOSS_KINDS[loss].ids else "one_hot"
         output = "linear" if "logits" in loss or loss in ("cross_entropy", "categorical_hinge") else "softmax"
         layers = (*good.layers[:-1], Dense(units=3, activation=output))
         program = replace(good, data=Data(dataset="table", labels=labels), layers=layers, loss=loss)

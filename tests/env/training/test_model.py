@@ -31,10 +31,10 @@ from netmend.env.program import (
     Task,
     ZeroPad,
 )
-from netmend.env.program.shapes import infer_shapes, layer_parameters
-from netmend.env.training import layers as layer_operations
+from netmend.env.program.shapes import infer_shapes
+from netmend.env.training import building as layer_operations
+from netmend.env.training.building import Noise
 from netmend.env.training.initialisers import SPREAD, initial_value
-from netmend.env.training.layers import Noise
 from netmend.env.training.model import Network
 
 SEQUENCE = Task(dataset="x", kind="classification", input_shape=(3, 10), outputs=2)
@@ -119,7 +119,7 @@ def test_shapes_and_sizes_are_as_foretold(layer, task):
     x = torch.randn(6, *task.input_shape)
     expected = (6, *infer_shapes((layer,), task)[0])
     assert net.train(x).shape == net.evaluate(x).shape == expected
-    assert net.parameters.values.numel() == layer_parameters(layer, task.input_shape, task.vocabulary)
+    assert net.parameters.values.numel() == layer.parameters(task.input_shape, task.vocabulary)
 
 
 def test_lstm_forget_gate_starts_open():

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from netmend.env.program import PREPS, Data, Dense, MisfitError, Optimizer, Prep, Program, Task, prepared_task

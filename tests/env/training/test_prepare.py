@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.program import (
@@ -28,7 +27,7 @@ from netmend.env.program import (
     prepared_task,
     resolved,
 )
-from netmend.env.training.data_symptoms import data_symptoms, imbalance, outliers
+from netmend.env.training.monitors import data_symptoms, imbalance, outliers
 from netmend.env.training.prepare import PreparedCache, balanced, prepare, training_rows
 from netmend.env.training.scores import predictions
 

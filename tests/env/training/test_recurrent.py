@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from netmend.env.program import Recurrent
-from netmend.env.training.layers import Noise
+from netmend.env.training.building import Noise
 from netmend.env.training.model import Network
 
 REFERENCES = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "rnn": torch.nn.RNN}

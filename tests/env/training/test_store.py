@@ -15,13 +15,12 @@ from types import ModuleType
 
 import pytest
 
-from netmend.env.errors import NetmendError, StoreError
+from netmend.env.errors import StoreError
 from netmend.env.program import Crash, Data, Dense, Optimizer, Program
-from netmend.env.training import store as store_module
-from netmend.env.training import stored_trainer
+from netmend.env.training import front, store as store_module
+from netmend.env.training.front import TrialFront, code_version, trial_key
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
-from netmend.env.training.stored_trainer import StoredTrainer, code_version, trial_key
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
 from netmend.env.training.trial_json import decode, encode
@@ -58,8 +57,8 @@ def seeds_on_file(path: Path) -> list[int]:
     return seeds
 
 
-def stored(path: Path, trainer: object) -> StoredTrainer:
-    return StoredTrainer(trainer, TrialStore(path), fingerprint=lambda name: "f" * 64)  # type: ignore[arg-type]
+def stored(path: Path, trainer: object) -> TrialFront:
+    return TrialFront(trainer, TrialStore(path), fingerprint=lambda name: "f" * 64)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -214,7 +213,7 @@ def test_everything_that_decides_a_trial_is_in_the_key(monkeypatch: pytest.Monke
         replace(plain, program=replace(PROGRAM, batch_size=64)),
     ):
         keys.append(trial_key(other, "data", "cpu").digest)
-    monkeypatch.setattr(stored_trainer, "code_version", lambda: "another")
+    monkeypatch.setattr(front, "code_version", lambda: "another")
     keys.append(trial_key(plain, "data", "cpu").digest)
     assert len(set(keys)) == 7
     assert trial_key(request(holdout=True), "data", "cpu").digest == trial_key(plain, "data", "cpu").digest
@@ -224,7 +223,7 @@ def test_code_version_follows_the_sources(tmp_path: Path, monkeypatch: pytest.Mo
     for folder in ("program", "training", "data"):
         (tmp_path / folder).mkdir()
     source = tmp_path / "data" / "iris.py"
-    monkeypatch.setattr(stored_trainer, "__file__", str(tmp_path / "training" / "stored_trainer.py"))
+    monkeypatch.setattr(front, "__file__", str(tmp_path / "training" / "front.py"))
     versions = set()
     for text in ("a = 1", "a = 2", "a = 1"):
         source.write_text(text)
@@ -407,14 +406,6 @@ def test_run_waits_until_another_process_has_written(path: Path, recorder) -> No
     assert seeds_on_file(path) == [0]
     trainer.close()
     other.close()
-
-
-def test_several_seeds_are_not_for_the_store(path: Path, recorder) -> None:
-    trainer = stored(path, recorder)
-    with pytest.raises(NetmendError, match=r"budget\.seeds=3 reached a trainer of single trainings"):
-        trainer.run([replace(request(), budget=Budget(seeds=3))])
-    assert recorder.asked == []
-    trainer.close()
 
 
 def test_recording_waits_for_nobody_and_is_seen_at_once(path: Path) -> None:

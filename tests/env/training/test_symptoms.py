@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from netmend.env.data import load_dataset
 from netmend.env.program import (
     Activation,
     BatchNorm,
@@ -15,8 +16,15 @@ from netmend.env.program import (
     Prep,
     Program,
 )
-from netmend.env.training.measure import reading_point
-from netmend.env.training.rules import increasing_loss, oscillation, slow_convergence, turned_bad
+from netmend.env.training.measure import LayerCheck, reading_point
+from netmend.env.training.rules import (
+    Evidence,
+    dying_relu,
+    increasing_loss,
+    oscillation,
+    slow_convergence,
+    turned_bad,
+)
 from netmend.env.training.trial import Curves
 
 Change = Callable[[Program], Program]
@@ -179,6 +187,28 @@ def test_layers_are_read_behind_their_activation(run, good):
 def test_the_reading_point_passes_dropout_on_its_way_to_the_activation(good):
     layers = (Dense(units=16), BatchNorm(), Dropout(rate=0.5), Activation(function="tanh"), Dense(units=3))
     assert reading_point(replace(good, layers=layers), 0) == (3, "tanh")
+
+
+def test_a_relu_is_dying_from_seven_tenths_of_a_kernels_gradient_on():
+    program = Program(
+        data=Data(dataset="iris"),
+        layers=(Dense(units=8, activation="relu"), Dense(units=8, trainable=False), Dense(units=3)),
+        loss="cross_entropy",
+        optimizer=Optimizer(),
+    )
+
+    def share(*zeros: tuple[float, float, float]) -> float:
+        alive = LayerCheck(1.0, 0.0, 0.0, 0.0, 1.0, 1.0)
+        checks = tuple(tuple(alive._replace(gradient_zero=zero) for zero in check) for check in zeros)
+        task = load_dataset("iris").task
+        return dying_relu(
+            Evidence(program=program, task=task, curves=Curves(), layers=(0, 1, 2), checks=checks)
+        )
+
+    assert share((0.69, 0.0, 0.69)) == 0
+    assert share((0.7, 0.0, 0.0)) == share((0.0, 0.0, 0.7)) == 1
+    assert share((0.0, 1.0, 0.0)) == 0, "a frozen kernel has no gradient to lose"
+    assert share((0.7, 0.0, 0.0), (0.1, 0.0, 0.1), (0.0, 0.0, 1.0), (0.0, 0.0, 0.0)) == 0.5
 
 
 def test_rules_on_curves():

@@ -29,8 +29,8 @@ from netmend.env.program import (
     Task,
 )
 from netmend.env.training.batched.trainer import BatchedTrainer, split
-from netmend.env.training.layers import Noise
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.building import Noise
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.model import Network
 from netmend.env.training.trial import Budget, TrialRequest
 

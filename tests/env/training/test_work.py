@@ -10,7 +10,7 @@ from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.data import load_dataset
 from netmend.env.program import BatchNorm, Dense, Monitor, Recurrent, find_crash, multiply_accumulates
 from netmend.env.training.batched.trainer import BatchedTrainer, split
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.prepare import balanced, training_rows
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, TrialRequest
 from netmend.env.training.work import affordable, expected_seconds, planned_updates, training_work

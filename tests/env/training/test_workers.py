@@ -17,11 +17,11 @@ from netmend.env.errors import NetmendError, StoreError, UnknownNameError, Worke
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.limits import Limits
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer, StreamingTrainer
-from netmend.env.training.trial import Budget, Status, TrialRequest
+from netmend.env.training.trial import Budget, Status, StreamingTrainer, TrialRequest
 from netmend.env.training.workers import WorkerTrainer
 
 PROGRAM = Program(
@@ -153,7 +153,7 @@ def test_only_one_of_a_group_is_to_blame(grouping: WorkerTrainer, fake_trainers:
 
 def test_what_hung_is_not_recorded_and_trained_again(fake_trainers: ModuleType, tmp_path: Path) -> None:
     workers = WorkerTrainer(1, factory=partial(fake_trainers.Troublemaker, tmp_path), limits=SOON)
-    trainer = StoredTrainer(workers, TrialStore(tmp_path / "trials.sqlite"))
+    trainer = TrialFront(workers, TrialStore(tmp_path / "trials.sqlite"))
     requests = [request(1), request(fake_trainers.HANG)]
     assert [trial.status for trial in trainer.run(requests)] == [Status.OK, Status.HUNG]
     assert trainer.store.summary().statuses == {"ok": 1}
@@ -243,7 +243,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store import TrialStore
-from netmend.env.training.stored_trainer import StoredTrainer
+from netmend.env.training.front import TrialFront
 from netmend.env.training.workers import WorkerTrainer
 from fake_trainers import HANG, Troublemaker
 from test_workers import request
@@ -251,7 +251,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     folder = Path(sys.argv[1])
     inner = WorkerTrainer(2, factory=partial(Troublemaker, folder))
-    trainer = StoredTrainer(inner, TrialStore(folder / "trials.sqlite"), fingerprint=str)
+    trainer = TrialFront(inner, TrialStore(folder / "trials.sqlite"), fingerprint=str)
     try:
         trainer.run([request(seed) for seed in (0, 1, 2, 3, 4, HANG)])
     except KeyboardInterrupt:
@@ -307,7 +307,8 @@ def test_build_trainer_composes(tmp_path: Path) -> None:
     assert isinstance(build_trainer().trainer, BatchedTrainer)
     assert isinstance(build_trainer(batched=False).trainer, LocalTrainer)
     trainer = build_trainer(workers=2, store=tmp_path / "trials.sqlite")
-    assert isinstance(trainer.trainer, StoredTrainer)
+    assert isinstance(trainer.trainer, WorkerTrainer)
+    assert trainer.store is not None
     trainer.close()
     with pytest.raises(StoreError):
         build_trainer(store=tmp_path)

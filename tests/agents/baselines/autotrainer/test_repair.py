@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from netmend.agents.baselines.autotrainer import AutoTrainer, autotrainer
-from netmend.agents.evaluate import task_of
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.baselines.autotrainer import AutoTrainer
+from netmend.agents.lockstep import task_of
 from netmend.agents.methods import Method
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
@@ -23,7 +24,7 @@ SAW = (0.9, 0.7) * 5
 def start(network, pictures, trial):
     def begin(first, *, program=network, seed=0, task=pictures, later=True):
         bug = Bug(id="", program=program, split="train")
-        return autotrainer(later_rules=later).start(bug, task, first, Rules(), seed)
+        return AutoTrainer(later_rules=later).start(bug, task, first, Rules(), seed)
 
     return begin
 
@@ -41,10 +42,10 @@ def asked(repair, trials):
 
 
 def test_it_is_a_method_and_each_edition_has_a_name():
-    assert isinstance(autotrainer(), AutoTrainer)
-    method: Method = autotrainer()
+    assert isinstance(AutoTrainer(), AutoTrainer)
+    method: Method = AutoTrainer()
     assert method.name == "autotrainer"
-    assert autotrainer(later_rules=False).name == "autotrainer_2021"
+    assert BASELINES["autotrainer_2021"](Ingredients(actions=(), order=tuple)).name == "autotrainer_2021"
 
 
 def test_it_stops_at_once_where_there_is_no_problem(start, trial):
@@ -154,7 +155,7 @@ def repaired(program: Program, later: bool) -> list[tuple[tuple[str, ...], float
     bug = Bug(id="", program=program, split="train")
     dataset = load_dataset(program.data.dataset)
     first = train(program, dataset, BUDGET, 0)
-    repair = autotrainer(later_rules=later).start(bug, task_of(bug), first, Rules(budget=BUDGET), 0)
+    repair = AutoTrainer(later_rules=later).start(bug, task_of(bug), first, Rules(budget=BUDGET), 0)
     seen: list[tuple[tuple[str, ...], float]] = [((), first.skill)]
     while len(seen) < 6 and (proposal := repair.ask()) is not None:
         trial = train(proposal.program, dataset, BUDGET, 0)

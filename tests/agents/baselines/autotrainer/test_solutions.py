@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netmend.agents.baselines.autotrainer.solutions import BALANCE, INITIALISERS, PLATEAU, changes
+from netmend.agents.baselines.autotrainer.solutions import BALANCE, INITIALISERS, PLATEAU, tries_for
 from netmend.env.program import (
     Activation,
     BatchNorm,
@@ -27,7 +27,7 @@ from netmend.env.program import (
 @pytest.fixture
 def tries(network):
     def of(issue, program=network, seed=0):
-        return list(changes(program, issue, np.random.default_rng(seed)))
+        return list(tries_for(program, issue, np.random.default_rng(seed)))
 
     return of
 

@@ -40,7 +40,7 @@ from netmend.env.training import session
 from netmend.env.training.batched import trainer as trainer_module
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.member import Member
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
 SMALL = Budget(samples=40, epochs=3, updates=100)

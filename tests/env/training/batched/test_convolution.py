@@ -9,7 +9,7 @@ from torch import Tensor
 from netmend.env.program import Conv1d, Conv2d
 from netmend.env.training.batched import convolution
 from netmend.env.training.batched.convolution import bind_convolution
-from netmend.env.training.layers import operations
+from netmend.env.training.building import operations
 
 ROWS, FILTERS = 4, 5
 

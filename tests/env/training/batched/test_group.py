@@ -20,7 +20,7 @@ from netmend.env.training import session
 from netmend.env.training.batched import member as member_module
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.trainer import GroupTrainer
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.measure import CHECKS
 from netmend.env.training.trial import Budget, Status, TrialRequest
 

@@ -9,7 +9,7 @@ import pytest
 
 from netmend.env.program import BatchNorm, Data, Dense, Flatten, Optimizer, Program
 from netmend.env.training.batched.trainer import GroupTrainer
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 SHORT = Budget(epochs=4)

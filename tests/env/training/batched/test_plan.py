@@ -5,8 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from netmend.env.data import Part, load_dataset
 from netmend.env.data.dataset import judged
@@ -23,7 +22,7 @@ from netmend.env.program import (
     Recurrent,
     find_crash,
 )
-from netmend.env.training import layers
+from netmend.env.training import building
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.outline import outline
 from netmend.env.training.batched.plan import plan
@@ -196,7 +195,7 @@ def test_outputs_at_each_step_are_alone(datasets):
 
 def test_noise_that_is_drawn_by_batch_is_alone(datasets, good):
     program = replace(good, layers=(Dense(units=4096), Dropout(rate=0.1), OUT))
-    assert layers.LARGEST_NOISE > 200 * 4096
+    assert building.LARGEST_NOISE > 200 * 4096
     assert candidate(0, ask(program)[0], datasets["table"]) is not None
     rows = Part(np.zeros((3000, 6), np.float32), np.zeros(3000, np.int64))
     large = replace(datasets["table"], train=rows)

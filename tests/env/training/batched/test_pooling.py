@@ -9,7 +9,7 @@ from torch import Tensor
 from netmend.env.program import Flatten, GlobalPool, Layer, Pool
 from netmend.env.training.batched.bound import Bound
 from netmend.env.training.batched.pooling import bind_flatten, bind_global_pool, bind_pool
-from netmend.env.training.layers import operations
+from netmend.env.training.building import operations
 
 SHAPES = [(7, 3), (6, 1), (7, 4, 3), (5, 7, 1), (4, 4, 16)]
 

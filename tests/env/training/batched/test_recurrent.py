@@ -6,7 +6,7 @@ from torch import Tensor
 
 from netmend.env.program import Recurrent
 from netmend.env.training.batched.recurrent import bind_gru, bind_lstm
-from netmend.env.training.layers import operations
+from netmend.env.training.building import operations
 
 ROWS, FEATURES, UNITS = 5, 3, 4
 BINDERS = {"gru": bind_gru, "lstm": bind_lstm}

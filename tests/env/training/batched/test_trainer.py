@@ -35,7 +35,7 @@ from netmend.env.program import (
 from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.batched.group import Group
 from netmend.env.training.batched.trainer import BatchedTrainer, GroupTrainer
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Status, TrialRequest
 
 TRUNK_NAMES = [

@@ -54,7 +54,7 @@ from netmend.env.program import (
     ZeroPad,
 )
 from netmend.env.training import session
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
 SMALL = Budget(samples=40, epochs=3, updates=100)

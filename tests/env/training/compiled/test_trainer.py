@@ -23,7 +23,7 @@ from netmend.env.program import (
 )
 from netmend.env.training.compiled import passes
 from netmend.env.training.compiled.trainer import CompiledTrainer
-from netmend.env.training.local import LocalTrainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 TRUNK_NAMES = (

@@ -1,0 +1,251 @@
+"""Repairs side by side: each a method's trials, then those that minimise its patch; one call for a round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from netmend.agents.methods import Method, MethodError, Proposal, Repair, Thinking, blinded
+from netmend.agents.minimise import TOLERANCE, Minimisation
+from netmend.agents.outcome import Attempt, Outcome, best, smallest
+from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
+from netmend.env.data.dataset import judged_task
+from netmend.env.program import Program, Task
+from netmend.env.reward import PERFECT, Rules
+from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
+from netmend.repair_actions.keep import broken
+from netmend.repair_actions.patch import applied, needed
+
+Answer = TypeVar("Answer")
+Progress = Callable[[int, int, int], None]
+"""Told after each round of trials: repairs that have ended, all repairs, trials so far."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What is compared.
+
+    Attributes:
+        bugs: each is repaired under ``rules.of(bug)``.
+        methods: under comparison.
+        rules: of each repair.
+        seeds: one repair of each bug by each method for each of them.
+        seen: datasets of the suite's training and validation bugs.
+        tolerance: validation skill that a minimised patch may lose.
+        minimise: whether patches are minimised.
+        work: a repair asks for no further trial once its trials took this many times the work of the faulty
+            program's own; None, and a faulty program that did no work, set no limit.
+        missing: methods under comparison that cannot be built here, and why.
+        keep_going: whether a method that fails ends its repair alone, and the outcome says why; else its
+            error is raised.
+    """
+
+    bugs: tuple[Bug, ...]
+    methods: tuple[Method, ...]
+    rules: Rules
+    seeds: tuple[int, ...] = (0,)
+    seen: frozenset[str] = frozenset()
+    tolerance: float = TOLERANCE
+    minimise: bool = True
+    work: float | None = None
+    missing: Mapping[str, str] = field(default_factory=dict)
+    keep_going: bool = False
+
+    def work_limit(self, first: Trial) -> float:
+        """Work that a repair may do, in millions of multiply-accumulates, from the faulty program's trial."""
+        return math.inf if self.work is None or first.work <= 0 else self.work * first.work
+
+
+def run_repairs(
+    evaluation: Evaluation,
+    trainer: Trainer,
+    *,
+    holdout: bool = True,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round.
+
+    In each round all methods that think ahead are told to begin before the first is asked.
+    """
+    cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
+    rules = evaluation.rules
+    first_requests = [_request(bug, bug.program, seed, rules.of(bug), holdout=holdout) for bug, seed in cases]
+    firsts = answered(trainer.run(first_requests))
+    running = [
+        OngoingRepair(method, bug, seed, first, evaluation)
+        for method in evaluation.methods
+        for (bug, seed), first in zip(cases, firsts, strict=True)
+    ]
+    waiting, trials = list(running), 0
+    while waiting:
+        for repair in waiting:
+            repair.think()
+        asked = [(repair, proposal) for repair in waiting if (proposal := repair.ask()) is not None]
+        waiting = [repair for repair, _ in asked]
+        requests = [
+            _request(repair.bug, proposal.program, repair.seed, repair.rules, holdout=holdout)
+            for repair, proposal in asked
+        ]
+        for (repair, proposal), trial in zip(asked, trainer.run(requests) if requests else (), strict=True):
+            repair.tell(proposal, trial)
+        trials += len(requests)
+        if progress is not None:
+            progress(len(running) - len(waiting), len(running), trials)
+    return [repair.outcome() for repair in running]
+
+
+def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int], Trial]:
+    """Trials of the published fixes, by bug and seed: the report's yardstick, which no method ever sees."""
+    requests = {
+        (bug.id, seed): _request(bug, bug.fixed, seed, evaluation.rules.of(bug), holdout=True)
+        for bug in evaluation.bugs
+        if bug.fixed is not None
+        for seed in evaluation.seeds
+    }
+    return dict(zip(requests, answered(trainer.run(list(requests.values()))), strict=True))
+
+
+def _request(bug: Bug, program: Program, seed: int, rules: Rules, *, holdout: bool) -> TrialRequest:
+    return TrialRequest(
+        program=program, budget=rules.budget, seed=seed, holdout=holdout, metric=bug.task_metric
+    )
+
+
+def task_of(bug: Bug) -> Task:
+    """The task of a bug's dataset."""
+    return judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
+
+
+class OngoingRepair:
+    """One repair of one bug by one method with one seed.
+
+    Attributes:
+        bug: what is repaired.
+        seed: of its trials.
+        rules: of its bug.
+    """
+
+    def __init__(self, method: Method, bug: Bug, seed: int, first: Trial, terms: Evaluation) -> None:
+        self.seed, self.rules = seed, terms.rules.of(bug)
+        self._method, self.bug, self._task, self._terms = method, bug, task_of(bug), terms
+        self._attempts = [Attempt(proposal=Proposal(program=bug.program, patch=()), trial=first)]
+        self._limit = terms.work_limit(first)
+        self._searched: int | None = None
+        self._failure = ""
+        seen = replace(first, holdout=None)
+        self._repair: Repair | None = self._guarded(
+            lambda: method.start(blinded(bug), self._task, seen, self.rules, seed)
+        )
+
+    def think(self) -> None:
+        """Let the method begin to choose its next program, where it can do so beside others."""
+        if self._searching() and isinstance(self._repair, Thinking):
+            self._guarded(self._repair.think)
+
+    def ask(self) -> Proposal | None:
+        """The next program to be tried: of the method, then of the minimising; None ends the repair."""
+        if self._searched is None:
+            repair = self._repair if self._searching() else None
+            proposal = None if repair is None else self._guarded(lambda: self._next(repair))
+            if proposal is not None:
+                return proposal
+            self._searched = len(self._attempts) - 1
+            self._repair = self._minimisation()
+        return None if self._repair is None else self._repair.ask()
+
+    def tell(self, proposal: Proposal, trial: Trial) -> None:
+        """Take the trial of the program that was asked for last."""
+        if trial.says_nothing:
+            self._give_up(trial.message)
+            return
+        self._attempts.append(Attempt(proposal=self._without_idle_edits(proposal), trial=trial))
+        repair = self._repair
+        assert repair is not None
+        if self._searched is None:
+            self._guarded(lambda: repair.tell(replace(trial, holdout=None)))
+        else:
+            repair.tell(replace(trial, holdout=None))
+
+    def outcome(self) -> Outcome:
+        """What came of it."""
+        return Outcome(
+            bug=self.bug,
+            method=self._method.name,
+            seed=self.seed,
+            attempts=tuple(self._attempts),
+            searched=self._searched or 0,
+            tolerance=self._terms.tolerance,
+            minimise=self._terms.minimise,
+            failure=self._failure,
+            left=self._left(),
+        )
+
+    def _give_up(self, message: str) -> None:
+        """End the search, or the minimising, with a trial that hung: nobody is told of it."""
+        self._failure = f"a trial hung: {message}"
+        if self._searched is not None:
+            self._repair = None
+
+    def _searching(self) -> bool:
+        """Whether the method may ask for one more trial."""
+        if self._searched is not None or self._failure or len(self._attempts) > self.rules.trials:
+            return False
+        if best(self._attempts).trial.skill >= PERFECT:
+            return False
+        return sum(attempt.trial.work for attempt in self._attempts[1:]) < self._limit
+
+    def _guarded(self, step: Callable[[], Answer]) -> Answer | None:
+        """A step of the method; whatever it raises ends this repair and no other."""
+        try:
+            return step()
+        except Exception as error:
+            if not self._terms.keep_going:
+                raise
+            self._failure = reason(error)
+            return None
+
+    def _next(self, repair: Repair) -> Proposal | None:
+        """The method's next program. Raises MethodError where it touches what must be kept."""
+        proposal = repair.ask()
+        if proposal is not None and self.rules.keep:
+            touched = broken(self.bug.program, proposal.program, proposal.patch, self.rules.keep)
+            if touched:
+                raise MethodError(f"it cannot leave {', '.join(touched)} alone, which was to be kept")
+        return proposal
+
+    def _without_idle_edits(self, proposal: Proposal) -> Proposal:
+        """The proposal without edits that can be left out of it and give the same trial."""
+        if not proposal.by_actions:
+            return proposal
+        program, task = self.bug.program, self._task
+        patch = needed(program, task, proposal.patch, self.rules.budget.epochs)
+        if patch == proposal.patch:
+            return proposal
+        return replace(proposal, program=applied(program, task, patch), patch=patch)
+
+    def _minimisation(self) -> Minimisation | None:
+        if not (self._terms.minimise and best(self._attempts).proposal.by_actions):
+            return None
+        return Minimisation(
+            self.bug.program,
+            self._task,
+            smallest(self._attempts, self._terms.tolerance).proposal,
+            {attempt.proposal.program: attempt.trial for attempt in self._attempts},
+            self.rules.budget,
+            self._terms.tolerance,
+        )
+
+    def _left(self) -> Attempt | None:
+        """What minimising has left."""
+        if not isinstance(self._repair, Minimisation):
+            return None
+        return Attempt(proposal=self._repair.answer, trial=self._repair.trial)
+
+
+def reason(error: Exception) -> str:
+    """Why a method failed, in one line: its own words, or the type of an error that it did not expect."""
+    words = " ".join(str(error).split())
+    return words if isinstance(error, MethodError) and words else f"{type(error).__name__}: {words}"

@@ -1,0 +1,222 @@
+"""``netmend evaluate``: compare methods on bugs that no agent has seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from netmend.agents.files import shown
+from netmend.agents.policy import load_policy
+from netmend.agents.verbs.config import (
+    ActionsConfig,
+    ConfigError,
+    RepairingConfig,
+    above_zero,
+    at_least,
+    make_rules,
+    require_policy,
+    split_problems,
+)
+from netmend.agents.verbs.hydra_job import run_job
+from netmend.agents.verbs.opening import open_suite, open_trainer, workers_of
+from netmend.env.errors import UnknownNameError
+from netmend.repair_actions import RepairAction, select
+
+if TYPE_CHECKING:
+    from netmend.agents.baselines import Ingredients
+    from netmend.agents.methods import Method, PolicyMethod
+    from netmend.agents.peers.pool import SuggestionPool
+    from netmend.env.bugs.bug import Bug, Suite
+    from netmend.env.reward import Rules
+    from netmend.env.training.trial import Trainer
+
+POLICY, FIXED_ORDER = "policy", "fixed_order"
+SEARCHED = ("train", "validation")
+"""Splits whose bugs decide what an agent becomes."""
+
+SUGGESTIONS = "suggestions.sqlite"
+"""File beside the store of trials with what searches over hyper-parameters suggested."""
+
+ORDER = "fixed_order.yaml"
+"""File that an evaluation writes beside its results."""
+
+
+@dataclass
+class EvaluateConfig(RepairingConfig):
+    """``netmend evaluate``.
+
+    Attributes:
+        methods: names of the methods to compare; ``policy`` is the trained agent.
+        policy: folder of a training run or of its policy.
+        split: which bugs.
+        seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
+        limit: at most this many bugs, the first of the split; null = all.
+        order: file with the order of ``fixed_order``; null = found on the training bugs.
+        order_trials: most trials that finding it may ask for.
+        minimise: whether patches that are made of repair actions are minimised; those trials are charged.
+        suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
+            repair with it.
+    """
+
+    ends_by_work = True
+    actions: ActionsConfig = field(default_factory=ActionsConfig)
+    methods: list[str] = field(default_factory=lambda: [POLICY, "random", "defaults", "rewrite", FIXED_ORDER])
+    policy: str | None = None
+    split: str = "held-out"
+    seeds: int = 1
+    limit: int | None = None
+    order: str | None = None
+    order_trials: int = 2000
+    minimise: bool = True
+    suggestion_seconds: float = 600.0
+
+    def problems(self) -> list[str]:
+        """By key."""
+        found = super().problems() + split_problems(self) + above_zero(self, "suggestion_seconds")
+        if POLICY in self.methods and self.policy is None:
+            found.append("policy: name the folder of a training run, or leave 'policy' out of methods")
+        if not self.methods:
+            found.append("methods: name at least one method")
+        if len(set(self.methods)) < len(self.methods):
+            found.append("methods: name each method once")
+        return found + at_least(1, self, "seeds", "limit", "order_trials")
+
+    def require(self) -> None:
+        """Look up the suite, the policy and the order that are named."""
+        super().require()
+        require_policy(self.policy)
+
+
+def evaluate_verb(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status."""
+    return run_job("evaluate", words, EvaluateConfig, evaluate_job)
+
+
+def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+    """Compare methods, write results into the run's folder, print the table."""
+    from netmend.agents.baselines import BASELINES, Ingredients
+    from netmend.agents.evaluate import evaluate
+    from netmend.agents.lockstep import Evaluation
+    from netmend.agents.progress import make_round_progress
+    from netmend.agents.summary import print_summary
+
+    for name in config.methods:
+        if name not in (POLICY, *BASELINES):
+            raise UnknownNameError("method", name, (POLICY, *BASELINES))
+    console = Console()
+    suite = open_suite(config, console)
+    bugs = _bugs(suite, config)
+    policy = policy_method(config.policy) if POLICY in config.methods and config.policy else None
+    actions = _actions(config.actions, policy, console)
+    with open_trainer(config) as trainer, _suggestions(config) as suggestions:
+        rules = make_rules(config.budget, suite.budget, config.keep)
+
+        def order() -> tuple[str, ...]:
+            return _order(config, suite, actions, rules, trainer, folder, console)
+
+        methods, missing = _methods(
+            config.methods, policy, Ingredients(actions=actions, order=order, suggestions=suggestions)
+        )
+        evaluation = Evaluation(
+            bugs=bugs,
+            methods=methods,
+            rules=rules,
+            seeds=tuple(range(config.seed, config.seed + config.seeds)),
+            seen=frozenset(bug.program.data.dataset for name in SEARCHED for bug in suite.split(name)),
+            minimise=config.minimise,
+            work=config.budget.total_work,
+            missing=missing,
+        )
+        with make_round_progress(console) as progress:
+            summary = evaluate(evaluation, trainer, folder, progress=progress)
+    print_summary(summary, console)
+    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+
+
+def policy_method(folder: str) -> PolicyMethod:
+    """The policy with the very actions that it was trained with."""
+    from netmend.agents.methods import PolicyMethod
+
+    policy = load_policy(folder)
+    return PolicyMethod(policy, policy.repair_actions())
+
+
+def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
+    bugs = suite.split(config.split)
+    if not bugs:
+        raise ConfigError([f"split: suite {suite.name!r} has no bugs in split {config.split!r}"])
+    if FIXED_ORDER in config.methods and config.order is None and not suite.split("train"):
+        raise ConfigError(
+            [
+                f"order: suite {suite.name!r} has no training bugs to find the order of {FIXED_ORDER} on; "
+                f"give one with order=FILE, or leave {FIXED_ORDER} out of methods"
+            ]
+        )
+    return bugs[: config.limit]
+
+
+def _actions(
+    config: ActionsConfig, policy: PolicyMethod | None, console: Console
+) -> tuple[RepairAction, ...]:
+    """The actions of the baselines: the policy's own where the configuration leaves all of them open."""
+    if policy is not None and config.names == ActionsConfig().names:
+        return policy.actions
+    actions = select(config.names)
+    if policy is not None and set(actions) != set(policy.actions):
+        console.print(
+            f"warning: the baselines have {len(actions)} actions, the policy its own {len(policy.actions)}; "
+            "without actions=... they have the same",
+            soft_wrap=True,
+        )
+    return actions
+
+
+def _methods(
+    names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
+) -> tuple[tuple[Method, ...], dict[str, str]]:
+    """The methods by name, and why some of them cannot be built here."""
+    from netmend.agents.baselines import BASELINES
+    from netmend.agents.methods import MethodError
+
+    methods: list[Method] = []
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            methods.append(policy if name == POLICY and policy is not None else BASELINES[name](ingredients))
+        except MethodError as error:
+            missing[name] = str(error)
+    return tuple(methods), missing
+
+
+def _suggestions(config: EvaluateConfig) -> SuggestionPool:
+    """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
+    from netmend.agents.peers.pool import SuggestionPool
+
+    store = config.training.store
+    cache = Path(store).parent / SUGGESTIONS if store else None
+    return SuggestionPool(workers_of(config.training), cache, config.suggestion_seconds)
+
+
+def _order(
+    config: EvaluateConfig,
+    suite: Suite,
+    actions: tuple[RepairAction, ...],
+    rules: Rules,
+    trainer: Trainer,
+    folder: Path,
+    console: Console,
+) -> tuple[str, ...]:
+    from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
+    from netmend.agents.lockstep import task_of
+
+    if config.order is not None:
+        return load_order(Path(config.order))
+    bugs, most = suite.split("train"), config.order_trials
+    console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
+    found = find_order(bugs, actions, rules, trainer, task_of, trials=most, seed=config.seed)
+    save_order(folder / ORDER, found)
+    return found

@@ -1,0 +1,73 @@
+"""``netmend repair``: repair one program with a trained policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import MISSING
+from rich.console import Console
+
+from netmend.agents.files import shown
+from netmend.agents.length import confirming_budget, trial_budget
+from netmend.agents.named_bug import find_bug
+from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rules, require_policy
+from netmend.agents.verbs.evaluate import policy_method
+from netmend.agents.verbs.hydra_job import Ended, run_job
+from netmend.agents.verbs.opening import open_trainer, set_data_dir
+from netmend.env.data import load_dataset
+from netmend.env.training.trial import Budget
+
+UNREPAIRED = 3
+"""Exit status of a repair after which there is nothing to offer."""
+
+
+@dataclass
+class RepairConfig(RepairingConfig):
+    """``netmend repair``.
+
+    Attributes:
+        bug: path of a bug file, or the id of a bug of the suite.
+        policy: folder of a training run or of its policy.
+        seed: of the trials.
+    """
+
+    # One program is trained after another; what takes too much memory ends the worker alone.
+    training: TrainerConfig = field(default_factory=lambda: TrainerConfig(workers=1))
+    bug: str = MISSING
+    policy: str = MISSING
+
+    def require(self) -> None:
+        """Look up the policy and the bug, whose suite is looked at only for an id."""
+        require_policy(self.policy)
+        set_data_dir(self)
+        find_bug(self.bug, self.bugs)
+
+
+def repair_verb(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status."""
+    return run_job("repair", words, RepairConfig, repair_job)
+
+
+def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
+    """Repair one bug, say what was found and done, write the program that is offered."""
+    from netmend.agents.repair import repair
+    from netmend.agents.repair_page import print_repair, write_offer
+
+    bug, suite_budget = find_bug(config.bug, config.bugs)
+    method = policy_method(config.policy)
+    with open_trainer(config) as trainer:
+        data = load_dataset(bug.program.data.dataset)
+        own = suite_budget is None and bug.budget is None
+        budget = suite_budget or (trial_budget(bug.program, data) if own else Budget())
+        rules = make_rules(config.budget, budget, config.keep)
+        confirming = confirming_budget(config.budget.stated()) if own else None
+        result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=confirming)
+    console = Console()
+    print_repair(result, console, budget=rules.of(bug).budget)
+    written = write_offer(result, folder)
+    if written is None:
+        return Ended(status=UNREPAIRED)
+    console.print(f"{written.stem} program  {shown(written)}", highlight=False, soft_wrap=True)
+    return Ended()

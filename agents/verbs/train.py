@@ -1,0 +1,160 @@
+"""``netmend train``: an agent learns to repair the training bugs of a suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+
+from netmend.agents.files import shown
+from netmend.agents.verbs.config import (
+    MOST,
+    ActionsConfig,
+    ConfigError,
+    RepairingConfig,
+    TrainerConfig,
+    at_least,
+    checked,
+    one_of,
+    shortened,
+)
+from netmend.agents.verbs.hydra_job import Ended, run_job
+from netmend.env.reading import read_yaml
+
+NETWORK_ACTIVATIONS = ("tanh", "relu")
+CONFIG = "config.yaml"
+"""File of a run's folder with its configuration."""
+
+
+@dataclass
+class AgentConfig:
+    """Which Stable-Baselines3 algorithm, with what network.
+
+    Attributes:
+        algorithm: ``maskable_ppo``, ``ppo``, ``a2c`` or ``dqn``.
+        n_envs: repairs that run side by side.
+        network: units of the hidden layers.
+        activation: of the hidden layers, tanh or relu.
+        weight_decay: decoupled (AdamW), so that the policy generalises from few bugs.
+        anneal: whether the learning rate falls linearly to 0 over the training.
+        params: passed to the algorithm's class as they stand: ``agent.params.gamma=0.9``.
+    """
+
+    algorithm: str = MISSING
+    n_envs: int = 16
+    network: list[int] = field(default_factory=lambda: [128, 128])
+    activation: str = "tanh"
+    weight_decay: float = 0.0
+    anneal: bool = False
+    params: dict[str, Any] = field(default_factory=dict)
+
+    def problems(self) -> Iterator[str]:
+        """By key."""
+        yield from at_least(1, self, "n_envs", path="agent.")
+        for index, units in enumerate(self.network):
+            if not 1 <= units <= MOST:
+                yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
+        yield from one_of(self, "activation", NETWORK_ACTIVATIONS, path="agent.")
+        yield from at_least(0, self, "weight_decay", path="agent.")
+
+
+@dataclass
+class TrainingConfig(TrainerConfig):
+    """How long to train and what to write meanwhile.
+
+    Attributes:
+        steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
+        trial_seeds: an episode's trials use one of this many seeds.
+        checkpoint_every: updates between checkpoints.
+        validate_every: updates between looks at the validation bugs; 0 = only at the end.
+        validation_bugs: most validation bugs per look.
+        traces: repairs written out as text at each look.
+        shuffle_rewards: permute the rewards within each rollout: a control in which nothing can be learned.
+    """
+
+    steps: int = 20_000
+    trial_seeds: int = 1
+    checkpoint_every: int = 20
+    validate_every: int = 40
+    validation_bugs: int = 50
+    traces: int = 3
+    shuffle_rewards: bool = False
+
+    def problems(self) -> list[str]:
+        """By key."""
+        found = super().problems()
+        found += at_least(1, self, "steps", "trial_seeds", "checkpoint_every", path="training.")
+        return found + at_least(0, self, "validate_every", "validation_bugs", "traces", path="training.")
+
+
+@dataclass
+class TrainConfig(RepairingConfig):
+    """``netmend train``.
+
+    Attributes:
+        seed: of the agent and of the bugs that it meets.
+        resume: folder of a run that was cut off.
+    """
+
+    agent: AgentConfig = field(default_factory=AgentConfig)
+    actions: ActionsConfig = field(default_factory=ActionsConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    resume: str | None = None
+
+    def problems(self) -> list[str]:
+        """By key."""
+        return [*self.agent.problems(), *super().problems(), *self.actions.problems()]
+
+    def require(self) -> None:
+        """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""
+        super().require()
+        from netmend.agents.algorithms import check_agent
+
+        check_agent(self.agent)
+
+
+def train_verb(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status."""
+    return run_job("train", words, TrainConfig, train_job)
+
+
+def train_job(config: TrainConfig, folder: Path, overrides: Sequence[str]) -> Ended:
+    """Begin a run in ``folder``, or go on with the run that lies there.
+
+    Its figure is the share of the validation bugs that the policy fixes, for Hydra's sweepers.
+    """
+    from netmend.agents.train import fixed_share, train
+
+    train(resumed_config(folder, overrides) if config.resume else config, folder, Console())
+    return Ended(figure=fixed_share(folder))
+
+
+def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
+    """Configuration of the run in a folder, changed by overrides of ``training.*``, the only ones allowed.
+
+    Raises:
+        ConfigError: there is no run, or an override would make it another one.
+    """
+    others = [word for word in overrides if not word.startswith(("training.", "resume="))]
+    if others:
+        raise ConfigError(
+            [f"{word}: a resumed run keeps its configuration except training.*" for word in others]
+        )
+    if not (folder / CONFIG).is_file():
+        raise ConfigError([f"resume: {folder} holds no run ({CONFIG} is missing)"])
+    changes = [word for word in overrides if word.startswith("training.")]
+    said = read_yaml(folder / CONFIG)
+    if not isinstance(said, dict):
+        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+    try:
+        kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
+    except OmegaConfBaseException as error:
+        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
+    assert isinstance(kept, DictConfig)
+    kept.resume = str(folder)
+    return checked(kept, TrainConfig)

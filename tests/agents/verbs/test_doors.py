@@ -1,0 +1,197 @@
+"""What Hydra, its plug-ins and hostile words do at the command line: one message, nothing made."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import netmend
+from netmend.agents.cli import main
+
+SMALL = (
+    *("agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"),
+    *("bugs=tiny", "budget.updates=2", "budget.epochs=1", "training.steps=8", "training.validation_bugs=2"),
+)
+SWEEPER = (
+    *("hydra-optuna-sweeper==1.2.0", "optuna==2.10.1", "sqlalchemy<2", "alembic<1.13"),
+    *("cmaes==0.10.0", "colorlog<7", "mako<2"),
+)
+"""Optuna's plug-in and what it was made for, without the packages that netmend brings."""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["seed=-1"],
+        ["training.steps=0"],
+        ["training.steps=1e30"],
+        ["training.steps=" + "9" * 400],
+        ["training.steps=" + "9" * 5000],
+        ["agent.n_envs=1e9"],
+        ["agent.n_envs=1000000000"],
+        ["agent.network=[100000000]"],
+        ["agent.params.batch_size=0"],
+        ["agent.params.gamma=inf"],
+        ["agent.params={a: {b: [c, {d: e}]}}"],
+        ["agent.params.x=" + "[" * 5000],
+        ["agent.params.x=" + "[" * 19 + "]" * 19],
+        ["budget.price=nan"],
+        ["budget.work=inf"],
+        ["bugs=nowhere"],
+        ["bugs=" + "a" * 5000],
+        ["bugs=" + "+".join(["tiny"] * 3000)],
+        ["bugs=/dev/zero"],
+        ["bugs=null"],
+        ["bugs=[a,b]"],
+        ["bugs={a: b}"],
+        ["without=nowhere"],
+        ["keep=nothing"],
+        ["nogroup=x"],
+        ["agent=../../etc"],
+        ["agent=sac"],
+        ["+agent=ppo"],
+        ["~agent"],
+        ["~nothing"],
+        ["+x.y.z=1"],
+        ["hydra/launcher=nowhere"],
+        ["hydra/sweeper=nowhere"],
+        ["hydra.run.dir=/proc/nowhere"],
+        ["hydra.nothing=1"],
+        ["seed=${nothing}"],
+        ["seed=${oc.env:NOTHING}"],
+        ["seed=${seed}"],
+        ["seed=0,1"],
+        ["seed==1"],
+        ["=1"],
+        ["seed"],
+        ["seed='"],
+        ["s\u0000eed=1"],
+        ["seed=\udcff"],
+        ["seed=1\u202e"],
+        ["--no-such-flag"],
+        ["--config-name", "nowhere"],
+        ["--config-path", "nowhere"],
+        ["-m", "seed=range(0,1,0)"],
+        ["-m", "seed=choice()"],
+        ["-m", "seed=interval(0,1)"],
+        ["-m", "--cfg", "job"],
+        ["-m", "--info"],
+        ["--info", "nothing"],
+        ["--cfg", "nothing"],
+        ["--resolve"],
+        ["hydra.mode=SIDEWAYS"],
+    ],
+    ids=lambda words: " ".join(words)[:40].encode("unicode_escape").decode(),
+)
+def test_one_message_and_nothing_made(
+    words: list[str], elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = time.process_time()
+    assert main(["train", "training.store=null", *words]) == 2
+    assert time.process_time() - begun < 5
+    said = capsys.readouterr()
+    assert said.err.startswith("netmend: ")
+    assert "Traceback" not in said.err + said.out
+    assert "bug of netmend" not in said.err
+    assert len(said.err) < 2000
+    assert not [path for path in elsewhere.rglob("*") if path.is_file() and "runs" not in path.parts]
+    if "-m" not in words:
+        assert not (elsewhere / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [
+        (["repair", "bug=a.yaml"], "policy=..."),
+        (["repair", "bug=a.yaml", "policy=nowhere"], "no policy in nowhere"),
+        (["evaluate"], "policy: name the folder"),
+        (["train", "seed=-1"], "seed: -1 is below 0"),
+    ],
+)
+def test_what_is_missing_is_said_before_heavy_imports(verb: list[str], said: str, elsewhere: Path) -> None:
+    code = "import sys; from netmend.agents.cli import main; status = main(sys.argv[1:])"
+    code += "; assert not {'torch', 'scipy', 'matplotlib'} & set(sys.modules); sys.exit(status)"
+    ended = subprocess.run([sys.executable, "-c", code, *verb], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert said in ended.stderr
+    assert not list(elsewhere.iterdir())
+
+
+def test_rounding_up_to_whole_updates_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", *SMALL, "training.steps=5", "training.workers=0", "training.store=null"]) == 0
+    said = capsys.readouterr().out
+    assert "an agent learns from whole updates, here of 8 steps: 8 steps in place of 5" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("joblib") is None or not importlib.util.find_spec("hydra_plugins"),
+    reason="hydra-joblib-launcher is not installed",
+)
+def test_runs_side_by_side_in_joblibs_processes(elsewhere: Path) -> None:
+    words = ["train", "-m", "hydra/launcher=joblib", "seed=0,1", *SMALL, "training.workers=1"]
+    # a failing job ends its process, so that this one does not see what it imported
+    ended = subprocess.run(
+        [sys.executable, "-m", "netmend.agents.cli", *words], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    shares = [
+        yaml.safe_load(path.read_text())["fixed"]
+        for path in elsewhere.glob("runs/train/*/[01]/finished.yaml")
+    ]
+    assert len(shares) == 2
+    assert all(0 <= share <= 1 for share in shares)
+    ended = subprocess.run(
+        [sys.executable, "-m", "netmend.agents.cli", *words, "training.device=tpu"],
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 2
+    assert "training.device: 'tpu' is none of cpu, cuda" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+def test_optunas_sweeper_searches_the_share_of_fixed_bugs(elsewhere: Path) -> None:
+    """In an environment of its own, whose other packages are those of this one."""
+    subprocess.run([sys.executable, "-m", "venv", "old"], check=True)
+    python = elsewhere / "old" / "bin" / "python"
+    made = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--no-deps", *SWEEPER], capture_output=True, text=True
+    )
+    if made.returncode:
+        pytest.skip(f"Optuna's sweeper cannot be installed: {made.stderr.strip().splitlines()[-1]}")
+    (site,) = (elsewhere / "old").glob("lib/*/site-packages")
+    (site / "zz_outer.pth").write_text(sysconfig.get_paths()["purelib"])
+    words = ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
+    words += ["hydra.sweeper.direction=maximize", "seed=choice(0,1)", *SMALL, "training.workers=0"]
+    (elsewhere / "house").mkdir()
+    (elsewhere / "house" / "netmend").symlink_to(Path(netmend.__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": str(elsewhere / "house")}
+    ended = subprocess.run(
+        [python, "-m", "netmend.agents.cli", *words], capture_output=True, text=True, env=environment
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert re.search(r"Best value: [01]\.\d", ended.stdout)
+    words = [word if not word.startswith("seed=") else "seed=interval(a,b)" for word in words]
+    ended = subprocess.run(
+        [python, "-m", "netmend.agents.cli", *words], capture_output=True, text=True, env=environment
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.strip().splitlines()[-1].startswith("netmend: configuration: ")
+    assert "Traceback" not in ended.stderr
