@@ -122,21 +122,18 @@ class TrainerConfig:
     Attributes:
         workers: processes; 0 = in this one, null = one for each core.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        batched: whether programs that can share a computation are trained together.
-        memory: mebibytes that such a group may take, in each process; null = a bound that suits the device.
+        compiled: whether compiled code trains what it can; else the plain loop trains all.
         store: SQLite file of finished trials, shared by all runs; null = none.
     """
 
     workers: int | None = None
     device: str = "cpu"
-    batched: bool = True
-    memory: int | None = None
+    compiled: bool = True
     store: str | None = "runs/trials.sqlite"
 
     def problems(self) -> list[str]:
         """By key."""
         found = at_least(0, self, "workers", path="training.", most=4096)
-        found += at_least(1, self, "memory", path="training.")
         return found + device_problems("training.device", self.device)
 
 

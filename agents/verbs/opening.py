@@ -50,7 +50,7 @@ def make_trainer(config: MeasuringConfig) -> TrialFront:
     training = config.training
     store = Path(training.store) if training.store else None
     workers = workers_of(training)
-    return build_trainer(workers, training.device, store, batched=training.batched, memory=training.memory)
+    return build_trainer(workers, training.device, store, compiled=training.compiled)
 
 
 @contextmanager

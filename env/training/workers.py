@@ -31,7 +31,10 @@ TRIES = 2
 """Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
 
 HANGS = Limits()
-_TRAINER = "netmend.env.training.loop"
+_PRELOADS = {
+    "_local_trainer": "netmend.env.training.loop",
+    "compiled_trainer": "netmend.env.training.compiled.trainer",
+}
 
 _Factory: TypeAlias = Callable[[], Trainer]
 _Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
@@ -313,9 +316,9 @@ def _death(code: int | None) -> Trial:
 
 
 def _module(factory: _Factory) -> str:
-    """What a fork server imports once for all workers; ``_local_trainer`` has its imports inside."""
+    """What a fork server imports once for all workers; the factories here have their imports inside."""
     made = factory.func if isinstance(factory, partial) else factory
-    return _TRAINER if made is _local_trainer else made.__module__
+    return _PRELOADS.get(made.__name__, made.__module__)
 
 
 def _one_by_one(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
@@ -329,3 +332,13 @@ def _local_trainer(device: str) -> Trainer:
 
     torch.set_num_threads(1)
     return LocalTrainer(device=device)
+
+
+def compiled_trainer() -> Trainer:
+    """A trainer in compiled code; what it needs is imported now, which takes seconds."""
+    import torch
+
+    from netmend.env.training.compiled.trainer import CompiledTrainer
+
+    torch.set_num_threads(1)
+    return CompiledTrainer()

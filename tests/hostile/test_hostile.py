@@ -686,7 +686,6 @@ WORDS: dict[str, list[str]] = {
     "training_negative": ["training.steps=-5"],
     "workers": ["training.workers=-1"],
     "workers_huge": ["training.workers=1000000000"],
-    "memory": ["training.memory=0"],
     "device": ["training.device=abacus"],
     "trial_seeds": ["training.trial_seeds=0"],
     "budget_seeds": ["budget.seeds=1000000000"],

@@ -53,7 +53,7 @@ def config_of(store: Path) -> TrainConfig:
             checkpoint_every=1,
             validate_every=3,
             validation_bugs=2,
-            batched=False,
+            compiled=False,
             store=str(store),
         ),
     )

@@ -15,8 +15,8 @@ import pytest
 
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
-from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.limits import Limits
 from netmend.env.training.loop import LocalTrainer
@@ -304,8 +304,8 @@ def test_build_trainer_refuses(arguments: dict[str, object], message: str) -> No
 
 def test_build_trainer_composes(tmp_path: Path) -> None:
     assert isinstance(build_trainer(workers=2).trainer, WorkerTrainer)
-    assert isinstance(build_trainer().trainer, BatchedTrainer)
-    assert isinstance(build_trainer(batched=False).trainer, LocalTrainer)
+    assert isinstance(build_trainer().trainer, CompiledTrainer)
+    assert isinstance(build_trainer(compiled=False).trainer, LocalTrainer)
     trainer = build_trainer(workers=2, store=tmp_path / "trials.sqlite")
     assert isinstance(trainer.trainer, WorkerTrainer)
     assert trainer.store is not None
