@@ -23,17 +23,17 @@ from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
-usage: netmend bench engine [KEY=VALUE ...]        trainings: the batched engine against loops, one by one
+usage: netmend bench engine [KEY=VALUE ...]        trainings: the compiled engine against loops
        netmend bench store [KEY=VALUE ...]         the store of trials
        netmend bench environment [KEY=VALUE ...]   environment steps with stored trials
        netmend bench table FILE ...                Markdown table of one or several bench.json files
 
-`netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json, growth.png.
+`netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json.
 """
 SMALL_KEYS = ("repeats", "seed")
 """Keys that the benches of the store and of the environment use."""
 NAMES = re.compile(r"rows=(\w*(?:,\w+)*)")
-RESULT, PLOT = "bench.json", "growth.png"
+RESULT = "bench.json"
 """What a run's folder holds."""
 
 Results = Sequence[Comparison | Figure]
@@ -99,8 +99,6 @@ def engine_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> N
             seed=config.seed,
             device=config.device,
             workers=config.workers,
-            growth_to=config.growth_to,
-            memory=config.memory,
             peak=peak,
         )
         measures: dict[str, Callable[[], Results]] = {row: partial(measure, row, bench) for row in rows}
@@ -175,12 +173,7 @@ def _begun(bench: str, config: BenchConfig, overrides: Sequence[str]) -> Report:
 
 
 def _write(report: Report, folder: Path) -> None:
-    from netmend.agents.bench.plot import plot_growth
-
     write_report(report, folder / RESULT)
-    curve = next((figure for figure in report.figures if figure.row == "growth" and figure.points), None)
-    if curve is not None:
-        plot_growth(curve.points, curve.value, folder / PLOT)
 
 
 @contextmanager

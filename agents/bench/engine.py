@@ -12,13 +12,12 @@ import numpy as np
 from netmend.agents.bench import programs
 from netmend.agents.bench.eager import EagerTrainer
 from netmend.agents.bench.environment import bench_environment
-from netmend.agents.bench.growth import growth_figures, memory_figures
 from netmend.agents.bench.result import Comparison, Figure
 from netmend.agents.bench.timing import Calls, Way, compare
 from netmend.env.data import load_dataset
 from netmend.env.program import Program
-from netmend.env.training.batched.trainer import BatchedTrainer
 from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, TrialRequest
 
@@ -41,8 +40,6 @@ class Bench:
         seed: of the programs and of the trials.
         device: of the rows on a GPU.
         workers: processes of the rows on several cores.
-        growth_to: most programs in one call of the growth row.
-        memory: MiB that a group of the engine may take in the memory row.
         peak: floating-point operations per second of one core.
     """
 
@@ -51,8 +48,6 @@ class Bench:
     seed: int
     device: str
     workers: int
-    growth_to: int
-    memory: int
     peak: float
 
 
@@ -97,7 +92,7 @@ def _seeds(bench: Bench) -> Results:
 def _conv_recurrent(bench: Bench) -> Results:
     rng = _stream(bench, "conv_recurrent")
     calls = [requests_of(programs.convolutional_and_recurrent(rng, bench.programs // 2), bench.seed)]
-    return [_compare("conv_recurrent", _on_workers(calls, bench, batched=True), _references(calls), bench)]
+    return [_compare("conv_recurrent", _on_workers(calls, bench, compiled=True), _references(calls), bench)]
 
 
 def _training_run(bench: Bench) -> Results:
@@ -105,8 +100,8 @@ def _training_run(bench: Bench) -> Results:
     from netmend.agents.bench.training_run import recorded_calls
 
     calls = recorded_calls(bench.workers, bench.seed)
-    loop = _on_workers(calls, bench, batched=False)
-    comparison = _compare("training_run", _on_workers(calls, bench, batched=True), [loop], bench)
+    loop = _on_workers(calls, bench, compiled=False)
+    comparison = _compare("training_run", _on_workers(calls, bench, compiled=True), [loop], bench)
     alike = [len(call) / len({_shape(request.program) for request in call}) for call in calls]
     return [
         comparison,
@@ -134,15 +129,6 @@ def _environment(bench: Bench) -> Results:
     return bench_environment(repeats=bench.repeats, seed=bench.seed)
 
 
-def _memory(bench: Bench) -> Results:
-    return memory_figures(bench.programs, bench.seed, bench.memory)
-
-
-def _growth(bench: Bench) -> Results:
-    chosen = programs.one_shape(_stream(bench, "one_shape"), bench.growth_to)
-    return growth_figures(requests_of(chosen, bench.seed), bench.repeats)
-
-
 MEASURES: dict[str, Callable[[Bench], Results]] = {
     "one_shape": _one_shape,
     "mixed_shape": _mixed_shape,
@@ -153,8 +139,6 @@ MEASURES: dict[str, Callable[[Bench], Results]] = {
     "dense_gpu": _dense_gpu,
     "conv_gpu": _conv_gpu,
     "environment": _environment,
-    "memory": _memory,
-    "growth": _growth,
 }
 
 
@@ -164,7 +148,7 @@ def _stream(bench: Bench, row: str) -> np.random.Generator:
 
 
 def _one_core(row: str, calls: Calls, bench: Bench, repeats: int = 0, detail: str = "") -> Comparison:
-    engine = Way("engine", BatchedTrainer(load_dataset), calls)
+    engine = Way("engine", CompiledTrainer(load_dataset), calls)
     return _compare(row, engine, _references(calls), bench, repeats, detail)
 
 
@@ -182,13 +166,14 @@ def _references(calls: Calls, device: str = "cpu") -> list[Way]:
     ]
 
 
-def _on_workers(calls: Calls, bench: Bench, batched: bool) -> Way:
-    trainer = build_trainer(bench.workers, "cpu", None, batched=batched)
-    return Way("engine" if batched else "loop", trainer, calls, bench.workers)
+def _on_workers(calls: Calls, bench: Bench, compiled: bool) -> Way:
+    trainer = build_trainer(bench.workers, "cpu", None, compiled=compiled)
+    return Way("engine" if compiled else "loop", trainer, calls, bench.workers)
 
 
 def _on_gpu(row: str, chosen: Sequence[Program], bench: Bench) -> Comparison:
-    engine = Way("engine", BatchedTrainer(load_dataset, bench.device), [requests_of(chosen, bench.seed)])
+    trainer = build_trainer(bench.workers, bench.device)
+    engine = Way("engine", trainer, [requests_of(chosen, bench.seed)], bench.workers)
     sample = [requests_of(chosen[::GPU_SHARE], bench.seed)]
     return compare(row, engine, _references(sample, bench.device), bench.repeats, peak=0.0)
 

@@ -17,13 +17,11 @@ from netmend.env.program import (
     Data,
     Dense,
     Dropout,
-    Embedding,
     Flatten,
     GlobalPool,
     InitialiserName,
     LabelEncoding,
     Layer,
-    LayerNorm,
     LossName,
     Optimizer,
     OptimizerName,
@@ -142,27 +140,6 @@ def alone() -> dict[str, Program]:
         ),
         "gru": replace(rows, layers=(recurrent("gru"), Dense(units=10))),
         "lstm": replace(rows, layers=(recurrent("lstm"), Dense(units=10))),
-    }
-
-
-def kinds() -> dict[str, Program]:
-    """One plain program for each kind of group, for the row that measures their memory."""
-    known = alone()
-    series = (
-        Conv1d(filters=16, activation="relu"),
-        BatchNorm(),
-        Conv1d(filters=16, activation="relu"),
-        LayerNorm(),
-        GlobalPool(),
-        Dense(units=5),
-    )
-    words = (Embedding(units=16), Conv1d(filters=16, activation="relu"), GlobalPool(), Dense(units=2))
-    return {
-        "dense": known["dense"],
-        "conv2d": known["conv2d"],
-        "conv1d with norms": replace(known["conv1d"], layers=series),
-        "gru": known["gru"],
-        "embedding": replace(_program("reviews"), data=Data(dataset="reviews"), layers=words),
     }
 
 

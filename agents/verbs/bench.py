@@ -13,11 +13,9 @@ class BenchConfig(VerbConfig):
 
     Attributes:
         rows: which rows of the engine's table to measure; null = all that the device can run.
-        programs: trained together in a row; half of it where trainings are longer, four times on a GPU.
+        programs: of a row; half of it where trainings are longer, four times on a GPU.
         repeats: of each measurement, the ways in turns.
         workers: worker processes of the rows on several cores.
-        growth_to: most programs in one call of the row ``growth``.
-        memory: MiB that a group of the engine may take in the row ``memory``.
         device: ``cuda`` or ``cuda:N`` adds the rows on a GPU; the others stay on the CPU.
         seed: of the programs and the trials.
     """
@@ -26,13 +24,11 @@ class BenchConfig(VerbConfig):
     programs: int = 64
     repeats: int = 3
     workers: int = 2
-    growth_to: int = 4096
-    memory: int = 32
     device: str = "cpu"
     seed: int = 0
 
     def problems(self) -> list[str]:
         """By key."""
         found = at_least(2, self, "programs") + at_least(0, self, "seed")
-        found += at_least(1, self, "repeats", "workers", "growth_to", "memory")
+        found += at_least(1, self, "repeats", "workers")
         return found + device_problems("device", self.device)

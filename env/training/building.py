@@ -124,8 +124,8 @@ class Noise:
         self.rows, self.start = rows, 0
         self.epoch += 1
 
-    def draw(self, shape: tuple[int, ...], keep: float, out: Tensor | None = None) -> Tensor:
-        """A mask: 1/keep with probability ``keep``, and 0; into ``out`` where it is given.
+    def draw(self, shape: tuple[int, ...], keep: float) -> Tensor:
+        """A mask: 1/keep with probability ``keep``, and 0.
 
         A value takes 16 random bits, which is twice as fast as PyTorch's Bernoulli draws; ``keep`` is rounded
         to what they can say.
@@ -134,7 +134,7 @@ class Noise:
         words = torch.empty(-(-size // 4), dtype=torch.int64, device=self.generator.device)
         bits = words.random_(-(2**63), None, generator=self.generator).view(torch.int16)[:size].view(shape)
         kept = min(max(round(keep * 2**16), 1), 2**16)
-        return torch.mul(bits <= kept - 2**15 - 1, 2**16 / kept, out=out)
+        return (bits <= kept - 2**15 - 1) * (2**16 / kept)
 
 
 class Modes(NamedTuple):

@@ -23,8 +23,6 @@ from netmend.env.program.task import TaskKind
 DAMAGE_SEED = 2021
 """Seed of every damage; another one would make every recorded trial of damaged data another trial."""
 BUCKETED_TARGETS = 2
-KEEPS_ROWS: frozenset[DamageKind] = frozenset({"change_labels", "noise"})
-"""Damages that leave as many rows as there were."""
 
 Labels = NDArray[np.int64]
 

@@ -15,7 +15,7 @@ from netmend.env.program import Crash, Program, Task, check, find_crash, resolve
 from netmend.env.program.shapes import returning_vectors
 from netmend.env.training.epochs import Score
 from netmend.env.training.model import layer_name
-from netmend.env.training.prepare import Prepared, PreparedCache
+from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.rules import Evidence, find_symptoms
 from netmend.env.training.session import Session
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialFailure, TrialRequest, refuse_seeds
@@ -176,12 +176,6 @@ class LocalTrainer:
         """
         refuse_seeds(requests)
         return [self._train(request) for request in requests]
-
-    def prepare(self, request: TrialRequest) -> tuple[Dataset, Prepared]:
-        """The data of a request, raw and prepared; raises as ``prepare.prepare`` does."""
-        dataset = self.datasets(request.program.data.dataset)
-        program = resolved(request.program)
-        return dataset, self._cache.prepare(program, dataset, request.budget.samples, self.device)
 
     def close(self) -> None:
         """Nothing to release but the prepared data."""

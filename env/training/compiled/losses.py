@@ -237,9 +237,9 @@ def cross_entropy(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
             g[r, i] = exp(o[r, i] - largest)
             whole += g[r, i]
             shares += t[r, i]
-        log = np.log(whole) + largest
+        log = np.log(whole)
         for i in range(o.shape[1]):
-            total += t[r, i] * (log - o[r, i])
+            total += t[r, i] * (log - (o[r, i] - largest))
             g[r, i] = g[r, i] / whole * shares - t[r, i]
         losses[r] = total
 
@@ -257,7 +257,7 @@ def cross_entropy_of_id(o: Floats, t: Floats, g: Floats, losses: Floats) -> None
         for i in range(o.shape[1]):
             g[r, i] /= whole
         g[r, right] -= ONE
-        losses[r] = np.log(whole) + largest - o[r, right]
+        losses[r] = np.log(whole) - (o[r, right] - largest)
 
 
 LOSSES: dict[str, Kernel] = {

@@ -24,7 +24,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def measure(row: str, _bench: object) -> Sequence[Comparison | Figure]:
-    if row == "memory":
+    if row == "environment":
         raise NetmendError("out of luck")
     return [Figure(row=row, name="exponent", value=0.5, unit="", points=POINTS)]
 
@@ -35,18 +35,17 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_engine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["bench", "engine", "rows=[growth,alone]", "seed=5"]) == 0
+    assert main(["bench", "engine", "rows=[seeds,alone]", "seed=5"]) == 0
     report = read_report(run_folder(tmp_path) / "bench.json")
-    assert [row.row for row in report.rows] == ["peak", "alone", "growth"]
+    assert [row.row for row in report.rows] == ["peak", "alone", "seeds"]
     assert report.finished
     assert report.settings["seed"] == 5
-    assert report.command == "netmend bench engine 'rows=[growth,alone]' seed=5"
-    assert (run_folder(tmp_path) / "growth.png").is_file()
+    assert report.command == "netmend bench engine 'rows=[seeds,alone]' seed=5"
     assert "bench.json" in capsys.readouterr().out
 
 
 def test_what_was_measured_before_a_failure_is_kept(tmp_path: Path) -> None:
-    assert main(["bench", "engine", "rows=[alone,memory,growth]"]) == 2
+    assert main(["bench", "engine", "rows=[alone,environment]"]) == 2
     report = read_report(run_folder(tmp_path) / "bench.json")
     assert [row.row for row in report.rows] == ["peak", "alone"]
     assert not report.finished
@@ -60,7 +59,7 @@ def test_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(["bench", "engine", "rows=[growth]"])
+    main(["bench", "engine", "rows=[seeds]"])
     capsys.readouterr()
     assert main(["bench", "table", str(run_folder(tmp_path) / "bench.json")]) == 0
     assert "| exponent |  | 0.5 |" in capsys.readouterr().out
@@ -74,12 +73,12 @@ def test_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["foo"], "unknown bench 'foo'; known: "),
         (["engine", "rows=[]"], "name at least one"),
         (["engine", "rows="], "name at least one"),
-        (["engine", "rows=growh"], "did you mean 'growth'"),
-        (["store", "rows=growth"], "rows: bench store has no use for it"),
-        (["environment", "programs=3", "growth_to=8"], "2 problems"),
+        (["engine", "rows=seds"], "did you mean 'seeds'"),
+        (["store", "rows=seeds"], "rows: bench store has no use for it"),
+        (["environment", "programs=3", "workers=8"], "2 problems"),
         (["engin"], "did you mean 'engine'"),
         (["table", "nowhere.json"], "nowhere.json"),
-        (["engine", "rows=[growh]"], "did you mean 'growth'"),
+        (["engine", "rows=[seds]"], "did you mean 'seeds'"),
         (["engine", "rows=[conv_gpu]"], "needs a GPU"),
         (["engine", "device=tpu", "repeats=0"], "2 problems"),
         (["engine", "programms=3"], "did you mean 'programs'"),
@@ -92,20 +91,20 @@ def test_refused(words: list[str], expected: str, capsys: pytest.CaptureFixture[
     assert "Traceback" not in message
 
 
-@pytest.mark.parametrize("rows", ["growth", "[growth]"])
+@pytest.mark.parametrize("rows", ["seeds", "[seeds]"])
 def test_a_row_by_its_name_alone(rows: str, tmp_path: Path) -> None:
     assert main(["bench", "engine", f"rows={rows}"]) == 0
-    assert [row.row for row in read_report(run_folder(tmp_path) / "bench.json").rows] == ["peak", "growth"]
+    assert [row.row for row in read_report(run_folder(tmp_path) / "bench.json").rows] == ["peak", "seeds"]
 
 
 def test_several_rows_without_brackets(tmp_path: Path) -> None:
-    assert main(["bench", "engine", "rows=growth,alone"]) == 0
+    assert main(["bench", "engine", "rows=seeds,alone"]) == 0
     report = read_report(run_folder(tmp_path) / "bench.json")
-    assert [row.row for row in report.rows] == ["peak", "alone", "growth"]
+    assert [row.row for row in report.rows] == ["peak", "alone", "seeds"]
 
 
 def test_a_sweep_over_rows_is_one_run_each() -> None:
-    assert command._rows_listed(["-m", "rows=growth,alone"]) == ["-m", "rows=[growth],[alone]"]
+    assert command._rows_listed(["-m", "rows=seeds,alone"]) == ["-m", "rows=[seeds],[alone]"]
     assert command._rows_listed(["rows=null", "seed=1"]) == ["rows=null", "seed=1"]
 
 
@@ -129,7 +128,7 @@ def command_rows() -> list[str]:
 
 
 def test_every_problem_of_a_configuration() -> None:
-    config = BenchConfig(programs=1, repeats=0, workers=0, growth_to=0, memory=0, seed=-1, device="x")
+    config = BenchConfig(programs=1, repeats=0, workers=0, seed=-1, device="x")
     with pytest.raises(ConfigError) as error:
         check(config)
-    assert len(error.value.problems) == 7
+    assert len(error.value.problems) == 5

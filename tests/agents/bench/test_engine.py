@@ -11,7 +11,7 @@ from netmend.agents.bench.result import Comparison, Figure
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, Trainer
 
-BENCH = Bench(programs=4, repeats=2, seed=0, device="cpu", workers=3, growth_to=2, memory=64, peak=1e10)
+BENCH = Bench(programs=4, repeats=2, seed=0, device="cpu", workers=3, peak=1e10)
 
 
 @pytest.fixture(autouse=True)

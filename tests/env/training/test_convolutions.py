@@ -43,8 +43,8 @@ from netmend.env.program import (
     find_crash,
     infer_shapes,
 )
-from netmend.env.training.batched.candidate import candidate
 from netmend.env.training.building import Noise
+from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.loop import train
 from netmend.env.training.model import Network
 from netmend.env.training.session import random_stream
@@ -318,30 +318,17 @@ def test_training_is_that_of_a_loop_in_torch(name: str) -> None:
     assert trial.curves.train_loss[-1] < trial.curves.train_loss[0]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_groups_leave_to_the_plain_loop_what_they_do_not_know(name: str) -> None:
-    dataset, layers, _ = CASES[name]
-    data, labels = load_dataset(dataset), "value" if dataset == "digits_noisy" else "index"
-    program = Program(
-        data=Data(dataset=dataset, labels=labels),
-        layers=layers,
-        loss="mse" if labels == "value" else "cross_entropy",
-        optimizer=Optimizer(),
-    )
-    assert candidate(0, TrialRequest(program=program, budget=Budget(), seed=0), data) is None
-
-
 @pytest.mark.parametrize("before", [(Pool(), Flatten()), (GlobalPool(),), (Flatten(),)])
-def test_groups_leave_volumes_to_the_plain_loop(before: tuple[Layer, ...]) -> None:
+def test_volumes_train_in_the_plain_loop(before: tuple[Layer, ...]) -> None:
     layers = (*before, Dense(units=3))
     volumes = Program(
         data=Data(dataset="volumes"), layers=layers, loss="cross_entropy", optimizer=Optimizer()
     )
     images = replace(volumes, data=Data(dataset="shapes"), layers=(*before, Dense(units=4)))
-    for program, known in ((volumes, False), (images, True)):
-        request = TrialRequest(program=program, budget=Budget(), seed=0)
-        found = candidate(0, request, load_dataset(program.data.dataset))
-        assert (found is not None) == known
+    for program, plain in ((volumes, 1), (images, 0)):
+        trainer = CompiledTrainer()
+        trainer.run([TrialRequest(program=program, budget=Budget(epochs=1, updates=1), seed=0)])
+        assert (trainer.plain, trainer.failed) == (plain, 0)
 
 
 VOLUMES = Program(

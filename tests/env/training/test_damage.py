@@ -23,7 +23,7 @@ from netmend.env.program import (
     digest,
     dump,
 )
-from netmend.env.training.damage import KEEPS_ROWS, damaged, labels_of
+from netmend.env.training.damage import damaged, labels_of
 from netmend.env.training.loop import train
 from netmend.env.training.prepare import prepare
 from netmend.env.training.trial import Budget, Trial
@@ -61,7 +61,7 @@ def test_every_kind_is_deterministic_leaves_the_source_alone_and_does_nothing_at
     assert np.array_equal(none.y, ROWS.y)
     assert np.array_equal(ROWS.x, before[0])
     assert np.array_equal(ROWS.y, before[1])
-    assert (len(one) == len(ROWS)) == (kind in KEEPS_ROWS)
+    assert (len(one) == len(ROWS)) == (kind in {"change_labels", "noise"})
 
 
 def test_labels_of_the_commonest_class_become_others() -> None:

@@ -286,7 +286,7 @@ REASONS = {
 CORE = [
     path
     for path in (ROOT / "env").rglob("*.py")
-    if "batched" not in path.parts and path.relative_to(ROOT / "env").parts[0] not in ("bugs", "findings")
+    if "compiled" not in path.parts and path.relative_to(ROOT / "env").parts[0] not in ("bugs", "findings")
 ]
 """All but what may speak of a kind and needs not: actions, heuristics, mutation operators, agents."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.build_trainer import _can_compile, build_trainer
 from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.limits import Limits
@@ -314,3 +315,25 @@ def test_build_trainer_composes(tmp_path: Path) -> None:
         build_trainer(store=tmp_path)
     with pytest.raises(WorkerError, match="at least 1"):
         WorkerTrainer(0)
+
+
+def test_no_trial_of_the_plain_loop_answers_for_a_compiled_one(tmp_path: Path) -> None:
+    for misses, compiled in ((1, True), (0, True), (1, False), (0, False)):
+        with closing(build_trainer(store=tmp_path / "trials.sqlite", compiled=compiled)) as trainer:
+            trainer.run([request()])
+            assert trainer.misses == misses
+
+
+def test_without_numba_the_plain_loop_trains(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "numba", None)
+    _can_compile.cache_clear()
+    try:
+        assert type(build_trainer().trainer) is LocalTrainer
+        assert build_trainer(workers=1).trainer is not None
+    finally:
+        _can_compile.cache_clear()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "numba" in line
+    assert "a fifth of the speed" in line

@@ -1,1 +1,0 @@
-"""Many trainings as one computation: programs that can share it are trained together."""
