@@ -78,6 +78,9 @@ class Kernel:
     def address(self) -> int:
         """Where the compiled code begins."""
         began = time.perf_counter()
+        with_cache = _cache_of()
+        if with_cache is not None:
+            self.function._cache = with_cache(self.function.py_func)
         self.function.compile(self._signature)
         if not self.function.stats.cache_hits:
             _waited[0] += time.perf_counter() - began
@@ -87,12 +90,8 @@ class Kernel:
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """A function that others inline or call; compiled with the first of them."""
-    made = njit(**OPTIONS)(function)
-    with_cache = _cache_of()
-    if with_cache is not None:
-        made._cache = with_cache(function)
-    return made
+    """A function that others inline or call; compiled with the first of them, and kept with each."""
+    return njit(**OPTIONS)(function)
 
 
 def kernel(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:
