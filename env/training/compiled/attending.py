@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netmend.env.training.compiled.elementwise import softmax
+from netmend.env.training.compiled.elementwise import soften
 from netmend.env.training.compiled.fields import (
     DX,
     DY,
@@ -90,7 +90,7 @@ def attend(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: int
             if op[CAUSAL]:
                 for s in range(steps):
                     weights[s, s + 1 :] = -np.float32(np.inf)
-            softmax(weights, weights)
+            soften(weights)
             if masks:
                 dropped[:] = weights
                 _masked(dropped, bits, op, (start + r) * heads + h, arena[op[FACTOR]])

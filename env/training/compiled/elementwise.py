@@ -108,7 +108,8 @@ def activate(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
             y[i] = ZERO if x[i] <= a else x[i]
     else:
         n = rows * op[PLACES]
-        softmax(x.reshape(n, op[WIDTH]), y.reshape(n, op[WIDTH]))
+        y[:] = x
+        soften(y.reshape(n, op[WIDTH]))
 
 
 @kernel(LAYER)
@@ -163,18 +164,20 @@ def activate_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, sta
 
 
 @helper
-def softmax(x: Floats, y: Floats) -> None:
-    """Of each row."""
+def soften(x: Floats) -> None:
+    """The softmax of each row, in its place: given the same array twice, a loop is not vectorised."""
     for r in range(x.shape[0]):
         largest, total = x[r, 0], ZERO
         for c in range(x.shape[1]):
-            largest = x[r, c] if x[r, c] > largest else largest
+            # what is no number may be lost here, but not below
+            largest = max(largest, x[r, c])
         for c in range(x.shape[1]):
-            y[r, c] = exp(x[r, c] - largest)
+            x[r, c] = exp(x[r, c] - largest)
         for c in range(x.shape[1]):
-            total += y[r, c]
+            total += x[r, c]
+        share = ONE / total
         for c in range(x.shape[1]):
-            y[r, c] /= total
+            x[r, c] *= share
 
 
 @kernel(LAYER)
