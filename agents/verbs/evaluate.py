@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.files import shown
+from netmend.agents.methods import Method, MethodError, PolicyMethod
+from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
 from netmend.agents.verbs.config import (
     ActionsConfig,
@@ -27,9 +30,6 @@ from netmend.env.errors import UnknownNameError
 from netmend.repair_actions import RepairAction, select
 
 if TYPE_CHECKING:
-    from netmend.agents.baselines import Ingredients
-    from netmend.agents.methods import Method, PolicyMethod
-    from netmend.agents.peers.pool import SuggestionPool
     from netmend.env.bugs.bug import Bug, Suite
     from netmend.env.reward import Rules
     from netmend.env.training.trial import Trainer
@@ -86,7 +86,10 @@ class EvaluateConfig(RepairingConfig):
         return found + at_least(1, self, "seeds", "limit", "order_trials")
 
     def require(self) -> None:
-        """Look up the suite, the policy and the order that are named."""
+        """Look up the methods, the suites and the policy that are named."""
+        for name in self.methods:
+            if name not in (POLICY, *BASELINES):
+                raise UnknownNameError("method", name, (POLICY, *BASELINES))
         super().require()
         require_policy(self.policy)
 
@@ -98,15 +101,11 @@ def evaluate_verb(words: Sequence[str]) -> int:
 
 def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Compare methods, write results into the run's folder, print the table."""
-    from netmend.agents.baselines import BASELINES, Ingredients
     from netmend.agents.evaluate import evaluate
     from netmend.agents.lockstep import Evaluation
     from netmend.agents.progress import make_round_progress
     from netmend.agents.summary import print_summary
 
-    for name in config.methods:
-        if name not in (POLICY, *BASELINES):
-            raise UnknownNameError("method", name, (POLICY, *BASELINES))
     console = Console()
     suite = open_suite(config, console)
     bugs = _bugs(suite, config)
@@ -139,8 +138,6 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
 
 def policy_method(folder: str) -> PolicyMethod:
     """The policy with the very actions that it was trained with."""
-    from netmend.agents.methods import PolicyMethod
-
     policy = load_policy(folder)
     return PolicyMethod(policy, policy.repair_actions())
 
@@ -179,9 +176,6 @@ def _methods(
     names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
 ) -> tuple[tuple[Method, ...], dict[str, str]]:
     """The methods by name, and why some of them cannot be built here."""
-    from netmend.agents.baselines import BASELINES
-    from netmend.agents.methods import MethodError
-
     methods: list[Method] = []
     missing: dict[str, str] = {}
     for name in names:
@@ -194,8 +188,6 @@ def _methods(
 
 def _suggestions(config: EvaluateConfig) -> SuggestionPool:
     """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
-    from netmend.agents.peers.pool import SuggestionPool
-
     store = config.training.store
     cache = Path(store).parent / SUGGESTIONS if store else None
     return SuggestionPool(workers_of(config.training), cache, config.suggestion_seconds)

@@ -9,6 +9,12 @@ from dataclasses import dataclass
 
 from netmend.env.program import Crash
 
+ZERO_GRADIENT, SWING, LEAST_GAIN, GOOD = 0.7, 0.03, 0.01, 0.6
+ABNORMAL, LARGEST_LOSS = 10.0, 1000.0
+"""AutoTrainer's thresholds, which findings and baselines name as well: here, so that they need no torch."""
+LARGE_WEIGHT = 5.0
+"""DeepFD's limit of a weight's magnitude."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSymptoms:

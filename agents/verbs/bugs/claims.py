@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 from rich.console import Console
 
+from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.files import shown
 from netmend.agents.length import confirming_budget
+from netmend.agents.methods import Method, MethodError
 from netmend.agents.verbs.config import (
     RepairingConfig,
     at_least,
@@ -25,9 +26,6 @@ from netmend.agents.verbs.opening import open_suite, open_trainer
 from netmend.env.errors import UnknownNameError
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import CATALOGUE
-
-if TYPE_CHECKING:
-    from netmend.agents.methods import Method
 
 OWN_LENGTH = "own"
 LENGTHS = ("suite", OWN_LENGTH)
@@ -67,7 +65,9 @@ class ClaimsConfig(RepairingConfig):
         return found
 
     def require(self) -> None:
-        """Look up the suites and the policy."""
+        """Look up the method, the suites and the policy."""
+        if self.method not in (POLICY, *BASELINES):
+            raise UnknownNameError("method", self.method, (POLICY, *BASELINES))
         super().require()
         require_policy(self.policy)
 
@@ -105,13 +105,8 @@ def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> 
 
 def _method(config: ClaimsConfig) -> Method:
     """The method that repairs, with all actions, or a policy with its own."""
-    from netmend.agents.baselines import BASELINES, Ingredients
-    from netmend.agents.methods import MethodError
-
     if config.method == POLICY:
         return policy_method(str(config.policy))
-    if config.method not in BASELINES:
-        raise UnknownNameError("method", config.method, (POLICY, *BASELINES))
 
     def no_order() -> tuple[str, ...]:
         raise MethodError(
