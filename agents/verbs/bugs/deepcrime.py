@@ -59,6 +59,11 @@ class DeepCrimeConfig(MeasuringConfig):
             found.append(f"program: {said}")
         return found
 
+    def require(self) -> None:
+        """Look up the program and the operators."""
+        _good(self)
+        _operators(self.operators)
+
 
 def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Search, print the table, and write every mutant to ``deepcrime.csv`` in the run's folder."""
