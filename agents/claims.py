@@ -10,8 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import fmean
 
+import scipy
 from rich.console import Console
-from scipy.stats import binomtest
 
 from netmend.agents.confirm import Confirmation
 from netmend.agents.files import write_csv, write_whole
@@ -110,7 +110,7 @@ class Share:
         """Both ends; none is known of nothing."""
         if not self.of:
             return 0.0, 1.0
-        found = binomtest(self.count, self.of).proportion_ci(CONFIDENCE, method="exact")
+        found = scipy.stats.binomtest(self.count, self.of).proportion_ci(CONFIDENCE, method="exact")
         return float(found.low), float(found.high)
 
 

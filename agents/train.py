@@ -20,10 +20,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
+from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.files import shown, write_whole
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
-from netmend.agents.progress import ProgressView, make_progress
+from netmend.agents.progress import ProgressView, Totals, make_progress
 from netmend.agents.statistics import VALIDATION_TAGS, Statistics
 from netmend.agents.validation import Validation, validate
 from netmend.agents.vec_env import RepairVecEnv

@@ -12,6 +12,8 @@ from rich.console import Console
 from netmend.agents.files import shown
 from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.named_bug import find_bug
+from netmend.agents.repair import repair
+from netmend.agents.repair_page import print_repair, write_offer
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rules, require_policy
 from netmend.agents.verbs.evaluate import policy_method
 from netmend.agents.verbs.hydra_job import Ended, run_job
@@ -52,9 +54,6 @@ def repair_verb(words: Sequence[str]) -> int:
 
 def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Repair one bug, say what was found and done, write the program that is offered."""
-    from netmend.agents.repair import repair
-    from netmend.agents.repair_page import print_repair, write_offer
-
     bug, suite_budget = find_bug(config.bug, config.bugs)
     method = policy_method(config.policy)
     with open_trainer(config) as trainer:

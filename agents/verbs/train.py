@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from netmend.agents.files import shown
+from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
     ActionsConfig,
@@ -26,7 +27,6 @@ from netmend.agents.verbs.config import (
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
 
-NETWORK_ACTIVATIONS = ("tanh", "relu")
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -59,7 +59,7 @@ class AgentConfig:
         for index, units in enumerate(self.network):
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
-        yield from one_of(self, "activation", NETWORK_ACTIVATIONS, path="agent.")
+        yield from one_of(self, "activation", ACTIVATIONS, path="agent.")
         yield from at_least(0, self, "weight_decay", path="agent.")
 
 
