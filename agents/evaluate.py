@@ -16,7 +16,7 @@ from netmend.agents.summary import Summary, summarise
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
 
-RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "benchmark.md", "ir.png"
+RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "study.md", "ir.png"
 FINISHED = "finished"
 """Files of an evaluation; the last one is written when the others are complete."""
 
@@ -42,7 +42,7 @@ def evaluate(
     write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
     measured = study(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
-    plain = asdict(summary) | {"benchmark": asdict(measured)}
+    plain = asdict(summary) | {"study": asdict(measured)}
     write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
     drawn = plot_rates(measured.curve, folder / FIGURE)
     write_whole(folder / REPORT, to_markdown(summary, measured, FIGURE if drawn else None))

@@ -1,4 +1,4 @@
-"""The picture of the benchmark: mean improvement rate after each trial, a line for each method."""
+"""The picture of the study: mean improvement rate after each trial, a line for each method."""
 
 from __future__ import annotations
 

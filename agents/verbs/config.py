@@ -16,6 +16,7 @@ from netmend.env.bugs.loading import load_suite
 from netmend.env.errors import NetmendError
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
+from netmend.repair_actions import select
 from netmend.repair_actions.keep import check_keep
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
@@ -64,7 +65,8 @@ class ActionsConfig:
     names: list[str] = field(default_factory=lambda: ["*"])
 
     def problems(self) -> list[str]:
-        """None of no actions."""
+        """Of no actions. Raises UnknownNameError where a name or pattern names none."""
+        select(self.names)
         return [] if self.names else ["actions.names: name at least one action"]
 
 

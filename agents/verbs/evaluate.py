@@ -78,7 +78,8 @@ class EvaluateConfig(RepairingConfig):
 
     def problems(self) -> list[str]:
         """By key."""
-        found = super().problems() + split_problems(self) + above_zero(self, "suggestion_seconds")
+        found = super().problems() + self.actions.problems() + split_problems(self)
+        found += above_zero(self, "suggestion_seconds")
         if POLICY in self.methods and self.policy is None:
             found.append("policy: name the folder of a training run, or leave 'policy' out of methods")
         if not self.methods:
