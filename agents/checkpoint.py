@@ -27,11 +27,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq
 from torch import Tensor
 
-from netmend.agents.files import whole_folder
 from netmend.agents.progress import Totals
 from netmend.agents.vec_env import RepairUnderWay, RepairVecEnv
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.reading import open_regular, read_yaml, shown_path
+from netmend.env.writing import whole_folder
 
 FOLDER = "checkpoints"
 STATE, TENSORS = "state.yaml", "state.safetensors"

@@ -14,7 +14,6 @@ import scipy
 from rich.console import Console
 
 from netmend.agents.confirm import Confirmation
-from netmend.agents.files import write_csv, write_whole
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, Progress
 from netmend.agents.methods import Method
@@ -28,6 +27,7 @@ from netmend.env.data import load_dataset
 from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
+from netmend.env.writing import write_csv, write_whole
 
 RESULTS, SUMMARY = "claims.csv", "claims.json"
 """Files of a run."""

@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from netmend.agents.files import write_csv, write_whole
 from netmend.agents.lockstep import Evaluation, Progress, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.study.figure import plot_rates
@@ -15,6 +14,7 @@ from netmend.agents.study.report import to_markdown
 from netmend.agents.summary import Summary, summarise
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
+from netmend.env.writing import write_csv, write_whole
 
 RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "study.md", "ir.png"
 FINISHED = "finished"

@@ -46,7 +46,7 @@ def verify_suite(
         folder: whose ``measured.yaml`` is written; None writes nothing.
 
     Raises:
-        NetmendError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     entries = {} if folder is None else read_measured(folder)  # before hours of training, not after them
     if folder is not None:
@@ -86,7 +86,8 @@ def reach_suite(
     A sequence that is on file and holds is kept; with ``search`` others are sought.
 
     Raises:
-        NetmendError: the file cannot be written, or a sequence on file no longer holds.
+        OSError: the file cannot be written.
+        NetmendError: a sequence on file no longer holds.
     """
     entries = {} if folder is None else read_measured(folder)
     targets, note = without_missing_packs([bug for bug in suite.bugs if bug.goal("validation") is not None])

@@ -11,7 +11,6 @@ from rich.console import Console
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
 from netmend.agents.evaluate import evaluate
-from netmend.agents.files import shown
 from netmend.agents.lockstep import Evaluation, task_of
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
@@ -34,6 +33,7 @@ from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer
+from netmend.env.writing import from_here
 from netmend.repair_actions import RepairAction, select
 
 POLICY, FIXED_ORDER = "policy", "fixed_order"
@@ -130,7 +130,7 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
         with make_round_progress(console) as progress:
             summary = evaluate(evaluation, trainer, folder, progress=progress)
     print_summary(summary, console)
-    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 
 def require_method(name: str) -> None:

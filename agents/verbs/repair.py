@@ -9,7 +9,6 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
-from netmend.agents.files import shown
 from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.named_bug import find_bug
 from netmend.agents.repair import repair
@@ -20,6 +19,7 @@ from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
 from netmend.env.data import load_dataset
 from netmend.env.training.trial import Budget
+from netmend.env.writing import from_here
 
 UNREPAIRED = 3
 """Exit status of a repair after which there is nothing to offer."""
@@ -68,5 +68,5 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
     written = write_offer(result, folder)
     if written is None:
         return Ended(status=UNREPAIRED)
-    console.print(f"{written.stem} program  {shown(written)}", highlight=False, soft_wrap=True)
+    console.print(f"{written.stem} program  {from_here(written)}", highlight=False, soft_wrap=True)
     return Ended()

@@ -11,7 +11,6 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from netmend.agents.files import shown
 from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
@@ -26,6 +25,7 @@ from netmend.agents.verbs.config import (
 )
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
+from netmend.env.writing import from_here
 
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
@@ -150,11 +150,11 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     changes = [word for word in overrides if word.startswith("training.")]
     said = read_yaml(folder / CONFIG)
     if not isinstance(said, dict):
-        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)} is empty or holds no keys"])
     try:
         kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
     except OmegaConfBaseException as error:
-        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return checked(kept, TrainConfig)

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
-from netmend.agents.files import shown
 from netmend.agents.length import confirming_budget
 from netmend.agents.methods import Method, MethodError
 from netmend.agents.progress import make_round_progress
@@ -26,6 +25,7 @@ from netmend.agents.verbs.config import (
 from netmend.agents.verbs.evaluate import POLICY, policy_method, require_method
 from netmend.agents.verbs.opening import open_suite, open_trainer
 from netmend.env.training.trial import Budget
+from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
 
 OWN_LENGTH = "own"
@@ -97,7 +97,7 @@ def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> 
         )
     write_claims(rows, folder)
     print_claims(rows, console)
-    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 
 def _method(config: ClaimsConfig) -> Method:

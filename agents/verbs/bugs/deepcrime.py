@@ -9,7 +9,6 @@ from typing import cast
 
 from rich.console import Console
 
-from netmend.agents.files import write_csv
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least, one_of
 from netmend.agents.verbs.opening import open_trainer
@@ -20,6 +19,7 @@ from netmend.env.bugs.loading import load_bug, load_suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import Program
 from netmend.env.training.trial import Budget
+from netmend.env.writing import write_csv
 
 RESULTS = "deepcrime.csv"
 LEAST_P = 0.001

@@ -92,7 +92,8 @@ def make(
 
     Raises:
         UnknownNameError: there is no such plan.
-        NetmendError: the file is there and may not be replaced, or cannot be written.
+        NetmendError: the file is there and may not be replaced.
+        OSError: it cannot be written.
     """
     if suite not in PLANS:
         raise UnknownNameError("suite to make", suite, PLANS)
