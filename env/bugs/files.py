@@ -20,6 +20,7 @@ from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.reading import read_yaml, shown_path
 from netmend.env.training.trial import Budget
+from netmend.repair_actions import PATTERNS
 
 Plain = Mapping[str, object]
 Fixes = Mapping[str, tuple[Program | None, Score | None]]
@@ -30,23 +31,7 @@ TEXTS = ("quality", "symptom", "fix_helps", "not_reproduced")
 """Keys of a bug that are words for a reader."""
 QUALITIES = ("A", "B", "C", "")
 FIX_HELPS = ("false", "loss only", "")
-FIX_PATTERNS = (
-    "Loss function",
-    "Activation",
-    "Optimizer",
-    "Iterations",
-    "Add layer",
-    "Layer dimension",
-    "Data wrangling",
-    "Neural connection",
-    "Change neural architecture",
-    "Data dimension",
-    "Data type",
-    "API contract",
-    "Versioning",
-    "Accuracy metric",
-    "Monitor",
-)
+FIX_PATTERNS = tuple(name.replace("_", " ").capitalize().replace("Api", "API") for name in PATTERNS)
 """Fix patterns as the ICSE 2020 study names them."""
 BUG_KEYS = (
     "id",
