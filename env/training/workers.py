@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess, parent_process
 from typing import TypeAlias
 
@@ -39,7 +39,6 @@ _TRAINER = "netmend.env.training.loop"
 _Factory: TypeAlias = Callable[[], Trainer]
 _Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
 _Trials: TypeAlias = Sequence[Trial]
-_Context: TypeAlias = ForkServerContext | SpawnContext
 
 
 @dataclass(eq=False)
@@ -228,10 +227,8 @@ class WorkerTrainer:
         self._workers.clear()
 
 
-def _context(preload: list[str]) -> _Context:
-    """A fork server that has imported torch once for all; new interpreters where there is none (Windows)."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+def _context(preload: list[str]) -> ForkServerContext:
+    """A fork server that has imported torch once for all."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
     # A terminal sends Ctrl-C to all processes. Blocked here, it is blocked in the server and its workers from
@@ -245,7 +242,7 @@ def _context(preload: list[str]) -> _Context:
     return context
 
 
-def _launch(context: _Context, factory: _Factory) -> _Worker:
+def _launch(context: ForkServerContext, factory: _Factory) -> _Worker:
     ours, theirs = context.Pipe()
     arguments = (theirs, factory, dict(os.environ), os.getcwd())
     process = context.Process(target=_serve, args=arguments, name="netmend-worker", daemon=True)
