@@ -23,8 +23,7 @@ from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quie
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, Totals, make_progress
-from netmend.agents.statistics import VALIDATION_TAGS, Statistics
-from netmend.agents.validation import Validation, validate
+from netmend.agents.statistics import VALIDATION_TAGS, Statistics, Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled

@@ -87,7 +87,7 @@ def engine_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> N
     from netmend.agents.bench.engine import Bench, measure
     from netmend.agents.bench.machine import peak_figure, peak_flops
     from netmend.agents.bench.rows import chosen_rows
-    from netmend.env.training.build_trainer import build_trainer
+    from netmend.env.training.front import build_trainer
 
     rows = chosen_rows(config.rows, config.device)
     build_trainer(0, config.device).close()  # refuses a device that is not here

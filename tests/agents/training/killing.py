@@ -22,9 +22,9 @@ import torch
 from rich.console import Console
 
 from netmend.agents.checkpoint import checkpoints
-from netmend.agents.train import resumed_config, train
+from netmend.agents.train import train
 from netmend.agents.verbs.config import ActionsConfig, BudgetConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, resumed_config
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.training.front import TrialFront, trial_key

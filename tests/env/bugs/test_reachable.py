@@ -14,7 +14,7 @@ from netmend.env.bugs.verify import HOLDS
 from netmend.env.data import load_dataset
 from netmend.env.errors import DataError
 from netmend.env.program import Program, find_crash
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.repair_actions import CATALOGUE
 
 REAL = load_suite("real-v1")

@@ -16,8 +16,7 @@ import pytest
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.training.batched.trainer import BatchedTrainer
-from netmend.env.training.build_trainer import build_trainer
-from netmend.env.training.front import TrialFront
+from netmend.env.training.front import TrialFront, build_trainer
 from netmend.env.training.limits import Limits
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
@@ -252,7 +251,6 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store import TrialStore
-from netmend.env.training.front import TrialFront
 from netmend.env.training.workers import WorkerTrainer
 from fake_trainers import HANG, Troublemaker
 from test_workers import request
