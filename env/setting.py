@@ -12,7 +12,7 @@ import numpy as np
 
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import without_missing_packs
 from netmend.env.data import load_dataset
 from netmend.env.data.dataset import judged_task
 from netmend.env.episode import Episode

@@ -10,7 +10,6 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from netmend.agents.files import write_whole
 from netmend.agents.methods import EpisodeRepair, Repair
 from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode
@@ -19,6 +18,7 @@ from netmend.env.program import Task
 from netmend.env.reading import Limits, read_yaml, shown_path
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
+from netmend.env.writing import write_whole
 from netmend.repair_actions import RepairAction, select, successors
 
 LIMITS = Limits(size=1_000_000, depth=3, items=10_000, text=1000)

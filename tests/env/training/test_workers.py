@@ -211,7 +211,16 @@ def test_a_factory_that_fails(fake_trainers: ModuleType) -> None:
     trainer.close()
 
 
-def test_a_worker_that_dies_at_its_start(fake_trainers: ModuleType) -> None:
+def test_workers_that_are_killed_while_they_start_are_replaced(
+    fake_trainers: ModuleType, tmp_path: Path
+) -> None:
+    trainer = WorkerTrainer(2, factory=partial(fake_trainers.stillborn, tmp_path, 3))
+    assert trainer.run([request(0), request(1)]) == [fake_trainers.trial_of(request(seed)) for seed in (0, 1)]
+    assert len(list(tmp_path.glob("*.death"))) == 3
+    trainer.close()
+
+
+def test_workers_that_all_die_at_their_start(fake_trainers: ModuleType) -> None:
     trainer = WorkerTrainer(1, factory=partial(os._exit, 5))  # type: ignore[arg-type]
     with pytest.raises(WorkerError, match=r"exit code 5.*__name__"):
         trainer.run([request()])

@@ -50,7 +50,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def shown(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """A path as a message shows it: from the working folder where it lies under it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
