@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -84,7 +85,7 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**read_facts(path)["totals"]) if path.exists() else None
+    return Totals(**read_facts(path)["totals"]) if os.path.lexists(path) else None
 
 
 def fixed_share(folder: Path) -> float:

@@ -27,6 +27,7 @@ from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
 from netmend.env.writing import from_here
 
+MOST_LAYERS = 64
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -56,7 +57,9 @@ class AgentConfig:
     def problems(self) -> Iterator[str]:
         """By key."""
         yield from at_least(1, self, "n_envs", path="agent.")
-        for index, units in enumerate(self.network):
+        if len(self.network) > MOST_LAYERS:
+            yield f"agent.network: {len(self.network)} layers are above {MOST_LAYERS}"
+        for index, units in enumerate(self.network[:MOST_LAYERS]):
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
         yield from one_of(self, "activation", ACTIVATIONS, path="agent.")

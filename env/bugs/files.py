@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
 from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
-from netmend.env.errors import LISTED, FileError, ProgramError, UnknownNameError
+from netmend.env.errors import MOST_PROBLEMS, FileError, ProgramError, UnknownNameError
 from netmend.env.program import PHASES, Program, decode_program
 from netmend.env.program.crashes import Phase
 from netmend.env.program.fields import fields_of, shown
@@ -115,7 +115,7 @@ def read_folder(folder: Path) -> Suite:
         except FileError as error:
             problems += [f"{shown_path(path.name)}: {problem}" for problem in error.problems]
     problems += duplicates(bugs)
-    plain = read_yaml(folder / "suite.yaml") if (folder / "suite.yaml").exists() else {}
+    plain = read_yaml(folder / "suite.yaml") if os.path.lexists(folder / "suite.yaml") else {}
     about = _Section(plain, "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
     suite = Suite(
         name=about.text("name", folder.name),
@@ -137,7 +137,7 @@ def duplicates(bugs: Sequence[Bug]) -> list[str]:
 def _while_few(items: Iterable[Item], problems: Sequence[str]) -> Iterator[Item]:
     """Items for as long as a message can list the problems with them: each costs a search for near names."""
     for item in items:
-        if len(problems) > LISTED:
+        if len(problems) > MOST_PROBLEMS:
             return
         yield item
 

@@ -7,6 +7,7 @@ that reach the published fix. Bug files stay what their authors wrote.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,7 @@ def read_measured(folder: Path) -> dict[str, Measured]:
         FileError: the file is damaged.
     """
     path = folder / MEASURED
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     problems: list[str] = []
     entries: dict[str, Measured] = {}

@@ -248,7 +248,7 @@ def idle_outputs(case: Case) -> Iterator[Sight]:
 @lru_cache(maxsize=64)
 def target_range(program: Program, dataset: Dataset) -> tuple[float, float]:
     """Smallest and largest target that the loss sees; of a program that does not crash."""
-    from netmend.env.training.prepare import prepare  # torch, which what only lists bugs has no need of
+    from netmend.env.training.prepare import prepare  # torch takes seconds to import
 
     return prepare(resolved(program), dataset, ROWS, "cpu").target_range
 
