@@ -31,8 +31,9 @@ from netmend.env.program.layers import (
     TransposedConvolution,
     Weighted,
 )
+from netmend.env.program.misfit import Shape
 from netmend.env.program.schema import Prep, Program
-from netmend.env.program.shapes import Shape, infer_shapes, prepared_task, row_shape
+from netmend.env.program.shapes import infer_shapes, prepared_task, row_shape
 from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
