@@ -15,9 +15,10 @@ from rich.console import Console
 
 from netmend.agents.confirm import Confirmation
 from netmend.agents.length import trial_budget
-from netmend.agents.lockstep import Evaluation, Progress
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
+from netmend.agents.progress import RoundProgress
 from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
 from netmend.agents.summary import CONFIDENCE
 from netmend.agents.table import Table, width_for
@@ -148,7 +149,7 @@ def measure(
     trainer: Trainer,
     *,
     budget_of: BudgetOf | None = None,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Row]:
     """Repair every program with every seed as ``netmend repair`` does, then look whether it speaks the truth.

@@ -6,8 +6,9 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from netmend.agents.lockstep import Evaluation, Progress, run_fixes, run_repairs
+from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
+from netmend.agents.progress import RoundProgress
 from netmend.agents.study.figure import plot_rates
 from netmend.agents.study.measures import study
 from netmend.agents.study.report import to_markdown
@@ -25,7 +26,7 @@ def evaluate(
     evaluation: Evaluation,
     trainer: Trainer,
     folder: Path,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
 ) -> Summary:
     """Run the comparison and write its files into ``folder``.
 

@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-RoundProgress = Callable[[int, int, int], None]
+RoundProgress: TypeAlias = Callable[[int, int, int], None]
+"""Told after each round of trials: repairs that have ended, all repairs, trials so far."""
 
 
 @dataclass(kw_only=True)

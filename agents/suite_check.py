@@ -10,12 +10,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from netmend.agents.lockstep import task_of
 from netmend.agents.study.published import Published, load_published
 from netmend.agents.table import Table
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import SIGNIFICANCE, measure, score
-from netmend.env.bugs.loading import without_missing_packs
+from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.bugs.measured import Measured, read_measured, write_measured
 from netmend.env.bugs.reach import MOST_ACTIONS, Reached, goal_of, reach, replay_patch
 from netmend.env.bugs.verify import HOLDS, Verified, verify

@@ -11,7 +11,7 @@ from rich.console import Console
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
 from netmend.agents.evaluate import evaluate
-from netmend.agents.lockstep import Evaluation, task_of
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
@@ -209,6 +209,6 @@ def _order(
         return load_order(Path(config.order))
     bugs, most = suite.split("train"), config.order_trials
     console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
-    found = find_order(bugs, actions, rules, trainer, task_of, trials=most, seed=config.seed)
+    found = find_order(bugs, actions, rules, trainer, trials=most, seed=config.seed)
     save_order(folder / ORDER, found)
     return found

@@ -13,9 +13,11 @@ from netmend.env.bugs.bug import SPLITS, Bug, Suite
 from netmend.env.bugs.files import duplicates, read_bug, read_file, read_folder, read_suite
 from netmend.env.bugs.measured import MEASURED
 from netmend.env.data import load_dataset
+from netmend.env.data.dataset import judged_task
 from netmend.env.data.loading import FOLDER_VARIABLE, needs_pack
 from netmend.env.data.views import pack_of
 from netmend.env.errors import DataError, ProgramError, UnknownNameError
+from netmend.env.program import Task
 from netmend.env.training.trial import Budget
 
 SUITES = Path(__file__).parent / "suites"
@@ -75,6 +77,11 @@ def apart_from(bugs: Sequence[Bug], others: Sequence[Bug]) -> tuple[Bug, ...]:
     """
     theirs = {pack_of(bug.program.data.dataset) for bug in others}
     return tuple(bug for bug in bugs if pack_of(bug.program.data.dataset) not in theirs)
+
+
+def task_of(bug: Bug) -> Task:
+    """The task of a bug's dataset, judged as the bug says. Raises DataError where the data are missing."""
+    return judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
 
 
 def without_missing_packs(bugs: Sequence[Bug]) -> tuple[tuple[Bug, ...], str]:
