@@ -257,7 +257,7 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from netmend.env.training.store import TrialStore
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
 from netmend.env.training.workers import WorkerTrainer
 from fake_trainers import HANG, Troublemaker
