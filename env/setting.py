@@ -16,7 +16,7 @@ from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import RepairAction, select
 from netmend.repair_actions.keep import check_keep
@@ -100,7 +100,7 @@ def trainer_or_own(trainer: Trainer | None) -> Trainer:
         NetmendError: what is given trains nothing.
     """
     if trainer is not None and not callable(getattr(trainer, "run", None)):
-        made = "netmend.env.training.build_trainer.build_trainer makes one"
+        made = "netmend.env.training.front.build_trainer makes one"
         raise NetmendError(f"trainer: {reprlib.repr(trainer)} is no trainer; {made}")
     return trainer or build_trainer(workers=0)
 
