@@ -19,7 +19,7 @@ from netmend.env.findings import only_answers
 from netmend.env.history import History, Step
 from netmend.env.observation import State, observe
 from netmend.env.program import Program, Task
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, Successors, successors

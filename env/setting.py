@@ -12,13 +12,11 @@ import numpy as np
 
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.bugs.packs import without_missing_packs
-from netmend.env.data import load_dataset
-from netmend.env.data.dataset import judged_task
+from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import RepairAction, select
 from netmend.repair_actions.keep import check_keep
@@ -55,8 +53,7 @@ class Setting:
 
     def episode(self, bug: Bug, seed: int) -> Episode:
         """A new episode of a bug whose trials use ``seed``."""
-        task = judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
-        return Episode(bug, task, self.actions, self.rules, seed)
+        return Episode(bug, task_of(bug), self.actions, self.rules, seed)
 
     def _bug(self, bug_id: str) -> Bug:
         for bug in self.bugs:
@@ -103,7 +100,7 @@ def trainer_or_own(trainer: Trainer | None) -> Trainer:
         NetmendError: what is given trains nothing.
     """
     if trainer is not None and not callable(getattr(trainer, "run", None)):
-        made = "netmend.env.training.build_trainer.build_trainer makes one"
+        made = "netmend.env.training.front.build_trainer makes one"
         raise NetmendError(f"trainer: {reprlib.repr(trainer)} is no trainer; {made}")
     return trainer or build_trainer(workers=0)
 

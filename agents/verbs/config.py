@@ -86,10 +86,10 @@ class BudgetConfig:
             work of the faulty program's own; null = no such limit, and none where that one did no work.
     """
 
-    trials: int = 5
-    price: float = 0.005
-    part_price: float = 0.01
-    tolerance: float = 0.05
+    trials: int = Rules.trials
+    price: float = Rules.price
+    part_price: float = Rules.part_price
+    tolerance: float = Rules.tolerance
     samples: int | None = None
     epochs: int | None = None
     updates: int | None = None

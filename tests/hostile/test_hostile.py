@@ -99,7 +99,7 @@ TEXTS: dict[str, str | bytes] = {
     "directives": "%TAG !a! tag:x\n" * 100_000,
     "key": "k" * 100_000 + ": 1",
     "many": "[" + "0," * 4_000_000 + "]",
-    "large": b"#" * 20_000_000,
+    "large": b"#" * 30_000_000,
 }
 
 

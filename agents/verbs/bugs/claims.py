@@ -10,9 +10,10 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.files import shown
+from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
 from netmend.agents.length import confirming_budget
 from netmend.agents.methods import Method, MethodError
+from netmend.agents.progress import make_round_progress
 from netmend.agents.verbs.config import (
     RepairingConfig,
     at_least,
@@ -21,10 +22,10 @@ from netmend.agents.verbs.config import (
     require_policy,
     split_problems,
 )
-from netmend.agents.verbs.evaluate import POLICY, policy_method
+from netmend.agents.verbs.evaluate import POLICY, policy_method, require_method
 from netmend.agents.verbs.opening import open_suite, open_trainer
-from netmend.env.errors import UnknownNameError
 from netmend.env.training.trial import Budget
+from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
 
 OWN_LENGTH = "own"
@@ -65,18 +66,14 @@ class ClaimsConfig(RepairingConfig):
         return found
 
     def require(self) -> None:
-        """Look up the method, the suites and the policy."""
-        if self.method not in (POLICY, *BASELINES):
-            raise UnknownNameError("method", self.method, (POLICY, *BASELINES))
+        """Look up the suites, the method and the policy."""
         super().require()
+        require_method(self.method)
         require_policy(self.policy)
 
 
 def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Repair, check what was claimed, print the table, write both files into the run's folder."""
-    from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
-    from netmend.agents.progress import make_round_progress
-
     console = Console()
     method = _method(config)
     suites = [open_suite(replace(config, bugs=name.strip()), console) for name in config.bugs.split("+")]
@@ -100,7 +97,7 @@ def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> 
         )
     write_claims(rows, folder)
     print_claims(rows, console)
-    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 
 def _method(config: ClaimsConfig) -> Method:
