@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from netmend.env.errors import StoreError
 from netmend.env.training.trial import Trial
@@ -210,7 +210,8 @@ class StoreFile:
 
     def _open(self, wait: float) -> None:
         with self._clear_errors():
-            self._refuse_foreign_file()
+            with self._transaction("DEFERRED"):  # one state of the file: another process may be making it now
+                self._refuse_foreign_file()
             _use_wal(self._writer, wait)
             # In WAL mode NORMAL loses nothing when the process dies, and never damages the file.
             self._writer.execute("PRAGMA synchronous = NORMAL")
@@ -240,8 +241,8 @@ class StoreFile:
         return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
+        self._writer.execute(f"BEGIN {kind}")
         try:
             yield
             self._writer.execute("COMMIT")

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +20,7 @@ from netmend.env.program import Crash, Data, Dense, Optimizer, Program
 from netmend.env.training import front, store as store_module
 from netmend.env.training.front import TrialFront, code_version, trial_key
 from netmend.env.training.store import TrialStore
-from netmend.env.training.store_file import TrialKey
+from netmend.env.training.store_file import StoreFile, TrialKey
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
 from netmend.env.training.trial_json import decode, encode
@@ -571,6 +571,28 @@ def test_threads_share_one_store(path: Path, fake_trainers: ModuleType) -> None:
     assert failures == []
     assert trainer.store.summary().trials == 70
     trainer.close()
+
+
+def test_a_store_that_another_one_makes_at_the_same_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the version and the look at the tables the other one has its chance."""
+    look = StoreFile._pragma
+    other = threading.Thread(target=lambda: TrialStore(path).close())
+
+    def look_slowly(file: StoreFile, name: str) -> int:
+        found = look(file, name)
+        if other.ident is None:
+            other.start()
+            other.join(timeout=0.5)
+        return found
+
+    monkeypatch.setattr(StoreFile, "_pragma", look_slowly)
+    with closing(TrialStore(path)) as store:
+        other.join()
+        store.put_many([entry(1)])
+        store.flush()
+        assert store.summary().trials == 1
 
 
 WRITER = """
