@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import signal
 import sqlite3
@@ -87,6 +88,36 @@ def test_json_keeps_every_bit() -> None:
     )
     assert decode(encode(trial)) == trial
     assert decode(encode(replace(trial, holdout=0.5))).holdout is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("message",), 3),
+        (("skill",), "0.5"),
+        (("skill",), None),
+        (("holdout",), math.inf),
+        (("status",), "nosuch"),
+        (("symptoms", "layers", 0, "index"), -1),
+        (("symptoms", "layers", 0, "index"), "0"),
+        (("symptoms", "crash", "kind"), "nosuch"),
+        (("symptoms", "crash", "found"), [1.5]),
+        (("symptoms", "crash", "message"), 3),
+        (("curves", "train_loss"), [0.5, math.nan]),
+    ],
+)
+def test_json_that_netmend_never_writes_is_refused(place: tuple[str | int, ...], value: object) -> None:
+    crash = Crash(phase="loss", kind="size", message="m", layer=1, expected=(3,), found=(4,))
+    symptoms = Symptoms(layers=(LayerSymptoms(index=1, gradient=-3.0),), crash=crash)
+    plain = json.loads(encode(replace(OK, symptoms=symptoms, curves=Curves(train_loss=(0.5,)))))
+    whole = json.dumps(plain)
+    part = plain
+    for step in place[:-1]:
+        part = part[step]
+    part[place[-1]] = value
+    assert decode(whole).symptoms == symptoms
+    with pytest.raises((ValueError, TypeError)):
+        decode(json.dumps(plain))
 
 
 def test_trains_once_and_gives_equal_trials_ever_after(
