@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from netmend.agents.policy import STOP, Policy
+from netmend.agents.policy import Policy
 from netmend.agents.vec_env import episode_return
 from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode, advance, begin
@@ -70,8 +70,8 @@ def is_fixed(episode: Episode) -> bool | None:
 
 
 def trials_used(episode: Episode) -> int:
-    """Trials that a repair spent; stopping costs none."""
-    return sum(step.action != STOP for step in episode.steps)
+    """Trials that a repair spent; stopping and edits that wait cost none."""
+    return sum(step.spends for step in episode.steps)
 
 
 def recovered(episode: Episode) -> float | None:

@@ -19,8 +19,9 @@ from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
 from netmend.env.training.trial import Budget
-from netmend.repair_actions import RepairAction, select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ class Setting:
 
     Attributes:
         bugs: drawn from uniformly.
-        actions: the repair actions, in the order of their numbers.
+        actions: the repair actions, in the order of their numbers; recipes, if any, are the last.
         rules: of every repair; see ``Rules.of`` for bugs with a budget of their own.
         seeds: each episode draws its trials' seed from ``range(seeds)``.
 
@@ -73,6 +74,7 @@ def make_setting(
     rules: Rules | None = None,
     seeds: int = 1,
     keep: Sequence[str] = (),
+    compose: bool | None = None,
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
@@ -83,12 +85,13 @@ def make_setting(
         budget = suite.budget if isinstance(suite, Suite) else Budget()
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
-        rules = replace(rules, keep=keep)
-    elif trials is not None or keep:
-        name = "keep" if trials is None else "trials"
+        rules = replace(rules, keep=keep, compose=rules.compose if compose is None else compose)
+    elif trials is not None or keep or compose is not None:
+        name = "trials" if trials is not None else "keep" if keep else "compose"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
     check_keep(rules.keep)
-    return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
+    chosen = select(actions, WITH_RECIPES if rules.compose else CATALOGUE)
+    return Setting(bugs=_chosen(suite, split), actions=chosen, rules=rules, seeds=seeds)
 
 
 def checked_options(options: Mapping[str, object] | None, *known: str) -> dict[str, Any]:

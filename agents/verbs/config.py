@@ -58,7 +58,8 @@ class ActionsConfig:
     """Which repair actions there are.
 
     Attributes:
-        names: names or patterns (``activation/*``) of the actions that an agent may use.
+        names: names or patterns (``activation/*``) of the actions that an agent may use; what a ``!`` stands
+            before is left out (``!recipe/*``).
     """
 
     names: list[str] = field(default_factory=lambda: ["*"])
@@ -188,7 +189,9 @@ class RepairingConfig(MeasuringConfig):
             load_suite(self.without)
 
 
-def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = ()) -> Rules:
+def make_rules(
+    config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = (), *, compose: bool = False
+) -> Rules:
     """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
     limits = config.stated()
     return Rules(
@@ -199,6 +202,7 @@ def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] =
         part_price=config.part_price,
         tolerance=config.tolerance,
         keep=tuple(keep),
+        compose=compose,
     )
 
 

@@ -24,7 +24,7 @@ from netmend.agents.verbs.config import (
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.agents.verbs.opening import open_suite, open_trainer, workers_of
 from netmend.env.errors import UnknownNameError
-from netmend.repair_actions import RepairAction, select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 
 if TYPE_CHECKING:
     from netmend.agents.baselines import Ingredients
@@ -142,7 +142,7 @@ def policy_method(folder: str) -> PolicyMethod:
     from netmend.agents.methods import PolicyMethod
 
     policy = load_policy(folder)
-    return PolicyMethod(policy, policy.repair_actions())
+    return PolicyMethod(policy, policy.repair_actions(), compose=policy.compose)
 
 
 def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
@@ -162,13 +162,17 @@ def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
 def _actions(
     config: ActionsConfig, policy: PolicyMethod | None, console: Console
 ) -> tuple[RepairAction, ...]:
-    """The actions of the baselines: the policy's own where the configuration leaves all of them open."""
+    """The actions of the baselines: the policy's own where the configuration leaves all of them open.
+
+    Recipes are methods beside the baselines by actions and not among their actions.
+    """
+    own = () if policy is None else tuple(one for one in policy.actions if one.name in CATALOGUE)
     if policy is not None and config.names == ActionsConfig().names:
-        return policy.actions
+        return own
     actions = select(config.names)
-    if policy is not None and set(actions) != set(policy.actions):
+    if policy is not None and set(actions) != set(own):
         console.print(
-            f"warning: the baselines have {len(actions)} actions, the policy its own {len(policy.actions)}; "
+            f"warning: the baselines have {len(actions)} actions, the policy its own {len(own)}; "
             "without actions=... they have the same",
             soft_wrap=True,
         )

@@ -98,12 +98,15 @@ class TrainConfig(RepairingConfig):
 
     Attributes:
         seed: of the agent and of the bugs that it meets.
+        compose: whether edits wait until the last action trains all of them in one trial, and recipes are
+            actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
         resume: folder of a run that was cut off.
     """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compose: bool = False
     resume: str | None = None
 
     def problems(self) -> list[str]:
@@ -115,7 +118,7 @@ class TrainConfig(RepairingConfig):
         super().require()
         from netmend.agents.algorithms import check_agent
 
-        check_agent(self.agent)
+        check_agent(self.agent, compose=self.compose)
 
 
 def train_verb(words: Sequence[str]) -> int:
