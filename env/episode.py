@@ -136,6 +136,15 @@ class Episode:
             self._mask = self._legal()
         return self._mask
 
+    def successors(self) -> Successors:
+        """What each action makes of the program with the pending edits, behind which there are no recipes."""
+        if self._after is None:
+            edits, recipes = _parted(self.actions)
+            self._after = successors(edits, self.pending, self.task)
+            if recipes and not self.pending_edits:
+                self._after += successors(recipes, self.pending, self.task)
+        return self._after
+
     def request(self, action: int) -> Choice:
         """Choose an action; what it gives goes to ``tell``, with the trial that it asks for.
 
@@ -213,15 +222,6 @@ class Episode:
         ended = trial.status is Status.OK and program.patience is None
         return done if ended and done < min(program.epochs, most) else most
 
-    def _successors(self) -> Successors:
-        """What each action makes of the program with the pending edits; a recipe can only be the first."""
-        if self._after is None:
-            edits, recipes = _parted(self.actions)
-            self._after = successors(edits, self.pending, self.task)
-            if recipes and not self.pending_edits:
-                self._after += successors(recipes, self.pending, self.task)
-        return self._after
-
     def _request(self, program: Program) -> TrialRequest:
         return TrialRequest(
             program=program, budget=self.rules.budget, seed=self.seed, metric=self.bug.task_metric
@@ -230,7 +230,7 @@ class Episode:
     def _trained_by(self, action: int) -> Program | None:
         """The program that an action trains, None where it trains none."""
         if not self.rules.compose:
-            return self._successors()[action] if action < self.stop and self.mask()[action] else None
+            return self.successors()[action] if action < self.stop and self.mask()[action] else None
         return self.pending if action == self.stop and self._is_new() else None
 
     def _is_new(self) -> bool:
@@ -246,7 +246,7 @@ class Episode:
         return mask
 
     def _legal_edits(self) -> NDArray[np.bool_]:
-        after = self._successors()
+        after = self.successors()
         mask = np.zeros(self.stop, np.bool_)
         mask[: len(after)] = after.legal
         for program, most_epochs in self._barred():
@@ -298,7 +298,7 @@ class Episode:
 
     def _add(self, number: int) -> None:
         """Let the edits of a legal action wait."""
-        action, program = self.actions[number], self._successors()[number]
+        action, program = self.actions[number], self.successors()[number]
         assert program is not None
         self._chosen = (*self._chosen, action.name)
         self.pending_edits = (*self.pending_edits, *action.patch(self.pending, self.task))
