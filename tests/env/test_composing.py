@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from netmend.env.reward import Rules, capped
 from netmend.env.setting import make_setting
 from netmend.env.training.symptoms import Symptoms
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Curves, Status, Trial, TrialRequest
+from netmend.env.vector import RepairVectorEnv
 from netmend.repair_actions import edited, select
 from netmend.repair_actions.keep import touched
 from netmend.repair_actions.mend import MEND, only_remedy
@@ -172,6 +174,22 @@ def test_no_more_than_eight_edits_wait() -> None:
     assert episode.mask()[GO]
 
 
+def test_more_epochs_wait_only_where_they_may_change_something() -> None:
+    """The updates of the faulty program lasted three of its six epochs; larger batches may last longer."""
+    longer, six = "iterations/epochs_x2@program", replace(RUNS, epochs=6)
+    episode = started(six)
+    episode.begin(replace(judged(six), curves=Curves(train_loss=(1.0,) * 3)))
+    assert longer not in legal(episode)
+    stack(episode, "iterations/batch_64@program")
+    assert longer in legal(episode)
+    stack(episode, longer)
+    assert longer not in legal(episode)  # the budget has no more
+    choice = episode.request(GO)
+    assert choice.program is not None
+    episode.tell(choice, replace(judged(choice.program), curves=Curves(train_loss=(1.0,) * 5)))
+    assert not any(name.startswith("iterations/epochs") for name in legal(episode))
+
+
 def test_a_recipe_is_pending_edit_by_edit_and_comes_first() -> None:
     episode = started(RUNS)
     edits, program = effective_edits(RUNS, IMAGES, rewrite_actions(RUNS, IMAGES))
@@ -263,6 +281,28 @@ def walk(
                 passed = [episode.program]
         trained.append((episode, trainer))
     return trained
+
+
+def test_walks_from_any_bug_with_real_trials(
+    crash_bugs: tuple[Bug, ...], silent_bugs: tuple[Bug, ...]
+) -> None:
+    bugs = [*load_suite("tiny").bugs, *crash_bugs, *silent_bugs]
+    rules = Rules(trials=4, compose=True, budget=Budget(samples=32, epochs=2, updates=4), tolerance=10.0)
+    rng, kinds = np.random.default_rng(0), set()
+    with closing(RepairVectorEnv(24, bugs, rules=rules, seeds=4, autoreset_mode="SameStep")) as env:
+        env.reset(seed=0)
+        for _ in range(16):
+            masks = env.action_masks()
+            choices = np.array([rng.choice(np.flatnonzero(mask)) for mask in masks])
+            going = masks[:, -1] & (rng.random(24) < 0.3)
+            observations, rewards, *_, infos = env.step(np.where(going, masks.shape[1] - 1, choices))
+            assert np.all(np.abs(observations) <= LIMIT)
+            assert np.all(np.isfinite(rewards))
+            kinds |= {
+                (action == "go", status)
+                for action, status in zip(infos["action"], infos["status"], strict=True)
+            }
+    assert {(True, "ok"), (True, "crashed"), (False, "ok")} <= kinds
 
 
 def by_definition(episode: Episode, passed: Sequence[Program], trainer: DigestTrainer) -> np.ndarray:
