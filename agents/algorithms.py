@@ -28,7 +28,8 @@ from netmend.env.observation import slot_names
 from netmend.env.setting import Setting
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO, "a2c": A2C, "dqn": DQN}
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+MODULES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+"""Of the activations of a policy."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     kind = ALGORITHMS[agent.algorithm]
     network = {
         "net_arch": list(agent.network),
-        "activation_fn": ACTIVATIONS[agent.activation],
+        "activation_fn": MODULES[agent.activation],
         "optimizer_class": AdamW,
         "optimizer_kwargs": {"weight_decay": agent.weight_decay},
     }

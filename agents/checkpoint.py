@@ -27,10 +27,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq
 from torch import Tensor
 
-from netmend.agents.files import whole_folder
+from netmend.agents.progress import Totals
 from netmend.agents.vec_env import RepairUnderWay, RepairVecEnv
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.reading import open_regular, read_yaml, shown_path
+from netmend.env.writing import whole_folder
 
 FOLDER = "checkpoints"
 STATE, TENSORS = "state.yaml", "state.safetensors"
@@ -56,27 +57,6 @@ Rows: TypeAlias = dict[str, NDArray[Any]]
 
 class CheckpointError(NetmendError):
     """There is no checkpoint, or none that can be read."""
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """What a training has done so far, kills and resumes included.
-
-    Attributes:
-        updates: of the policy.
-        steps: of the environment.
-        episodes: repairs that ended.
-        trials: asked for, those from the store included.
-        stored: trials that the store answered.
-        seconds: wall time.
-    """
-
-    updates: int = 0
-    steps: int = 0
-    episodes: int = 0
-    trials: int = 0
-    stored: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from netmend.agents.methods import Proposal
 from netmend.env.program import Program, Task
+from netmend.env.program.changes import replaced
 from netmend.env.program.checks import check
-from netmend.env.program.replaced import replaced
 from netmend.env.reward import capped
 from netmend.env.training.trial import Budget, Trial
 from netmend.repair_actions.patch import applied, needed

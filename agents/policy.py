@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from netmend.agents.files import whole_folder
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.history import GO, STOP
 from netmend.env.observation import slot_names
 from netmend.env.program.fields import shown
 from netmend.env.reading import Limits, open_regular, read_yaml, shown_path
+from netmend.env.writing import whole_folder
 from netmend.repair_actions import CATALOGUE, RepairAction
 from netmend.repair_actions.recipes import WITH_RECIPES
 

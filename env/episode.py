@@ -20,8 +20,8 @@ from netmend.env.findings import only_answers
 from netmend.env.history import GO, MOST_PENDING, STOP, History, Step
 from netmend.env.observation import Composite, State, observe
 from netmend.env.program import Crash, Program, Task, check, find_crash
+from netmend.env.program.changes import replaced
 from netmend.env.program.part import changed
-from netmend.env.program.replaced import replaced
 from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, Successors, successors

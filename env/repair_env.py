@@ -17,7 +17,7 @@ from netmend.env.observation import LIMIT, slot_names
 from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.reward import Rules
 from netmend.env.setting import Setting, checked_options, make_setting
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Trainer
 
 

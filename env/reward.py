@@ -28,7 +28,7 @@ class Rules:
             of its own replaces them. None are by default.
         price: what a trial costs, in skill.
         part_price: what each part of the program costs that an edit which stands replaces, in skill; see
-            :func:`netmend.env.program.replaced.replaced`.
+            :func:`netmend.env.program.changes.replaced`.
         tolerance: an edit is taken back when its trial's skill is this much below the best so far.
         keep: what no edit may touch: names of parts of a program and names or patterns of actions; see
             :mod:`netmend.repair_actions.keep`.

@@ -12,9 +12,7 @@ import numpy as np
 
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.bugs.packs import without_missing_packs
-from netmend.env.data import load_dataset
-from netmend.env.data.dataset import judged_task
+from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
@@ -55,8 +53,7 @@ class Setting:
 
     def episode(self, bug: Bug, seed: int) -> Episode:
         """A new episode of a bug whose trials use ``seed``."""
-        task = judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
-        return Episode(bug, task, self.actions, self.rules, seed)
+        return Episode(bug, task_of(bug), self.actions, self.rules, seed)
 
     def _bug(self, bug_id: str) -> Bug:
         for bug in self.bugs:

@@ -20,7 +20,7 @@ from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.repair_env import action_numbers, action_space, episode_info, observation_space
 from netmend.env.reward import Rules, check_whole
 from netmend.env.setting import checked_options, make_setting
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Trainer
 
 Observations = NDArray[np.float32]

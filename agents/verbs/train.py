@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from netmend.agents.files import shown
+from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
     ActionsConfig,
@@ -25,8 +25,9 @@ from netmend.agents.verbs.config import (
 )
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
+from netmend.env.writing import from_here
 
-NETWORK_ACTIVATIONS = ("tanh", "relu")
+MOST_LAYERS = 64
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -56,10 +57,12 @@ class AgentConfig:
     def problems(self) -> Iterator[str]:
         """By key."""
         yield from at_least(1, self, "n_envs", path="agent.")
-        for index, units in enumerate(self.network):
+        if len(self.network) > MOST_LAYERS:
+            yield f"agent.network: {len(self.network)} layers are above {MOST_LAYERS}"
+        for index, units in enumerate(self.network[:MOST_LAYERS]):
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
-        yield from one_of(self, "activation", NETWORK_ACTIVATIONS, path="agent.")
+        yield from one_of(self, "activation", ACTIVATIONS, path="agent.")
         yield from at_least(0, self, "weight_decay", path="agent.")
 
 
@@ -153,11 +156,11 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     changes = [word for word in overrides if word.startswith("training.")]
     said = read_yaml(folder / CONFIG)
     if not isinstance(said, dict):
-        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)} is empty or holds no keys"])
     try:
         kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
     except OmegaConfBaseException as error:
-        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return checked(kept, TrainConfig)

@@ -19,7 +19,7 @@ SWEEP = frozenset({"-m", "--multirun"})
 SHOWS = frozenset({"--cfg", "-c", "--info", "-i", "--run", "-r", "--shell-completion", "-sc"})
 """Flags that ask for something else than a sweep does."""
 
-MOST_CHARACTERS, MOST_DEPTH = 20_000, 20
+MOST_CHARACTERS, MOST_DEPTH = 5_000, 20
 """Of one word, and of brackets in brackets: beyond, the parser takes minutes or never returns."""
 
 _PLAIN = re.compile(r"[\w./:@*?|%$+-]*")

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess, parent_process
 from typing import TypeAlias
 
@@ -28,7 +28,10 @@ from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 START_LIMIT = 1200.0
 """Seconds that a worker may take to start: far beyond what one needs, whatever else the machine does."""
 TRIES = 2
-"""Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
+"""Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too.
+
+So many times each of them may die before it is ready, too.
+"""
 
 HANGS = Limits()
 _TRAINER = "netmend.env.training.loop"
@@ -36,7 +39,6 @@ _TRAINER = "netmend.env.training.loop"
 _Factory: TypeAlias = Callable[[], Trainer]
 _Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
 _Trials: TypeAlias = Sequence[Trial]
-_Context: TypeAlias = ForkServerContext | SpawnContext
 
 
 @dataclass(eq=False)
@@ -86,7 +88,7 @@ class WorkerTrainer:
         limits: from when on a worker hangs.
 
     Raises:
-        WorkerError: from ``run`` and ``stream``, where a worker can't start.
+        WorkerError: from ``run`` and ``stream``, where workers can't start.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class WorkerTrainer:
         self._preload = [__name__, _module(self._factory)]
         self._limits = limits
         self._workers: list[_Worker] = []
+        self._stillborn = 0
         self._lock = threading.Lock()
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
@@ -174,7 +177,9 @@ class WorkerTrainer:
             return
         if isinstance(reply, BaseException):
             raise reply
-        task, worker.task, worker.ready = worker.task, None, True
+        if not worker.ready:
+            worker.ready, self._stillborn = True, 0
+        task, worker.task = worker.task, None
         if task is not None:
             yield task, reply
 
@@ -182,10 +187,12 @@ class WorkerTrainer:
         """Remove a dead worker; its task goes to another one, or is to blame."""
         code = self._remove(worker)
         if not worker.ready:
-            raise WorkerError(
-                f"a worker process ended while it started (exit code {code}); a script that trains in workers"
-                " has to start below `if __name__ == '__main__':`; workers=0 trains without them"
-            )
+            self._stillborn += 1
+            if self._stillborn >= TRIES * self._size:  # as often as all of them twice, and none that lives
+                raise WorkerError(
+                    f"worker processes end while they start (exit code {code}); a script that trains in"
+                    " workers has to start below `if __name__ == '__main__':`; workers=0 trains without them"
+                )
         if worker.task is not None:
             yield self._lost(worker.task, _death(code))
 
@@ -220,10 +227,8 @@ class WorkerTrainer:
         self._workers.clear()
 
 
-def _context(preload: list[str]) -> _Context:
-    """A fork server that has imported torch once for all; new interpreters where there is none (Windows)."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+def _context(preload: list[str]) -> ForkServerContext:
+    """A fork server that has imported torch once for all."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
     # A terminal sends Ctrl-C to all processes. Blocked here, it is blocked in the server and its workers from
@@ -237,7 +242,7 @@ def _context(preload: list[str]) -> _Context:
     return context
 
 
-def _launch(context: _Context, factory: _Factory) -> _Worker:
+def _launch(context: ForkServerContext, factory: _Factory) -> _Worker:
     ours, theirs = context.Pipe()
     arguments = (theirs, factory, dict(os.environ), os.getcwd())
     process = context.Process(target=_serve, args=arguments, name="netmend-worker", daemon=True)

@@ -18,7 +18,7 @@ from netmend.env.findings import only_answers
 from netmend.env.history import MOST_PENDING
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.program import Dense, Loop, Program, check, digest, find_crash
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.render import trace
 from netmend.env.repair_env import RepairEnv
 from netmend.env.reward import Rules, capped

@@ -16,7 +16,7 @@ from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.program import Program
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.render import trace
 from netmend.env.repair_env import RepairEnv, episode_info
 from netmend.env.reward import Rules

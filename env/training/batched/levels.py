@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from netmend.env.program import Activation, LayerNorm
-from netmend.env.program.shapes import Shape
+from netmend.env.program.misfit import Shape
 from netmend.env.training.batched.outline import SHIFTING, Level, Outline, TailLayer
 
 Place = tuple[str, int]

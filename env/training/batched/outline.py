@@ -28,7 +28,9 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.shapes import GATES, Shape, infer_shapes
+from netmend.env.program.layers import GATES
+from netmend.env.program.misfit import Shape
+from netmend.env.program.shapes import infer_shapes
 
 SHIFTING: frozenset[ActivationName] = frozenset(
     {"sigmoid", "hard_sigmoid", "softmax", "softplus", "exponential"}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from netmend.env.program import BatchNorm, Conv1d, Conv2d, LayerNorm
-from netmend.env.program.shapes import Shape
+from netmend.env.program.misfit import Shape
 from netmend.env.training.batched.levels import GroupLevel, Place
 from netmend.env.training.batched.outline import Outline
 from netmend.env.training.building import parameter_specs

@@ -14,7 +14,7 @@ from netmend.agents.checkpoint import checkpoints
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.policy import PolicyError, load_policy
-from netmend.agents.validation import validate
+from netmend.agents.statistics import validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ActionsConfig
 from netmend.agents.verbs.evaluate import policy_method

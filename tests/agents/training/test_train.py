@@ -20,8 +20,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.policy import load_policy
+from netmend.agents.statistics import validate
 from netmend.agents.train import Interrupted, train
-from netmend.agents.validation import validate
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, resumed_config
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError
@@ -214,7 +214,6 @@ from pathlib import Path
 import netmend.agents.verbs.config as config_of_verbs
 import netmend.agents.verbs.opening as opening
 import netmend.agents.train as module
-from netmend.env.training.front import TrialFront
 from rich.console import Console
 spec = importlib.util.spec_from_file_location("world", {conftest!r})
 world = importlib.util.module_from_spec(spec)
