@@ -18,7 +18,7 @@ from netmend.env.errors import ProblemsError
 from netmend.env.program.limits import BUDGETS
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
-from netmend.repair_actions import select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
@@ -58,12 +58,11 @@ class ActionsConfig:
 
     names: list[str] = field(default_factory=lambda: ["*"])
 
-    def problems(self) -> list[str]:
-        """None of no actions. Raises UnknownNameError where a name names nothing."""
+    def problems(self, among: Mapping[str, RepairAction] = CATALOGUE) -> list[str]:
+        """None of no actions. Raises UnknownNameError where a name names none of the known ones."""
         if not self.names:
             return ["actions.names: name at least one action"]
-        select(self.names)
-        return []
+        return [] if select(self.names, among) else ["actions.names: leave at least one action"]
 
 
 @dataclass

@@ -26,6 +26,8 @@ from netmend.agents.verbs.config import (
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
 from netmend.env.writing import from_here
+from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 MOST_LAYERS = 64
 CONFIG = "config.yaml"
@@ -114,7 +116,8 @@ class TrainConfig(RepairingConfig):
 
     def problems(self) -> list[str]:
         """By key."""
-        return [*self.agent.problems(), *super().problems(), *self.actions.problems()]
+        known = WITH_RECIPES if self.compose else CATALOGUE
+        return [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
 
     def require(self) -> None:
         """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""
