@@ -16,8 +16,7 @@ from netmend.env.history import Step
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.reward import Rules
-from netmend.env.setting import Setting, checked_options, make_setting
-from netmend.env.training.front import build_trainer
+from netmend.env.setting import Setting, checked_options, make_setting, trainer_or_own
 from netmend.env.training.trial import Trainer
 
 
@@ -97,7 +96,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
             rules=rules,
             seeds=seeds,
         )
-        self.trainer = trainer or build_trainer(workers=0)
+        self.trainer = trainer_or_own(trainer)
         self.render_mode = render_mode
         self.observation_space = observation_space(self.setting)
         self.action_space = action_space(self.setting)

@@ -16,7 +16,8 @@ from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
-from netmend.env.training.trial import Budget
+from netmend.env.training.front import build_trainer
+from netmend.env.training.trial import Budget, Trainer
 from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
 from netmend.repair_actions.recipes import WITH_RECIPES
@@ -83,12 +84,28 @@ def make_setting(
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
         rules = replace(rules, keep=keep, compose=rules.compose if compose is None else compose)
+    elif not isinstance(rules, Rules):
+        raise NetmendError(f"rules: {reprlib.repr(rules)} are no Rules")
     elif trials is not None or keep or compose is not None:
         name = "trials" if trials is not None else "keep" if keep else "compose"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
     check_keep(rules.keep)
     chosen = select(actions, WITH_RECIPES if rules.compose else CATALOGUE)
+    if not chosen:
+        raise NetmendError("actions: name at least one action")
     return Setting(bugs=_chosen(suite, split), actions=chosen, rules=rules, seeds=seeds)
+
+
+def trainer_or_own(trainer: Trainer | None) -> Trainer:
+    """The trainer that is given, else one that trains in this process.
+
+    Raises:
+        NetmendError: what is given trains nothing.
+    """
+    if trainer is not None and not callable(getattr(trainer, "run", None)):
+        made = "netmend.env.training.front.build_trainer makes one"
+        raise NetmendError(f"trainer: {reprlib.repr(trainer)} is no trainer; {made}")
+    return trainer or build_trainer(workers=0)
 
 
 def checked_options(options: Mapping[str, object] | None, *known: str) -> dict[str, Any]:

@@ -19,8 +19,7 @@ from netmend.env.observation import observe
 from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.repair_env import action_numbers, action_space, episode_info, observation_space
 from netmend.env.reward import Rules, check_whole
-from netmend.env.setting import checked_options, make_setting
-from netmend.env.training.front import build_trainer
+from netmend.env.setting import checked_options, make_setting, trainer_or_own
 from netmend.env.training.trial import Trainer
 
 Observations = NDArray[np.float32]
@@ -77,7 +76,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
             seeds=seeds,
         )
         self.set_autoreset(autoreset_mode)
-        self.trainer = trainer or build_trainer(workers=0)
+        self.trainer = trainer_or_own(trainer)
         self.render_mode = render_mode
         self.single_observation_space = observation_space(self.setting)
         self.single_action_space = action_space(self.setting)
@@ -98,7 +97,9 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode(mode)}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now, shape ``(num_envs, actions)``."""
+        """Which actions are legal now, shape ``(num_envs, actions)``. ResetNeeded before ``reset()``."""
+        if not self.episodes:
+            raise ResetNeeded("call reset() before action_masks()")
         return np.stack([episode.mask() for episode in self.episodes])
 
     def reset(

@@ -244,8 +244,10 @@ def _explained_errors() -> Iterator[None]:
 def _with_run_folder(words: list[str]) -> list[str]:
     """A resumed run goes on in its own folder, whose configuration Hydra must not write over."""
     resumed = value_of(words, "resume")
-    if resumed in (None, "", "null"):
+    if resumed in (None, "null"):
         return words
+    if not resumed:  # an empty variable of a shell: no new run was meant
+        raise ConfigError(["resume: name the folder of a run"])
     if SWEEP & set(words):
         raise ConfigError(["resume: goes on with one run; leave out --multirun"])
     if not Path(str(resumed)).is_dir():

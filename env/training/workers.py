@@ -28,10 +28,9 @@ from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 START_LIMIT = 1200.0
 """Seconds that a worker may take to start: far beyond what one needs, whatever else the machine does."""
 TRIES = 2
-"""Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too.
-
-So many times each of them may die before it is ready, too.
-"""
+"""Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
+STARTS = 10
+"""Workers killed in a row while they start, until no more are started."""
 
 HANGS = Limits()
 _TRAINER = "netmend.env.training.loop"
@@ -188,9 +187,9 @@ class WorkerTrainer:
         code = self._remove(worker)
         if not worker.ready:
             self._stillborn += 1
-            if self._stillborn >= TRIES * self._size:  # as often as all of them twice, and none that lives
+            if self._stillborn >= STARTS or (code or 0) >= 0:  # what ends by itself would end so again
                 raise WorkerError(
-                    f"worker processes end while they start (exit code {code}); a script that trains in"
+                    f"a worker process ended while it started (exit code {code}); a script that trains in"
                     " workers has to start below `if __name__ == '__main__':`; workers=0 trains without them"
                 )
         if worker.task is not None:
@@ -225,6 +224,7 @@ class WorkerTrainer:
             worker.process.join()
             worker.pipe.close()
         self._workers.clear()
+        self._stillborn = 0
 
 
 def _context(preload: list[str]) -> ForkServerContext:

@@ -14,6 +14,7 @@ from netmend.env.reading import LIMITS, Limits, open_regular, parse_yaml, read_t
 
 SMALL = Limits(size=100, depth=3, items=10, text=20, digits=8)
 REFUSED = {
+    "a:\n\tb: 1": "line 2, column 1: a tab; indent with blanks",
     "[" * 100_000: "line 1, column 33: nested more than 32 levels deep",
     "{a: " * 100_000: "nested more than 32 levels deep",
     "- " * 100_000: "nested more than 32 levels deep",

@@ -214,6 +214,7 @@ from pathlib import Path
 import netmend.agents.verbs.config as config_of_verbs
 import netmend.agents.verbs.opening as opening
 import netmend.agents.train as module
+from netmend.env.training.front import TrialFront
 from rich.console import Console
 spec = importlib.util.spec_from_file_location("world", {conftest!r})
 world = importlib.util.module_from_spec(spec)

@@ -74,6 +74,7 @@ def test_help_needs_no_torch() -> None:
         (["agent.params.x=["], "agent.params.x=["),
         (["--config-dir", "nowhere"], "nowhere"),
         (["resume=nowhere"], "there is no folder nowhere"),
+        (["resume="], "resume: name the folder of a run"),
         (["+training.stepz=3"], "training.stepz: there is no such key"),
         (["budget.trials=0", "training.workers=-1"], "2 problems"),
         (["actions.names=[optimizer/adamm@program]"], "optimizer/adamm@program"),

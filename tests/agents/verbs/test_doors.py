@@ -120,6 +120,11 @@ def test_one_message_and_nothing_made(
         (["repair", "bug=a.yaml"], "policy=..."),
         (["repair", "bug=a.yaml", "policy=nowhere"], "no policy in nowhere"),
         (["evaluate"], "policy: name the folder"),
+        (["evaluate", "methods=[randm]"], "unknown method 'randm'"),
+        (["train", "agent=pppo"], "Could not find 'agent/pppo'"),
+        (["train", "data_dir=nowhere"], "data_dir: there is no folder nowhere"),
+        (["bugs", "claims", "tiny", "method=randm"], "unknown method 'randm'"),
+        (["bugs", "make", "suite=tinny", "out=a.yaml"], "unknown suite to make 'tinny'"),
         (["train", "seed=-1"], "seed: -1 is below 0"),
     ],
 )

@@ -244,6 +244,8 @@ def test_a_missing_pack_or_file_says_where_it_was_looked_for(
         load_dataset("mnist")
     with pytest.raises(DataError, match=r"gone\.csv"):
         load_dataset(str(tmp_path / "gone.csv"))
+    with pytest.raises(DataError, match=r"mine.xlsx: of files only .npz and .csv are read"):
+        load_dataset("mine.xlsx")
 
 
 def test_an_unknown_dataset_lists_near_matches() -> None:
