@@ -10,8 +10,8 @@ from netmend.env.program.changes import replaced
 from netmend.env.program.checks import check
 from netmend.env.reward import capped
 from netmend.env.training.trial import Budget, Trial
-from netmend.repair_actions import CATALOGUE
 from netmend.repair_actions.patch import applied, needed
+from netmend.repair_actions.recipes import effective_edits
 
 TOLERANCE = 0.02
 """Validation skill that a smaller patch may lose; the least spread within which a fix counts as reached."""
@@ -26,22 +26,11 @@ def replay(program: Program, task: Task, names: Sequence[str], budget: Budget) -
     Raises:
         KeyError: a name is not in the catalogue.
     """
-    patch = needed(program, task, _effective(program, task, names), budget.epochs)
+    patch = needed(program, task, effective_edits(program, task, names)[0], budget.epochs)
     result = applied(program, task, patch)
     if check(result, task) and not check(program, task):
         return None
     return Proposal(program=result, patch=patch)
-
-
-def _effective(program: Program, task: Task, names: Sequence[str]) -> tuple[str, ...]:
-    """The names without those that change nothing where they come: most of a long recipe."""
-    patch = []
-    for name in names:
-        after = CATALOGUE[name].apply(program, task)
-        if after != program:
-            program = after
-            patch.append(name)
-    return tuple(patch)
 
 
 class Minimisation:

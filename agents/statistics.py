@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from netmend.agents.policy import STOP, Policy
+from netmend.agents.policy import Policy
 from netmend.agents.vec_env import episode_return
 from netmend.env.bugs.bug import Bug
 from netmend.env.episode import Episode, advance, begin
-from netmend.env.history import Step
+from netmend.env.history import GO, STOP, Step
 from netmend.env.setting import Setting
 from netmend.env.training.trial import Status, Trainer
-from netmend.repair_actions import RepairAction
 
 Scalars = dict[str, float]
 
@@ -81,8 +80,8 @@ def is_fixed(episode: Episode) -> bool | None:
 
 
 def trials_used(episode: Episode) -> int:
-    """Trials that a repair spent; stopping costs none."""
-    return sum(step.action != STOP for step in episode.steps)
+    """Trials that a repair spent; stopping and edits that wait cost none."""
+    return sum(step.spends for step in episode.steps)
 
 
 def recovered(episode: Episode) -> float | None:
@@ -93,11 +92,12 @@ def recovered(episode: Episode) -> float | None:
 class Statistics:
     """Counts steps and repairs; ``scalars`` reads the counts and begins anew.
 
-    An action succeeds when its reward is above zero: it raised the best skill by more than a trial costs.
+    An action succeeds when the reward of its trial is above zero: the best skill rose by more than that cost.
     """
 
-    def __init__(self, actions: Iterable[RepairAction]) -> None:
-        self._patterns = {action.name: action.pattern for action in actions}
+    def __init__(self, setting: Setting) -> None:
+        self._patterns = {action.name: action.pattern for action in setting.actions}
+        self._last = (STOP, GO) if setting.rules.compose else (STOP,)
         self._steps: list[Step] = []
         self._episodes: list[Episode] = []
 
@@ -117,16 +117,25 @@ class Statistics:
         if not steps:
             return {}
         used = Counter(step.action for step in steps)
-        won = Counter(step.action for step in steps if step.reward > 0)
-        patterns = Counter(self._patterns[step.action] for step in steps if step.action != STOP)
-        pattern_wins = Counter(self._patterns[step.action] for step in steps if step.reward > 0)
+        tried = Counter(name for step in steps for name in step.tried)
+        won = Counter(name for step in steps if step.reward > 0 for name in step.tried)
+        patterns, pattern_tried, pattern_wins = (self._by_pattern(count) for count in (used, tried, won))
+        trials = sum(step.spends for step in steps)
         return {
             "actions/legal": float(np.mean([step.legal for step in steps])),
-            **{f"actions/use/{name}": used[name] / len(steps) for name in (*self._patterns, STOP)},
-            **{f"actions/success/{name}": won[name] / count for name, count in used.items() if name != STOP},
+            **({"actions/per_trial": tried.total() / trials} if trials and GO in self._last else {}),
+            **{f"actions/use/{name}": used[name] / len(steps) for name in (*self._patterns, *self._last)},
+            **{f"actions/success/{name}": won[name] / count for name, count in tried.items()},
             **{f"patterns/use/{name}": patterns[name] / len(steps) for name in set(self._patterns.values())},
-            **{f"patterns/success/{name}": pattern_wins[name] / count for name, count in patterns.items()},
+            **{f"patterns/success/{name}": pattern_wins[name] / n for name, n in pattern_tried.items()},
         }
+
+    def _by_pattern(self, count: Counter[str]) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for name, times in count.items():
+            if name in self._patterns:
+                found[self._patterns[name]] += times
+        return found
 
 
 def _repairs(episodes: list[Episode]) -> Scalars:

@@ -59,7 +59,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         Interrupted: Ctrl-C; what there was to save was saved.
     """
     check(config)
-    check_agent(config.agent)
+    check_agent(config.agent, compose=config.compose)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
         said = f"{from_here(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
@@ -139,7 +139,7 @@ class _Run:
     def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
         suite = open_suite(config, self._console)
-        rules = make_rules(config.budget, suite.budget, config.keep)
+        rules = make_rules(config.budget, suite.budget, config.keep, compose=config.compose)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
             suite,
@@ -215,7 +215,7 @@ class _Run:
             plan=plan,
             totals=parts.totals,
             trainer=parts.trainer,
-            statistics=Statistics(parts.setting.actions),
+            statistics=Statistics(parts.setting),
             look=partial(self._look, parts),
             view=view,
             shuffle=parts.shuffle,
@@ -225,14 +225,14 @@ class _Run:
         bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
-        policy = policy_of(model, self._config.agent, parts.setting.actions, {})
+        policy = policy_of(model, self._config.agent, parts.setting, {})
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
         config = self._config
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
-        settings = {"seed": config.seed, "suite": config.bugs}
+        settings = {"seed": config.seed, "suite": config.bugs, "compose": config.compose}
         for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
@@ -258,7 +258,7 @@ class _Run:
             "trials_per_repair": config.budget.trials,
             **{key: round(value, 1) for key, value in asdict(totals).items()},
         }
-        policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
+        policy = policy_of(parts.model, config.agent, parts.setting, facts)
         save_policy(policy, folder / POLICY_FOLDER)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)

@@ -18,8 +18,9 @@ from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
 from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Trainer
-from netmend.repair_actions import RepairAction, select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Setting:
 
     Attributes:
         bugs: drawn from uniformly.
-        actions: the repair actions, in the order of their numbers.
+        actions: the repair actions, in the order of their numbers; recipes, if any, are the last.
         rules: of every repair; see ``Rules.of`` for bugs with a budget of their own.
         seeds: each episode draws its trials' seed from ``range(seeds)``.
 
@@ -71,6 +72,7 @@ def make_setting(
     rules: Rules | None = None,
     seeds: int = 1,
     keep: Sequence[str] = (),
+    compose: bool | None = None,
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
@@ -81,16 +83,17 @@ def make_setting(
         budget = suite.budget if isinstance(suite, Suite) else Budget()
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
-        rules = replace(rules, keep=keep)
+        rules = replace(rules, keep=keep, compose=rules.compose if compose is None else compose)
     elif not isinstance(rules, Rules):
         raise NetmendError(f"rules: {reprlib.repr(rules)} are no Rules")
-    elif trials is not None or keep:
-        name = "keep" if trials is None else "trials"
+    elif trials is not None or keep or compose is not None:
+        name = "trials" if trials is not None else "keep" if keep else "compose"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
     check_keep(rules.keep)
-    if not actions:
+    chosen = select(actions, WITH_RECIPES if rules.compose else CATALOGUE)
+    if not chosen:
         raise NetmendError("actions: name at least one action")
-    return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
+    return Setting(bugs=_chosen(suite, split), actions=chosen, rules=rules, seeds=seeds)
 
 
 def trainer_or_own(trainer: Trainer | None) -> Trainer:

@@ -55,6 +55,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         actions: Sequence[str] = ("*",),
         trials: int | None = None,
         keep: Sequence[str] = (),
+        compose: bool | None = None,
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
@@ -65,12 +66,19 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         check_mode(render_mode)
         self.num_envs = num_envs
         self.setting = make_setting(
-            bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
+            bugs,
+            split=split,
+            actions=actions,
+            trials=trials,
+            keep=keep,
+            compose=compose,
+            rules=rules,
+            seeds=seeds,
         )
         self.set_autoreset(autoreset_mode)
         self.trainer = trainer_or_own(trainer)
         self.render_mode = render_mode
-        self.single_observation_space = observation_space()
+        self.single_observation_space = observation_space(self.setting)
         self.single_action_space = action_space(self.setting)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)

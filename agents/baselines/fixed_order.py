@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +37,8 @@ class FixedOrder:
         """Begin a repair."""
         by_name = {action.name: action for action in select(self.order)} if self.order else {}
         actions = tuple(by_name[name] for name in self.order)
-        return EpisodeRepair(Episode(bug, task, actions, rules, seed), first, _next_in_order)
+        own = replace(rules, compose=False)
+        return EpisodeRepair(Episode(bug, task, actions, own, seed), first, _next_in_order)
 
 
 def _next_in_order(episode: Episode) -> int:

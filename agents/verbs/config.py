@@ -18,7 +18,7 @@ from netmend.env.errors import ProblemsError
 from netmend.env.program.limits import BUDGETS
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
-from netmend.repair_actions import select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
@@ -52,17 +52,17 @@ class ActionsConfig:
     """Which repair actions there are.
 
     Attributes:
-        names: names or patterns (``activation/*``) of the actions that an agent may use.
+        names: names or patterns (``activation/*``) of the actions that an agent may use; what a ``!`` stands
+            before is left out (``!recipe/*``).
     """
 
     names: list[str] = field(default_factory=lambda: ["*"])
 
-    def problems(self) -> list[str]:
-        """None of no actions. Raises UnknownNameError where a name names nothing."""
+    def problems(self, among: Mapping[str, RepairAction] = CATALOGUE) -> list[str]:
+        """None of no actions. Raises UnknownNameError where a name names none of the known ones."""
         if not self.names:
             return ["actions.names: name at least one action"]
-        select(self.names)
-        return []
+        return [] if select(self.names, among) else ["actions.names: leave at least one action"]
 
 
 @dataclass
@@ -188,7 +188,9 @@ class RepairingConfig(MeasuringConfig):
             load_suite(self.without)
 
 
-def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = ()) -> Rules:
+def make_rules(
+    config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = (), *, compose: bool = False
+) -> Rules:
     """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
     limits = config.stated()
     return Rules(
@@ -199,6 +201,7 @@ def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] =
         part_price=config.part_price,
         tolerance=config.tolerance,
         keep=tuple(keep),
+        compose=compose,
     )
 
 

@@ -34,7 +34,7 @@ from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer
 from netmend.env.writing import from_here
-from netmend.repair_actions import RepairAction, select
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 
 POLICY, FIXED_ORDER = "policy", "fixed_order"
 SEARCHED = ("train", "validation")
@@ -142,7 +142,7 @@ def require_method(name: str) -> None:
 def policy_method(folder: str) -> PolicyMethod:
     """The policy with the very actions that it was trained with."""
     policy = load_policy(folder)
-    return PolicyMethod(policy, policy.repair_actions())
+    return PolicyMethod(policy, policy.repair_actions(), compose=policy.compose)
 
 
 def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
@@ -162,13 +162,17 @@ def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
 def _actions(
     config: ActionsConfig, policy: PolicyMethod | None, console: Console
 ) -> tuple[RepairAction, ...]:
-    """The actions of the baselines: the policy's own where the configuration leaves all of them open."""
+    """The actions of the baselines: the policy's own where the configuration leaves all of them open.
+
+    Recipes are methods beside the baselines by actions and not among their actions.
+    """
+    own = () if policy is None else tuple(one for one in policy.actions if one.name in CATALOGUE)
     if policy is not None and config.names == ActionsConfig().names:
-        return policy.actions
+        return own
     actions = select(config.names)
-    if policy is not None and set(actions) != set(policy.actions):
+    if policy is not None and set(actions) != set(own):
         console.print(
-            f"warning: the baselines have {len(actions)} actions, the policy its own {len(policy.actions)}; "
+            f"warning: the baselines have {len(actions)} actions, the policy its own {len(own)}; "
             "without actions=... they have the same",
             soft_wrap=True,
         )

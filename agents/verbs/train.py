@@ -26,6 +26,8 @@ from netmend.agents.verbs.config import (
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
 from netmend.env.writing import from_here
+from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 MOST_LAYERS = 64
 CONFIG = "config.yaml"
@@ -101,24 +103,28 @@ class TrainConfig(RepairingConfig):
 
     Attributes:
         seed: of the agent and of the bugs that it meets.
+        compose: whether edits wait until the last action trains all of them in one trial, and recipes are
+            actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
         resume: folder of a run that was cut off.
     """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compose: bool = False
     resume: str | None = None
 
     def problems(self) -> list[str]:
         """By key."""
-        return [*self.agent.problems(), *super().problems(), *self.actions.problems()]
+        known = WITH_RECIPES if self.compose else CATALOGUE
+        return [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
 
     def require(self) -> None:
         """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""
         super().require()
         from netmend.agents.algorithms import check_agent
 
-        check_agent(self.agent)
+        check_agent(self.agent, compose=self.compose)
 
 
 def train_verb(words: Sequence[str]) -> int:

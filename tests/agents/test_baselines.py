@@ -9,7 +9,6 @@ import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, greedy_cover, load_order, save_order
-from netmend.agents.baselines.recipes import default_loss
 from netmend.agents.methods import Method, MethodError, Repair, blinded
 from netmend.agents.minimise import replay
 from netmend.agents.peers.pool import SuggestionPool
@@ -33,6 +32,7 @@ from netmend.env.program import (
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
 from netmend.repair_actions import select
+from netmend.repair_actions.recipes import default_loss
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 ORDER = ("activation/relu@hidden", "optimizer/adam@program", "optimizer/sgd@program")
