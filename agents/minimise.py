@@ -55,7 +55,7 @@ class Minimisation:
     ) -> None:
         self.answer = start
         self._program, self._task, self._budget = program, task, budget
-        self._known = {capped(tried, budget): trial for tried, trial in known.items()}
+        self._known = {capped(tried, budget.epochs): trial for tried, trial in known.items()}
         self._tolerance = tolerance
         self._needed: set[str] = set()
         self._asked: tuple[str, Proposal] | None = None
@@ -98,7 +98,7 @@ class Minimisation:
 
     def _short(self, proposal: Proposal) -> Program:
         """What a trial does of a program: programs that are equal in this share their trials."""
-        return capped(proposal.program, self._budget)
+        return capped(proposal.program, self._budget.epochs)
 
     def _settle(self, name: str, candidate: Proposal) -> None:
         best = max(trial.skill for trial in self._known.values())

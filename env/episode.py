@@ -21,8 +21,7 @@ from netmend.env.history import GO, MOST_PENDING, STOP, History, Step
 from netmend.env.observation import Composite, State, observe
 from netmend.env.program import Crash, Program, Task, check, find_crash
 from netmend.env.program.changes import replaced
-from netmend.env.program.part import changed
-from netmend.env.reward import PERFECT, Rules
+from netmend.env.reward import PERFECT, Rules, capped
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions import RepairAction, Successors, successors
 from netmend.repair_actions.keep import allowed
@@ -235,7 +234,7 @@ class Episode:
 
     def _is_new(self) -> bool:
         """Whether the program with the pending edits was not tried, epochs beyond the most left out."""
-        return all(_within(self.pending, most) != _within(tried, most) for tried, most in self._tried.items())
+        return all(capped(self.pending, most) != capped(tried, most) for tried, most in self._tried.items())
 
     def _legal(self) -> NDArray[np.bool_]:
         mask = np.zeros(self.stop + 1, np.bool_)
@@ -339,10 +338,6 @@ def _parted(actions: tuple[RepairAction, ...]) -> tuple[tuple[RepairAction, ...]
     """Actions before the first recipe, and those from there on."""
     edits = tuple(takewhile(lambda action: action.name not in RECIPES, actions))
     return edits, actions[len(edits) :]
-
-
-def _within(program: Program, most_epochs: int) -> Program:
-    return changed(program, epochs=min(program.epochs, most_epochs))
 
 
 def begin(episodes: Sequence[Episode], trainer: Trainer) -> None:

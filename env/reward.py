@@ -85,6 +85,6 @@ def check_whole(name: str, value: object) -> None:
         raise NetmendError(f"{name}: {value!r} is not a whole number from 1 up")
 
 
-def capped(program: Program, budget: Budget) -> Program:
+def capped(program: Program, epochs: int) -> Program:
     """The program with no more epochs than a trial has: programs equal in this have the same trials."""
-    return program if program.epochs <= budget.epochs else replace(program, epochs=budget.epochs)
+    return program if program.epochs <= epochs else replace(program, epochs=epochs)

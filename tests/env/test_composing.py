@@ -309,7 +309,7 @@ def by_definition(episode: Episode, passed: Sequence[Program], trainer: DigestTr
     """The mask from what it is to be, an edit at a time."""
     program, task, rules = episode.pending, episode.task, episode.rules
     budget = rules.budget
-    barred = {capped(one, budget) for one in passed}
+    barred = {capped(one, budget.epochs) for one in passed}
     allowed = set()
     for action in episode.actions:
         after = edited(action, program, task)
@@ -317,7 +317,7 @@ def by_definition(episode: Episode, passed: Sequence[Program], trainer: DigestTr
         if after is None or joins or len(episode.pending_edits) >= MOST_PENDING:
             continue
         names = {action.name, *action.patch(program, task)}
-        if capped(after, budget) not in barred and not touched(program, after, rules.keep):
+        if capped(after, budget.epochs) not in barred and not touched(program, after, rules.keep):
             allowed |= set() if names & set(rules.keep) else {action.name}
     failed = {
         name
@@ -333,7 +333,9 @@ def by_definition(episode: Episode, passed: Sequence[Program], trainer: DigestTr
         first, beside = {remedy.name} if remedy else set(), {MEND.name, *RECIPES}
     if (first - failed) & allowed:
         allowed &= (first - failed) | beside
-    new = capped(program, budget) not in {capped(request.program, budget) for request in trainer.seen}
+    new = capped(program, budget.epochs) not in {
+        capped(request.program, budget.epochs) for request in trainer.seen
+    }
     last = new or not episode.pending_edits or not allowed
     return np.array([*(action.name in allowed for action in episode.actions), last])
 
@@ -392,7 +394,7 @@ def test_rewards_add_up_to_the_gain_less_the_cost_and_no_program_is_trained_twic
         gain = episode.best_trial.skill - episode.faulty_skill
         total = sum(step.reward for step in episode.steps)
         assert total == pytest.approx(gain - spent * rules.price - parts * rules.part_price)
-        tried = [capped(request.program, rules.budget) for request in trainer.seen]
+        tried = [capped(request.program, rules.budget.epochs) for request in trainer.seen]
         assert len(tried) == len(set(tried))
         assert len(tried) - 1 <= spent <= rules.trials
     assert kept == {True, False}
