@@ -13,8 +13,11 @@ def main() -> int:
     if reason:
         print(f"netmend: {reason}", file=sys.stderr)
         return 2
-    from netmend.agents.cli import main as run  # its syntax is newer than what was refused above
-
+    try:
+        from netmend.agents.cli import main as run  # its syntax is newer than what was refused above
+    except KeyboardInterrupt:  # the imports take a second
+        print("netmend: interrupted", file=sys.stderr)
+        return 130
     return run()
 
 

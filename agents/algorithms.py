@@ -19,15 +19,17 @@ from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 from torch.optim import AdamW
 
-from netmend.agents.policy import STOP, Facts, Policy
+from netmend.agents.policy import Facts, Policy
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig
 from netmend.env.errors import UnknownNameError
+from netmend.env.history import GO, STOP
 from netmend.env.observation import slot_names
-from netmend.repair_actions import RepairAction
+from netmend.env.setting import Setting
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO, "a2c": A2C, "dqn": DQN}
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+MODULES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+"""Of the activations of a policy."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     kind = ALGORITHMS[agent.algorithm]
     network = {
         "net_arch": list(agent.network),
-        "activation_fn": ACTIVATIONS[agent.activation],
+        "activation_fn": MODULES[agent.activation],
         "optimizer_class": AdamW,
         "optimizer_kwargs": {"weight_decay": agent.weight_decay},
     }
@@ -113,8 +115,12 @@ def _annealed(params: Mapping[str, object]) -> dict[str, object]:
     return {**params, "learning_rate": LinearSchedule(float(rate), 0.0, 1.0)}
 
 
-def check_agent(agent: AgentConfig) -> None:
+def check_agent(agent: AgentConfig, *, compose: bool = False) -> None:
     """Refuse what would fail only after minutes, or in Stable-Baselines3's own words.
+
+    Args:
+        agent: the agent.
+        compose: whether the edits of its repairs compose, which takes more memory.
 
     Raises:
         UnknownNameError: there is no such algorithm.
@@ -147,15 +153,14 @@ def check_agent(agent: AgentConfig) -> None:
     # A batch of one has no spread to be normalised by.
     if "n_epochs" in values and values["normalize_advantage"] and (batch == 1 or rollout % batch == 1):
         raise ConfigError([f"agent.params.batch_size: {batch} leaves a batch of one of {rollout} steps"])
-    size = _bytes(agent, values.get("buffer_size", rollout))
+    size = _bytes(agent, len(slot_names(compose)), values.get("buffer_size", rollout))
     if size > MOST_BYTES:
         asked = "agent.network, agent.n_envs, n_steps and buffer_size"
         raise ConfigError([f"agent: {asked} ask for {size / 2**30:,.0f} GiB, above {MOST_BYTES / 2**30:.0f}"])
 
 
-def _bytes(agent: AgentConfig, rows: int) -> int:
+def _bytes(agent: AgentConfig, slots: int, rows: int) -> int:
     """Memory that an agent takes, roughly."""
-    slots = len(slot_names())
     weights = sum(before * units for before, units in pairwise([slots, *agent.network]))
     # Two networks with a gradient and two moments for each weight; rows of two observations.
     return 32 * weights + 8 * slots * rows + REPAIR_BYTES * agent.n_envs
@@ -177,16 +182,15 @@ def whole_updates(steps: int, model: BaseAlgorithm) -> int:
     return math.ceil(steps / size) * size
 
 
-def policy_of(
-    model: BaseAlgorithm, agent: AgentConfig, actions: tuple[RepairAction, ...], facts: Facts
-) -> Policy:
-    """The model's network, cut loose from Stable-Baselines3."""
+def policy_of(model: BaseAlgorithm, agent: AgentConfig, setting: Setting, facts: Facts) -> Policy:
+    """The network of a model that was trained in a setting, cut loose from Stable-Baselines3."""
+    compose = setting.rules.compose
     return Policy(
         algorithm=agent.algorithm,
         activation=agent.activation,
         layers=tuple(_arrays(layer) for layer in _network(model) if isinstance(layer, nn.Linear)),
-        slots=slot_names(),
-        actions=(*(action.name for action in actions), STOP),
+        slots=slot_names(compose),
+        actions=(*(action.name for action in setting.actions), GO if compose else STOP),
         facts=facts,
     )
 

@@ -17,10 +17,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from netmend.agents.checkpoint import Snapshot, Totals, save_checkpoint, take_snapshot
-from netmend.agents.progress import ProgressView
-from netmend.agents.statistics import Scalars, Statistics, trial_scalars, validation_scalars
-from netmend.agents.validation import Validation
+from netmend.agents.checkpoint import Snapshot, save_checkpoint, take_snapshot
+from netmend.agents.progress import ProgressView, Totals
+from netmend.agents.statistics import Scalars, Statistics, Validation, trial_scalars, validation_scalars
 from netmend.agents.vec_env import permuted
 from netmend.env.render import trace
 from netmend.env.training.front import TrialFront

@@ -17,7 +17,6 @@ from typing import Any, TypeAlias, cast
 
 import numpy as np
 import torch
-import yaml
 from numpy.random import Generator
 from numpy.typing import NDArray
 from safetensors import SafetensorError
@@ -27,10 +26,12 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.type_aliases import TrainFreq
 from torch import Tensor
 
-from netmend.agents.files import whole_folder
+from netmend.agents.progress import Totals
 from netmend.agents.vec_env import RepairUnderWay, RepairVecEnv
 from netmend.env.errors import FileError, NetmendError
+from netmend.env.program.yaml import write_yaml
 from netmend.env.reading import open_regular, read_yaml, shown_path
+from netmend.env.writing import whole_folder
 
 FOLDER = "checkpoints"
 STATE, TENSORS = "state.yaml", "state.safetensors"
@@ -56,27 +57,6 @@ Rows: TypeAlias = dict[str, NDArray[Any]]
 
 class CheckpointError(NetmendError):
     """There is no checkpoint, or none that can be read."""
-
-
-@dataclass(kw_only=True)
-class Totals:
-    """What a training has done so far, kills and resumes included.
-
-    Attributes:
-        updates: of the policy.
-        steps: of the environment.
-        episodes: repairs that ended.
-        trials: asked for, those from the store included.
-        stored: trials that the store answered.
-        seconds: wall time.
-    """
-
-    updates: int = 0
-    steps: int = 0
-    episodes: int = 0
-    trials: int = 0
-    stored: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,15 +85,13 @@ def take_snapshot(model: BaseAlgorithm, totals: Totals, shuffle: Generator | Non
         shuffle: what shuffles its rewards, if something does.
     """
     env = _env(model)
-    generators = {"bugs": env.repairs.np_random, "actions": model.action_space.np_random}
-    generators |= {} if shuffle is None else {"shuffle": shuffle}
     assert model._last_obs is not None
     assert model._last_episode_starts is not None
     seen = {"seen.observations": model._last_obs, "seen.starts": model._last_episode_starts}
     facts = {
         "totals": asdict(totals),
         "counters": {name: _number(getattr(model, name)) for name in COUNTERS if hasattr(model, name)},
-        "generators": {name: own.bit_generator.state for name, own in generators.items()},
+        "generators": {name: own.bit_generator.state for name, own in _generators(model, shuffle).items()},
         "repairs": [asdict(own) for own in env.under_way()],
     }
     return Snapshot(
@@ -134,7 +112,7 @@ def save_checkpoint(snapshot: Snapshot, run: Path) -> Path:
     with whole_folder(target) as fresh:
         # Not by save_file: what it raises is no OSError.
         (fresh / TENSORS).write_bytes(save({**snapshot.tensors, **snapshot.replay()}))
-        (fresh / STATE).write_text(yaml.safe_dump(snapshot.facts), encoding="utf-8")
+        (fresh / STATE).write_text(write_yaml(snapshot.facts), encoding="utf-8")
     for stale in (*checkpoints(run)[:-KEPT], *target.parent.glob(".*")):  # hidden: left over from a kill
         shutil.rmtree(stale, ignore_errors=True)
     return target
@@ -184,7 +162,7 @@ def _read(folder: Path, model: BaseAlgorithm, shuffle: Generator | None) -> tupl
         raise ValueError(f"{STATE}: counters are not those of the agent")
     if facts["totals"]["steps"] != facts["counters"]["num_timesteps"]:
         raise ValueError(f"{STATE}: totals and counters have other steps")
-    for name in ("bugs", "actions", *([] if shuffle is None else ["shuffle"])):
+    for name in _generators(model, shuffle):
         np.random.PCG64().state = facts["generators"][name]
     for entry in facts["repairs"]:
         RepairUnderWay(**entry)
@@ -284,9 +262,7 @@ def _restore(
         model._last_obs, model._last_episode_starts = observations, seen["starts"].numpy()
     else:  # Stable-Baselines3 begins new ones.
         say("the repairs under way come out otherwise now (another netmend, suite or data?); new ones begin")
-    generators = {"bugs": env.repairs.np_random, "actions": model.action_space.np_random}
-    generators |= {} if shuffle is None else {"shuffle": shuffle}
-    for name, generator in generators.items():
+    for name, generator in _generators(model, shuffle).items():
         generator.bit_generator.state = facts["generators"][name]
     # Last: nothing may draw after it.
     _set_random_state(_group("random", tensors), random.setstate, np.random.set_state, torch.set_rng_state)
@@ -296,6 +272,12 @@ def _restore(
 def _env(model: BaseAlgorithm) -> RepairVecEnv:
     assert isinstance(model.env, RepairVecEnv)
     return model.env
+
+
+def _generators(model: BaseAlgorithm, shuffle: Generator | None) -> dict[str, Generator]:
+    """NumPy's generators that the rest of a training draws from."""
+    own = {"bugs": _env(model).repairs.np_random, "actions": model.action_space.np_random}
+    return own if shuffle is None else {**own, "shuffle": shuffle}
 
 
 def _parameters(model: BaseAlgorithm) -> list[Tensor]:

@@ -10,15 +10,15 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from statistics import fmean
 
+import scipy
 from rich.console import Console
-from scipy.stats import binomtest
 
 from netmend.agents.confirm import Confirmation
-from netmend.agents.files import write_csv, write_whole
 from netmend.agents.length import trial_budget
-from netmend.agents.lockstep import Evaluation, Progress
+from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
+from netmend.agents.progress import RoundProgress
 from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
 from netmend.agents.summary import CONFIDENCE
 from netmend.agents.table import Table, width_for
@@ -28,6 +28,7 @@ from netmend.env.data import load_dataset
 from netmend.env.program.yaml import digest
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer
+from netmend.env.writing import write_csv, write_whole
 
 RESULTS, SUMMARY = "claims.csv", "claims.json"
 """Files of a run."""
@@ -110,7 +111,7 @@ class Share:
         """Both ends; none is known of nothing."""
         if not self.of:
             return 0.0, 1.0
-        found = binomtest(self.count, self.of).proportion_ci(CONFIDENCE, method="exact")
+        found = scipy.stats.binomtest(self.count, self.of).proportion_ci(CONFIDENCE, method="exact")
         return float(found.low), float(found.high)
 
 
@@ -148,7 +149,7 @@ def measure(
     trainer: Trainer,
     *,
     budget_of: BudgetOf | None = None,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
     report: Callable[[str], None] = print,
 ) -> list[Row]:
     """Repair every program with every seed as ``netmend repair`` does, then look whether it speaks the truth.

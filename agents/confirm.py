@@ -13,7 +13,7 @@ from functools import cache
 from statistics import fmean
 from typing import TypeAlias
 
-from scipy.stats import t as student
+import scipy
 
 from netmend.agents.outcome import holdout_skill
 from netmend.env.bugs.bug import LEAST_SPREAD
@@ -162,7 +162,7 @@ def may_be_claimed(gains: Sequence[float]) -> bool:
 
 @cache
 def _quantile(freedom: int) -> float:
-    return float(student.ppf(SURVIVES, freedom))
+    return float(scipy.stats.t.ppf(SURVIVES, freedom))
 
 
 def _skills(trials: Sequence[Trial]) -> tuple[float, ...]:

@@ -6,17 +6,18 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from netmend.agents.files import write_csv, write_whole
-from netmend.agents.lockstep import Evaluation, Progress, run_fixes, run_repairs
+from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
+from netmend.agents.progress import RoundProgress
 from netmend.agents.study.figure import plot_rates
 from netmend.agents.study.measures import study
 from netmend.agents.study.report import to_markdown
 from netmend.agents.summary import Summary, summarise
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
+from netmend.env.writing import write_csv, write_whole
 
-RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "benchmark.md", "ir.png"
+RESULTS, SUMMARY, REPORT, FIGURE = "results.csv", "summary.json", "study.md", "ir.png"
 FINISHED = "finished"
 """Files of an evaluation; the last one is written when the others are complete."""
 
@@ -25,7 +26,7 @@ def evaluate(
     evaluation: Evaluation,
     trainer: Trainer,
     folder: Path,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
 ) -> Summary:
     """Run the comparison and write its files into ``folder``.
 
@@ -42,7 +43,7 @@ def evaluate(
     write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
     measured = study(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
-    plain = asdict(summary) | {"benchmark": asdict(measured)}
+    plain = asdict(summary) | {"study": asdict(measured)}
     write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
     drawn = plot_rates(measured.curve, folder / FIGURE)
     write_whole(folder / REPORT, to_markdown(summary, measured, FIGURE if drawn else None))

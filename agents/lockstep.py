@@ -10,18 +10,16 @@ from typing import TypeVar
 from netmend.agents.methods import Method, MethodError, Proposal, Repair, Thinking, blinded
 from netmend.agents.minimise import TOLERANCE, Minimisation
 from netmend.agents.outcome import Attempt, Outcome, best, smallest
+from netmend.agents.progress import RoundProgress
 from netmend.env.bugs.bug import Bug
-from netmend.env.data import load_dataset
-from netmend.env.data.dataset import judged_task
-from netmend.env.program import Program, Task
+from netmend.env.bugs.loading import task_of
+from netmend.env.program import Program
 from netmend.env.reward import PERFECT, Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions.keep import broken
 from netmend.repair_actions.patch import applied, needed
 
 Answer = TypeVar("Answer")
-Progress = Callable[[int, int, int], None]
-"""Told after each round of trials: repairs that have ended, all repairs, trials so far."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +62,7 @@ def run_repairs(
     trainer: Trainer,
     *,
     holdout: bool = True,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
 ) -> list[Outcome]:
     """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round.
 
@@ -112,11 +110,6 @@ def _request(bug: Bug, program: Program, seed: int, rules: Rules, *, holdout: bo
     return TrialRequest(
         program=program, budget=rules.budget, seed=seed, holdout=holdout, metric=bug.task_metric
     )
-
-
-def task_of(bug: Bug) -> Task:
-    """The task of a bug's dataset."""
-    return judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
 
 
 class OngoingRepair:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
@@ -97,7 +97,7 @@ def stream_of(program: Program, seed: int) -> np.random.Generator:
 
 
 class EpisodeRepair:
-    """A repair by single actions, under exactly the rules that the environment trains with.
+    """A repair by actions, under exactly the rules that the environment trains with.
 
     Attributes:
         episode: what stands and what was tried.
@@ -106,36 +106,45 @@ class EpisodeRepair:
     def __init__(self, episode: Episode, first: Trial, choose: Callable[[Episode], int]) -> None:
         self.episode = episode
         self._choose = choose
-        self._pending = episode.request(episode.stop)
+        self._chosen = episode.request(episode.stop)
         episode.begin(first)
 
     def ask(self) -> Proposal | None:
         """Choose actions until one of them needs a trial; an illegal one costs its share of the trials."""
         episode, begun = self.episode, perf_counter()
         while not episode.done:
-            self._pending = pending = episode.request(self._choose(episode))
-            if pending.program is not None:
-                patch = episode.patch_with(episode.actions[pending.action])
-                return Proposal(program=pending.program, patch=patch, seconds=perf_counter() - begun)
-            episode.tell(pending)
+            self._chosen = chosen = episode.request(self._choose(episode))
+            if chosen.program is not None:
+                patch = episode.patch_after(chosen.action)
+                return Proposal(program=chosen.program, patch=patch, seconds=perf_counter() - begun)
+            episode.tell(chosen)
         return None
 
     def tell(self, trial: Trial) -> None:
         """Take the trial of the action that was chosen last."""
-        self.episode.tell(self._pending, trial)
+        self.episode.tell(self._chosen, trial)
 
 
 @dataclass(frozen=True)
 class PolicyMethod:
-    """A learned policy, acting as it was trained: from the observation and the mask alone."""
+    """A learned policy, acting as it was trained: from the observation and the mask alone.
+
+    Attributes:
+        actor: the policy.
+        actions: that it was trained with.
+        name: in tables and files.
+        compose: whether its edits compose, whatever the rules of the comparison say.
+    """
 
     actor: Actor
     actions: tuple[RepairAction, ...]
     name: str = "policy"
+    compose: bool = False
 
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
-        return EpisodeRepair(Episode(bug, task, self.actions, rules, seed), first, self._choose)
+        own = replace(rules, compose=self.compose)
+        return EpisodeRepair(Episode(bug, task, self.actions, own, seed), first, self._choose)
 
     def _choose(self, episode: Episode) -> int:
         return self.actor.act(episode.observation(), episode.mask())

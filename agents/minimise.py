@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from netmend.agents.methods import Proposal
 from netmend.env.program import Program, Task
+from netmend.env.program.changes import replaced
 from netmend.env.program.checks import check
-from netmend.env.program.replaced import replaced
 from netmend.env.reward import capped
 from netmend.env.training.trial import Budget, Trial
-from netmend.repair_actions import CATALOGUE
 from netmend.repair_actions.patch import applied, needed
+from netmend.repair_actions.recipes import effective_edits
 
 TOLERANCE = 0.02
 """Validation skill that a smaller patch may lose; the least spread within which a fix counts as reached."""
@@ -26,22 +26,11 @@ def replay(program: Program, task: Task, names: Sequence[str], budget: Budget) -
     Raises:
         KeyError: a name is not in the catalogue.
     """
-    patch = needed(program, task, _effective(program, task, names), budget.epochs)
+    patch = needed(program, task, effective_edits(program, task, names)[0], budget.epochs)
     result = applied(program, task, patch)
     if check(result, task) and not check(program, task):
         return None
     return Proposal(program=result, patch=patch)
-
-
-def _effective(program: Program, task: Task, names: Sequence[str]) -> tuple[str, ...]:
-    """The names without those that change nothing where they come: most of a long recipe."""
-    patch = []
-    for name in names:
-        after = CATALOGUE[name].apply(program, task)
-        if after != program:
-            program = after
-            patch.append(name)
-    return tuple(patch)
 
 
 class Minimisation:
@@ -66,7 +55,7 @@ class Minimisation:
     ) -> None:
         self.answer = start
         self._program, self._task, self._budget = program, task, budget
-        self._known = {capped(tried, budget): trial for tried, trial in known.items()}
+        self._known = {capped(tried, budget.epochs): trial for tried, trial in known.items()}
         self._tolerance = tolerance
         self._needed: set[str] = set()
         self._asked: tuple[str, Proposal] | None = None
@@ -109,7 +98,7 @@ class Minimisation:
 
     def _short(self, proposal: Proposal) -> Program:
         """What a trial does of a program: programs that are equal in this share their trials."""
-        return capped(proposal.program, self._budget)
+        return capped(proposal.program, self._budget.epochs)
 
     def _settle(self, name: str, candidate: Proposal) -> None:
         best = max(trial.skill for trial in self._known.values())

@@ -9,7 +9,7 @@ from itertools import accumulate
 from netmend.agents.methods import Proposal
 from netmend.agents.minimise import TOLERANCE
 from netmend.env.bugs.bug import Bug
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
 
 COLUMNS = (

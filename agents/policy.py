@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from netmend.agents.files import whole_folder
 from netmend.env.errors import FileError, NetmendError
+from netmend.env.history import GO, STOP
 from netmend.env.observation import slot_names
 from netmend.env.program.fields import shown
 from netmend.env.reading import Limits, open_regular, read_yaml, shown_path
+from netmend.env.writing import whole_folder
 from netmend.repair_actions import CATALOGUE, RepairAction
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
-STOP = "stop"
 ACTIVATIONS = ("tanh", "relu")
 LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
 """Of a policy's description."""
@@ -51,7 +52,7 @@ class Policy:
         activation: of the hidden layers, tanh or relu.
         layers: weight ``(outputs, inputs)`` and bias ``(outputs,)`` of each layer, from input to output.
         slots: names of the observation's slots, in order.
-        actions: names of the actions, in order; the last one is ``stop``.
+        actions: names of the actions, in order; the last one is ``stop``, or ``go`` where edits compose.
         facts: how it was trained.
     """
 
@@ -61,6 +62,11 @@ class Policy:
     slots: tuple[str, ...]
     actions: tuple[str, ...]
     facts: Facts = field(default_factory=dict)
+
+    @property
+    def compose(self) -> bool:
+        """Whether it was trained where edits compose."""
+        return self.actions[-1] == GO
 
     def scores(self, observations: Floats) -> Floats:
         """Scores of the actions, shape ``(..., actions)``, for observations of shape ``(..., slots)``."""
@@ -76,7 +82,18 @@ class Policy:
         return int(self.act_many(observation[None], mask[None])[0])
 
     def act_many(self, observations: Floats, masks: Mask) -> NDArray[np.int64]:
-        """Numbers of the best legal actions, shape ``(n,)``, for ``(n, slots)`` observations."""
+        """Numbers of the best legal actions, shape ``(n,)``, for ``(n, slots)`` observations.
+
+        Raises:
+            PolicyError: there are other slots or actions, as where edits compose for one of single edits.
+        """
+        given = observations.shape[-1], masks.shape[-1]
+        if given != (len(self.slots), len(self.actions)):
+            way = "edits compose" if self.compose else "each edit has a trial of its own"
+            raise PolicyError(
+                f"the policy was trained with {len(self.slots)} slots and {len(self.actions)} actions, "
+                f"where {way}; here are {given[0]} and {given[1]}"
+            )
         scores = np.where(masks, self.scores(observations), -np.inf)
         return np.asarray(scores.argmax(axis=-1), np.int64)
 
@@ -86,7 +103,12 @@ class Policy:
         Raises:
             KeyError: one is not in the catalogue; of a loaded policy all are.
         """
-        return tuple(CATALOGUE[name] for name in self.actions[:-1])
+        return tuple(_known(self.compose)[name] for name in self.actions[:-1])
+
+
+def _known(compose: bool) -> Mapping[str, RepairAction]:
+    """The actions that there are, by name."""
+    return WITH_RECIPES if compose else CATALOGUE
 
 
 def save_policy(policy: Policy, folder: Path) -> None:
@@ -184,8 +206,8 @@ def _problem(plain: object) -> str:
         if not holds(plain[key]):
             return f"{key}: {shown(plain[key])} is not {expected}"
     actions = plain["actions"]
-    if actions[-1] != STOP:
-        return f"actions: the last one is {shown(actions[-1])} and not {STOP}"
+    if actions[-1] not in (STOP, GO):
+        return f"actions: the last one is {shown(actions[-1])}, neither {STOP} nor {GO}"
     strangers = [name for name in plain["digests"] if name not in actions[:-1]]
     return f"digests: {_some(strangers)} stand there, but not among the actions" if strangers else ""
 
@@ -255,17 +277,16 @@ def _check_weights(tensors: Mapping[str, Floats], slots: int, actions: int, wher
 
 def _check_actions(policy: Policy, digests: Mapping[str, str], place: Path) -> None:
     """Against the catalogue; actions that came later do no harm."""
-    gone = [name for name in policy.actions[:-1] if name not in CATALOGUE]
+    known = _known(policy.compose)
+    gone = [name for name in policy.actions[:-1] if name not in known]
     changed = [
-        name
-        for name, digest in digests.items()
-        if name not in gone and action_digest(CATALOGUE[name]) != digest
+        name for name, digest in digests.items() if name not in gone and action_digest(known[name]) != digest
     ]
     _refuse("actions", {"gone": gone, "changed": changed}, place)
 
 
 def _check_slots(policy: Policy, place: Path) -> None:
-    here = slot_names()
+    here = slot_names(policy.compose)
     if policy.slots != here:
         gone = [name for name in policy.slots if name not in here]
         new = [name for name in here if name not in policy.slots]

@@ -5,14 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from netmend.agents.checkpoint import Totals
+RoundProgress: TypeAlias = Callable[[int, int, int], None]
+"""Told after each round of trials: repairs that have ended, all repairs, trials so far."""
 
-RoundProgress = Callable[[int, int, int], None]
+
+@dataclass(kw_only=True)
+class Totals:
+    """What a training has done so far, kills and resumes included.
+
+    Attributes:
+        updates: of the policy.
+        steps: of the environment.
+        episodes: repairs that ended.
+        trials: asked for, those from the store included.
+        stored: trials that the store answered.
+        seconds: wall time.
+    """
+
+    updates: int = 0
+    steps: int = 0
+    episodes: int = 0
+    trials: int = 0
+    stored: int = 0
+    seconds: float = 0.0
 
 
 class ProgressView(Protocol):

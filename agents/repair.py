@@ -8,9 +8,10 @@ from typing import Literal, TypeAlias
 
 from netmend.agents import confirm
 from netmend.agents.confirm import Confirmation, Pair
-from netmend.agents.lockstep import Evaluation, Progress, run_repairs
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import Method
 from netmend.agents.outcome import Attempt, Outcome
+from netmend.agents.progress import RoundProgress
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.making import LEAST_SKILL
 from netmend.env.data import Dataset, load_dataset
@@ -109,7 +110,7 @@ def repair_many(
     trainer: Trainer,
     *,
     budget_of: BudgetOf | None = None,
-    progress: Progress | None = None,
+    progress: RoundProgress | None = None,
     confirming: confirm.Progress | None = None,
 ) -> list[RepairResult]:
     """Every repair of an evaluation, all in lockstep, then the confirmation of all answers.

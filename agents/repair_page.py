@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from netmend.agents.confirm import SEEDS, Confirmation
-from netmend.agents.files import write_whole
 from netmend.agents.length import is_whole, told
 from netmend.agents.outcome import Outcome
 from netmend.agents.repair import RepairResult
@@ -21,6 +20,7 @@ from netmend.env.data import Dataset
 from netmend.env.program import dump
 from netmend.env.program.wording import in_words
 from netmend.env.training.trial import Budget, Status
+from netmend.env.writing import write_whole
 from netmend.repair_actions import CATALOGUE
 
 FILES = {"repair": "repaired.yaml", "improvement": "improved.yaml"}

@@ -10,13 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from netmend.agents.lockstep import task_of
 from netmend.agents.study.published import Published, load_published
 from netmend.agents.table import Table
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import SIGNIFICANCE, measure, score
+from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.bugs.measured import Measured, read_measured, write_measured
-from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.bugs.reach import MOST_ACTIONS, Reached, goal_of, reach, replay_patch
 from netmend.env.bugs.verify import HOLDS, Verified, verify
 from netmend.env.errors import NetmendError
@@ -46,7 +45,7 @@ def verify_suite(
         folder: whose ``measured.yaml`` is written; None writes nothing.
 
     Raises:
-        NetmendError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     entries = {} if folder is None else read_measured(folder)  # before hours of training, not after them
     if folder is not None:
@@ -86,7 +85,8 @@ def reach_suite(
     A sequence that is on file and holds is kept; with ``search`` others are sought.
 
     Raises:
-        NetmendError: the file cannot be written, or a sequence on file no longer holds.
+        OSError: the file cannot be written.
+        NetmendError: a sequence on file no longer holds.
     """
     entries = {} if folder is None else read_measured(folder)
     targets, note = without_missing_packs([bug for bug in suite.bugs if bug.goal("validation") is not None])

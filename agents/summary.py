@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from rich.console import Console
-from scipy.stats import bootstrap
 
 from netmend.agents.outcome import Attempt, Outcome, by_method, holdout_skill
 from netmend.agents.table import Table, width_for
@@ -68,7 +68,7 @@ def interval(values: Values, statistic: Statistic = mean) -> tuple[float, float]
     """
     if values.size < 2 or np.ptp(values) == 0.0:
         return float(statistic(values)), float(statistic(values))
-    found = bootstrap(
+    found = scipy.stats.bootstrap(
         (values,),
         statistic,
         confidence_level=CONFIDENCE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,12 +21,10 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
-from netmend.agents.checkpoint import Totals, checkpoints, load_checkpoint, read_facts
-from netmend.agents.files import shown, write_whole
+from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
-from netmend.agents.progress import ProgressView, make_progress
-from netmend.agents.statistics import VALIDATION_TAGS, Statistics
-from netmend.agents.validation import Validation, validate
+from netmend.agents.progress import ProgressView, Totals, make_progress
+from netmend.agents.statistics import VALIDATION_TAGS, Statistics, Validation, validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
@@ -35,6 +34,7 @@ from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
+from netmend.env.writing import from_here, write_whole
 
 FINISHED, TENSORBOARD = "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``config.yaml``, ``policy/`` and ``checkpoints/``."""
@@ -59,10 +59,10 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         Interrupted: Ctrl-C; what there was to save was saved.
     """
     check(config)
-    check_agent(config.agent)
+    check_agent(config.agent, compose=config.compose)
     finished = _finished(folder)
     if config.resume and finished is not None and finished.steps >= config.training.steps:
-        said = f"{shown(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
+        said = f"{from_here(folder)} is finished: {finished.steps} steps; raise training.steps to go on"
         console.print(said, soft_wrap=True)
         return finished
     if not config.resume:
@@ -77,7 +77,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
 def _refuse_taken(folder: Path) -> None:
     """A second run never writes over the first one's folder."""
     if (folder / CONFIG).exists():
-        place = shown(folder)
+        place = from_here(folder)
         raise ConfigError(
             [f"hydra.run.dir: {place} holds a run already; use resume={place} or another folder"]
         )
@@ -85,7 +85,7 @@ def _refuse_taken(folder: Path) -> None:
 
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
-    return Totals(**read_facts(path)["totals"]) if path.exists() else None
+    return Totals(**read_facts(path)["totals"]) if os.path.lexists(path) else None
 
 
 def fixed_share(folder: Path) -> float:
@@ -139,7 +139,7 @@ class _Run:
     def _build(self, trainer: TrialFront) -> _Parts:
         config = self._config
         suite = open_suite(config, self._console)
-        rules = make_rules(config.budget, suite.budget, config.keep)
+        rules = make_rules(config.budget, suite.budget, config.keep, compose=config.compose)
         repairs = RepairVectorEnv(
             config.agent.n_envs,
             suite,
@@ -215,7 +215,7 @@ class _Run:
             plan=plan,
             totals=parts.totals,
             trainer=parts.trainer,
-            statistics=Statistics(parts.setting.actions),
+            statistics=Statistics(parts.setting),
             look=partial(self._look, parts),
             view=view,
             shuffle=parts.shuffle,
@@ -225,14 +225,14 @@ class _Run:
         bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
-        policy = policy_of(model, self._config.agent, parts.setting.actions, {})
+        policy = policy_of(model, self._config.agent, parts.setting, {})
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
         config = self._config
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
-        settings = {"seed": config.seed, "suite": config.bugs}
+        settings = {"seed": config.seed, "suite": config.bugs, "compose": config.compose}
         for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
@@ -246,10 +246,9 @@ class _Run:
     def _saved(self, callback: UpdateCallback) -> str:
         """Save what there is to save; says where, and how to go on."""
         place = callback.save()
-        what = (
-            "there was nothing new to save and nothing is lost" if place is None else f"saved {shown(place)}"
-        )
-        return f"{what}; go on with: netmend train resume={shown(self._folder)}"
+        nothing = "there was nothing new to save and nothing is lost"
+        what = nothing if place is None else f"saved {from_here(place)}"
+        return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
     def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
@@ -259,13 +258,14 @@ class _Run:
             "trials_per_repair": config.budget.trials,
             **{key: round(value, 1) for key, value in asdict(totals).items()},
         }
-        policy = policy_of(parts.model, config.agent, parts.setting.actions, facts)
+        policy = policy_of(parts.model, config.agent, parts.setting, facts)
         save_policy(policy, folder / POLICY_FOLDER)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
         )
         self._console.print(
-            f"policy       {shown(folder / POLICY_FOLDER)}\ntensorboard  {shown(folder / TENSORBOARD)}\n"
+            f"policy       {from_here(folder / POLICY_FOLDER)}\n"
+            f"tensorboard  {from_here(folder / TENSORBOARD)}\n"
             f"{totals.steps} steps, {totals.trials} trials ({totals.stored} from the store), "
             f"{totals.seconds:.0f} s",
             highlight=False,

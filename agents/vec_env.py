@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from netmend.env.episode import Episode, advance, begin
+from netmend.env.history import GO
 from netmend.env.observation import observe
 from netmend.env.vector import RepairVectorEnv
 
@@ -23,7 +24,7 @@ class RepairUnderWay:
     Attributes:
         bug: its id.
         seed: of its trials.
-        actions: names of the actions taken.
+        actions: names of the actions taken, those whose edits are pending included.
     """
 
     bug: str
@@ -79,6 +80,7 @@ class RepairVecEnv(VecEnv):
         setting = self.repairs.setting
         bugs = {bug.id: bug for bug in setting.bugs}
         numbers = {action.name: number for number, action in enumerate(setting.actions)}
+        numbers[GO] = len(setting.actions)
         known = all(own.bug in bugs and numbers.keys() >= set(own.actions) for own in repairs)
         if not known or len(repairs) != self.num_envs:
             return None

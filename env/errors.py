@@ -14,14 +14,14 @@ class NetmendError(Exception):
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
-LISTED = 40
-"""Known names, or problems, that a message lists at most."""
+LISTED, MOST_PROBLEMS = 40, 20
+"""Known names, and problems of a line each, that a message lists at most."""
 MOST_SHOWN = 80
 """Characters of a wrong name that a message shows."""
 
 
-class FileError(NetmendError):
-    """A file cannot be read or is wrong; one problem makes a message of one line.
+class ProblemsError(NetmendError):
+    """Something is wrong in one place or several; one problem makes a message of one line, many a screen.
 
     Attributes:
         problems: every problem found, with its line, or starting with the path of its key
@@ -33,9 +33,13 @@ class FileError(NetmendError):
         if len(problems) == 1:
             super().__init__(f"{source}: {problems[0]}")
             return
-        lines = "".join(f"\n  - {problem}" for problem in problems[:LISTED])
-        more = f"\n  - and {len(problems) - LISTED:,} more" if len(problems) > LISTED else ""
+        lines = "".join(f"\n  - {problem}" for problem in problems[:MOST_PROBLEMS])
+        more = f"\n  - and {len(problems) - MOST_PROBLEMS:,} more" if len(problems) > MOST_PROBLEMS else ""
         super().__init__(f"{source}: {len(problems)} problems{lines}{more}")
+
+
+class FileError(ProblemsError):
+    """A file cannot be read or is wrong."""
 
 
 class ProgramError(FileError):

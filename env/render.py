@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from netmend.env.episode import Episode
 from netmend.env.errors import UnknownNameError
-from netmend.env.history import Step
+from netmend.env.history import STOP, Step
 
 RENDER_MODES = ("ansi", "human", "rgb_array")
 Frame = str | NDArray[np.uint8]
@@ -84,9 +84,13 @@ def picture(episode: Episode) -> NDArray[np.uint8]:
 
 
 def _in_words(step: Step) -> str:
-    if step.action == "stop":
-        return "stop"
-    if step.skill is None:
+    if step.action == STOP:
+        return STOP
+    if step.pending:
+        return f"{step.action}: pending"
+    if not step.legal:
         return f"{step.action}: not legal here, reward {step.reward:+.3f}"
+    if step.skill is None:
+        return f"{step.action}: {step.status}"
     back = "" if step.kept else ", taken back"
     return f"{step.action}: {step.status}, skill {step.skill:.3f}, reward {step.reward:+.3f}{back}"

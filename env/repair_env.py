@@ -16,18 +16,17 @@ from netmend.env.history import Step
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.reward import Rules
-from netmend.env.setting import Setting, checked_options, make_setting
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.setting import Setting, checked_options, make_setting, trainer_or_own
 from netmend.env.training.trial import Trainer
 
 
-def observation_space() -> gymnasium.Space[NDArray[np.float32]]:
+def observation_space(setting: Setting) -> gymnasium.Space[NDArray[np.float32]]:
     """One value per slot of :func:`netmend.env.observation.slot_names`."""
-    return gymnasium.spaces.Box(-LIMIT, LIMIT, (len(slot_names()),), np.float32)
+    return gymnasium.spaces.Box(-LIMIT, LIMIT, (len(slot_names(setting.rules.compose)),), np.float32)
 
 
 def action_space(setting: Setting) -> gymnasium.spaces.Discrete:
-    """One number per repair action of the setting, and the last one for stopping."""
+    """One number per repair action of the setting, and the last one for stopping, or for the trial."""
     return gymnasium.spaces.Discrete(len(setting.actions) + 1)
 
 
@@ -41,6 +40,9 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     A trial whose process hung says nothing: it truncates the episode, with no reward and the observation as
     it was before.
 
+    Where edits compose, a step with a repair action trains nothing and earns nothing: its edit is pending.
+    The last action trains the program with all pending edits, and stops where there are none.
+
     Args:
         bugs: name of a suite, path of a folder of bug files, or the bugs themselves.
         split: which split of the suite.
@@ -48,7 +50,9 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         trials: most trials of a repair, by default five at the budget of the bug or else of its suite.
         keep: what no edit may touch: ``architecture``, ``data``, ``frozen``, ``labels``, or names of actions
             and patterns of names.
-        rules: all the rules instead: trials, their budget, prices and what is kept.
+        compose: whether edits compose: they wait until the last action trains all of them in one trial.
+            Recipes (``recipe/rewrite@program``) are actions too then. By default each edit has a trial.
+        rules: all the rules instead: trials, their budget, prices, what is kept and whether edits compose.
         seeds: number of different trial seeds; each episode draws one.
         trainer: who trains; by default plainly in this process.
         render_mode: ``"ansi"`` (``render()`` gives text), ``"rgb_array"`` (it gives a picture), ``"human"``
@@ -56,7 +60,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     Raises:
         NetmendError: a suite, bug file, action or dataset is unknown, an argument makes no sense, or rules
-            are given beside trials or keep.
+            are given beside trials, keep or compose.
 
     Example:
         >>> env = gymnasium.make("netmend/Repair-v0", bugs="tiny", trials=3)
@@ -75,6 +79,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         actions: Sequence[str] = ("*",),
         trials: int | None = None,
         keep: Sequence[str] = (),
+        compose: bool | None = None,
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
@@ -82,11 +87,18 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     ) -> None:
         check_mode(render_mode)
         self.setting = make_setting(
-            bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
+            bugs,
+            split=split,
+            actions=actions,
+            trials=trials,
+            keep=keep,
+            compose=compose,
+            rules=rules,
+            seeds=seeds,
         )
-        self.trainer = trainer or build_trainer(workers=0)
+        self.trainer = trainer_or_own(trainer)
         self.render_mode = render_mode
-        self.observation_space = observation_space()
+        self.observation_space = observation_space(self.setting)
         self.action_space = action_space(self.setting)
         self._episode: Episode | None = None
 
@@ -102,7 +114,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return self._episode
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now, shape ``(action_space.n,)``; stopping always is."""
+        """Which actions are legal now, shape ``(action_space.n,)``; at least one always is."""
         return self.episode.mask()
 
     def reset(
@@ -121,7 +133,7 @@ class RepairEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         return episode.observation(), episode_info(episode)
 
     def step(self, action: np.int64) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Apply a repair action and train the program once; see the class for the reward and the end.
+        """Apply a repair action, train the program once; see the class for the reward and the end.
 
         Raises:
             gymnasium.error.InvalidAction: there is no such action.
@@ -171,8 +183,9 @@ def episode_info(episode: Episode) -> dict[str, Any]:
     Keys, types and shapes are always the same: ``bug``; the last ``action`` (empty before the first), whether
     it was ``legal`` and whether its edit was ``kept``; ``status`` and ``skill`` of its trial, or of the
     program that stands where there was none; ``best_skill``; ``trials_left``; ``patch``, the names of the
-    edits of the best program with ``;`` between them; and ``action_mask`` of shape ``(action_space.n,)`` and
-    type ``int8``, 1 for what is legal now, as Gymnasium's spaces take it.
+    edits of the best program with ``;`` between them; ``pending``, those of the edits that wait for a trial;
+    and ``action_mask`` of shape ``(action_space.n,)`` and type ``int8``, 1 for what is legal now, as
+    Gymnasium's spaces take it.
     """
     last = episode.steps[-1] if episode.steps else Step(action="", kept=True)
     shown = last if last.skill is not None else episode.trial
@@ -186,5 +199,6 @@ def episode_info(episode: Episode) -> dict[str, Any]:
         "best_skill": episode.best_trial.skill,
         "trials_left": episode.trials_left,
         "patch": ";".join(episode.best_patch),
+        "pending": ";".join(episode.pending_edits),
         "action_mask": episode.mask().astype(np.int8),
     }

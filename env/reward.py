@@ -28,14 +28,16 @@ class Rules:
             of its own replaces them. None are by default.
         price: what a trial costs, in skill.
         part_price: what each part of the program costs that an edit which stands replaces, in skill; see
-            :func:`netmend.env.program.replaced.replaced`.
+            :func:`netmend.env.program.changes.replaced`.
         tolerance: an edit is taken back when its trial's skill is this much below the best so far.
         keep: what no edit may touch: names of parts of a program and names or patterns of actions; see
             :mod:`netmend.repair_actions.keep`.
+        compose: whether edits wait until the last action trains all of them in one trial; else each has a
+            trial of its own.
 
     Raises:
-        NetmendError: ``trials`` is not a whole number from 1 up, or a price or the tolerance is no number
-            from 0 up.
+        NetmendError: ``trials`` is not a whole number from 1 up, a price or the tolerance is no number from 0
+            up, or ``compose`` is neither true nor false.
     """
 
     trials: int = 5
@@ -45,6 +47,7 @@ class Rules:
     part_price: float = 0.01
     tolerance: float = 0.05
     keep: tuple[str, ...] = ()
+    compose: bool = False
 
     def __post_init__(self) -> None:
         check_whole("trials", self.trials)
@@ -52,6 +55,8 @@ class Rules:
             value = getattr(self, name)
             if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= float(value) < math.inf:
                 raise NetmendError(f"{name}: {value!r} is not a number from 0 up")
+        if not isinstance(self.compose, bool):
+            raise NetmendError(f"compose: {self.compose!r} is neither True nor False")
 
     def of(self, bug: Bug) -> Rules:
         """The rules of the repair of one bug: with the bug's own budget where the limits are open."""
@@ -69,7 +74,7 @@ class Rules:
         Args:
             skill: of the trial.
             best: skill so far.
-            replaced: parts of the program that the edit replaced, 0 where it was taken back.
+            replaced: parts of the program that the edits of the trial replaced, 0 where they were taken back.
         """
         return max(0.0, skill - best) - self.price - self.part_price * replaced
 
@@ -80,6 +85,6 @@ def check_whole(name: str, value: object) -> None:
         raise NetmendError(f"{name}: {value!r} is not a whole number from 1 up")
 
 
-def capped(program: Program, budget: Budget) -> Program:
+def capped(program: Program, epochs: int) -> Program:
     """The program with no more epochs than a trial has: programs equal in this have the same trials."""
-    return program if program.epochs <= budget.epochs else replace(program, epochs=budget.epochs)
+    return program if program.epochs <= epochs else replace(program, epochs=epochs)

@@ -12,15 +12,15 @@ import numpy as np
 
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug, Split, Suite
-from netmend.env.bugs.packs import without_missing_packs
-from netmend.env.data import load_dataset
-from netmend.env.data.dataset import judged_task
+from netmend.env.bugs.loading import task_of, without_missing_packs
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.reward import LIMITS, Rules, check_whole
-from netmend.env.training.trial import Budget
-from netmend.repair_actions import RepairAction, select
+from netmend.env.training.front import build_trainer
+from netmend.env.training.trial import Budget, Trainer
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 T = TypeVar("T")
 
@@ -31,7 +31,7 @@ class Setting:
 
     Attributes:
         bugs: drawn from uniformly.
-        actions: the repair actions, in the order of their numbers.
+        actions: the repair actions, in the order of their numbers; recipes, if any, are the last.
         rules: of every repair; see ``Rules.of`` for bugs with a budget of their own.
         seeds: each episode draws its trials' seed from ``range(seeds)``.
 
@@ -54,8 +54,7 @@ class Setting:
 
     def episode(self, bug: Bug, seed: int) -> Episode:
         """A new episode of a bug whose trials use ``seed``."""
-        task = judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
-        return Episode(bug, task, self.actions, self.rules, seed)
+        return Episode(bug, task_of(bug), self.actions, self.rules, seed)
 
     def _bug(self, bug_id: str) -> Bug:
         for bug in self.bugs:
@@ -73,6 +72,7 @@ def make_setting(
     rules: Rules | None = None,
     seeds: int = 1,
     keep: Sequence[str] = (),
+    compose: bool | None = None,
 ) -> Setting:
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
@@ -83,12 +83,29 @@ def make_setting(
         budget = suite.budget if isinstance(suite, Suite) else Budget()
         rules = Rules(budget=budget, open_limits=LIMITS)
         rules = rules if trials is None else replace(rules, trials=trials)
-        rules = replace(rules, keep=keep)
-    elif trials is not None or keep:
-        name = "keep" if trials is None else "trials"
+        rules = replace(rules, keep=keep, compose=rules.compose if compose is None else compose)
+    elif not isinstance(rules, Rules):
+        raise NetmendError(f"rules: {reprlib.repr(rules)} are no Rules")
+    elif trials is not None or keep or compose is not None:
+        name = "trials" if trials is not None else "keep" if keep else "compose"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
     check_keep(rules.keep)
-    return Setting(bugs=_chosen(suite, split), actions=select(actions), rules=rules, seeds=seeds)
+    chosen = select(actions, WITH_RECIPES if rules.compose else CATALOGUE)
+    if not chosen:
+        raise NetmendError("actions: name at least one action")
+    return Setting(bugs=_chosen(suite, split), actions=chosen, rules=rules, seeds=seeds)
+
+
+def trainer_or_own(trainer: Trainer | None) -> Trainer:
+    """The trainer that is given, else one that trains in this process.
+
+    Raises:
+        NetmendError: what is given trains nothing.
+    """
+    if trainer is not None and not callable(getattr(trainer, "run", None)):
+        made = "netmend.env.training.front.build_trainer makes one"
+        raise NetmendError(f"trainer: {reprlib.repr(trainer)} is no trainer; {made}")
+    return trainer or build_trainer(workers=0)
 
 
 def checked_options(options: Mapping[str, object] | None, *known: str) -> dict[str, Any]:

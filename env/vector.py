@@ -19,8 +19,7 @@ from netmend.env.observation import observe
 from netmend.env.render import RENDER_MODES, Frame, check_mode, frame, tell_news
 from netmend.env.repair_env import action_numbers, action_space, episode_info, observation_space
 from netmend.env.reward import Rules, check_whole
-from netmend.env.setting import checked_options, make_setting
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.setting import checked_options, make_setting, trainer_or_own
 from netmend.env.training.trial import Trainer
 
 Observations = NDArray[np.float32]
@@ -56,6 +55,7 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         actions: Sequence[str] = ("*",),
         trials: int | None = None,
         keep: Sequence[str] = (),
+        compose: bool | None = None,
         rules: Rules | None = None,
         seeds: int = 1,
         trainer: Trainer | None = None,
@@ -66,12 +66,19 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         check_mode(render_mode)
         self.num_envs = num_envs
         self.setting = make_setting(
-            bugs, split=split, actions=actions, trials=trials, keep=keep, rules=rules, seeds=seeds
+            bugs,
+            split=split,
+            actions=actions,
+            trials=trials,
+            keep=keep,
+            compose=compose,
+            rules=rules,
+            seeds=seeds,
         )
         self.set_autoreset(autoreset_mode)
-        self.trainer = trainer or build_trainer(workers=0)
+        self.trainer = trainer_or_own(trainer)
         self.render_mode = render_mode
-        self.single_observation_space = observation_space()
+        self.single_observation_space = observation_space(self.setting)
         self.single_action_space = action_space(self.setting)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
@@ -90,7 +97,9 @@ class RepairVectorEnv(VectorEnv[Observations, NDArray[np.int64], NDArray[Any]]):
         self.metadata = {**self.metadata, "autoreset_mode": AutoresetMode(mode)}
 
     def action_masks(self) -> NDArray[np.bool_]:
-        """Which actions are legal now, shape ``(num_envs, actions)``."""
+        """Which actions are legal now, shape ``(num_envs, actions)``. ResetNeeded before ``reset()``."""
+        if not self.episodes:
+            raise ResetNeeded("call reset() before action_masks()")
         return np.stack([episode.mask() for episode in self.episodes])
 
     def reset(

@@ -22,7 +22,7 @@ from netmend.env.program import (
     Reshape,
     Task,
 )
-from netmend.env.program.shapes import Shape
+from netmend.env.program.misfit import Shape
 from netmend.env.program.sites import block_end, hidden_layers, output_layer
 from netmend.repair_actions.action import RepairAction, followers
 from netmend.repair_actions.network import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from netmend.env.errors import UnknownNameError
@@ -62,16 +62,20 @@ PATTERNS: tuple[str, ...] = tuple(dict.fromkeys(action.pattern for action in CAT
 """The fix patterns, in the catalogue's order."""
 
 
-def select(names: Iterable[str]) -> tuple[RepairAction, ...]:
+def select(names: Iterable[str], among: Mapping[str, RepairAction] = CATALOGUE) -> tuple[RepairAction, ...]:
     """The actions with these names or globs (``optimizer/*``, ``*@layer1``), in the catalogue's order.
+
+    A name or glob behind ``!`` leaves out what it matches: ``["*", "!recipe/*"]``.
 
     Raises:
         UnknownNameError: a name or glob matches no action.
     """
     chosen: set[str] = set()
+    left_out: set[str] = set()
     for name in names:
-        matches = [known for known in CATALOGUE if fnmatchcase(known, name)]
+        glob = name.removeprefix("!")
+        matches = [known for known in among if fnmatchcase(known, glob)]
         if not matches:
-            raise UnknownNameError("repair action", name, CATALOGUE)
-        chosen.update(matches)
-    return tuple(action for name, action in CATALOGUE.items() if name in chosen)
+            raise UnknownNameError("repair action", glob, among)
+        (left_out if name != glob else chosen).update(matches)
+    return tuple(action for name, action in among.items() if name in chosen - left_out)

@@ -10,8 +10,9 @@ from functools import partial
 
 from netmend.env.program import Data, LabelEncoding, Prep, PrepName, Program, Task
 from netmend.env.program.kinds import PREP_KINDS, preps
+from netmend.env.program.misfit import MisfitError, Shape
 from netmend.env.program.part import changed
-from netmend.env.program.shapes import MisfitError, Shape, row_shape
+from netmend.env.program.shapes import row_shape
 from netmend.repair_actions.action import RepairAction, set_field
 
 _SIZES = (8, 32)

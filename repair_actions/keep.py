@@ -14,6 +14,7 @@ from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.catalogue import CATALOGUE
 from netmend.repair_actions.legality import successors
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 Keep = tuple[str, ...]
 
@@ -64,8 +65,8 @@ their preparation; layers that do not learn; the labels and their preparation.""
 def check_keep(keep: Iterable[str]) -> None:
     """Raise UnknownNameError where an entry is neither a part nor the name or pattern of an action."""
     for name in keep:
-        if name not in PARTS and not any(fnmatchcase(action, name) for action in CATALOGUE):
-            raise UnknownNameError("part or repair action to keep", name, (*PARTS, *CATALOGUE))
+        if name not in PARTS and not any(fnmatchcase(action, name) for action in WITH_RECIPES):
+            raise UnknownNameError("part or repair action to keep", name, (*PARTS, *WITH_RECIPES))
 
 
 def touched(before: Program, after: Program, keep: Iterable[str]) -> tuple[str, ...]:
@@ -81,7 +82,8 @@ def allowed(actions: tuple[RepairAction, ...], program: Program, task: Task, kee
     """
     after = successors(actions, program, task)
     return tuple(
-        edited is None or not (touched(program, edited, keep) or _matches(action.patch(program, task), keep))
+        edited is None
+        or not (touched(program, edited, keep) or _matches((action.name, *action.patch(program, task)), keep))
         for action, edited in zip(actions, after, strict=True)
     )
 

@@ -25,8 +25,9 @@ from netmend.env.program import (
 )
 from netmend.env.program.crashes import label_range
 from netmend.env.program.layers import margin
+from netmend.env.program.misfit import Shape
 from netmend.env.program.part import changed
-from netmend.env.program.shapes import Shape, row_shape
+from netmend.env.program.shapes import row_shape
 from netmend.env.program.sites import output_layer, width
 from netmend.repair_actions.action import (
     LAYER_SITES,

@@ -56,6 +56,10 @@ class Successors(Sequence[Program | None]):
             self._built[index] = changed(self.program, **change)
         return self._built[index]
 
+    def __add__(self, other: Successors) -> Successors:
+        """Those of the same program after these actions, then after others."""
+        return Successors(self.program, (*self._changes, *other._changes))
+
     def reaching(self, target: Program, most_epochs: int) -> list[int]:
         """Numbers of the legal actions that lead to a program, epochs beyond the most counted as the most."""
         missing = _difference(self.program, target)

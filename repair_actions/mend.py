@@ -12,8 +12,8 @@ from netmend.env.program import (
     check,
     find_crash,
 )
+from netmend.env.program.changes import replaced
 from netmend.env.program.part import changed
-from netmend.env.program.replaced import replaced
 from netmend.repair_actions import (
     add_layer,
     api_contract,

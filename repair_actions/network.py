@@ -18,8 +18,9 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
+from netmend.env.program.misfit import MisfitError, Shape
 from netmend.env.program.part import changed
-from netmend.env.program.shapes import MisfitError, Shape, row_shape, walk_layers
+from netmend.env.program.shapes import row_shape, walk_layers
 from netmend.env.program.sites import output_layer
 
 _CONVOLUTIONS: dict[int, type[Conv1d | Conv2d | Conv3d]] = {2: Conv1d, 3: Conv2d, 4: Conv3d}

@@ -37,6 +37,21 @@ def test_where_it_does_not_run_one_line_says_so(
     ]
 
 
+class Interrupting:
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "netmend.agents.cli":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_during_the_imports_is_a_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "netmend.agents.cli", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main() == 130
+    assert capsys.readouterr().err == "netmend: interrupted\n"
+
+
 def test_the_environment_refuses_to_be_imported_there() -> None:
     code = "import sys; sys.platform = 'win32'; import netmend.env"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -9,12 +9,13 @@ from netmend.agents.baselines.autotrainer import AutoTrainer
 from netmend.agents.baselines.fixed_order import FixedOrder
 from netmend.agents.baselines.greedy import Greedy
 from netmend.agents.baselines.random_actions import RandomActions
-from netmend.agents.baselines.recipes import OneRecipe, default_actions, rewrite_actions
+from netmend.agents.baselines.recipes import OneRecipe
 from netmend.agents.methods import Method
 from netmend.agents.peers.method import SearchMethod
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.peers.searches import SEARCHES
 from netmend.repair_actions import RepairAction
+from netmend.repair_actions.recipes import default_actions, rewrite_actions
 
 __all__ = ["BASELINES", "Ingredients"]
 

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from netmend.agents.files import write_whole
 from netmend.agents.methods import EpisodeRepair, Repair
 from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.loading import task_of
 from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
 from netmend.env.program import Task
 from netmend.env.reading import Limits, read_yaml, shown_path
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
+from netmend.env.writing import write_whole
 from netmend.repair_actions import RepairAction, select, successors
 
 LIMITS = Limits(size=1_000_000, depth=3, items=10_000, text=1000)
@@ -36,7 +37,8 @@ class FixedOrder:
         """Begin a repair."""
         by_name = {action.name: action for action in select(self.order)} if self.order else {}
         actions = tuple(by_name[name] for name in self.order)
-        return EpisodeRepair(Episode(bug, task, actions, rules, seed), first, _next_in_order)
+        own = replace(rules, compose=False)
+        return EpisodeRepair(Episode(bug, task, actions, own, seed), first, _next_in_order)
 
 
 def _next_in_order(episode: Episode) -> int:
@@ -52,7 +54,6 @@ def find_order(
     actions: tuple[RepairAction, ...],
     rules: Rules,
     trainer: Trainer,
-    task_of: Callable[[Bug], Task],
     *,
     trials: int = 2000,
     seed: int = 0,
@@ -67,11 +68,10 @@ def find_order(
         actions: that may be in the order.
         rules: budget of a trial, which a bug may bring itself.
         trainer: answers from its store where it has one.
-        task_of: task of a bug.
         trials: most trials that the search may ask for.
         seed: of the order of the bugs and of every trial.
     """
-    chosen, requests = _one_action_requests(bugs, actions, rules, task_of, trials, seed)
+    chosen, requests = _one_action_requests(bugs, actions, rules, trials, seed)
     results = iter(answered(trainer.run(requests)))
     gains = np.zeros((len(chosen), len(actions)))
     for row, (bug, legal) in enumerate(chosen):
@@ -87,7 +87,6 @@ def _one_action_requests(
     bugs: Sequence[Bug],
     actions: tuple[RepairAction, ...],
     rules: Rules,
-    task_of: Callable[[Bug], Task],
     trials: int,
     seed: int,
 ) -> tuple[list[tuple[Bug, list[int]]], list[TrialRequest]]:

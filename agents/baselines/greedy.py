@@ -56,7 +56,7 @@ class GreedyRepair:
     ) -> None:
         self.standing, self.skill, self.trials_left = standing, skill, rules.trials
         self._actions, self._task, self._rules, self._rng = actions, task, rules, rng
-        self._tried = {capped(standing.program, rules.budget)}
+        self._tried = {capped(standing.program, rules.budget.epochs)}
         self._looks = self._round()
         self._asked: Proposal | None = None
         self._best: tuple[float, Proposal] | None = None
@@ -103,7 +103,7 @@ class GreedyRepair:
         return sorted(order, key=lambda number: self._actions[number] is not remedy)
 
     def _is_new(self, program: Program) -> bool:
-        short = capped(program, self._rules.budget)
+        short = capped(program, self._rules.budget.epochs)
         new = short not in self._tried
         self._tried.add(short)
         return new

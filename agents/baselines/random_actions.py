@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,4 +30,5 @@ class RandomActions:
             legal = np.flatnonzero(episode.mask()[: episode.stop])
             return int(rng.choice(legal)) if legal.size else episode.stop
 
-        return EpisodeRepair(Episode(bug, task, self.actions, rules, seed), first, choose)
+        own = replace(rules, compose=False)
+        return EpisodeRepair(Episode(bug, task, self.actions, own, seed), first, choose)

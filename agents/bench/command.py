@@ -16,11 +16,11 @@ from rich.console import Console
 
 from netmend.agents.bench.result import Comparison, Figure, Report, read_report, write_report
 from netmend.agents.bench.table import markdown, show
-from netmend.agents.files import shown
 from netmend.agents.verbs.bench import BenchConfig
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.writing import from_here
 
 USAGE = """\
 usage: netmend bench engine [KEY=VALUE ...]        trainings: the compiled engine against loops
@@ -87,7 +87,7 @@ def engine_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> N
     from netmend.agents.bench.engine import Bench, measure
     from netmend.agents.bench.machine import peak_figure, peak_flops
     from netmend.agents.bench.rows import chosen_rows
-    from netmend.env.training.build_trainer import build_trainer
+    from netmend.env.training.front import build_trainer
 
     rows = chosen_rows(config.rows, config.device)
     build_trainer(0, config.device).close()  # refuses a device that is not here
@@ -157,7 +157,7 @@ def _measure_all(
     report = replace(report, finished=True)
     _write(report, folder)
     show(report, console)
-    console.print(f"results  {shown(folder / RESULT)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder / RESULT)}", highlight=False, soft_wrap=True)
 
 
 def _begun(bench: str, config: BenchConfig, overrides: Sequence[str]) -> Report:

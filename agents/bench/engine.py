@@ -16,8 +16,8 @@ from netmend.agents.bench.result import Comparison, Figure
 from netmend.agents.bench.timing import Calls, Way, compare
 from netmend.env.data import load_dataset
 from netmend.env.program import Program
-from netmend.env.training.build_trainer import build_trainer
 from netmend.env.training.compiled.trainer import CompiledTrainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.trial import Budget, TrialRequest
 

@@ -53,7 +53,8 @@ def bench_environment(steps: int = 40, repeats: int = 3, seed: int = 0) -> list[
     """Measure 64 repairs side by side, with masks and observations, on a temporary store.
 
     Walks of random legal actions are recorded once. Then a fresh process repeats them, first with every
-    program new to it and every trial on file, then with all of them met before.
+    program new to it and every trial on file, then with all of them met before. Where edits compose most
+    steps have no trial.
 
     Args:
         steps: of each environment in a walk.
@@ -63,15 +64,17 @@ def bench_environment(steps: int = 40, repeats: int = 3, seed: int = 0) -> list[
     Raises:
         NetmendError: the store failed.
     """
+    figures = []
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "trials.sqlite"
-        with closing(TrialFront(_sampled_trainer(seed), TrialStore(path))) as trainer:
-            _walk(trainer, steps, seed)
-        walks = [_in_fresh_process(path, steps, seed) for _ in range(repeats)]
-    return [
-        *_figures("programs met before", [again for _, again in walks], TARGET),
-        *_figures("programs met for the first time, trials on file", [first for first, _ in walks]),
-    ]
+        path, sampled = Path(folder) / "trials.sqlite", _sampled_trainer(seed)
+        for compose, way in ((False, ""), (True, "edits compose, ")):
+            with closing(TrialFront(sampled, TrialStore(path))) as trainer:
+                _walk(trainer, steps, seed, compose)
+            walks = [_in_fresh_process(path, steps, seed, compose) for _ in range(repeats)]
+            first = f"{way}programs met for the first time, trials on file"
+            figures += _figures(f"{way}programs met before", [again for _, again in walks], TARGET)
+            figures += _figures(first, [new for new, _ in walks])
+    return figures
 
 
 def _figures(name: str, walks: Sequence[Walk], target: str = "") -> list[Figure]:
@@ -135,16 +138,16 @@ def _sampled_trainer(seed: int) -> _SampledTrainer:
     return _SampledTrainer([trial for trial in trials if trial.status is Status.OK][:PROGRAMS])
 
 
-def _in_fresh_process(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
+def _in_fresh_process(path: Path, steps: int, seed: int, compose: bool) -> tuple[Walk, Walk]:
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_repeat, path, steps, seed).result()
+        return pool.submit(_repeat, path, steps, seed, compose).result()
 
 
-def _repeat(path: Path, steps: int, seed: int) -> tuple[Walk, Walk]:
+def _repeat(path: Path, steps: int, seed: int, compose: bool = False) -> tuple[Walk, Walk]:
     """The first and the second time of a recorded walk."""
     with closing(TrialFront(_NoTrainer(), TrialStore(path))) as trainer:
-        return _walk(trainer, steps, seed), _walk(trainer, steps, seed)
+        return _walk(trainer, steps, seed, compose), _walk(trainer, steps, seed, compose)
 
 
 class _TimedTrainer:
@@ -165,10 +168,11 @@ class _TimedTrainer:
         """The trainer behind it stays open."""
 
 
-def _walk(trainer: Trainer, steps: int, seed: int) -> Walk:
+def _walk(trainer: Trainer, steps: int, seed: int, compose: bool) -> Walk:
     """Random legal actions; the choice of the actions is not counted."""
     timed = _TimedTrainer(trainer)
-    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed, autoreset_mode=AutoresetMode.SAME_STEP)
+    same_step = AutoresetMode.SAME_STEP
+    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed, compose=compose, autoreset_mode=same_step)
     rng = np.random.default_rng(seed)
     for bug in env.setting.bugs:
         load_dataset(bug.program.data.dataset)

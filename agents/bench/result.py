@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from netmend.agents.files import write_whole
 from netmend.env.errors import NetmendError
+from netmend.env.writing import write_whole
 
 
 @dataclass(frozen=True, kw_only=True)

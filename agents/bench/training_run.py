@@ -14,8 +14,7 @@ from rich.console import Console
 from netmend.agents.train import train
 from netmend.agents.verbs.config import checked
 from netmend.agents.verbs.train import TrainConfig
-from netmend.env.training.build_trainer import build_trainer
-from netmend.env.training.front import TrialFront
+from netmend.env.training.front import TrialFront, build_trainer
 from netmend.env.training.trial import Trainer, Trial, TrialRequest
 
 STEPS = 512

@@ -1,17 +1,17 @@
-"""The picture of the benchmark: mean improvement rate after each trial, a line for each method."""
+"""The picture of the study: mean improvement rate after each trial, a line for each method."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-from matplotlib.typing import ColorType
+from typing import TYPE_CHECKING
 
 from netmend.agents.study.measures import Point
 from netmend.agents.summary import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.typing import ColorType
 
 STYLES = ("-", "--", "-.", ":")
 """Taken in turns, so that lines can be told apart without colours."""
@@ -32,6 +32,9 @@ def plot_rates(points: Sequence[Point], path: Path) -> bool:
     Raises:
         OSError: it cannot be written.
     """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
     lines = {name: line for name in _methods(points) if (line := _line(points, name))}
     if not lines:
         return False

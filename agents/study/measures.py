@@ -203,15 +203,15 @@ def _found(outcomes: Sequence[Outcome], rules: Rules, faulty: float) -> Repaired
 
 def complexity(outcome: Outcome, rules: Rules) -> float:
     """Share of the tuned values that the patch changes, as minimised; within the budget of a trial."""
-    return changed_share(*(capped(program, rules.budget) for program in _patched(outcome)))
+    return changed_share(*(capped(program, rules.budget.epochs) for program in _patched(outcome)))
 
 
 def jaccard(outcome: Outcome, rules: Rules) -> float | None:
     """Share of the published fix's kinds of change that the patch has too; None without a fix."""
     if outcome.bug.fixed is None:
         return None
-    before, after = (capped(program, rules.budget) for program in _patched(outcome))
-    return shared_kinds(before, after, capped(outcome.bug.fixed, rules.budget))
+    before, after = (capped(program, rules.budget.epochs) for program in _patched(outcome))
+    return shared_kinds(before, after, capped(outcome.bug.fixed, rules.budget.epochs))
 
 
 def _patched(outcome: Outcome) -> tuple[Program, Program]:

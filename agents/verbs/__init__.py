@@ -1,4 +1,4 @@
 """The words after ``netmend``: each with its configuration, its checks, and the call that does the work.
 
-Nothing here imports torch, SciPy or Stable-Baselines3 before a configuration is known to make sense.
+Importing them imports no torch and no Stable-Baselines3: nobody waits seconds to hear of a typo.
 """

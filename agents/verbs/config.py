@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING as NO_DEFAULT, Field, dataclass, field, fields, is_dataclass, replace
@@ -13,32 +14,25 @@ from omegaconf import DictConfig, OmegaConf
 from netmend.agents.policy import load_policy
 from netmend.env.bugs.bug import SPLITS
 from netmend.env.bugs.loading import load_suite
-from netmend.env.errors import NetmendError
+from netmend.env.errors import ProblemsError
+from netmend.env.program.limits import BUDGETS
 from netmend.env.reward import LIMITS, Rules
 from netmend.env.training.trial import Budget
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
 
 DEVICE = re.compile(r"cpu|cuda(:\d+)?")
 KEY = re.compile(r"^ {4,8}(\w+(?:, \w+)*): (.*)$")
 """A line of a docstring's list of attributes that begins a new one."""
-MOST = 2**31 - 1
-"""The largest whole number that makes sense anywhere: what counts further is a mistake."""
+MOST, MOST_TRIALS = 2**31 - 1, 10_000
+"""The largest whole number that makes sense anywhere, and as the trials of a repair."""
 
 
-class ConfigError(NetmendError):
-    """The configuration is wrong.
-
-    Attributes:
-        problems: every problem found, each starting with the path of its key.
-    """
+class ConfigError(ProblemsError):
+    """The configuration is wrong; each problem starts with the path of its key."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        if len(self.problems) == 1:
-            super().__init__(f"configuration: {self.problems[0]}")
-        else:
-            lines = "".join(f"\n  - {problem}" for problem in self.problems)
-            super().__init__(f"configuration: {len(self.problems)} problems{lines}")
+        super().__init__("configuration", problems)
 
 
 @dataclass
@@ -58,14 +52,17 @@ class ActionsConfig:
     """Which repair actions there are.
 
     Attributes:
-        names: names or patterns (``activation/*``) of the actions that an agent may use.
+        names: names or patterns (``activation/*``) of the actions that an agent may use; what a ``!`` stands
+            before is left out (``!recipe/*``).
     """
 
     names: list[str] = field(default_factory=lambda: ["*"])
 
-    def problems(self) -> list[str]:
-        """None of no actions."""
-        return [] if self.names else ["actions.names: name at least one action"]
+    def problems(self, among: Mapping[str, RepairAction] = CATALOGUE) -> list[str]:
+        """None of no actions. Raises UnknownNameError where a name names none of the known ones."""
+        if not self.names:
+            return ["actions.names: name at least one action"]
+        return [] if select(self.names, among) else ["actions.names: leave at least one action"]
 
 
 @dataclass
@@ -89,10 +86,10 @@ class BudgetConfig:
             work of the faulty program's own; null = no such limit, and none where that one did no work.
     """
 
-    trials: int = 5
-    price: float = 0.005
-    part_price: float = 0.01
-    tolerance: float = 0.05
+    trials: int = Rules.trials
+    price: float = Rules.price
+    part_price: float = Rules.part_price
+    tolerance: float = Rules.tolerance
     samples: int | None = None
     epochs: int | None = None
     updates: int | None = None
@@ -102,9 +99,10 @@ class BudgetConfig:
 
     def problems(self, *, by_work: bool = False) -> list[str]:
         """By key; ``by_work``: whether a repair may end by its work."""
-        found = at_least(1, self, "trials", path="budget.")
+        found = at_least(1, self, "trials", path="budget.", most=MOST_TRIALS)
         found += at_least(0, self, "price", "part_price", "tolerance", path="budget.")
-        found += at_least(1, self, "samples", "epochs", "updates", "seeds", path="budget.")
+        for key in ("samples", "epochs", "updates", "seeds"):
+            found += at_least(1, self, key, path="budget.", most=BUDGETS[key].high)
         found += above_zero(self, "work", "total_work", path="budget.")
         if self.total_work is not None and not by_work:
             found.append("budget.total_work: netmend evaluate alone ends repairs by their work")
@@ -149,8 +147,10 @@ class MeasuringConfig(VerbConfig):
     data_dir: str | None = None
 
     def problems(self) -> list[str]:
-        """Those of the trainer."""
-        return self.training.problems()
+        """Those of the trainer, and a folder that is none."""
+        there = not self.data_dir or os.path.isdir(self.data_dir)
+        missing = [] if there else [f"data_dir: there is no folder {shortened(self.data_dir)}"]
+        return self.training.problems() + missing
 
 
 @dataclass
@@ -185,7 +185,9 @@ class RepairingConfig(MeasuringConfig):
             load_suite(self.without)
 
 
-def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = ()) -> Rules:
+def make_rules(
+    config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] = (), *, compose: bool = False
+) -> Rules:
     """Rules of every repair: the trial budget of bug or suite where the configuration leaves it open."""
     limits = config.stated()
     return Rules(
@@ -196,6 +198,7 @@ def make_rules(config: BudgetConfig, suite_budget: Budget, keep: Sequence[str] =
         part_price=config.part_price,
         tolerance=config.tolerance,
         keep=tuple(keep),
+        compose=compose,
     )
 
 

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from netmend.agents.files import shown
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
+from netmend.agents.evaluate import evaluate
+from netmend.agents.lockstep import Evaluation
+from netmend.agents.methods import Method, MethodError, PolicyMethod
+from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import load_policy
+from netmend.agents.progress import make_round_progress
+from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
     ActionsConfig,
     ConfigError,
@@ -23,16 +29,12 @@ from netmend.agents.verbs.config import (
 )
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.agents.verbs.opening import open_suite, open_trainer, workers_of
+from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
-from netmend.repair_actions import RepairAction, select
-
-if TYPE_CHECKING:
-    from netmend.agents.baselines import Ingredients
-    from netmend.agents.methods import Method, PolicyMethod
-    from netmend.agents.peers.pool import SuggestionPool
-    from netmend.env.bugs.bug import Bug, Suite
-    from netmend.env.reward import Rules
-    from netmend.env.training.trial import Trainer
+from netmend.env.reward import Rules
+from netmend.env.training.trial import Trainer
+from netmend.env.writing import from_here
+from netmend.repair_actions import CATALOGUE, RepairAction, select
 
 POLICY, FIXED_ORDER = "policy", "fixed_order"
 SEARCHED = ("train", "validation")
@@ -76,7 +78,8 @@ class EvaluateConfig(RepairingConfig):
 
     def problems(self) -> list[str]:
         """By key."""
-        found = super().problems() + split_problems(self) + above_zero(self, "suggestion_seconds")
+        found = super().problems() + self.actions.problems() + split_problems(self)
+        found += above_zero(self, "suggestion_seconds")
         if POLICY in self.methods and self.policy is None:
             found.append("policy: name the folder of a training run, or leave 'policy' out of methods")
         if not self.methods:
@@ -86,8 +89,10 @@ class EvaluateConfig(RepairingConfig):
         return found + at_least(1, self, "seeds", "limit", "order_trials")
 
     def require(self) -> None:
-        """Look up the suite, the policy and the order that are named."""
+        """Look up the suite, the methods and the policy that are named."""
         super().require()
+        for name in self.methods:
+            require_method(name)
         require_policy(self.policy)
 
 
@@ -98,15 +103,6 @@ def evaluate_verb(words: Sequence[str]) -> int:
 
 def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Compare methods, write results into the run's folder, print the table."""
-    from netmend.agents.baselines import BASELINES, Ingredients
-    from netmend.agents.evaluate import evaluate
-    from netmend.agents.lockstep import Evaluation
-    from netmend.agents.progress import make_round_progress
-    from netmend.agents.summary import print_summary
-
-    for name in config.methods:
-        if name not in (POLICY, *BASELINES):
-            raise UnknownNameError("method", name, (POLICY, *BASELINES))
     console = Console()
     suite = open_suite(config, console)
     bugs = _bugs(suite, config)
@@ -134,15 +130,19 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
         with make_round_progress(console) as progress:
             summary = evaluate(evaluation, trainer, folder, progress=progress)
     print_summary(summary, console)
-    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
+
+
+def require_method(name: str) -> None:
+    """Raise UnknownNameError where there is no such method."""
+    if name not in (POLICY, *BASELINES):
+        raise UnknownNameError("method", name, (POLICY, *BASELINES))
 
 
 def policy_method(folder: str) -> PolicyMethod:
     """The policy with the very actions that it was trained with."""
-    from netmend.agents.methods import PolicyMethod
-
     policy = load_policy(folder)
-    return PolicyMethod(policy, policy.repair_actions())
+    return PolicyMethod(policy, policy.repair_actions(), compose=policy.compose)
 
 
 def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
@@ -162,13 +162,17 @@ def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
 def _actions(
     config: ActionsConfig, policy: PolicyMethod | None, console: Console
 ) -> tuple[RepairAction, ...]:
-    """The actions of the baselines: the policy's own where the configuration leaves all of them open."""
+    """The actions of the baselines: the policy's own where the configuration leaves all of them open.
+
+    Recipes are methods beside the baselines by actions and not among their actions.
+    """
+    own = () if policy is None else tuple(one for one in policy.actions if one.name in CATALOGUE)
     if policy is not None and config.names == ActionsConfig().names:
-        return policy.actions
+        return own
     actions = select(config.names)
-    if policy is not None and set(actions) != set(policy.actions):
+    if policy is not None and set(actions) != set(own):
         console.print(
-            f"warning: the baselines have {len(actions)} actions, the policy its own {len(policy.actions)}; "
+            f"warning: the baselines have {len(actions)} actions, the policy its own {len(own)}; "
             "without actions=... they have the same",
             soft_wrap=True,
         )
@@ -179,9 +183,6 @@ def _methods(
     names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
 ) -> tuple[tuple[Method, ...], dict[str, str]]:
     """The methods by name, and why some of them cannot be built here."""
-    from netmend.agents.baselines import BASELINES
-    from netmend.agents.methods import MethodError
-
     methods: list[Method] = []
     missing: dict[str, str] = {}
     for name in names:
@@ -194,8 +195,6 @@ def _methods(
 
 def _suggestions(config: EvaluateConfig) -> SuggestionPool:
     """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
-    from netmend.agents.peers.pool import SuggestionPool
-
     store = config.training.store
     cache = Path(store).parent / SUGGESTIONS if store else None
     return SuggestionPool(workers_of(config.training), cache, config.suggestion_seconds)
@@ -210,13 +209,10 @@ def _order(
     folder: Path,
     console: Console,
 ) -> tuple[str, ...]:
-    from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
-    from netmend.agents.lockstep import task_of
-
     if config.order is not None:
         return load_order(Path(config.order))
     bugs, most = suite.split("train"), config.order_trials
     console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
-    found = find_order(bugs, actions, rules, trainer, task_of, trials=most, seed=config.seed)
+    found = find_order(bugs, actions, rules, trainer, trials=most, seed=config.seed)
     save_order(folder / ORDER, found)
     return found

@@ -18,20 +18,28 @@ from typing import TypeVar
 
 import hydra
 from hydra import compose, initialize_config_module
+from hydra._internal.core_plugins import file_config_source
+from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from netmend.agents.verbs.config import ConfigError, VerbConfig, checked, explained, shortened
 from netmend.agents.verbs.words import SWEEP, prepare, separated, unfit, value_of
-from netmend.env.errors import NetmendError
+from netmend.env.errors import FileError, NetmendError
+from netmend.env.reading import read_yaml, shown_path
 
 CONF = "netmend.conf"
 ERROR_FILE = "error.txt"
 NOISE = ("full_key:", "object_type=", "reference_type=")
+CODE = ("_target_", "()")
+"""Keys under which Hydra and Python's logging look for what to call."""
 HELP = frozenset({"-h", "--help"})
 MOST_SAID = 400
 """Characters of what Hydra complains about."""
@@ -56,6 +64,29 @@ Job = Callable[[Config, Path, Sequence[str]], Ended | None]
 """What a verb does with its configuration, in the folder of its run. A sweep may send it elsewhere."""
 
 
+class FileConfigSource(file_config_source.FileConfigSource):
+    """Hydra's reader of groups outside the package, which may be a stranger's.
+
+    The name is that of Hydra's class, by which its registry knows the scheme.
+    """
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Read a file, once it is within the limits of every YAML file and names no code to run."""
+        path = Path(self.path) / self._normalize_file_name(config_path)
+        if _names_code(read_yaml(path)):
+            raise FileError(
+                shown_path(path), [f"a key {' or '.join(CODE)} is not read: it names code to run"]
+            )
+        return super().load_config(config_path)
+
+
+def _names_code(plain: object) -> bool:
+    inside = (
+        [*plain, *plain.values()] if isinstance(plain, dict) else plain if isinstance(plain, list) else []
+    )
+    return any(value in CODE if isinstance(value, str) else _names_code(value) for value in inside)
+
+
 class JobError(Exception):
     """A job failed in a way that nobody foresaw; the message is its traceback, which crosses processes."""
 
@@ -76,6 +107,8 @@ def run_job(
         NetmendError: the user can mend it.
         JobError: nobody foresaw it.
     """
+    Plugins.instance()  # it would register Hydra's own reader
+    SourcesRegistry.instance().types["file"] = FileConfigSource
     ConfigStore.instance().store(name=f"{name}_schema", node=kind)
     problems = unfit(words)
     if problems:
@@ -200,17 +233,21 @@ def _explained_errors() -> Iterator[None]:
     """Whatever Hydra, OmegaConf or a plug-in raises is about the configuration; a job's own errors pass."""
     try:
         yield
-    except (NetmendError, OSError, JobError):
+    except (NetmendError, JobError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, HydraException):
+            raise
         raise ConfigError([explain(error)]) from error
 
 
 def _with_run_folder(words: list[str]) -> list[str]:
     """A resumed run goes on in its own folder, whose configuration Hydra must not write over."""
     resumed = value_of(words, "resume")
-    if resumed in (None, "", "null"):
+    if resumed in (None, "null"):
         return words
+    if not resumed:  # an empty variable of a shell: no new run was meant
+        raise ConfigError(["resume: name the folder of a run"])
     if SWEEP & set(words):
         raise ConfigError(["resume: goes on with one run; leave out --multirun"])
     if not Path(str(resumed)).is_dir():

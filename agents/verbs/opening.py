@@ -13,11 +13,9 @@ from rich.console import Console
 
 from netmend.agents.verbs.config import MeasuringConfig, RepairingConfig, TrainerConfig
 from netmend.env.bugs.bug import Suite
-from netmend.env.bugs.loading import apart_from, load_suite
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import apart_from, load_suite, without_missing_packs
 from netmend.env.data.loading import FOLDER_VARIABLE
-from netmend.env.training.build_trainer import build_trainer
-from netmend.env.training.front import TrialFront
+from netmend.env.training.front import TrialFront, build_trainer
 from netmend.env.training.trial import Trainer
 
 

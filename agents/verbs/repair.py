@@ -9,15 +9,17 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
-from netmend.agents.files import shown
 from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.named_bug import find_bug
+from netmend.agents.repair import repair
+from netmend.agents.repair_page import print_repair, write_offer
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rules, require_policy
 from netmend.agents.verbs.evaluate import policy_method
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
 from netmend.env.data import load_dataset
 from netmend.env.training.trial import Budget
+from netmend.env.writing import from_here
 
 UNREPAIRED = 3
 """Exit status of a repair after which there is nothing to offer."""
@@ -52,9 +54,6 @@ def repair_verb(words: Sequence[str]) -> int:
 
 def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Repair one bug, say what was found and done, write the program that is offered."""
-    from netmend.agents.repair import repair
-    from netmend.agents.repair_page import print_repair, write_offer
-
     bug, suite_budget = find_bug(config.bug, config.bugs)
     method = policy_method(config.policy)
     with open_trainer(config) as trainer:
@@ -69,5 +68,5 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
     written = write_offer(result, folder)
     if written is None:
         return Ended(status=UNREPAIRED)
-    console.print(f"{written.stem} program  {shown(written)}", highlight=False, soft_wrap=True)
+    console.print(f"{written.stem} program  {from_here(written)}", highlight=False, soft_wrap=True)
     return Ended()

@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from netmend.agents.files import shown
+from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
     ActionsConfig,
@@ -25,8 +25,11 @@ from netmend.agents.verbs.config import (
 )
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.env.reading import read_yaml
+from netmend.env.writing import from_here
+from netmend.repair_actions import CATALOGUE
+from netmend.repair_actions.recipes import WITH_RECIPES
 
-NETWORK_ACTIVATIONS = ("tanh", "relu")
+MOST_LAYERS = 64
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -56,10 +59,12 @@ class AgentConfig:
     def problems(self) -> Iterator[str]:
         """By key."""
         yield from at_least(1, self, "n_envs", path="agent.")
-        for index, units in enumerate(self.network):
+        if len(self.network) > MOST_LAYERS:
+            yield f"agent.network: {len(self.network)} layers are above {MOST_LAYERS}"
+        for index, units in enumerate(self.network[:MOST_LAYERS]):
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
-        yield from one_of(self, "activation", NETWORK_ACTIVATIONS, path="agent.")
+        yield from one_of(self, "activation", ACTIVATIONS, path="agent.")
         yield from at_least(0, self, "weight_decay", path="agent.")
 
 
@@ -98,24 +103,28 @@ class TrainConfig(RepairingConfig):
 
     Attributes:
         seed: of the agent and of the bugs that it meets.
+        compose: whether edits wait until the last action trains all of them in one trial, and recipes are
+            actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
         resume: folder of a run that was cut off.
     """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    compose: bool = False
     resume: str | None = None
 
     def problems(self) -> list[str]:
         """By key."""
-        return [*self.agent.problems(), *super().problems(), *self.actions.problems()]
+        known = WITH_RECIPES if self.compose else CATALOGUE
+        return [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
 
     def require(self) -> None:
         """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""
         super().require()
         from netmend.agents.algorithms import check_agent
 
-        check_agent(self.agent)
+        check_agent(self.agent, compose=self.compose)
 
 
 def train_verb(words: Sequence[str]) -> int:
@@ -150,11 +159,11 @@ def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:
     changes = [word for word in overrides if word.startswith("training.")]
     said = read_yaml(folder / CONFIG)
     if not isinstance(said, dict):
-        raise ConfigError([f"resume: {shown(folder / CONFIG)} is empty or holds no keys"])
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)} is empty or holds no keys"])
     try:
         kept = OmegaConf.merge(OmegaConf.structured(TrainConfig), said, OmegaConf.from_dotlist(changes))
     except OmegaConfBaseException as error:
-        raise ConfigError([f"resume: {shown(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
+        raise ConfigError([f"resume: {from_here(folder / CONFIG)}: {str(error).splitlines()[0]}"]) from error
     assert isinstance(kept, DictConfig)
     kept.resume = str(folder)
     return checked(kept, TrainConfig)

@@ -5,28 +5,33 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 PATH_KEYS = frozenset(
     {"bug", "bugs", "without", "policy", "program", "resume", "data_dir", "suite", "training.store", "order"}
 )
 """Keys whose value is a path, a suite's or a bug's id, taken literally: ``=`` or a blank needs no quotes."""
 
+LIST_KEYS = frozenset({"keep", "methods", "actions.names", "operators", "rows"})
+"""Keys whose value is a list of names, which needs no brackets: ``keep=a,b``."""
+
 VALUE_FLAGS = frozenset(
     {"--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c"}
 )
 """Flags of Hydra's that take a word, which may hold ``=`` too."""
+CONFIG_DIR = frozenset({"--config-dir", "-cd"})
 SWEEP = frozenset({"-m", "--multirun"})
 SHOWS = frozenset({"--cfg", "-c", "--info", "-i", "--run", "-r", "--shell-completion", "-sc"})
 """Flags that ask for something else than a sweep does."""
 
-MOST_CHARACTERS, MOST_DEPTH = 20_000, 20
+MOST_CHARACTERS, MOST_DEPTH = 5_000, 20
 """Of one word, and of brackets in brackets: beyond, the parser takes minutes or never returns."""
 
 _PLAIN = re.compile(r"[\w./:@*?|%$+-]*")
 
 
 def prepare(words: Sequence[str]) -> list[str]:
-    """Words for Hydra: odd paths are quoted, ``keep=a,b`` becomes a list.
+    """Words for Hydra: odd paths are quoted, lists of names get their brackets.
 
     Flags come first, whatever the order was: argparse refuses overrides on both sides of a flag. Other
     overrides pass unchanged.
@@ -48,6 +53,11 @@ def unfit(words: Sequence[str]) -> list[str]:
             problems.append(f"{shown}: more than {MOST_DEPTH} brackets in brackets")
     flags, _ = separated(words)
     others = sorted(SHOWS & {flag.partition("=")[0] for flag in flags})
+    for before, word in pairwise(["", *flags]):
+        if not word.startswith("-") and before not in VALUE_FLAGS:
+            problems.append(f"{word[:40]!a}: neither KEY=VALUE nor a flag")
+        if before in CONFIG_DIR and not os.path.isdir(word):
+            problems.append(f"{before}: there is no folder {word[:40]!a}")
     if SWEEP & set(flags) and others:
         problems.append(f"--multirun: starts several runs; leave it out, or {others[0]}")
     return problems
@@ -83,8 +93,8 @@ def _prepared(word: str) -> str:
     key, equals, value = word.partition("=")
     if not equals:
         return word
-    if key == "keep" and value and value[0] not in "['\"":
-        return f"keep=[{_sweep(value)}]"
+    if key in LIST_KEYS and value not in ("", "null") and value[0] not in "['\"":
+        return f"{key}=[{_sweep(value)}]"
     return f"{key}={_sweep(value)}" if key.lstrip("+") in PATH_KEYS else word
 
 

@@ -157,5 +157,5 @@ class Suite:
     def split(self, name: str) -> tuple[Bug, ...]:
         """The bugs of one split."""
         if name not in SPLITS:
-            raise UnknownNameError("split", name, SPLITS)
+            raise UnknownNameError("split", str(name), SPLITS)
         return tuple(bug for bug in self.bugs if bug.split == name)

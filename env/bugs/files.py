@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from netmend.env.bugs.bug import BUG_KINDS, SPLITS, Bug, Score, Spread, Suite
 from netmend.env.bugs.measured import MEASURED, read_measured, with_measured
-from netmend.env.errors import LISTED, FileError, ProgramError, UnknownNameError
+from netmend.env.errors import MOST_PROBLEMS, FileError, ProgramError, UnknownNameError
 from netmend.env.program import PHASES, Program, decode_program
 from netmend.env.program.crashes import Phase
 from netmend.env.program.fields import fields_of, shown
@@ -20,6 +20,7 @@ from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.reading import read_yaml, shown_path
 from netmend.env.training.trial import Budget
+from netmend.repair_actions import PATTERNS
 
 Plain = Mapping[str, object]
 Fixes = Mapping[str, tuple[Program | None, Score | None]]
@@ -30,23 +31,7 @@ TEXTS = ("quality", "symptom", "fix_helps", "not_reproduced")
 """Keys of a bug that are words for a reader."""
 QUALITIES = ("A", "B", "C", "")
 FIX_HELPS = ("false", "loss only", "")
-FIX_PATTERNS = (
-    "Loss function",
-    "Activation",
-    "Optimizer",
-    "Iterations",
-    "Add layer",
-    "Layer dimension",
-    "Data wrangling",
-    "Neural connection",
-    "Change neural architecture",
-    "Data dimension",
-    "Data type",
-    "API contract",
-    "Versioning",
-    "Accuracy metric",
-    "Monitor",
-)
+FIX_PATTERNS = tuple(name.replace("_", " ").capitalize().replace("Api", "API") for name in PATTERNS)
 """Fix patterns as the ICSE 2020 study names them."""
 BUG_KEYS = (
     "id",
@@ -130,8 +115,8 @@ def read_folder(folder: Path) -> Suite:
         except FileError as error:
             problems += [f"{shown_path(path.name)}: {problem}" for problem in error.problems]
     problems += duplicates(bugs)
-    plain = read_yaml(folder / "suite.yaml") if (folder / "suite.yaml").exists() else {}
-    about = _Part(plain, "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
+    plain = read_yaml(folder / "suite.yaml") if os.path.lexists(folder / "suite.yaml") else {}
+    about = _Section(plain, "suite.yaml", (VERSION_KEY, *SUITE_KEYS[:4]), problems)
     suite = Suite(
         name=about.text("name", folder.name),
         description=about.text("description"),
@@ -152,14 +137,14 @@ def duplicates(bugs: Sequence[Bug]) -> list[str]:
 def _while_few(items: Iterable[Item], problems: Sequence[str]) -> Iterator[Item]:
     """Items for as long as a message can list the problems with them: each costs a search for near names."""
     for item in items:
-        if len(problems) > LISTED:
+        if len(problems) > MOST_PROBLEMS:
             return
         yield item
 
 
 def _suite_of(path: Path, plain: object) -> Suite:
     problems: list[str] = []
-    about = _Part(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
+    about = _Section(plain, "", (VERSION_KEY, *SUITE_KEYS), problems)
     check_version(about.plain, problems)
     fixes: dict[str, tuple[Program | None, Score | None]] = {}
     bases = about.plain.get("bases", {})
@@ -167,7 +152,7 @@ def _suite_of(path: Path, plain: object) -> Suite:
         about.problem("bases", "not a mapping of names to fixed programs")
         bases = {}
     for name, entry in _while_few(bases.items(), problems):
-        base = _Part(entry, f"bases.{name}", ("program", "score"), problems)
+        base = _Section(entry, f"bases.{name}", ("program", "score"), problems)
         fixes[str(name)] = base.program("program"), base.score("score")
     entries = about.plain.get("bugs")
     if not isinstance(entries, list) or not entries:
@@ -175,7 +160,7 @@ def _suite_of(path: Path, plain: object) -> Suite:
         entries = []
     bugs = []
     for i, entry in _while_few(enumerate(entries), problems):
-        bug = _bug(_Part(entry, f"bugs[{i}]", BUG_KEYS, problems), fixes)
+        bug = _bug(_Section(entry, f"bugs[{i}]", BUG_KEYS, problems), fixes)
         bugs += [] if bug is None else [bug]
     problems += duplicates(bugs)
     suite = Suite(
@@ -199,7 +184,7 @@ def _bug_of(path: Path, plain: object) -> Bug:
             program = decode_program(plain, "", problems)
             bug = None if program is None else Bug(id=path.stem, program=program, split="held-out")
         else:
-            bug = _bug(_Part({"id": path.stem, **plain}, "", BUG_KEYS, problems))
+            bug = _bug(_Section({"id": path.stem, **plain}, "", BUG_KEYS, problems))
     else:
         problems.append(f"not a mapping with keys of {', '.join(BUG_KEYS)}")
     if bug is None or problems:
@@ -208,7 +193,7 @@ def _bug_of(path: Path, plain: object) -> Bug:
     return replace(bug, program=_beside(bug.program, path.parent), fixed=fixed)
 
 
-def _bug(part: _Part, fixes: Fixes | None = None) -> Bug | None:
+def _bug(part: _Section, fixes: Fixes | None = None) -> Bug | None:
     before = len(part.problems)
     if "program" not in part.plain:
         part.problem("program", "missing, expected the faulty program")
@@ -266,7 +251,7 @@ def _bug(part: _Part, fixes: Fixes | None = None) -> Bug | None:
     )
 
 
-class _Part:
+class _Section:
     """A mapping of a file: its values by key, each checked; what is wrong is added to the problems.
 
     Attributes:
@@ -334,13 +319,13 @@ class _Part:
         plain = self.plain.get(key)
         if plain is None or not self.is_mapping(key, plain, SCORE_KEYS):
             return None
-        score = _Part(self.plain[key], self.path_of(key), SCORE_KEYS, self.problems)
+        score = _Section(self.plain[key], self.path_of(key), SCORE_KEYS, self.problems)
         return Score(validation=score.spread("validation"), holdout=score.spread("holdout"))
 
     def spread(self, key: str) -> Spread:
         if not self.is_mapping(key, self.plain.get(key), tuple(SPREADS)):
             return Spread(mean=0.0, sd=0.0, seeds=1)
-        part = _Part(self.plain[key], self.path_of(key), tuple(SPREADS), self.problems)
+        part = _Section(self.plain[key], self.path_of(key), tuple(SPREADS), self.problems)
         mean, sd, seeds = (part.number(name, SPREADS[name], whole=name == "seeds") for name in SPREADS)
         return Spread(mean=mean, sd=sd, seeds=int(seeds))
 
@@ -350,7 +335,7 @@ class _Part:
             reason = "a trial is limited by its work and not by time"
             self.problem(f"{key}.{OLD_LIMIT}", f"{reason}; {WORK_INSTEAD}")
             plain = {name: value for name, value in plain.items() if name != OLD_LIMIT}
-        part = _Part(plain, self.path_of(key), tuple(BUDGETS), self.problems)
+        part = _Section(plain, self.path_of(key), tuple(BUDGETS), self.problems)
         known = [name for name in BUDGETS if name in part.plain]
         numbers = {name: part.number(name, BUDGETS[name], whole=name != "work") for name in known}
         work = numbers.pop("work", Budget().work)

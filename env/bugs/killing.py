@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.stats import mannwhitneyu, norm, wilcoxon
+import scipy
 
 from netmend.env.bugs.bug import Score, Spread, fixed_threshold
 from netmend.env.program import Program
@@ -80,7 +80,7 @@ def rank_test(better: Sample, worse: Sample) -> float:
     """p of the one-sided Mann-Whitney test; 1 where all values are the same."""
     if len({*better, *worse}) == 1:
         return 1.0
-    return float(mannwhitneyu(worse, better, alternative="less").pvalue)
+    return float(scipy.stats.mannwhitneyu(worse, better, alternative="less").pvalue)
 
 
 def signed_rank_test(better: Sample, worse: Sample) -> float:
@@ -90,7 +90,7 @@ def signed_rank_test(better: Sample, worse: Sample) -> float:
     """
     if better == worse:
         return 1.0
-    return float(wilcoxon(better, worse, alternative="greater").pvalue)
+    return float(scipy.stats.wilcoxon(better, worse, alternative="greater").pvalue)
 
 
 def vargha_delaney(better: Sample, worse: Sample) -> float:
@@ -163,7 +163,7 @@ def p_value(original: Sample, mutant: Sample, test: Test = "glm") -> float:
         raise ValueError(f"{len(original)} and {len(mutant)} trainings: expected as many of each, at least 2")
     if original == mutant or len({*original, *mutant}) == 1:
         return 1.0
-    return _glm(original, mutant) if test == "glm" else float(wilcoxon(original, mutant).pvalue)
+    return _glm(original, mutant) if test == "glm" else float(scipy.stats.wilcoxon(original, mutant).pvalue)
 
 
 def _glm(original: Sample, mutant: Sample) -> float:
@@ -178,4 +178,4 @@ def _glm(original: Sample, mutant: Sample) -> float:
     dispersion = float(np.var(original, ddof=1) + np.var(mutant, ddof=1)) / 2
     if dispersion == 0:
         return 0.0
-    return float(2 * norm.sf(abs(gap) / np.sqrt(dispersion * 2 / size)))
+    return float(2 * scipy.stats.norm.sf(abs(gap) / np.sqrt(dispersion * 2 / size)))

@@ -1,4 +1,4 @@
-"""From the name of a suite, or its place, to its bugs."""
+"""From the name of a suite, or its place, to its bugs, and to those whose data are here."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ from pathlib import Path
 from netmend.env.bugs.bug import SPLITS, Bug, Suite
 from netmend.env.bugs.files import duplicates, read_bug, read_file, read_folder, read_suite
 from netmend.env.bugs.measured import MEASURED
+from netmend.env.data import load_dataset
+from netmend.env.data.dataset import judged_task
+from netmend.env.data.loading import FOLDER_VARIABLE, needs_pack
 from netmend.env.data.views import pack_of
-from netmend.env.errors import ProgramError, UnknownNameError
+from netmend.env.errors import DataError, ProgramError, UnknownNameError
+from netmend.env.program import Task
 from netmend.env.training.trial import Budget
 
 SUITES = Path(__file__).parent / "suites"
@@ -73,6 +77,36 @@ def apart_from(bugs: Sequence[Bug], others: Sequence[Bug]) -> tuple[Bug, ...]:
     """
     theirs = {pack_of(bug.program.data.dataset) for bug in others}
     return tuple(bug for bug in bugs if pack_of(bug.program.data.dataset) not in theirs)
+
+
+def task_of(bug: Bug) -> Task:
+    """The task of a bug's dataset, judged as the bug says. Raises DataError where the data are missing."""
+    return judged_task(load_dataset(bug.program.data.dataset).task, bug.task_metric)
+
+
+def without_missing_packs(bugs: Sequence[Bug]) -> tuple[tuple[Bug, ...], str]:
+    """The bugs whose data pack is here or that need none, and which packs the others need (else empty).
+
+    Raises:
+        DataError: the pack of every bug is missing; the message is that of the first.
+    """
+    missing: Counter[str] = Counter()
+    kept: list[Bug] = []
+    for bug in bugs:
+        name = bug.program.data.dataset
+        try:
+            if needs_pack(name):
+                load_dataset(name)
+            kept.append(bug)
+        except DataError:
+            missing[pack_of(name)] += 1
+            if sum(missing.values()) == len(bugs):
+                raise
+    if not missing:
+        return tuple(kept), ""
+    needs = ", ".join(f"{name} ({count})" for name, count in sorted(missing.items()))
+    note = f"{missing.total()} of {len(bugs)} bugs are left out; they need the data packs {needs}:"
+    return tuple(kept), f"{note} set data_dir or {FOLDER_VARIABLE} to their folder"
 
 
 def load_bug(path: str | Path) -> Bug:

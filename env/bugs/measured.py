@@ -7,15 +7,17 @@ that reach the published fix. Bug files stay what their authors wrote.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from netmend.env.bugs.bug import VERDICTS, Bug, Score, Spread
-from netmend.env.errors import FileError, NetmendError, ProgramError
+from netmend.env.errors import FileError, ProgramError
 from netmend.env.program import SCHEMA_VERSION, write_yaml
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.reading import read_yaml, shown_path
+from netmend.env.writing import write_whole
 
 MEASURED = "measured.yaml"
 """Name of the file in a folder of bug files."""
@@ -55,7 +57,7 @@ def read_measured(folder: Path) -> dict[str, Measured]:
         FileError: the file is damaged.
     """
     path = folder / MEASURED
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     problems: list[str] = []
     entries: dict[str, Measured] = {}
@@ -78,20 +80,14 @@ def read_measured(folder: Path) -> dict[str, Measured]:
 
 
 def write_measured(folder: Path, entries: Mapping[str, Measured], made: Mapping[str, object]) -> Path:
-    """Write what was measured, whole or not at all. Raises NetmendError where the file cannot be written."""
+    """Write what was measured, whole or not at all. Raises OSError where the file cannot be written."""
     path = folder / MEASURED
-    part = path.with_suffix(".part")
     plain = {
         VERSION_KEY: SCHEMA_VERSION,
         "made": dict(made),
         "bugs": {name: _encode(entries[name]) for name in sorted(entries)},
     }
-    try:
-        part.write_text(write_yaml(plain), encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise NetmendError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, write_yaml(plain))
     return path
 
 

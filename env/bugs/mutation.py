@@ -249,7 +249,7 @@ def one_step_more(step: Prep, description: str) -> Mutation:
     return prepared(description, part, lambda steps: (*steps, step))
 
 
-def replaced(site: int, layer: Layer, description: str) -> Mutation:
+def exchanged(site: int, layer: Layer, description: str) -> Mutation:
     """Another layer at a position."""
     return Mutation(
         description=f"{description} (layer {site})",

@@ -9,11 +9,11 @@ from netmend.env.bugs.mutation import (
     Mutation,
     Operator,
     always,
+    exchanged,
     inserted,
     left_out,
     on_layers,
     one_step_more,
-    replaced,
     sets,
 )
 from netmend.env.bugs.network_operators import every, of_kinds, output_widths, settings, singly
@@ -31,8 +31,9 @@ from netmend.env.program.layers import (
     TransposedConvolution,
     Weighted,
 )
+from netmend.env.program.misfit import Shape
 from netmend.env.program.schema import Prep, Program
-from netmend.env.program.shapes import Shape, infer_shapes, prepared_task, row_shape
+from netmend.env.program.shapes import infer_shapes, prepared_task, row_shape
 from netmend.env.program.sites import output_layer
 from netmend.env.program.task import Task
 
@@ -97,7 +98,8 @@ def _wrong_reshape(program: Program, task: Task) -> Iterator[Mutation]:
         if isinstance(layer, Flatten):
             values = prod(inputs[site])
             for size in sorted({values // 2, 2 * values, 4 * values, prod(inputs[site][1:])} - {0, values}):
-                yield replaced(site, Reshape(shape=(size,)), f"flatten of {values} values written for {size}")
+                text = f"flatten of {values} values written for {size}"
+                yield exchanged(site, Reshape(shape=(size,)), text)
 
 
 def _declared_features(program: Program, task: Task) -> Iterator[Mutation]:

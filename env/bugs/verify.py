@@ -58,11 +58,6 @@ class Verified:
     a12: float | None = None
     seconds: float = 0.0
 
-    @property
-    def is_target(self) -> bool:
-        """Whether the published fix repairs the bug, so that a repair can be measured against it."""
-        return self.verdict == "reproduced"
-
 
 def verify(
     bugs: Sequence[Bug],

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from netmend.env.bugs.bug import Bug, Score, Suite
 from netmend.env.bugs.files import TEXTS, Plain
-from netmend.env.errors import NetmendError
 from netmend.env.program import SCHEMA_VERSION, to_plain, write_yaml
 from netmend.env.program.yaml import VERSION_KEY
 from netmend.env.training.trial import Budget
+from netmend.env.writing import write_whole
 
 
 def write_bug(bug: Bug, path: Path) -> None:
-    """Write the file of one bug. Raises NetmendError where it cannot be written."""
+    """Write the file of one bug. Raises OSError where it cannot be written."""
     plain = {VERSION_KEY: SCHEMA_VERSION, **_plain_bug(bug)}
     if bug.fixed is not None:
         plain["fixed"] = to_plain(bug.fixed)
@@ -23,7 +22,7 @@ def write_bug(bug: Bug, path: Path) -> None:
     for key in ("base", "operators", "faulty_score"):
         if not plain[key]:
             del plain[key]
-    _write(path, plain)
+    write_whole(path, write_yaml(plain))
 
 
 def write_suite(suite: Suite, path: Path, made: Plain) -> None:
@@ -35,7 +34,7 @@ def write_suite(suite: Suite, path: Path, made: Plain) -> None:
         made: how it was made, for those who want to repeat it.
 
     Raises:
-        NetmendError: the file cannot be written.
+        OSError: the file cannot be written.
     """
     plain = {
         VERSION_KEY: SCHEMA_VERSION,
@@ -46,18 +45,7 @@ def write_suite(suite: Suite, path: Path, made: Plain) -> None:
         "bases": {bug.base: _plain_fix(bug) for bug in suite.bugs},
         "bugs": [_plain_bug(bug) for bug in suite.bugs],
     }
-    _write(path, plain)
-
-
-def _write(path: Path, plain: Plain) -> None:
-    part = path.with_suffix(".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(write_yaml(plain), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise NetmendError(f"{path}: cannot be written: {error.strerror}") from error
+    write_whole(path, write_yaml(plain))
 
 
 def _plain_budget(budget: Budget) -> Plain:

@@ -16,7 +16,6 @@ from netmend.env.program.names import ClassMetric
 from netmend.env.program.part import changed
 from netmend.env.program.task import Task, TaskKind
 
-Kind: TypeAlias = TaskKind
 Rows: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
 Build: TypeAlias = Callable[[Generator], tuple[Rows, Rows]]
 
@@ -143,7 +142,7 @@ def judged_task(task: Task, metric: ClassMetric | None) -> Task:
     return changed(task, judged_by=metric)
 
 
-def make_task(name: str, kind: Kind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:
+def make_task(name: str, kind: TaskKind, x: Rows, outputs: int, vocabulary: int = 0, steps: int = 0) -> Task:
     """Task of rows ``x``."""
     shape = x.shape[1:]
     return Task(

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from netmend.env.data.archive import Arrays, decoded, is_jpeg, read_arrays
-from netmend.env.data.dataset import Dataset, Kind, Part, Rows, make_dataset, make_task, split_rows
+from netmend.env.data.dataset import Dataset, Part, Rows, make_dataset, make_task, split_rows
 from netmend.env.data.views import ALL, View
 from netmend.env.errors import DataError, FileError
 from netmend.env.program.fields import shown
 from netmend.env.program.limits import RANGES, UNITS
+from netmend.env.program.task import TaskKind
 from netmend.env.reading import read_text, shown_path
 
 LEAST_ROWS, LEAST_OF_PART = 2, 8
@@ -206,7 +207,7 @@ def _steps(x: Rows, y: NDArray[np.generic], modality: str) -> int:
     return steps if at_each else 0
 
 
-def _targets(values: NDArray[np.generic], row: tuple[int, ...] = (), steps: int = 0) -> tuple[Kind, Rows]:
+def _targets(values: NDArray[np.generic], row: tuple[int, ...] = (), steps: int = 0) -> tuple[TaskKind, Rows]:
     """What the targets are, and they in the form of ``Part.y``; the steps of those at each step come last.
 
     Integers that are neither class ids nor labels come back in the shape that they have.

@@ -83,6 +83,8 @@ def _path(name: str, folder: Path | None) -> Path:
     for file in (f"{pack}.npz", f"{pack}{JPEG_SUFFIX}.npz"):
         if place is not None and (place / file).exists():
             return place / file
+    if Path(name).suffix and pack not in PACKS:
+        raise DataError(f"dataset {shown_path(name)}: of files only .npz and .csv are read")
     if pack not in PACKS:
         raise UnknownNameError("dataset", name, {*dataset_names(folder), *PACKS, *VIEWS})
     where = (

@@ -20,7 +20,6 @@ from netmend.env.program.crashes import broadcasts, seen_ids
 from netmend.env.program.kinds import PROBABILITIES, REAL
 from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.sites import block_end
-from netmend.env.training.prepare import prepare
 
 ROWS = 2000
 """Training rows whose targets are looked at."""
@@ -249,6 +248,8 @@ def idle_outputs(case: Case) -> Iterator[Sight]:
 @lru_cache(maxsize=64)
 def target_range(program: Program, dataset: Dataset) -> tuple[float, float]:
     """Smallest and largest target that the loss sees; of a program that does not crash."""
+    from netmend.env.training.prepare import prepare  # torch takes seconds to import
+
     return prepare(resolved(program), dataset, ROWS, "cpu").target_range
 
 

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 
 from netmend.env.findings.finding import Case, Finder, Heuristic, Look, Sight, layer_place
 from netmend.env.program import Weighted, output_layer
-from netmend.env.training.measure import LARGE_WEIGHT
-from netmend.env.training.rules import ABNORMAL, LARGEST_LOSS, ZERO_GRADIENT
-from netmend.env.training.symptoms import LayerSymptoms, Symptoms
+from netmend.env.training.symptoms import (
+    ABNORMAL,
+    LARGE_WEIGHT,
+    LARGEST_LOSS,
+    ZERO_GRADIENT,
+    LayerSymptoms,
+    Symptoms,
+)
 from netmend.env.training.trial import Status
 
 _ENDED = {

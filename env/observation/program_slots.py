@@ -51,9 +51,10 @@ from netmend.env.program import (
 )
 from netmend.env.program.crashes import label_range, target_shape
 from netmend.env.program.kinds import FAMILIES, INITIALISER_FAMILY
+from netmend.env.program.misfit import Shape
 from netmend.env.program.names import CLASS_METRICS
 from netmend.env.program.part import changed
-from netmend.env.program.shapes import Shape, row_shape, walk_layers
+from netmend.env.program.shapes import row_shape, walk_layers
 from netmend.env.program.sites import dropout_rate, width
 
 LIMIT = 5.0

@@ -21,7 +21,7 @@ from netmend.env.observation.program_slots import (
     swapped,
 )
 from netmend.env.program import CRASH_KINDS, PHASES, Crash, Layer, Program, Task
-from netmend.env.program.shapes import Shape
+from netmend.env.program.misfit import Shape
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial
 

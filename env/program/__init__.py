@@ -55,6 +55,7 @@ from netmend.env.program.layers import (
     Weighted as Weighted,
     ZeroPad as ZeroPad,
 )
+from netmend.env.program.misfit import MisfitError as MisfitError
 from netmend.env.program.names import (
     ACTIVATIONS as ACTIVATIONS,
     API_LEVELS as API_LEVELS,
@@ -90,7 +91,6 @@ from netmend.env.program.schema import (
     Schedule as Schedule,
 )
 from netmend.env.program.shapes import (
-    MisfitError as MisfitError,
     ShapeError as ShapeError,
     infer_shapes as infer_shapes,
     multiply_accumulates as multiply_accumulates,

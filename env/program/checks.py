@@ -9,8 +9,9 @@ from netmend.env.program.fields import Field, fields_by_name, shown
 from netmend.env.program.kinds import PREP_KINDS
 from netmend.env.program.layers import Layer
 from netmend.env.program.limits import MAX_ACTIVATIONS, MAX_PARAMETERS, MAX_ROW
+from netmend.env.program.misfit import MisfitError
 from netmend.env.program.schema import Data, Prep, Program
-from netmend.env.program.shapes import MisfitError, row_shape, walk_layers
+from netmend.env.program.shapes import row_shape, walk_layers
 from netmend.env.program.task import Task
 
 

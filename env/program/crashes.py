@@ -15,19 +15,10 @@ from typing import Literal, NamedTuple, get_args
 from netmend.env.program.api import REMOVED_NAMES, SPARSE
 from netmend.env.program.kinds import LOSS_KINDS, PREP_KINDS
 from netmend.env.program.layers import Layer, Weighted
+from netmend.env.program.misfit import MisfitError, Shape, shown_shape
 from netmend.env.program.names import ApiLevel, LossName
 from netmend.env.program.schema import Data, Loop, Prep, Program
-from netmend.env.program.shapes import (
-    MisfitError,
-    Shape,
-    Walk,
-    computes,
-    each_step,
-    loss_input,
-    row_shape,
-    shown_shape,
-    walk_layers,
-)
+from netmend.env.program.shapes import Walk, computes, each_step, loss_input, row_shape, walk_layers
 from netmend.env.program.task import Task
 
 Phase = Literal["data", "build", "forward", "loss", "backward", "predict"]

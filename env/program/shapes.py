@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from netmend.env.errors import ProgramError
 from netmend.env.program.kinds import PREP_KINDS
-from netmend.env.program.layers import GATES as GATES, Flatten, Layer, Position, Shared, Skip
-from netmend.env.program.misfit import MisfitError as MisfitError, Shape as Shape, shown_shape as shown_shape
+from netmend.env.program.layers import Flatten, Layer, Position, Shared, Skip
+from netmend.env.program.misfit import MisfitError, Shape, shown_shape
 from netmend.env.program.part import changed
 from netmend.env.program.schema import Data, Prep, Program
 from netmend.env.program.task import Task

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from netmend.env.data import Dataset, load_dataset
 from netmend.env.errors import ProgramError
 from netmend.env.program import check
-from netmend.env.program.shapes import MisfitError
+from netmend.env.program.misfit import MisfitError
 from netmend.env.training.trial import TrialRequest
 from netmend.env.training.work import expected_seconds, planned_updates
 

@@ -23,8 +23,6 @@ CHECKS = 4
 """Checks of one training: before the first update, and evenly after that."""
 CHECK_ROWS = 64
 LOWEST, HIGHEST = -12.0, 6.0
-LARGE_WEIGHT = 5.0
-"""DeepFD's limit of a weight's magnitude."""
 
 
 class LayerCheck(NamedTuple):

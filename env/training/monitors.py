@@ -50,7 +50,7 @@ def class_symptoms(predicted: Tensor, truth: Tensor, task: Task) -> dict[str, fl
 def _worst_target(predicted: Tensor, truth: Tensor) -> float:
     left = (predicted - truth).square().sum(0)
     total = (truth - truth.mean(0)).square().sum(0).clamp(min=1e-12)
-    return float((left / total).max().clamp(0, 1))
+    return float((left / total).nan_to_num(nan=1.0).max().clamp(0, 1))  # diverged: it predicts nothing
 
 
 def rate_gain(before: float, after: Sequence[float]) -> float:

@@ -14,17 +14,22 @@ from itertools import pairwise
 
 from netmend.env.program import ACTIVATION_KINDS, LOSS_KINDS, Program, Task
 from netmend.env.program.sites import output_activation, output_layer
-from netmend.env.training.measure import LARGE_WEIGHT, LayerCheck, WeightCheck, layer_symptoms
-from netmend.env.training.symptoms import Symptoms
+from netmend.env.training.measure import LayerCheck, WeightCheck, layer_symptoms
+from netmend.env.training.symptoms import (
+    ABNORMAL,
+    GOOD,
+    LARGE_WEIGHT,
+    LARGEST_LOSS,
+    LEAST_GAIN,
+    SWING,
+    ZERO_GRADIENT,
+    Symptoms,
+)
 from netmend.env.training.trial import Curves
 
 VANISHING_RATIO, VANISHING_NORM, EXPLODING_RATIO = 1e-3, 1e-4, 70.0
-ZERO_GRADIENT = 0.7
-SWING, LEAST_GAIN, GOOD = 0.03, 0.01, 0.6
 TURN = 0.01
 UNCHANGED = 1e-12
-ABNORMAL = 10.0
-LARGEST_LOSS = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from netmend.env.errors import StoreError
+from netmend.env.errors import MOST_SHOWN, StoreError
 from netmend.env.training.store_file import StoreFile, StoreSummary, TrialKey, row_of
 from netmend.env.training.store_writer import Writer
 from netmend.env.training.trial import Status, Trial
@@ -119,10 +119,9 @@ class TrialStore:
     def _decode(self, digest: str, text: str, holdout: float | None) -> Trial:
         try:
             return decode(text, holdout)
-        except (ValueError, TypeError, KeyError) as error:
-            raise StoreError(
-                f"store {self.path} is damaged: trial {digest} is unreadable ({error})"
-            ) from error
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+            what = f"trial {digest} is unreadable ({str(error)[:MOST_SHOWN]!a})"
+            raise StoreError(f"store {self.path} is damaged: {what}") from error
 
     def _queue(self, key: TrialKey, trial: Trial) -> None:
         """Let a trial on its way to the file be found, unless the file will keep one that is known here."""

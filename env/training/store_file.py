@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from netmend.env.errors import StoreError
 from netmend.env.training.trial import Trial
@@ -23,6 +23,8 @@ Row: TypeAlias = tuple[str | int | float | None, ...]
 Found: TypeAlias = tuple[str, int, float | None, str]
 """Digest, whether the hold-out skill was asked for, that skill, the trial as JSON."""
 
+MOST_BYTES = 10_000_000
+"""Of one row, some thousand times what a trial takes."""
 _APPLICATION = 0x6E6D6E64  # "nmnd": tells a store from any other SQLite file
 _TABLES = """
 CREATE TABLE trials (
@@ -68,6 +70,7 @@ _REASONS = {
     sqlite3.SQLITE_CANTOPEN: "cannot be opened",
     sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error or is full",
     sqlite3.SQLITE_NOTADB: "is damaged or is no store of trials; move it away to start a new one",
+    sqlite3.SQLITE_TOOBIG: f"is damaged: a row has more than {MOST_BYTES:,} bytes",
     sqlite3.SQLITE_CORRUPT: "is damaged; move it away to start a new one",
 }
 
@@ -142,6 +145,8 @@ class StoreFile:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(f"store {path} cannot be opened: {error}") from error
+        if path.exists() and not path.is_file():
+            raise StoreError(f"store {path} cannot be opened: it is no file but a folder, a pipe or a device")
         self._writer = self._connect(wait)
         try:
             self._open(wait)
@@ -199,11 +204,14 @@ class StoreFile:
 
     def _connect(self, wait: float) -> sqlite3.Connection:
         with self._clear_errors():
-            return sqlite3.connect(self.path, timeout=wait, isolation_level=None, check_same_thread=False)
+            own = sqlite3.connect(self.path, timeout=wait, isolation_level=None, check_same_thread=False)
+        own.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MOST_BYTES)
+        return own
 
     def _open(self, wait: float) -> None:
         with self._clear_errors():
-            self._refuse_foreign_file()
+            with self._transaction("DEFERRED"):  # one state of the file: another process may be making it now
+                self._refuse_foreign_file()
             _use_wal(self._writer, wait)
             # In WAL mode NORMAL loses nothing when the process dies, and never damages the file.
             self._writer.execute("PRAGMA synchronous = NORMAL")
@@ -215,7 +223,9 @@ class StoreFile:
 
     def _refuse_foreign_file(self) -> None:
         version = self._pragma("user_version")
-        tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        # What SQLite makes by itself is left out: the index of the key, statistics.
+        query = "SELECT sql FROM sqlite_master WHERE sql NOT NULL AND (type || name) NOT LIKE 'tablesqlite_%'"
+        tables = [text for (text,) in self._writer.execute(query).fetchall()]
         if self._pragma("application_id") != _APPLICATION and (version or tables):
             raise StoreError(f"store {self.path} is another program's SQLite file")
         if version > FORMAT:
@@ -223,13 +233,16 @@ class StoreFile:
                 f"store {self.path} was made by a newer netmend (format {version}, this one reads up to"
                 f" {FORMAT}); update netmend or choose another file"
             )
+        # A view or a trigger would compute whatever its author wrote.
+        if tables != ([_TABLES.strip()] if version else []):
+            raise StoreError(f"store {self.path} is damaged: it holds other tables than a store has")
 
     def _pragma(self, name: str) -> int:
         return int(self._writer.execute(f"PRAGMA {name}").fetchone()[0])
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
+    def _transaction(self, kind: Literal["IMMEDIATE", "DEFERRED"] = "IMMEDIATE") -> Iterator[None]:
+        self._writer.execute(f"BEGIN {kind}")
         try:
             yield
             self._writer.execute("COMMIT")

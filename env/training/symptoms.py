@@ -9,6 +9,14 @@ from dataclasses import dataclass
 
 from netmend.env.program import Crash
 
+ZERO_GRADIENT = 0.7
+SWING, LEAST_GAIN, GOOD = 0.03, 0.01, 0.6
+ABNORMAL = 10.0
+LARGEST_LOSS = 1000.0
+"""AutoTrainer's limits, which its own repair and the findings need too."""
+LARGE_WEIGHT = 5.0
+"""DeepFD's limit of a weight's magnitude."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSymptoms:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess, parent_process
 from typing import TypeAlias
 
@@ -29,6 +29,8 @@ START_LIMIT = 1200.0
 """Seconds that a worker may take to start: far beyond what one needs, whatever else the machine does."""
 TRIES = 2
 """Workers lost until their request is to blame: a lack of memory can be a neighbour's fault, a hang too."""
+STARTS = 10
+"""Workers killed in a row while they start, until no more are started."""
 
 HANGS = Limits()
 _PRELOADS = {
@@ -39,7 +41,6 @@ _PRELOADS = {
 _Factory: TypeAlias = Callable[[], Trainer]
 _Split: TypeAlias = Callable[[Sequence[TrialRequest]], Sequence[tuple[int, ...]]]
 _Trials: TypeAlias = Sequence[Trial]
-_Context: TypeAlias = ForkServerContext | SpawnContext
 
 
 @dataclass(eq=False)
@@ -89,7 +90,7 @@ class WorkerTrainer:
         limits: from when on a worker hangs.
 
     Raises:
-        WorkerError: from ``run`` and ``stream``, where a worker can't start.
+        WorkerError: from ``run`` and ``stream``, where workers can't start.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class WorkerTrainer:
         self._preload = [__name__, _module(self._factory)]
         self._limits = limits
         self._workers: list[_Worker] = []
+        self._stillborn = 0
         self._lock = threading.Lock()
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
@@ -177,7 +179,9 @@ class WorkerTrainer:
             return
         if isinstance(reply, BaseException):
             raise reply
-        task, worker.task, worker.ready = worker.task, None, True
+        if not worker.ready:
+            worker.ready, self._stillborn = True, 0
+        task, worker.task = worker.task, None
         if task is not None:
             yield task, reply
 
@@ -185,10 +189,12 @@ class WorkerTrainer:
         """Remove a dead worker; its task goes to another one, or is to blame."""
         code = self._remove(worker)
         if not worker.ready:
-            raise WorkerError(
-                f"a worker process ended while it started (exit code {code}); a script that trains in workers"
-                " has to start below `if __name__ == '__main__':`; workers=0 trains without them"
-            )
+            self._stillborn += 1
+            if self._stillborn >= STARTS or (code or 0) >= 0:  # what ends by itself would end so again
+                raise WorkerError(
+                    f"a worker process ended while it started (exit code {code}); a script that trains in"
+                    " workers has to start below `if __name__ == '__main__':`; workers=0 trains without them"
+                )
         if worker.task is not None:
             yield self._lost(worker.task, _death(code))
 
@@ -221,12 +227,11 @@ class WorkerTrainer:
             worker.process.join()
             worker.pipe.close()
         self._workers.clear()
+        self._stillborn = 0
 
 
-def _context(preload: list[str]) -> _Context:
-    """A fork server that has imported torch once for all; new interpreters where there is none (Windows)."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+def _context(preload: list[str]) -> ForkServerContext:
+    """A fork server that has imported torch once for all."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(preload)
     # A terminal sends Ctrl-C to all processes. Blocked here, it is blocked in the server and its workers from
@@ -240,7 +245,7 @@ def _context(preload: list[str]) -> _Context:
     return context
 
 
-def _launch(context: _Context, factory: _Factory) -> _Worker:
+def _launch(context: ForkServerContext, factory: _Factory) -> _Worker:
     ours, theirs = context.Pipe()
     arguments = (theirs, factory, dict(os.environ), os.getcwd())
     process = context.Process(target=_serve, args=arguments, name="netmend-worker", daemon=True)

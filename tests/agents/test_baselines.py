@@ -9,8 +9,6 @@ import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, greedy_cover, load_order, save_order
-from netmend.agents.baselines.recipes import default_loss
-from netmend.agents.lockstep import task_of
 from netmend.agents.methods import Method, MethodError, Repair, blinded
 from netmend.agents.minimise import replay
 from netmend.agents.peers.pool import SuggestionPool
@@ -34,6 +32,7 @@ from netmend.env.program import (
 from netmend.env.reward import Rules
 from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
 from netmend.repair_actions import select
+from netmend.repair_actions.recipes import default_loss
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 ORDER = ("activation/relu@hidden", "optimizer/adam@program", "optimizer/sgd@program")
@@ -257,7 +256,7 @@ def test_the_order_is_found_on_training_bugs(
     good = two_fault_bug.fixed
     assert good is not None
     slow = replace(two_fault_bug, program=replace(good, optimizer=Optimizer(kind="adam", lr=3.0)))
-    order = find_order([slow, two_fault_bug], ACTIONS, Rules(), scripted_trainer, task_of)
+    order = find_order([slow, two_fault_bug], ACTIONS, Rules(), scripted_trainer)
     rates = [name for name in order if name.startswith("optimizer/")]
     assert order[0] == rates[0]
     assert "activation/relu@output" not in order
@@ -265,7 +264,7 @@ def test_the_order_is_found_on_training_bugs(
 
 def test_the_search_for_the_order_keeps_to_its_trials(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
     bugs = [replace(two_fault_bug, id=str(i)) for i in range(50)]
-    find_order(bugs, ACTIONS, Rules(), scripted_trainer, task_of, trials=60)
+    find_order(bugs, ACTIONS, Rules(), scripted_trainer, trials=60)
     assert 0 < len(scripted_trainer.requests) <= 60  # type: ignore[attr-defined]
 
 

@@ -55,10 +55,10 @@ def test_files_and_table(bugs: tuple[Bug, ...], scripted_trainer: Trainer, tmp_p
     evaluation = Evaluation(bugs=bugs, methods=METHODS, rules=Rules(), seeds=(0, 1))
     summary = evaluate(evaluation, scripted_trainer, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "benchmark.md",
         "finished",
         "ir.png",
         "results.csv",
+        "study.md",
         "summary.json",
     ]
     rows = read(tmp_path)

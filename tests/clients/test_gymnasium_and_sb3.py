@@ -41,9 +41,10 @@ REAL: dict[str, Any] = {"bugs": "tiny", "trials": 2}
 SETTING: dict[str, Any] = {**REAL, "trainer": QuickTrainer()}
 
 
+@pytest.mark.parametrize("compose", [False, True])
 @pytest.mark.parametrize("render_mode", [None, "rgb_array"])
-def test_both_checkers_find_nothing_wrong(render_mode: str | None) -> None:
-    env = gymnasium.make(ENVIRONMENT_ID, **REAL, render_mode=render_mode).unwrapped
+def test_both_checkers_find_nothing_wrong(render_mode: str | None, compose: bool) -> None:
+    env = gymnasium.make(ENVIRONMENT_ID, **REAL, render_mode=render_mode, compose=compose).unwrapped
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*check_step_determinism.*")  # that it is not looked at
         check_env(env, skip_render_check=render_mode is not None)
@@ -84,9 +85,11 @@ def test_the_wrappers_of_gymnasiums_vectors_take_it(mode: str) -> None:
     env.close()
 
 
-def test_a_vector_of_its_own_tells_what_gymnasiums_vector_tells() -> None:
-    own = gymnasium.make_vec(ENVIRONMENT_ID, num_envs=3, **SETTING)
-    plain = gymnasium.make_vec(ENVIRONMENT_ID, num_envs=3, vectorization_mode="sync", **SETTING)
+@pytest.mark.parametrize("compose", [False, True])
+def test_a_vector_of_its_own_tells_what_gymnasiums_vector_tells(compose: bool) -> None:
+    setting = {**SETTING, "compose": compose}
+    own = gymnasium.make_vec(ENVIRONMENT_ID, num_envs=3, **setting)
+    plain = gymnasium.make_vec(ENVIRONMENT_ID, num_envs=3, vectorization_mode="sync", **setting)
     assert own.metadata["autoreset_mode"] is plain.metadata["autoreset_mode"]
     assert own.single_observation_space == plain.single_observation_space
     assert own.action_space == plain.action_space
@@ -156,10 +159,13 @@ def test_random_search_over_policies_takes_steps() -> None:
 PAGE = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
 
 
-def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    example = PAGE.partition("```python\n")[2].partition("```")[0]
-    exec(example, {})
+def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, composed, *_ = [part.partition("```")[0] for part in PAGE.split("```python\n")[1:]]
+    names: dict[str, Any] = {}
+    exec(first, names)
     assert capsys.readouterr().out
+    exec(composed, names)
+    assert capsys.readouterr().out.startswith("activation/relu@hidden;add_layer/batch_norm@hidden ")
 
 
 def test_the_page_has_every_info_and_every_argument() -> None:

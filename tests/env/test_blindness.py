@@ -18,7 +18,8 @@ from netmend.env.program.crashes import find_crash
 from netmend.env.reward import Rules
 from netmend.env.training.symptoms import Symptoms
 from netmend.env.training.trial import Status, Trial
-from netmend.repair_actions import CATALOGUE, select
+from netmend.repair_actions import select
+from netmend.repair_actions.recipes import WITH_RECIPES
 
 OTHER_LABELS = {
     "id": "another",
@@ -38,19 +39,20 @@ def _trial(bug: Bug) -> Trial:
     return Trial(status=Status.CRASHED, message=crash.message, symptoms=Symptoms(crash=crash))
 
 
-def _begun(bug: Bug) -> Episode:
+def _begun(bug: Bug, compose: bool) -> Episode:
     task = load_dataset(bug.program.data.dataset).task
-    episode = Episode(bug, task, select(["*"]), Rules(), 0)
+    episode = Episode(bug, task, select(["*"], WITH_RECIPES), Rules(compose=compose), 0)
     episode.begin(_trial(bug))
     return episode
 
 
+@pytest.mark.parametrize("compose", [False, True])
 @pytest.mark.parametrize("suite", ["mutants-v1", "crashes-v1"])
-def test_labels_of_a_bug_change_neither_observation_nor_mask(suite: str) -> None:
+def test_labels_of_a_bug_change_neither_observation_nor_mask(suite: str, compose: bool) -> None:
     for bug in load_suite(suite).bugs[::17]:
-        told = _begun(bug)
+        told = _begun(bug, compose)
         for other in (replace(bug, **OTHER_LABELS), blinded(bug)):  # type: ignore[arg-type]
-            same = _begun(other)
+            same = _begun(other, compose)
             np.testing.assert_array_equal(same.observation(), told.observation())
             np.testing.assert_array_equal(same.mask(), told.mask())
 
@@ -58,7 +60,7 @@ def test_labels_of_a_bug_change_neither_observation_nor_mask(suite: str) -> None
 def test_no_slot_and_no_action_is_called_like_an_operator() -> None:
     words = {
         word
-        for name in (*slot_names(), *CATALOGUE)
+        for name in (*slot_names(compose=True), *WITH_RECIPES)
         for word in name.replace("/", " ").replace("@", " ").split()
     }
     assert not words & set(OPERATORS)

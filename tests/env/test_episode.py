@@ -23,7 +23,7 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.reward import Rules
 from netmend.env.training.loop import train
 from netmend.env.training.symptoms import Symptoms

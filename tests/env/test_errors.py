@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from netmend.env.errors import LISTED, FileError, UnknownNameError
+from netmend.env.errors import LISTED, MOST_PROBLEMS, FileError, UnknownNameError
 
 
 def test_near_matches_or_a_few_of_the_known_names() -> None:
@@ -17,5 +17,5 @@ def test_one_problem_is_one_line_and_a_thousand_are_cut() -> None:
     assert str(FileError("a.yaml", ["loss: unknown"])) == "a.yaml: loss: unknown"
     lines = str(FileError("a.yaml", [f"key{number}" for number in range(1000)])).splitlines()
     assert lines[0] == "a.yaml: 1000 problems"
-    assert lines[LISTED:] == [f"  - key{LISTED - 1}", "  - and 960 more"]
+    assert lines[MOST_PROBLEMS:] == [f"  - key{MOST_PROBLEMS - 1}", "  - and 980 more"]
     assert len(str(UnknownNameError("bug", "x" * 10_000, ["a"]))) < 200

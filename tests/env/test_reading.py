@@ -6,12 +6,15 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
+from netmend.env.bugs.loading import SUITES
 from netmend.env.errors import FileError
-from netmend.env.reading import Limits, open_regular, parse_yaml, read_text, read_yaml
+from netmend.env.reading import LIMITS, Limits, open_regular, parse_yaml, read_text, read_yaml
 
 SMALL = Limits(size=100, depth=3, items=10, text=20, digits=8)
 REFUSED = {
+    "a:\n\tb: 1": "line 2, column 1: a tab; indent with blanks",
     "[" * 100_000: "line 1, column 33: nested more than 32 levels deep",
     "{a: " * 100_000: "nested more than 32 levels deep",
     "- " * 100_000: "nested more than 32 levels deep",
@@ -67,6 +70,15 @@ def test_what_just_fits() -> None:
     texts = ("[[[0]]]", "[0,1,2,3,4,5,6,7,8]", "a" * 20, "12345678", "abcdefgh: '123456789'")
     values = [[[[0]]], list(range(9)), "a" * 20, 12345678, {"abcdefgh": "123456789"}]
     assert [parse_yaml(text, "fits", SMALL) for text in texts] == values
+
+
+def test_a_suite_of_24000_mutants_just_fits() -> None:
+    head, _, bugs = read_text(SUITES / "mutants-v1.yaml", LIMITS.size).partition("\nbugs:\n")
+    values = sum(isinstance(event, yaml.NodeEvent) for event in yaml.parse(bugs, yaml.SafeLoader))
+    share = 24_000 / bugs.count("- id: ")
+    assert share < 40
+    assert values * share < LIMITS.items
+    assert len(head) + len(bugs) * share < LIMITS.size
 
 
 def test_plain_values() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
@@ -16,7 +17,7 @@ from netmend.env.bugs import load_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.observation import LIMIT, slot_names
 from netmend.env.program import Program
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 from netmend.env.render import trace
 from netmend.env.repair_env import RepairEnv, episode_info
 from netmend.env.reward import Rules
@@ -179,7 +180,11 @@ def test_wrong_names_are_refused() -> None:
         ({"bugs": 5}, "bugs: 5 is no suite"),
         ({"bugs": ["tiny"]}, "bugs: .'tiny'. is no suite"),
         ({"actions": 5}, "actions: 5 is not a list of names"),
+        ({"actions": []}, "actions: name at least one action"),
         ({"keep": [1]}, "keep: .1. is not a list of names"),
+        ({"split": None}, "unknown split 'None'"),
+        ({"rules": 3}, "rules: 3 are no Rules"),
+        ({"trainer": "cpu"}, "trainer: 'cpu' is no trainer"),
         ({"render_mode": "rgb"}, "unknown render_mode 'rgb'; did you mean 'rgb_array'"),
     ],
 )
@@ -196,6 +201,8 @@ def test_a_vector_of_nothing_or_with_another_autoreset_is_refused() -> None:
         RepairVectorEnv(0, "tiny")
     with pytest.raises(UnknownNameError, match="did you mean 'SameStep'"):
         RepairVectorEnv(2, "tiny", autoreset_mode="samestep")
+    with pytest.raises(ResetNeeded, match="before action_masks"):
+        RepairVectorEnv(2, "tiny").action_masks()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -0.1, "0.1", True])

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.agents.baselines.fixed_order import find_order
-from netmend.agents.lockstep import Evaluation, run_repairs, task_of
+from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import Proposal, Repair
 from netmend.agents.repair import repair
 from netmend.agents.verbs.config import BudgetConfig, make_rules
@@ -127,5 +127,5 @@ def test_the_search_for_an_order_trains_each_bug_with_its_budget(bugs: tuple[Bug
     trainer = Noting()
     suite = Budget(samples=64)
     rules = make_rules(BudgetConfig(), suite)
-    find_order(bugs, select(["optimizer/*"]), rules, trainer, task_of)
+    find_order(bugs, select(["optimizer/*"]), rules, trainer)
     assert set(trainer.budgets) == {OWN, suite}

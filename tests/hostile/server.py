@@ -10,38 +10,36 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from functools import partial
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-import netmend.agents.jobs  # noqa: F401  # what the verbs import when they run
 from netmend.agents import cli
 from netmend.agents.baselines.fixed_order import load_order
-from netmend.agents.config import (
-    ActionsConfig,
-    AgentConfig,
-    BugsConfig,
-    ConfigError,
-    TrainConfig,
-    TrainingConfig,
-)
-from netmend.agents.hydra_run import explain
 from netmend.agents.named_bug import find_bug
 from netmend.agents.policy import load_policy
-from netmend.agents.train import resumed_config, train
+from netmend.agents.train import train
+from netmend.agents.verbs.config import ActionsConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, train_job
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.program import check
+from netmend.env.training.front import TrialFront
 from netmend.env.training.store import TrialStore
+from netmend.env.training.store_file import TrialKey
 from netmend.env.training.trial import Status, Trial, TrialRequest
 
 CPU, MEMORY, WALL = 8, 1_000_000_000, 30
 """Seconds of CPU, bytes on top of what the imports need, and seconds after which an input is killed."""
+KEY = TrialKey(
+    digest="", program="", data="", code="", dataset="", budget="", seed=0, device="cpu", holdout=False
+)
+"""Of no trial; the store looks at the digest alone."""
 
 
 class InstantTrainer:
@@ -57,21 +55,18 @@ def begin(folder: Path) -> None:
     params = {"n_steps": 8, "batch_size": 16, "n_epochs": 1}
     config = TrainConfig(
         agent=AgentConfig(algorithm="ppo", n_envs=2, network=[8], params=params),
-        bugs=BugsConfig(suite="tiny"),
+        bugs="tiny",
         actions=ActionsConfig(names=["optimizer/*"]),
-        training=TrainingConfig(steps=16, store=None, validation_bugs=0, checkpoint_every=1, traces=0),
+        training=TrainingConfig(
+            steps=16, workers=0, store=None, validation_bugs=0, checkpoint_every=1, traces=0
+        ),
     )
-    train(config, folder, Console(quiet=True), lambda _: InstantTrainer())
+    train(config, folder, Console(quiet=True), lambda _: TrialFront(InstantTrainer()))
 
 
 def resume(words: list[str]) -> int:
     folder = Path(words[0])
-    try:
-        config = resumed_config(folder, ["training.steps=64"])
-    except OmegaConfBaseException as error:  # as run_job does
-        raise ConfigError([explain(error)]) from error
-    train(config, folder, Console(), lambda _: InstantTrainer())
-    return 0
+    return train_job(TrainConfig(resume=str(folder)), folder, ["training.steps=64"]).status
 
 
 def bug(words: list[str]) -> int:
@@ -81,26 +76,34 @@ def bug(words: list[str]) -> int:
     return 2 if problems else 0
 
 
+def suite(words: list[str]) -> int:
+    load_suite(words[0])
+    return 0
+
+
+def policy(words: list[str]) -> int:
+    load_policy(words[0])
+    return 0
+
+
+def order(words: list[str]) -> int:
+    load_order(Path(words[0]))
+    return 0
+
+
 def store(words: list[str]) -> int:
+    """Open a store as a training does, and ask it for each of its trials."""
     kept = TrialStore(words[0], wait=1.0)
+    with closing(sqlite3.connect(words[0])) as file:
+        rows = file.execute("SELECT key, has_holdout FROM trials").fetchall()
+    kept.get_many([replace(KEY, digest=key, holdout=bool(opened)) for key, opened in rows])
     kept.summary()
     kept.close()
     return 0
 
 
-DOORS: dict[str, Callable[[list[str]], object]] = {
-    "resume": resume,
-    "bug": bug,
-    "suite": lambda words: load_suite(words[0]),
-    "policy": lambda words: load_policy(words[0]),
-    "order": lambda words: load_order(Path(words[0])),
-    "store": store,
-}
-
-
-def through(call: Callable[[list[str]], object], words: list[str]) -> int:
-    status = call(words)
-    return status if isinstance(status, int) else 0
+DOORS = ("resume", "bug", "suite", "policy", "order", "store")
+"""Functions of this file that stand in for verbs, without what these do before they read."""
 
 
 def in_child(door: str, folder: Path, words: list[str]) -> None:
@@ -113,7 +116,7 @@ def in_child(door: str, folder: Path, words: list[str]) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU, CPU))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if door in DOORS:
-        cli.VERBS[door] = partial(through, DOORS[door])
+        cli.VERBS[door] = f"__main__:{door}"
         words = [door, *words]
     status = cli.main(words)
     sys.stdout.flush()

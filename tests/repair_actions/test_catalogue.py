@@ -12,6 +12,7 @@ from netmend.env.program import Dense, Flatten, Program, Task
 from netmend.env.program.checks import check
 from netmend.repair_actions import CATALOGUE, PATTERNS, RepairAction, edited, select, successors
 from netmend.repair_actions.catalogue import _collect
+from netmend.repair_actions.recipes import RECIPES, WITH_RECIPES
 
 Corpus = dict[str, tuple[Program, Task]]
 DOCUMENT = Path(__file__).parents[2] / "docs" / "actions.md"
@@ -56,6 +57,17 @@ def test_selects_names_and_globs_once_each_in_the_order_of_the_catalogue() -> No
         "activation/softmax@output",
     ]
     assert tuple(CATALOGUE.values()) == ALL
+    rest = select(["optimizer/*", "!*/lr_*", "!optimizer/adam@program"])
+    assert set(select(["optimizer/*"])) - set(rest) == set(
+        select(["optimizer/lr_*", "optimizer/adam@program"])
+    )
+
+
+def test_recipes_are_chosen_where_they_are_actions() -> None:
+    assert select(["*"], WITH_RECIPES) == (*ALL, *RECIPES.values())
+    assert select(["*", "!recipe/*"], WITH_RECIPES) == ALL
+    with pytest.raises(UnknownNameError, match="recipe"):
+        select(["recipe/*"])
 
 
 @pytest.mark.parametrize("name", ["optimizer/adan@program", "no_such_pattern/*"])

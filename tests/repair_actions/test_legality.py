@@ -217,7 +217,8 @@ def test_reaching_finds_the_programs_that_a_budget_cannot_tell_apart(corpus: Cor
                     expected = [
                         number
                         for number, result in enumerate(after)
-                        if result is not None and capped(result, Budget()) == capped(target, Budget())
+                        if result is not None
+                        and capped(result, Budget().epochs) == capped(target, Budget().epochs)
                     ]
                     assert sorted(after.reaching(target, Budget().epochs)) == expected
                     found += len(expected)

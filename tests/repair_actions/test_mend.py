@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from netmend.agents.baselines.recipes import default_actions, rewrite_actions
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
@@ -33,6 +32,7 @@ from netmend.repair_actions.effective import effective
 from netmend.repair_actions.legality import FIELDS
 from netmend.repair_actions.mend import MEND, mending, only_remedy, reach
 from netmend.repair_actions.patch import applied
+from netmend.repair_actions.recipes import default_actions, rewrite_actions
 
 ALL = select(["*"])
 IMAGES = Task(dataset="digits_images", kind="classification", input_shape=(1, 8, 8), outputs=10)

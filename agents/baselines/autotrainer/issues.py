@@ -11,7 +11,7 @@ from typing import Literal
 
 from netmend.env.program import Embedding, LossName, Program, Task, output_activation, output_layer
 from netmend.env.program.sites import width
-from netmend.env.training.rules import GOOD, LARGEST_LOSS, LEAST_GAIN, SWING, ZERO_GRADIENT
+from netmend.env.training.symptoms import GOOD, LARGEST_LOSS, LEAST_GAIN, SWING, ZERO_GRADIENT
 from netmend.env.training.trial import Curves, Status, Trial
 from netmend.repair_actions.network import layer_inputs
 

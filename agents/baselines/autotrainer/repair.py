@@ -66,7 +66,7 @@ class AutoTrainerRepair:
         self, program: Program, task: Task, first: Trial, budget: Budget, rng: Generator, *, later_rules: bool
     ) -> None:
         self._task, self._budget, self._rng, self._later_rules = task, budget, rng, later_rules
-        self._tried = {capped(program, budget)}
+        self._tried = {capped(program, budget.epochs)}
         self._taken_on: list[Issue] = []
         self._base: tuple[str, ...] = ()
         self._next: _Model | None = None
@@ -82,7 +82,7 @@ class AutoTrainerRepair:
         while self.issue is not None:
             for change in self._changes:
                 if self._is_new(change.program):
-                    self._tried.add(capped(change.program, self._budget))
+                    self._tried.add(capped(change.program, self._budget.epochs))
                     patch = (*self._base, *change.patch)
                     self._asked = Proposal(program=change.program, patch=patch, by_actions=False)
                     return self._asked
@@ -127,6 +127,6 @@ class AutoTrainerRepair:
 
     def _is_new(self, program: Program) -> bool:
         """Not tried before, which would show nothing new, and neither invalid nor sure to crash."""
-        if capped(program, self._budget) in self._tried or check(program, self._task):
+        if capped(program, self._budget.epochs) in self._tried or check(program, self._task):
             return False
         return find_crash(program, self._task) is None

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 from rich.console import Console
 
-from netmend.agents.files import shown
+from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
 from netmend.agents.length import confirming_budget
+from netmend.agents.methods import Method, MethodError
+from netmend.agents.progress import make_round_progress
 from netmend.agents.verbs.config import (
     RepairingConfig,
     at_least,
@@ -20,14 +22,11 @@ from netmend.agents.verbs.config import (
     require_policy,
     split_problems,
 )
-from netmend.agents.verbs.evaluate import POLICY, policy_method
+from netmend.agents.verbs.evaluate import POLICY, policy_method, require_method
 from netmend.agents.verbs.opening import open_suite, open_trainer
-from netmend.env.errors import UnknownNameError
 from netmend.env.training.trial import Budget
+from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
-
-if TYPE_CHECKING:
-    from netmend.agents.methods import Method
 
 OWN_LENGTH = "own"
 LENGTHS = ("suite", OWN_LENGTH)
@@ -67,16 +66,14 @@ class ClaimsConfig(RepairingConfig):
         return found
 
     def require(self) -> None:
-        """Look up the suites and the policy."""
+        """Look up the suites, the method and the policy."""
         super().require()
+        require_method(self.method)
         require_policy(self.policy)
 
 
 def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Repair, check what was claimed, print the table, write both files into the run's folder."""
-    from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
-    from netmend.agents.progress import make_round_progress
-
     console = Console()
     method = _method(config)
     suites = [open_suite(replace(config, bugs=name.strip()), console) for name in config.bugs.split("+")]
@@ -100,18 +97,13 @@ def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> 
         )
     write_claims(rows, folder)
     print_claims(rows, console)
-    console.print(f"results  {shown(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 
 def _method(config: ClaimsConfig) -> Method:
     """The method that repairs, with all actions, or a policy with its own."""
-    from netmend.agents.baselines import BASELINES, Ingredients
-    from netmend.agents.methods import MethodError
-
     if config.method == POLICY:
         return policy_method(str(config.policy))
-    if config.method not in BASELINES:
-        raise UnknownNameError("method", config.method, (POLICY, *BASELINES))
 
     def no_order() -> tuple[str, ...]:
         raise MethodError(

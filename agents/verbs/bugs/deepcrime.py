@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from rich.console import Console
 
-from netmend.agents.files import write_csv
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least, one_of
 from netmend.agents.verbs.opening import open_trainer
+from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.deepcrime import DEEPCRIME, DeepCrimeOperator, Found, Searched, search
+from netmend.env.bugs.killing import TESTS, Test, spread
 from netmend.env.bugs.loading import load_bug, load_suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.program import Program
 from netmend.env.training.trial import Budget
+from netmend.env.writing import write_csv
 
-if TYPE_CHECKING:
-    from netmend.env.bugs.deepcrime import DeepCrimeOperator, Found, Searched
-    from netmend.env.bugs.killing import Test
-
-TESTS = ("glm", "wilcoxon")
 RESULTS = "deepcrime.csv"
 LEAST_P = 0.001
 COLUMNS = (
@@ -59,11 +57,14 @@ class DeepCrimeConfig(MeasuringConfig):
             found.append(f"program: {said}")
         return found
 
+    def require(self) -> None:
+        """Look up the good program and the operators."""
+        _good(self)
+        _operators(self.operators)
+
 
 def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Search, print the table, and write every mutant to ``deepcrime.csv`` in the run's folder."""
-    from netmend.env.bugs.deepcrime import search
-
     good, budget = _good(config)
     console = Console()
     with open_trainer(config) as trainer:
@@ -90,8 +91,6 @@ def found_table(searched: Searched) -> Table:
 
 def summary(searched: Searched) -> str:
     """The good program's skill, and the numbers of operators."""
-    from netmend.env.bugs.killing import spread
-
     original = spread(searched.original)
     applicable = [found for found in searched.found if found.tested]
     killed = [found for found in applicable if found.killed]
@@ -104,8 +103,6 @@ def summary(searched: Searched) -> str:
 
 def _mutants(searched: Searched) -> Iterator[dict[str, object]]:
     """Every mutant as a row of the file."""
-    from netmend.env.bugs.killing import spread
-
     for found in searched.found:
         one = found.operator
         about = (one.name, one.group, one.description, one.search, one.parameter)
@@ -129,8 +126,6 @@ def _row(found: Found) -> tuple[str, ...]:
 
 
 def _operators(names: Sequence[str] | None) -> list[DeepCrimeOperator]:
-    from netmend.env.bugs.deepcrime import DEEPCRIME
-
     chosen = list(DEEPCRIME) if names is None else [name.lower() for name in names]
     for name in chosen:
         if name not in DEEPCRIME:
@@ -140,8 +135,6 @@ def _operators(names: Sequence[str] | None) -> list[DeepCrimeOperator]:
 
 def _good(config: DeepCrimeConfig) -> tuple[Program, Budget]:
     """The good program and the budget of a training."""
-    from netmend.env.bugs.bases import BASES
-
     if config.suite is not None:
         return _fix(config.suite, str(config.bug))
     name = str(config.program)

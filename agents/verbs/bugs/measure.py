@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
+from netmend.agents.suite_check import reach_suite, verify_suite
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least
 from netmend.agents.verbs.opening import open_trainer
 from netmend.env.bugs.bug import Suite
@@ -62,8 +63,6 @@ class MeasureConfig(MeasuringConfig):
 
 def verify_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Verify the bugs of a suite."""
-    from netmend.agents.suite_check import verify_suite
-
     place = suite_folder(config.bugs) if config.write else None
     with open_trainer(config) as trainer:
         verify_suite(config.suite(), trainer, range(config.seeds), Console(), place)
@@ -71,8 +70,6 @@ def verify_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) ->
 
 def reachable_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
     """Check or find the sequences of actions that reach the published fixes of a suite."""
-    from netmend.agents.suite_check import reach_suite
-
     suite, seeds, place = config.suite(), range(config.seeds), suite_folder(config.bugs)
     with open_trainer(config) as trainer:
         reach_suite(suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest)

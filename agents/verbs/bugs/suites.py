@@ -17,8 +17,14 @@ from netmend.agents.table import Table
 from netmend.agents.verbs.config import MeasuringConfig, at_least
 from netmend.agents.verbs.opening import open_trainer
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
+from netmend.env.bugs.coverage import cover, fix_patterns
 from netmend.env.bugs.loading import load_suite, suite_folder, suite_names
+from netmend.env.bugs.making import make_suite
 from netmend.env.bugs.measured import Measured, read_measured
+from netmend.env.bugs.plans import PLANS, SuitePlan
+from netmend.env.bugs.reach import MOST_ACTIONS
+from netmend.env.bugs.verify import HOLDS
+from netmend.env.bugs.writing import write_suite
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.program import dump
 from netmend.env.training.trial import Trainer
@@ -52,7 +58,8 @@ class MakeConfig(MeasuringConfig):
         return super().problems() + at_least(0, self, "seed")
 
     def require(self) -> None:
-        """Look whether the file may be written, before hours of training."""
+        """Look whether there is such a plan and the file may be written, before hours of training."""
+        _plan(self.suite)
         _check_place(Path(self.out), force=self.force)
 
 
@@ -86,15 +93,10 @@ def make(
 
     Raises:
         UnknownNameError: there is no such plan.
-        NetmendError: the file is there and may not be replaced, or cannot be written.
+        NetmendError: the file is there and may not be replaced.
+        OSError: it cannot be written.
     """
-    from netmend.env.bugs.making import make_suite
-    from netmend.env.bugs.plans import PLANS
-    from netmend.env.bugs.writing import write_suite
-
-    if suite not in PLANS:
-        raise UnknownNameError("suite to make", suite, PLANS)
-    plan = PLANS[suite] if seed is None else replace(PLANS[suite], seed=seed)
+    plan = _plan(suite) if seed is None else replace(_plan(suite), seed=seed)
     _check_place(out, force=force)
     made = replace(make_suite(plan, trainer, report), name=out.stem)
     command = f"netmend bugs make suite={suite} seed={plan.seed}"
@@ -141,10 +143,6 @@ def statistics(suite: Suite) -> str:
 
 def print_coverage() -> None:
     """Print how many sub-actions each pattern has, and how many real bugs are loaded, reproduced, reached."""
-    from netmend.env.bugs.coverage import cover, fix_patterns
-    from netmend.env.bugs.reach import MOST_ACTIONS
-    from netmend.env.bugs.verify import HOLDS
-
     console, real = Console(), load_suite(REAL)
     rows = cover([bug for name in suite_names() for bug in load_suite(name).bugs])
     of_real = Counter(pattern for bug in real.bugs for pattern in fix_patterns(bug))
@@ -181,6 +179,12 @@ def _reaches(entry: Measured, goal: float | None) -> bool:
 
 def _counted(values: Sequence[str]) -> str:
     return ", ".join(f"{name} {count}" for name, count in Counter(values).most_common())
+
+
+def _plan(suite: str) -> SuitePlan:
+    if suite not in PLANS:
+        raise UnknownNameError("suite to make", suite, PLANS)
+    return PLANS[suite]
 
 
 def _check_place(path: Path, *, force: bool) -> None:

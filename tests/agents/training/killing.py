@@ -22,9 +22,9 @@ import torch
 from rich.console import Console
 
 from netmend.agents.checkpoint import checkpoints
-from netmend.agents.train import resumed_config, train
+from netmend.agents.train import train
 from netmend.agents.verbs.config import ActionsConfig, BudgetConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
+from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, resumed_config
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.training.front import TrialFront, trial_key
@@ -185,12 +185,10 @@ def kill_workers(run: Run, rng: random.Random) -> tuple[int, bool]:
         status = ended(process, lambda known=known: run.notes() > known)  # type: ignore[misc]
         status = ended(process, after(rng.uniform(0, WORKERS))) if status is None else status
         if status is not None:
-            # A worker that dies while it starts ends the training with one line; it goes on in the next life.
-            assert status == 0 or "ended while it started" in run.output.read_text(), run.output.read_text()
+            assert status == 0, run.output.read_text()
             return killed, False
         if found := workers_of(process):
-            # Mostly the oldest: one that is still starting ends the life.
-            os.kill(min(found) if rng.random() < 0.9 else rng.choice(found), signal.SIGKILL)
+            os.kill(rng.choice(found), signal.SIGKILL)
             killed += 1
     kill(process)
     return killed, True

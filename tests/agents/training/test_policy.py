@@ -44,7 +44,7 @@ def test_it_acts_as_the_model_it_was_cut_from(world, algorithm: str, activation:
     )
     agent = AgentConfig(algorithm=algorithm, network=[16, 8], activation=activation)
     model = build_model(agent, RepairVecEnv(repairs), seed=0)
-    policy = policy_of(model, agent, repairs.setting.actions, {})
+    policy = policy_of(model, agent, repairs.setting, {})
     observations = np.random.default_rng(1).normal(size=(64, len(policy.slots))).astype(np.float32)
     expected, _ = model.predict(observations, deterministic=True)
     everything = np.ones((64, len(policy.actions)), np.bool_)

@@ -20,8 +20,8 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.policy import load_policy
+from netmend.agents.statistics import validate
 from netmend.agents.train import Interrupted, train
-from netmend.agents.validation import validate
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, resumed_config
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError

@@ -74,6 +74,7 @@ def test_help_needs_no_torch() -> None:
         (["agent.params.x=["], "agent.params.x=["),
         (["--config-dir", "nowhere"], "nowhere"),
         (["resume=nowhere"], "there is no folder nowhere"),
+        (["resume="], "resume: name the folder of a run"),
         (["+training.stepz=3"], "training.stepz: there is no such key"),
         (["budget.trials=0", "training.workers=-1"], "2 problems"),
         (["actions.names=[optimizer/adamm@program]"], "optimizer/adamm@program"),
@@ -84,7 +85,9 @@ def test_bad_configurations(words: list[str], expected: str, capsys: pytest.Capt
     assert expected in complaint(capsys, "train", "bugs=tiny", "training.store=null", *words)
 
 
-@pytest.mark.parametrize("words", [("shwo",), ("show", "tinny"), ("show", "tiny", "no-such-bug"), ("show",)])
+@pytest.mark.parametrize(
+    "words", [("shwo",), ("show", "tinny"), ("show", "tiny", "no-such-bug"), ("show",), ("coverage", "tiny")]
+)
 def test_bad_words_after_bugs(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     complaint(capsys, "bugs", *words)
 
@@ -92,6 +95,8 @@ def test_bad_words_after_bugs(words: tuple[str, ...], capsys: pytest.CaptureFixt
 def test_bugs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bugs"]) == 0
     assert "tiny: " in capsys.readouterr().out
+    assert main(["bugs", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: netmend bugs")
     assert main(["bugs", "show", "tiny"]) == 0
     bug = capsys.readouterr().out.splitlines()[1].split()[0]
     assert main(["bugs", "show", "tiny", bug]) == 0
@@ -122,6 +127,29 @@ def test_users_own_groups(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -
     (elsewhere / "mine" / "agent" / "small.yaml").write_text("algorithm: ppo\nnetwork: [4]\n")
     assert main(["train", "--config-dir", "mine", "agent=small", "--cfg", "job"]) == 0
     assert "algorithm: ppo\n" in capsys.readouterr().out
+
+
+def test_users_own_groups_name_no_code(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / "mine" / "agent").mkdir(parents=True)
+    (elsewhere / "mine" / "agent" / "small.yaml").write_text("_target_: os.system\ncommand: 'true'\n")
+    said = complaint(capsys, "train", "--config-dir", "mine", "agent=small")
+    assert "it names code to run" in said
+    assert not (elsewhere / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("resume=",), "name the folder of a run"),
+        (("resume=nowhere",), "no folder nowhere"),
+        (("resume=.", "-m"), "leave out --multirun"),
+    ],
+)
+def test_resuming_without_a_run(
+    words: tuple[str, ...], expected: str, elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert expected in complaint(capsys, "train", *words)
+    assert not list(elsewhere.iterdir())
 
 
 @pytest.mark.parametrize(

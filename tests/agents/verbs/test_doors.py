@@ -120,12 +120,17 @@ def test_one_message_and_nothing_made(
         (["repair", "bug=a.yaml"], "policy=..."),
         (["repair", "bug=a.yaml", "policy=nowhere"], "no policy in nowhere"),
         (["evaluate"], "policy: name the folder"),
+        (["evaluate", "methods=[randm]"], "unknown method 'randm'"),
+        (["train", "agent=pppo"], "Could not find 'agent/pppo'"),
+        (["train", "data_dir=nowhere"], "data_dir: there is no folder nowhere"),
+        (["bugs", "claims", "tiny", "method=randm"], "unknown method 'randm'"),
+        (["bugs", "make", "suite=tinny", "out=a.yaml"], "unknown suite to make 'tinny'"),
         (["train", "seed=-1"], "seed: -1 is below 0"),
     ],
 )
 def test_what_is_missing_is_said_before_heavy_imports(verb: list[str], said: str, elsewhere: Path) -> None:
     code = "import sys; from netmend.agents.cli import main; status = main(sys.argv[1:])"
-    code += "; assert not {'torch', 'scipy', 'matplotlib'} & set(sys.modules); sys.exit(status)"
+    code += "; assert not {'torch', 'scipy.stats', 'matplotlib'} & set(sys.modules); sys.exit(status)"
     ended = subprocess.run([sys.executable, "-c", code, *verb], capture_output=True, text=True)
     assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
     assert said in ended.stderr

@@ -123,7 +123,7 @@ def test_a_method_that_cannot_be_built_is_named_and_the_others_go_on(
     evaluate(tmp_path, methods=["rewrite", "defaults"], minimise=False)
     line = "rewrite: failed in 2 of 2 repairs: rewrite is not installed: pip install it"
     assert line in capsys.readouterr().out
-    assert line in (tmp_path / "benchmark.md").read_text()
+    assert line in (tmp_path / "study.md").read_text()
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["failures"][0]["failed"] == 2
     assert summary["methods"]["rewrite"]["mean IR"] is None

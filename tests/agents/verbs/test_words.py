@@ -63,9 +63,12 @@ def test_flags_come_first_with_their_values() -> None:
         ("keep=architecture", ["architecture"]),
         ("keep=architecture,optimizer/*", ["architecture", "optimizer/*"]),
         ("keep=[data,labels]", ["data", "labels"]),
+        ("methods=random,defaults", ["random", "defaults"]),
+        ("actions.names=optimizer/*", ["optimizer/*"]),
+        ("operators=null", None),
     ],
 )
-def test_what_is_kept_is_a_list_with_or_without_brackets(word: str, kept: list[str]) -> None:
+def test_names_are_a_list_with_or_without_brackets(word: str, kept: list[str] | None) -> None:
     (prepared,) = prepare([word])
     (override,) = OverridesParser.create().parse_overrides([prepared])
     assert override.value() == kept
@@ -77,8 +80,10 @@ def test_what_is_kept_is_a_list_with_or_without_brackets(word: str, kept: list[s
         (["bug=a\0b"], "cannot be printed"),
         (["seed=1\n2"], "cannot be printed"),
         (["bug=\udcff"], "cannot be printed"),
-        (["agent.params.x=" + "1" * 30_000], "longer than 20000 characters"),
+        (["agent.params.x=" + "1" * 30_000], "longer than 5000 characters"),
         (["agent.params.x=" + "[" * 3000], "brackets in brackets"),
+        (["seed=1", "ppo"], "'ppo': neither KEY=VALUE nor a flag"),
+        (["--config-dir", "nowhere"], "--config-dir: there is no folder 'nowhere'"),
         (["-m", "--cfg", "job"], "--multirun: starts several runs; leave it out, or --cfg"),
         (["--multirun", "--info=plugins"], "leave it out, or --info"),
     ],
@@ -90,4 +95,4 @@ def test_words_that_no_parser_sees(words: list[str], said: str) -> None:
 
 
 def test_usual_words_are_fit() -> None:
-    assert not unfit(["-m", "seed=0,1", "bugs=ä b/ö", "agent.params={a: [1, [2]]}"])
+    assert not unfit(["-m", "seed=0,1", "--config-dir", ".", "bugs=ä b/ö", "agent.params={a: [1, [2]]}"])

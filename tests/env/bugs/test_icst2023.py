@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.loading import SUITES, apart_from, load_bug, load_suite
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import SUITES, apart_from, load_bug, load_suite, without_missing_packs
 from netmend.env.bugs.writing import write_bug
 from netmend.env.data import load_dataset
 from netmend.env.data.loading import needs_pack

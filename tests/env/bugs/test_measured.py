@@ -8,7 +8,7 @@ import pytest
 
 from netmend.env.bugs.bug import Bug, Score, Spread
 from netmend.env.bugs.measured import MEASURED, Measured, read_measured, with_measured, write_measured
-from netmend.env.errors import NetmendError, ProgramError
+from netmend.env.errors import ProgramError
 from netmend.env.program import Data, Dense, Optimizer, Program
 
 PROGRAM = Program(data=Data(dataset="iris"), layers=(Dense(units=3),), loss="mse", optimizer=Optimizer())
@@ -35,9 +35,11 @@ def test_a_damaged_file_is_one_clear_error(tmp_path: Path, text: str) -> None:
         read_measured(tmp_path)
 
 
-def test_a_folder_that_takes_no_file_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(NetmendError, match="cannot be written"):
-        write_measured(tmp_path / "missing", {"one": ENTRY}, {})
+def test_a_folder_that_takes_no_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "no_folder").touch()
+    with pytest.raises(OSError, match="no_folder"):
+        write_measured(tmp_path / "no_folder", {"one": ENTRY}, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["no_folder"]
 
 
 def test_only_a_fix_that_repairs_becomes_the_measure_of_a_repair() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import without_missing_packs
 from netmend.env.errors import DataError
 from netmend.env.program import Data, Dense, Optimizer, Program
 from netmend.env.setting import make_setting

@@ -7,15 +7,14 @@ import pytest
 from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import measure, score
-from netmend.env.bugs.loading import suite_folder
+from netmend.env.bugs.loading import suite_folder, without_missing_packs
 from netmend.env.bugs.measured import Measured, read_measured
-from netmend.env.bugs.packs import without_missing_packs
 from netmend.env.bugs.reach import MOST_ACTIONS, goal_of, replay_patch
 from netmend.env.bugs.verify import HOLDS
 from netmend.env.data import load_dataset
 from netmend.env.errors import DataError
 from netmend.env.program import Program, find_crash
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.repair_actions import CATALOGUE
 
 REAL = load_suite("real-v1")

@@ -54,12 +54,6 @@ def test_verdicts(bug: Bug, faulty: list[Trial], fixed: list[Trial], verdict: st
     assert bool(reason) == bool(result.reason)
 
 
-def test_only_a_fix_that_helps_is_a_target() -> None:
-    assert judge(BUG, LOW, HIGH).is_target
-    assert not judge(replace(BUG, fix_helps="false"), LOW, LOW).is_target
-    assert not judge(BUG, LOW, LOW).is_target
-
-
 def test_the_scores_are_those_of_the_trials() -> None:
     result = judge(CRASH_BUG, crashes("loss"), HIGH)
     assert result.faulty is not None

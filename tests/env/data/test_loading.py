@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from netmend.env.data import dataset_names, load_dataset
+from netmend.env.data import dataset_names, files, load_dataset
 from netmend.env.data.views import PACK_HELD, PACK_TRAIN
 from netmend.env.errors import DataError, UnknownNameError
 
@@ -70,6 +70,27 @@ def test_a_pack_of_texts_has_a_vocabulary(tmp_path: Path) -> None:
     dataset = load_dataset("texts", tmp_path)
     assert dataset.task.vocabulary == 50
     assert dataset.train.x.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("tokens", "message"),
+    [
+        (np.zeros((80, 5), np.float32), r"x_train of a text is float32 of shape \(60, 5\)"),
+        (np.full((80, 5), -1), "x_train holds the token id -1"),
+        (np.full((80, 5), 10**9), "x_train holds the token id 1000000000"),
+    ],
+)
+def test_a_pack_of_texts_holds_token_ids(tmp_path: Path, tokens: np.ndarray, message: str) -> None:
+    _pack(tmp_path / "texts.npz", tokens, np.arange(80) % 2, "text")
+    with pytest.raises(DataError, match=message):
+        load_dataset("texts", tmp_path)
+
+
+@pytest.mark.parametrize("highest", [10**5 + 1, 2 * 10**9])
+def test_a_class_id_that_no_program_can_have_outputs_for(tmp_path: Path, highest: int) -> None:
+    np.savez(tmp_path / "mine.npz", x=np.zeros((24, 2)), y=np.arange(24) % 2 * highest)
+    with pytest.raises(DataError, match=f"the class id {highest}"):
+        load_dataset(str(tmp_path / "mine.npz"))
 
 
 def test_a_csv_table(tmp_path: Path) -> None:
@@ -179,6 +200,26 @@ def test_a_wrong_csv_table_is_one_clear_error(tmp_path: Path, text: str, message
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"a,target\n" + b"1,2\n" * 9 + b"1,\xff\n", "table.csv"),
+        (b"a,target\n1,2\n" + b"1" * 140_000 + b",2\n", "row 3"),
+        (b"a,target\n" + b"1,2\n" * 9, "more than 10 cells"),
+        (b"a,class\n" + b"1,yes\n" * 9, "row 7: more than 10 cells"),
+    ],
+)
+def test_what_is_no_csv_table_of_a_size_that_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str
+) -> None:
+    monkeypatch.setattr(files, "MOST_CELLS", 10)
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load_dataset(str(path))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_a_damaged_npz_is_one_clear_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.npz"
@@ -244,6 +285,8 @@ def test_a_missing_pack_or_file_says_where_it_was_looked_for(
         load_dataset("mnist")
     with pytest.raises(DataError, match=r"gone\.csv"):
         load_dataset(str(tmp_path / "gone.csv"))
+    with pytest.raises(DataError, match=r"mine.xlsx: of files only .npz and .csv are read"):
+        load_dataset("mine.xlsx")
 
 
 def test_an_unknown_dataset_lists_near_matches() -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.loading import load_suite
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import load_suite, without_missing_packs
 from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.findings import faults, findings
 from netmend.env.findings.finding import Case

@@ -43,7 +43,7 @@ from netmend.env.program.crashes import (
     target_shape,
 )
 from netmend.env.program.kinds import LOSS_KINDS
-from netmend.env.program.shapes import MisfitError, Shape
+from netmend.env.program.misfit import MisfitError, Shape
 
 VECTORS = Task(dataset="vectors", kind="classification", input_shape=(4,), outputs=3)
 IMAGES = Task(dataset="images", kind="classification", input_shape=(1, 8, 8), outputs=10)

@@ -21,7 +21,7 @@ from netmend.env.program import (
     Prep,
     Program,
 )
-from netmend.env.program.replaced import replaced
+from netmend.env.program.changes import replaced
 
 PROGRAM = Program(
     data=Data(dataset="digits", prep=(Prep(kind="standardize"), Prep(kind="shift", factor=1.0))),

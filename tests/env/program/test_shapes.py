@@ -45,7 +45,8 @@ from netmend.env.program import (
     parameter_count,
     prepared_task,
 )
-from netmend.env.program.shapes import Shape, walk_layers
+from netmend.env.program.misfit import Shape
+from netmend.env.program.shapes import walk_layers
 
 
 def task(*shape: int, vocabulary: int = 0) -> Task:

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from netmend.env.errors import UnknownNameError
@@ -94,6 +95,15 @@ class Troublemaker:
         known = mark.exists()
         mark.touch()
         return not known
+
+
+def stillborn(folder: Path, deaths: int) -> Troublemaker:
+    """A factory that kills so many workers before they are ready."""
+    for death in range(deaths):
+        with suppress(FileExistsError):
+            (folder / f"{death}.death").touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+    return Troublemaker(folder)
 
 
 def broken_factory() -> Recorder:

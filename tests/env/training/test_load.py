@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from netmend.env.bugs import load_suite
-from netmend.env.training.build_trainer import build_trainer
+from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
 BUSY = 8

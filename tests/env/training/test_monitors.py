@@ -42,6 +42,8 @@ def test_targets():
     half[:, 1] = torch.tensor([1.5, 2.0, 2.5])
     assert class_symptoms(half, truth, task("regression", 2)) == pytest.approx({"worst_class": 0.25})
     assert class_symptoms(100 * truth, truth, task("regression", 2)) == {"worst_class": 1}
+    diverged = torch.full_like(truth, torch.nan)
+    assert class_symptoms(diverged, truth, task("regression", 2)) == {"worst_class": 1}
 
 
 def test_rate_gain():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 import signal
 import sqlite3
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,7 +21,7 @@ from netmend.env.program import Crash, Data, Dense, Optimizer, Program
 from netmend.env.training import front, store as store_module
 from netmend.env.training.front import TrialFront, code_version, trial_key
 from netmend.env.training.store import TrialStore
-from netmend.env.training.store_file import TrialKey
+from netmend.env.training.store_file import StoreFile, TrialKey
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
 from netmend.env.training.trial_json import decode, encode
@@ -87,6 +88,36 @@ def test_json_keeps_every_bit() -> None:
     )
     assert decode(encode(trial)) == trial
     assert decode(encode(replace(trial, holdout=0.5))).holdout is None
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("message",), 3),
+        (("skill",), "0.5"),
+        (("skill",), None),
+        (("holdout",), math.inf),
+        (("status",), "nosuch"),
+        (("symptoms", "layers", 0, "index"), -1),
+        (("symptoms", "layers", 0, "index"), "0"),
+        (("symptoms", "crash", "kind"), "nosuch"),
+        (("symptoms", "crash", "found"), [1.5]),
+        (("symptoms", "crash", "message"), 3),
+        (("curves", "train_loss"), [0.5, math.nan]),
+    ],
+)
+def test_json_that_netmend_never_writes_is_refused(place: tuple[str | int, ...], value: object) -> None:
+    crash = Crash(phase="loss", kind="size", message="m", layer=1, expected=(3,), found=(4,))
+    symptoms = Symptoms(layers=(LayerSymptoms(index=1, gradient=-3.0),), crash=crash)
+    plain = json.loads(encode(replace(OK, symptoms=symptoms, curves=Curves(train_loss=(0.5,)))))
+    whole = json.dumps(plain)
+    part = plain
+    for step in place[:-1]:
+        part = part[step]
+    part[place[-1]] = value
+    assert decode(whole).symptoms == symptoms
+    with pytest.raises((ValueError, TypeError)):
+        decode(json.dumps(plain))
 
 
 def test_trains_once_and_gives_equal_trials_ever_after(
@@ -571,6 +602,28 @@ def test_threads_share_one_store(path: Path, fake_trainers: ModuleType) -> None:
     assert failures == []
     assert trainer.store.summary().trials == 70
     trainer.close()
+
+
+def test_a_store_that_another_one_makes_at_the_same_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look at the version and the look at the tables the other one has its chance."""
+    look = StoreFile._pragma
+    other = threading.Thread(target=lambda: TrialStore(path).close())
+
+    def look_slowly(file: StoreFile, name: str) -> int:
+        found = look(file, name)
+        if other.ident is None:
+            other.start()
+            other.join(timeout=0.5)
+        return found
+
+    monkeypatch.setattr(StoreFile, "_pragma", look_slowly)
+    with closing(TrialStore(path)) as store:
+        other.join()
+        store.put_many([entry(1)])
+        store.flush()
+        assert store.summary().trials == 1
 
 
 WRITER = """

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from netmend.env.bugs import load_suite
-from netmend.env.bugs.packs import without_missing_packs
+from netmend.env.bugs.loading import without_missing_packs
 from netmend.env.data import load_dataset
 from netmend.env.program import BatchNorm, Dense, Monitor, Recurrent, find_crash, multiply_accumulates
 from netmend.env.training.compiled.trainer import CompiledTrainer

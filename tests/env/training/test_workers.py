@@ -16,14 +16,13 @@ import pytest
 
 from netmend.env.errors import NetmendError, StoreError, UnknownNameError, WorkerError
 from netmend.env.program import Data, Dense, Optimizer, Program
-from netmend.env.training.build_trainer import _can_compile, build_trainer
 from netmend.env.training.compiled.trainer import CompiledTrainer
-from netmend.env.training.front import TrialFront
+from netmend.env.training.front import TrialFront, _can_compile, build_trainer
 from netmend.env.training.limits import Limits
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
 from netmend.env.training.trial import Budget, Status, StreamingTrainer, TrialRequest
-from netmend.env.training.workers import WorkerTrainer
+from netmend.env.training.workers import STARTS, WorkerTrainer
 
 PROGRAM = Program(
     data=Data(dataset="iris"), layers=(Dense(units=3),), loss="cross_entropy", optimizer=Optimizer()
@@ -212,7 +211,24 @@ def test_a_factory_that_fails(fake_trainers: ModuleType) -> None:
     trainer.close()
 
 
-def test_a_worker_that_dies_at_its_start(fake_trainers: ModuleType) -> None:
+def test_workers_that_are_killed_while_they_start_are_replaced(
+    fake_trainers: ModuleType, tmp_path: Path
+) -> None:
+    trainer = WorkerTrainer(2, factory=partial(fake_trainers.stillborn, tmp_path, STARTS - 1))
+    assert trainer.run([request(0), request(1)]) == [fake_trainers.trial_of(request(seed)) for seed in (0, 1)]
+    assert len(list(tmp_path.glob("*.death"))) == STARTS - 1
+    trainer.close()
+
+
+def test_no_end_of_workers_is_started_that_are_all_killed(fake_trainers: ModuleType, tmp_path: Path) -> None:
+    trainer = WorkerTrainer(2, factory=partial(fake_trainers.stillborn, tmp_path, 100))
+    with pytest.raises(WorkerError, match="exit code -9"):
+        trainer.run([request(0), request(1)])
+    assert STARTS <= len(list(tmp_path.glob("*.death"))) <= STARTS + 1
+    trainer.close()
+
+
+def test_a_worker_that_ends_at_its_start() -> None:
     trainer = WorkerTrainer(1, factory=partial(os._exit, 5))  # type: ignore[arg-type]
     with pytest.raises(WorkerError, match=r"exit code 5.*__name__"):
         trainer.run([request()])
@@ -242,9 +258,8 @@ import sys
 from functools import partial
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from netmend.env.training.store import TrialStore
-from netmend.env.training.store import TrialStore
 from netmend.env.training.front import TrialFront
+from netmend.env.training.store import TrialStore
 from netmend.env.training.workers import WorkerTrainer
 from fake_trainers import HANG, Troublemaker
 from test_workers import request

@@ -6,9 +6,9 @@ import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.autotrainer import AutoTrainer
-from netmend.agents.lockstep import task_of
 from netmend.agents.methods import Method
 from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.loading import task_of
 from netmend.env.data import load_dataset
 from netmend.env.program import Data, Dense, Optimizer, Pool, Program, Task
 from netmend.env.reward import Rules

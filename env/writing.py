@@ -40,9 +40,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
 
 
 def sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk. On Windows, where folders cannot be opened, files alone."""
-    if path.is_dir() and os.name == "nt":
-        return
+    """Wait until a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,7 +48,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def shown(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """A path as a message shows it: from the working folder where it lies under it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
