@@ -321,7 +321,7 @@ def test_out_of_memory_is_labelled(run, good, monkeypatch, error):
 
 
 def test_a_mistake_of_our_own_is_not_blamed_on_the_program(run, good, monkeypatch):
-    monkeypatch.setattr(loop, "Session", None)
+    monkeypatch.setattr(session.Session, "fit", None)
     with pytest.raises(TypeError):
         run(good)
 
