@@ -190,3 +190,14 @@ def test_checked_programs(datasets, small, random_program, trunk):
         request = TrialRequest(program=random_program(rng, trunk), budget=small, seed=0, holdout=True)
         assert trainer.run([request])[0].status in (Status.OK, Status.DIVERGED, Status.CRASHED)
     assert not trainer.failed
+
+
+def test_one_output_says_no_third_class(datasets, small, good, assert_as_plain):
+    """A third class is never right where one output decides between the first two."""
+    labels = replace(good.data, labels="index")
+    program = replace(good, layers=(Dense(units=1),), loss="mse", data=labels)
+    trainer = CompiledTrainer(datasets.__getitem__)
+    for seed in range(3):
+        request = TrialRequest(program=program, budget=small, seed=seed)
+        assert_as_plain(trainer.run([request])[0], request)
+    assert not trainer.plain
