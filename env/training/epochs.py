@@ -1,4 +1,4 @@
-"""What is decided after each epoch of a training, by the plain loop and by the groups alike."""
+"""What is decided after each epoch of a training, by the plain loop and by the compiled one alike."""
 
 from __future__ import annotations
 

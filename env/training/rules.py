@@ -30,6 +30,7 @@ from netmend.env.training.trial import Curves
 VANISHING_RATIO, VANISHING_NORM, EXPLODING_RATIO = 1e-3, 1e-4, 70.0
 TURN = 0.01
 UNCHANGED = 1e-12
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,8 +172,11 @@ def turned_bad(curves: Curves) -> float:
 
 
 def increasing_loss(losses: Sequence[float]) -> float:
-    """DFD: share of epochs after which the training loss was higher."""
-    return _mean([float(b > a) for a, b in pairwise(losses)])
+    """DFD: share of epochs after which the training loss was higher.
+
+    By more than its rounding: one that stands still rises and falls with the order of the rows.
+    """
+    return _mean([float(b > a + ROUNDING * abs(a)) for a, b in pairwise(losses)])
 
 
 def large_weights(weights: Sequence[WeightCheck]) -> float:

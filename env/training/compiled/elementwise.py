@@ -29,6 +29,7 @@ from netmend.env.training.compiled.fields import (
     sigmoid,
     tanh,
     vector,
+    wide_exp,
 )
 from netmend.env.training.compiled.jit import LAYER, helper, kernel
 
@@ -51,18 +52,21 @@ FUNCTIONS: dict[ActivationName, tuple[int, float, float]] = {
 KIND, FIRST = OWN, OWN + 1
 _SIXTH, _THREE, _CUT = np.float32(1 / 6), np.float32(3), np.float32(20)
 _ROOT, _BELL = np.float32(0.7071067811865476), np.float32(0.3989422804014327)
-_A = np.float32(0.3275911)
+_A, _GONE, _NO_SLOPE = np.float32(0.3275911), np.float32(3.9), np.float32(-6.15)
 _P1, _P2, _P3 = np.float32(0.254829592), np.float32(-0.284496736), np.float32(1.421413741)
 _P4, _P5 = np.float32(-1.453152027), np.float32(1.061405429)
 
 
 @helper
 def _normal(x: Real) -> Real:
-    """Distribution function of the normal distribution (Abramowitz and Stegun 7.1.26)."""
+    """Distribution function of the normal distribution (Abramowitz and Stegun 7.1.26).
+
+    It is 0 where the plain loop's is, so that the same units are dead.
+    """
     z = abs(x) * _ROOT
     t = ONE / (ONE + _A * z)
     tail = HALF * t * (_P1 + t * (_P2 + t * (_P3 + t * (_P4 + t * _P5)))) * exp(-z * z)
-    return ONE - tail if x >= ZERO else tail
+    return ONE - tail if x >= ZERO else (ZERO if z > _GONE else tail)
 
 
 @kernel(LAYER)
@@ -96,13 +100,13 @@ def activate(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
             y[i] = ONE if v > ONE else v
     elif kind == SOFTPLUS:
         for i in range(size):
-            y[i] = (ZERO if x[i] < ZERO else x[i]) + log1p(exp(-abs(x[i])))
+            y[i] = (ZERO if x[i] < ZERO else x[i]) + log1p(wide_exp(-abs(x[i])))
     elif kind == SOFTSIGN:
         for i in range(size):
             y[i] = x[i] / (ONE + abs(x[i]))
     elif kind == EXPONENTIAL:
         for i in range(size):
-            y[i] = exp(x[i])
+            y[i] = wide_exp(x[i])
     elif kind == THRESHOLD:
         for i in range(size):
             y[i] = ZERO if x[i] <= a else x[i]
@@ -127,10 +131,12 @@ def activate_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, sta
             dx[i] = dy[i] if x[i] > ZERO else a * dy[i]
     elif kind == ELU:
         for i in range(size):
-            dx[i] = dy[i] * (a if x[i] > ZERO else y[i] + a * b)
+            # not by the outputs, which are -1 where the slope is small and not yet 0
+            dx[i] = dy[i] * a * (ONE if x[i] > ZERO else b * wide_exp(x[i]))
     elif kind == GELU:
         for i in range(size):
-            dx[i] = dy[i] * (_normal(x[i]) + x[i] * _BELL * exp(-HALF * x[i] * x[i]))
+            slope = _normal(x[i]) + x[i] * _BELL * exp(-HALF * x[i] * x[i])
+            dx[i] = ZERO if x[i] < _NO_SLOPE else dy[i] * slope
     elif kind == TANH:
         for i in range(size):
             dx[i] = dy[i] * (ONE - y[i] * y[i])
@@ -142,7 +148,8 @@ def activate_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, sta
             dx[i] = ZERO if abs(x[i]) >= _THREE else dy[i] * _SIXTH
     elif kind == SOFTPLUS:
         for i in range(size):
-            dx[i] = dy[i] * (ONE if x[i] > _CUT else sigmoid(x[i]))
+            e = wide_exp(x[i])
+            dx[i] = dy[i] * (ONE if x[i] > _CUT else e / (ONE + e))
     elif kind == SOFTSIGN:
         for i in range(size):
             dx[i] = dy[i] / ((ONE + abs(x[i])) * (ONE + abs(x[i])))
@@ -172,7 +179,7 @@ def soften(x: Floats) -> None:
             # what is no number may be lost here, but not below
             largest = max(largest, x[r, c])
         for c in range(x.shape[1]):
-            x[r, c] = exp(x[r, c] - largest)
+            x[r, c] = wide_exp(x[r, c] - largest)
         for c in range(x.shape[1]):
             total += x[r, c]
         share = ONE / total

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real, exp
+from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real, exp, wide_exp
 from netmend.env.training.compiled.jit import LOSS, Kernel, helper, kernel
 from netmend.env.training.losses import EPSILON
 
@@ -234,7 +234,7 @@ def cross_entropy(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
         for i in range(o.shape[1]):
             largest = o[r, i] if o[r, i] > largest else largest
         for i in range(o.shape[1]):
-            g[r, i] = exp(o[r, i] - largest)
+            g[r, i] = wide_exp(o[r, i] - largest)
             whole += g[r, i]
             shares += t[r, i]
         log = np.log(whole)
@@ -252,7 +252,7 @@ def cross_entropy_of_id(o: Floats, t: Floats, g: Floats, losses: Floats) -> None
         for i in range(o.shape[1]):
             largest = o[r, i] if o[r, i] > largest else largest
         for i in range(o.shape[1]):
-            g[r, i] = exp(o[r, i] - largest)
+            g[r, i] = wide_exp(o[r, i] - largest)
             whole += g[r, i]
         for i in range(o.shape[1]):
             g[r, i] /= whole

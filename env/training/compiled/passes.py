@@ -110,8 +110,11 @@ def _total(
     broadcast: int,
     scale: Real,
 ) -> Real:
-    """The loss of some rows, as a mean, by weight or as a sum, times a scale; and its gradient."""
-    n, total, whole = outputs.shape[0], ZERO, ZERO
+    """The loss of some rows, as a mean, by weight or as a sum, times a scale; and its gradient.
+
+    Summed in double precision: a loss that stands still must not rise and fall with the order of the rows.
+    """
+    n, total, whole = outputs.shape[0], 0.0, ZERO
     losses = scratch[:n]
     if broadcast:
         # the loss of a row is the mean over the targets of all rows
@@ -125,13 +128,14 @@ def _total(
     if reduction == BY_WEIGHT:
         for r in range(n):
             whole += weights[r]
-    share = scale / (whole if reduction == BY_WEIGHT else np.float32(n) if reduction == MEAN else ONE)
+    parts = whole if reduction == BY_WEIGHT else np.float32(n) if reduction == MEAN else ONE
+    share = scale / parts
     for r in range(n):
-        part = share * weights[r] if weights.size else share
+        weight = weights[r] if weights.size else ONE
         for c in range(by_outputs.shape[1]):
-            by_outputs[r, c] *= part
-        total += part * losses[r]
-    return total
+            by_outputs[r, c] *= share * weight
+        total += np.float64(weight) * np.float64(losses[r])
+    return np.float32(total * np.float64(scale) / np.float64(parts))
 
 
 @kernel(REAL(INT, F4_2, F4_2, F4, F4_2, F4, INT, INT, REAL))
@@ -331,7 +335,7 @@ def epoch(
     """
     x, targets, weights, truth = train
     units, width, columns, size = plan[UNITS], plan[WIDTH], targets.shape[1], plan[BATCH]
-    seen, batches, total = 0, 0, ZERO
+    seen, batches, whole = 0, 0, 0.0
     while seen < order.size:
         rows = min(size, order.size - seen)
         if plan[DONE] == plan[UPDATES] or (rows == 1 and plan[SKIPS_ONE]):
@@ -351,7 +355,7 @@ def epoch(
         if plan[FRESH]:
             vector(arena, plan[GRADIENT], plan[TRAINED])[:] = ZERO
         made = matrix(arena, plan[OUTPUTS], rows, units)
-        total += _total(
+        whole += _total(
             plan[LOSS],
             made,
             own,
@@ -367,7 +371,7 @@ def epoch(
         _update(arena, plan, ranges, penalties, numbers, rates)
         seen, batches = seen + rows, batches + 1
     cut = np.float32(rates[CUT])
-    found[TRAIN_LOSS] = total / np.float32(batches)
+    found[TRAIN_LOSS] = whole / batches
     found[TRAIN_SCORE] = _score(outputs[:seen], truth, order, plan[SCORED], cut)
     total = ZERO
     for i in range(penalties.shape[0]):
@@ -416,29 +420,30 @@ def look(arena: Floats, layers: Ints, bounds: Floats, rows: int, found: Floats) 
             for j in range(size):
                 total += gradient[j] * gradient[j]
                 zeros += gradient[j] == ZERO
-        dead, flat, whole, spread = 0, 0, ZERO, ZERO
+        dead, flat, whole, spread = 0, 0, ZERO, 0.0
         middle, half = bounds[i, 0], bounds[i, 1]
         for c in range(width):
             alive = 0
             for p in range(places):
-                mean, square = ZERO, ZERO
+                mean, square = 0.0, 0.0
                 for r in range(rows):
                     v = x[r, p * width + c]
                     alive += v != ZERO
                     flat += abs(v - middle) > half
                     whole += abs(v)
                     mean += v
-                mean /= np.float32(rows)
+                # exact for equal values, whose deviation is 0
+                mean /= rows
                 for r in range(rows):
                     d = x[r, p * width + c] - mean
                     square += d * d
-                spread += np.sqrt(square / np.float32(rows))
+                spread += np.sqrt(square / rows)
             dead += alive == 0
         values = np.float32(rows * places * width)
         found[i, 0], found[i, 1] = np.sqrt(total), np.float32(zeros) / np.float32(max(size, 1))
         found[i, 2] = np.float32(dead) / np.float32(width)
         found[i, 3] = np.float32(flat) / values if half >= ZERO else ZERO
-        found[i, 4], found[i, 5] = whole / values, spread / np.float32(places * width)
+        found[i, 4], found[i, 5] = whole / values, np.float32(spread / (places * width))
 
 
 @kernel(types.void(F4, F4, I8_2, F4_2))

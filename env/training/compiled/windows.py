@@ -219,7 +219,8 @@ def pool_max_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, sta
                     for b in range(left, right):
                         at = (r * op[LINES] + a) * op[ACROSS] + b
                         for c in range(width):
-                            found = ONE if x[at, c] == y[window, c] else ZERO
+                            v, w = x[at, c], y[window, c]
+                            found = ONE if v == w or (v != v and w != w) else ZERO
                             dx[at, c] += found * left_over[c]
                             left_over[c] *= ONE - found
 
@@ -330,4 +331,6 @@ def whole_max_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, st
                 ties[c] += ONE if x[r * places + p, c] == y[r, c] else ZERO
         for p in range(places):
             for c in range(width):
-                dx[r * places + p, c] = dy[r, c] / ties[c] if x[r * places + p, c] == y[r, c] else ZERO
+                # times, so that nothing that is a number comes of one that is none
+                found = ONE if x[r * places + p, c] == y[r, c] else ZERO
+                dx[r * places + p, c] = dy[r, c] / ties[c] * found

@@ -27,11 +27,11 @@ from netmend.agents.verbs.config import ActionsConfig, BudgetConfig
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, resumed_config
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
-from netmend.env.training.front import TrialFront, trial_key
-from netmend.env.training.loop import LocalTrainer
+from netmend.env.training.compiled.trainer import CompiledTrainer
+from netmend.env.training.front import COMPILED, TrialFront, trial_key
 from netmend.env.training.store import TrialStore
 from netmend.env.training.trial import Trial, TrialRequest
-from netmend.env.training.workers import WorkerTrainer
+from netmend.env.training.workers import WorkerTrainer, compiled_trainer
 
 LONGEST = 120.0
 """Seconds that nothing may take: then something hangs."""
@@ -53,7 +53,6 @@ def config_of(store: Path) -> TrainConfig:
             checkpoint_every=1,
             validate_every=3,
             validation_bugs=2,
-            compiled=False,
             store=str(store),
         ),
     )
@@ -63,12 +62,13 @@ class NotedFront(TrialFront):
     """Notes in a file which trials it has answered."""
 
     def __init__(self, workers: int, store: Path, noted: Path) -> None:
-        super().__init__(WorkerTrainer(workers) if workers else LocalTrainer(), TrialStore(store))
+        trainer = WorkerTrainer(workers, factory=compiled_trainer) if workers else CompiledTrainer()
+        super().__init__(trainer, TrialStore(store), COMPILED)
         self._noted = os.open(noted, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         trials = super().run(requests)
-        keys = [trial_key(r, load_dataset(r.program.data.dataset).fingerprint, "cpu") for r in requests]
+        keys = [trial_key(r, load_dataset(r.program.data.dataset).fingerprint, COMPILED) for r in requests]
         os.write(self._noted, "".join(f"{key.digest}\n" for key in keys).encode())
         return trials
 

@@ -44,8 +44,8 @@ def requests() -> list[TrialRequest]:
     return [*whole, *capped]
 
 
-def trained(asked: list[TrialRequest], folder: Path) -> list[Trial]:
-    trainer = build_trainer(workers=2, store=folder / "trials.sqlite")
+def trained(asked: list[TrialRequest], folder: Path, workers: int = 2) -> list[Trial]:
+    trainer = build_trainer(workers, store=folder / "trials.sqlite")
     try:
         return [replace(trial, seconds=0.0) for trial in trainer.run(asked)]
     finally:
@@ -58,4 +58,7 @@ def test_trials_beside_busy_processes_are_those_of_a_quiet_machine(tmp_path: Pat
     with busy_processes():
         loaded = trained(asked, tmp_path / "loaded")
     assert loaded == quiet
+    for workers in (0, 1):
+        assert trained(asked[::-1], tmp_path / f"{workers} workers", workers)[::-1] == quiet
+    assert trained(asked, tmp_path / "quiet") == quiet
     assert {trial.status for trial in quiet} >= {Status.OK, Status.CRASHED, Status.TOO_MUCH_WORK}

@@ -215,6 +215,7 @@ def test_rules_on_curves():
     assert oscillation([0.1, 0.5, 0.1, 0.5, 0.1]) == pytest.approx(2 / 5)
     assert oscillation([0.1, 0.2, 0.3, 0.4, 0.5]) == 0
     assert increasing_loss([1.0, 2.0, 3.0, 1.0, 0.5]) == 0.5
+    assert increasing_loss([0.6931601, 0.6931602, 0.6931601, 0.6931603]) == 0
     flat = Curves(train_score=(0.1, 0.105, 0.11), validation_score=(0.1, 0.1, 0.1))
     assert slow_convergence(flat) == 1
     assert slow_convergence(replace(flat, validation_score=(0.1, 0.3, 0.3))) == 0

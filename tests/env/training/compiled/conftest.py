@@ -250,6 +250,12 @@ def small() -> Budget:
 
 
 @pytest.fixture(scope="session")
+def trunks() -> dict[str, tuple[tuple[str, ...], tuple[Layer, ...]]]:
+    """First layers of random programs by name, and the datasets for which they are."""
+    return TRUNKS
+
+
+@pytest.fixture(scope="session")
 def random_program() -> Draw:
     """Make a random program with a trunk of ``TRUNKS``."""
     return draw_program

@@ -153,45 +153,6 @@ def test_compiled_code_is_kept_where_a_folder_can_be_written(tmp_path):
     assert len(list(tmp_path.rglob("*rescale*.nbi"))) == 1
 
 
-CHECKED = 20_000
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-def test_no_index_is_wrong():
-    """In a process of its own, as the compiler has to know from its start that it shall check."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-n",
-        "0",
-        "-m",
-        "slow",
-        __file__,
-        "-k",
-        "checked_programs",
-    ]
-    done = subprocess.run(
-        command, env={**os.environ, "NUMBA_BOUNDSCHECK": "1"}, capture_output=True, text=True, check=False
-    )
-    assert f"{len(TRUNK_NAMES)} passed" in done.stdout, done.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(6 * 3600)
-@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="see test_no_index_is_wrong")
-@pytest.mark.parametrize("trunk", TRUNK_NAMES)
-def test_checked_programs(datasets, small, random_program, trunk):
-    rng = np.random.default_rng([1, TRUNK_NAMES.index(trunk)])
-    trainer = CompiledTrainer(datasets.__getitem__)
-    for _ in range(CHECKED // len(TRUNK_NAMES)):
-        request = TrialRequest(program=random_program(rng, trunk), budget=small, seed=0, holdout=True)
-        assert trainer.run([request])[0].status in (Status.OK, Status.DIVERGED, Status.CRASHED)
-    assert not trainer.failed
-
-
 def test_one_output_says_no_third_class(datasets, small, good, assert_as_plain):
     """A third class is never right where one output decides between the first two."""
     labels = replace(good.data, labels="index")
