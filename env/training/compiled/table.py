@@ -393,15 +393,14 @@ class Table:
         return self._add(kernels[layer.reduce], value, value.shape[:1], scratch=value.width)
 
     def _recurrent(self, index: int, layer: Recurrent, value: Value, shape: Shape) -> Value:
-        gates, units, (width, steps) = GATES[layer.cell], layer.units, value.shape
+        gates, units, steps = GATES[layer.cell], layer.units, value.places
         kernels = {
             "rnn": (recurrent.rnn, recurrent.rnn_back),
             "gru": (recurrent.gru, recurrent.gru_back),
             "lstm": (recurrent.lstm, recurrent.lstm_back),
         }
-        rows = self.room.rows
-        saved = rows * (steps * (width + gates * units) + (steps + 1) * 2 * units)
-        scratch = rows * units * (1 + 3 * steps + gates) + gates * units * units
+        of_unit = self.room.rows * units
+        saved, scratch = of_unit * (steps * gates + 2 * (steps + 1)), 2 * of_unit
         given: Value | None = None
         for back, part in enumerate(("", REVERSE)[: layer.directions]):
             names = self._names(
@@ -457,14 +456,13 @@ class Table:
         own = [layer.heads, int(layer.causal), -1, 0, 0]
         if layer.dropout:
             own[2:] = self._draw((layer.heads, steps, steps), 1 - layer.dropout)
-        size = width // layer.heads
         made = self._add(
             (attending.attend, attending.attend_back),
             projected,
             value.shape,
             own,
             saved=self.room.rows * layer.heads * steps * steps,
-            scratch=5 * steps * size + 2 * steps * steps,
+            scratch=2 * steps * (steps + 1),
         )
         return self._product(index, "out_", width, made)
 
@@ -576,11 +574,11 @@ def _gather(source: int, target: int, places: int, width: int) -> list[int]:
 
 
 def arranged(spec: ParameterSpec, layer: Layer, value: Tensor) -> Tensor:
-    """A tensor as the kernels have it: inputs first; windows of a convolution with their features last."""
+    """A tensor as the kernels have it: inputs first, but of recurrent layers; windows with features last."""
     if isinstance(layer, Convolution) and spec.name == "kernel":
         value = value.movedim(1, -1)
         return value if isinstance(layer, TransposedConvolution) else value.flatten(1).T
-    if value.dim() == 2 and not isinstance(layer, Embedding | Position):
+    if value.dim() == 2 and not isinstance(layer, Embedding | Position | Recurrent):
         return value.T
     return value
 
