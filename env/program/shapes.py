@@ -83,12 +83,14 @@ class Walk(NamedTuple):
         shapes: what each layer gets, the last what the network returns or the misfit cannot take.
         parameters: weights and biases of the layers that fit, frozen ones included.
         activations: outputs of the layers that fit and what is inside an attention, for one row.
+        products: multiply-accumulates of kernels and of attention for one row.
         misfit: why the layer that gets the last of the shapes cannot take it, None where all fit.
     """
 
     shapes: tuple[Shape, ...]
     parameters: int
     activations: int
+    products: int
     misfit: MisfitError | None
 
 
@@ -111,16 +113,16 @@ def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
 
 @lru_cache(maxsize=2048)
 def _walk(layers: tuple[Layer, ...], row: Shape, vocabulary: int) -> Walk:
-    shapes, parameters, activations = [row], 0, 0
+    shapes, sizes = [row], (0, 0, 0)
     for index in range(len(layers)):
         try:
             step = _next_step(layers, index, shapes, vocabulary)
         except MisfitError as misfit:
-            return Walk(tuple(shapes), parameters, activations, misfit.with_traceback(None))
+            return Walk(tuple(shapes), *sizes, misfit.with_traceback(None))
         shapes.append(step.output)
-        parameters += step.parameters
-        activations += step.activations
-    return Walk(tuple(shapes), parameters, activations, None)
+        parameters, activations, products = sizes
+        sizes = (parameters + step.parameters, activations + step.activations, products + step.products)
+    return Walk(tuple(shapes), *sizes, None)
 
 
 class _Step(NamedTuple):
@@ -129,6 +131,7 @@ class _Step(NamedTuple):
     output: Shape
     parameters: int
     activations: int
+    products: int
 
 
 def computes(layers: Sequence[Layer], index: int) -> Layer:
@@ -149,7 +152,7 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
     if isinstance(layer, Skip):
         if before != shape:
             raise MisfitError(f"skip cannot add {shown_shape(before)} to {shown_shape(shape)}", before, shape)
-        return _Step(shape, 0, prod(shape))
+        return _Step(shape, 0, prod(shape), 0)
     original = layers[index - layer.back]
     if isinstance(original, Skip | Shared):
         raise MisfitError("shared needs a layer with weights of its own", shape, ())
@@ -165,7 +168,8 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
 def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
     """Raises ``MisfitError`` where the layer does not fit."""
     output = layer.output(shape, vocabulary)
-    return _Step(output, layer.parameters(shape, vocabulary), prod(output) + layer.inside(shape))
+    activations = prod(output) + layer.inside(shape)
+    return _Step(output, layer.parameters(shape, vocabulary), activations, layer.work(shape, output))
 
 
 def parameter_count(program: Program, task: Task) -> int:
@@ -181,7 +185,5 @@ def multiply_accumulates(program: Program, task: Task) -> int:
     Raises ``ShapeError``, ``MisfitError``.
     """
     task = prepared_task(program, task)
-    shapes = infer_shapes(program.layers, task)
-    layers = [computes(program.layers, index) for index in range(len(program.layers))]
-    taken = (task.input_shape, *shapes)
-    return sum(layer.work(*row) for layer, *row in zip(layers, taken, shapes, strict=False))
+    infer_shapes(program.layers, task)
+    return walk_layers(program.layers, task.input_shape, task.vocabulary).products

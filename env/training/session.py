@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -39,8 +40,14 @@ LARGEST_PASS = 8_000_000
 
 def random_stream(seed: int, name: str, device: str = "cpu") -> Generator:
     """The generator of one consumer of randomness in a training with a seed."""
+    return Generator(device).manual_seed(_stream_seed(seed, name))
+
+
+@lru_cache(maxsize=1024)
+def _stream_seed(seed: int, name: str) -> int:
+    """The same few seeds come with every program."""
     child = np.random.SeedSequence([seed, STREAMS.index(name)])
-    return Generator(device).manual_seed(int(child.generate_state(1, np.uint64)[0]))
+    return int(child.generate_state(1, np.uint64)[0])
 
 
 class Session:
@@ -109,7 +116,8 @@ class Session:
         for epoch in range(1, self.planned + 1):
             self.phase = f"epoch {epoch} of {self.planned}"
             if not hopeless:
-                self._before = self.network.parameters.values.clone()
+                if self._repeats:
+                    self._before = self.network.parameters.values.clone()
                 self._record(*self._epoch())
                 hopeless = self._hopeless()
             else:
@@ -289,7 +297,7 @@ class Session:
 
         Its epochs are then recorded as they would be, without being trained.
         """
-        if len(self.curves) < 2 or self.curves[-1][2] != self.curves[-2][2] or not self._repeats:
+        if not self._repeats or len(self.curves) < 2 or self.curves[-1][2] != self.curves[-2][2]:
             return False
         parameters = self.network.parameters
         return torch.equal(parameters.values, self._before) and not bool(parameters.gradient.any())

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -33,6 +35,7 @@ Real: TypeAlias = Any
 """A float32 in compiled code. A whole number beside one makes a float64 of it, so that it is converted."""
 
 ZERO, HALF, ONE, TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+NOT_TURNED, TURNED = ord("n"), ord("t")
 _LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _HIGH, _LOW, _INFINITE = np.float32(88), np.float32(-87), np.float32(np.inf)
 _E0, _E1, _E2 = np.float32(1.9875691500e-4), np.float32(1.3981999507e-3), np.float32(8.3334519073e-3)
@@ -119,6 +122,56 @@ def block(arena: Floats, start: int, rows: int, parts: int, columns: int) -> Flo
     vectorised; one of an axis of its own is.
     """
     return arena[start : start + rows * parts * columns].reshape(rows, parts, columns)
+
+
+@intrinsic
+def _sgemm(_typing: Any, sizes: Any, reals: Any, places: Any) -> Any:
+    """BLAS' product, of column-major matrices, with the library that numba itself calls.
+
+    ``sizes``: rows and columns of the outputs, what is summed over, three strides; whether the factors are
+    turned. ``reals``: scales of the product and of what is there. ``places``: addresses, outputs last.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        numbers = [builder.extract_value(values[0], i) for i in range(8)]
+        scales = [cgutils.alloca_once_value(builder, builder.extract_value(values[1], i)) for i in range(2)]
+        char, whole = context.get_value_type(types.int8), context.get_value_type(types.int64)
+        turned = [builder.trunc(number, char) for number in numbers[6:]]
+        a, b, out = (builder.extract_value(values[2], i) for i in range(3))
+        scale, kept = (builder.ptrtoint(slot, whole) for slot in scales)
+        rows, columns, summed, of_a, of_b, of_out = numbers[:6]
+        given = [char(ord("s")), *turned, rows, columns, summed, scale, a, of_a, b, of_b, kept, out, of_out]
+        form = ir.FunctionType(ir.IntType(32), [value.type for value in given])
+        builder.call(cgutils.get_or_insert_function(builder.module, form, "numba_xxgemm"), given)
+        return context.get_dummy_value()
+
+    return types.void(sizes, reals, places), generate
+
+
+@helper
+def _laid_out(a: Floats) -> tuple[int, int]:
+    """Whether a matrix is turned, and the distance between its rows, or its columns where it is."""
+    if a.strides[1] == a.itemsize:
+        return NOT_TURNED, max(a.strides[0] // a.itemsize, a.shape[1])
+    if a.strides[0] != a.itemsize and a.shape[0] > 1:
+        raise ValueError("neither rows nor columns lie together")
+    return TURNED, max(a.strides[1] // a.itemsize, a.shape[0])
+
+
+@helper
+def multiply(a: Floats, b: Floats, out: Floats, scale: Real, kept: Real) -> None:
+    """``out`` becomes ``kept`` times itself plus ``scale`` times the product; views and turned ones will do.
+
+    Unlike ``numpy.dot`` it takes views of a part of the columns, and adds.
+    """
+    if a.shape[0] != out.shape[0] or b.shape[1] != out.shape[1] or a.shape[1] != b.shape[0]:
+        raise ValueError("matrices do not fit")
+    (flip_a, of_a), (flip_b, of_b), (flip_out, of_out) = _laid_out(a), _laid_out(b), _laid_out(out)
+    if flip_out == TURNED:
+        raise ValueError("outputs are turned")
+    # a product of columns is that of the rows in the other order
+    sizes = (out.shape[1], out.shape[0], a.shape[1], of_b, of_a, of_out, flip_b, flip_a)
+    _sgemm(sizes, (scale, kept), (b.ctypes.data, a.ctypes.data, out.ctypes.data))
 
 
 @helper

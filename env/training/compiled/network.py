@@ -27,7 +27,7 @@ class CompiledNetwork:
     """A program's layers, loss and optimizer over one arena.
 
     Attributes:
-        specs: its weight tensors, the trained ones first, in the order of the arena.
+        tensors: what its weights are and where they begin, the trained ones first.
         ends: by layer, its outputs.
         values, gradient: all weights, and what an update sees of their gradient, as tensors on the arena.
         draws: noise in the order in which it is drawn.
@@ -58,12 +58,14 @@ class CompiledNetwork:
             NotMineError: a layer is not known, or the training too large.
         """
         started = sorted(started, key=lambda pair: not pair[0].trainable)
-        self.specs = tuple(spec for spec, _ in started)
+        specs = [spec for spec, _ in started]
         self._noise = noise
-        table = Table(program.layers, shapes[1:], self.specs, room)
+        table = Table(program.layers, shapes[1:], specs, room)
         inputs = table.build(shapes[0])
         self.ends, self.draws = table.ends, table.draws
+        self.tensors = [(spec, table.places[spec.layer, spec.name]) for spec in specs]
         self._drawn = [math.prod(draw.shape) for draw in table.draws]
+        self._normal = any(draw.keep is None for draw in table.draws)
         outputs, units, loop, trained = table.ends[-1], table.ends[-1].width, program.loop, table.trained
         self.table, self.back = table.tables(outputs)
         self.units = units
@@ -87,7 +89,7 @@ class CompiledNetwork:
             passes.ZERO_GRAD: loop.zero_grad,
             passes.STEP_FIRST: loop.order == "step_backward",
             passes.FRESH: table.unwritten,
-            passes.WEIGHED: sum(spec.size for spec in self.specs),
+            passes.WEIGHED: sum(spec.size for spec in specs),
         }
         self.plan = np.zeros(passes.NUMBERS, np.int64)
         self.plan[list(plan)] = list(plan.values())
@@ -129,8 +131,7 @@ class CompiledNetwork:
     def draw(self, batches: Sequence[int], rows: int) -> None:
         """Draw the noise of batches with so many rows: dropouts for all rows of the epoch with the first."""
         generator, first = self._noise.generator, 0
-        normal = any(draw.keep is None for draw in self.draws)
-        for number, count in enumerate(batches if normal else batches[:1]):
+        for number, count in enumerate(batches if self._normal else batches[:1]):
             for draw, size in zip(self.draws, self._drawn, strict=True):
                 if draw.keep is None:
                     at = draw.at + first * size
@@ -141,26 +142,21 @@ class CompiledNetwork:
             first += count
 
 
-def offsets(specs: Sequence[ParameterSpec]) -> list[int]:
-    """Where each tensor begins."""
-    return [0, *np.cumsum([spec.size for spec in specs]).tolist()][: len(specs)]
-
-
-def penalty_rows(specs: Sequence[ParameterSpec]) -> Doubles:
+def penalty_rows(network: CompiledNetwork) -> Doubles:
     """First weight, number of weights, l1 and l2 of each tensor that is trained and penalised."""
     rows = [
         (at, spec.size, spec.l1, spec.l2)
-        for at, spec in zip(offsets(specs), specs, strict=True)
+        for spec, at in network.tensors
         if spec.trainable and (spec.l1 or spec.l2)
     ]
     return np.array(rows, np.float64).reshape(-1, 4)
 
 
-def handed_ranges(program: Program, specs: Sequence[ParameterSpec]) -> Ints:
+def handed_ranges(program: Program, network: CompiledNetwork) -> Ints:
     """First and last weight of what the optimizer was handed, neighbours as one."""
     last, kind = output_layer(program), program.loop.optimized
     ranges: list[list[int]] = []
-    for at, spec in zip(offsets(specs), specs, strict=True):
+    for spec, at in network.tensors:
         is_output = last is not None and spec.layer >= last
         if not spec.trainable or (kind != "all" and is_output == (kind == "hidden")):
             continue

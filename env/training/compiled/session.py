@@ -29,7 +29,6 @@ from netmend.env.training.compiled.fields import EVALUATION, REHEARSAL, TRAINING
 from netmend.env.training.compiled.network import (
     CompiledNetwork,
     handed_ranges,
-    offsets,
     penalty_rows,
     row_loss,
 )
@@ -169,7 +168,7 @@ class CompiledSession(Session):
         """What the compiled epochs are told."""
         program, network, plan = self.program, self.network, self.network.plan
         train = rows_of(self.data.train)
-        units, specs = network.units, network.specs
+        units = network.units
         batch, broadcast = min(program.batch_size, len(train.x)), self.data.preparation.broadcast
         parts = [self.data.train, self.data.validation]
         for part in [*parts, *([self.data.own_validation] if self.data.own_validation else [])]:
@@ -202,8 +201,8 @@ class CompiledSession(Session):
         self._before_order = network.arena, network.bits, network.table, network.back, plan
         self._before_order += train.part(), held.part(program.loss in LOGIT_LOSSES)  # type: ignore[assignment]
         self._behind_order = (
-            handed_ranges(program, specs),
-            penalty_rows(specs),
+            handed_ranges(program, network),
+            penalty_rows(network),
             numbers(program.optimizer),
             self._step,
             self._seen,
@@ -326,11 +325,7 @@ class Measured:
         rows = rows_of(session.data.train)
         self._x, self._targets = rows.x[:CHECK_ROWS], rows.targets[:CHECK_ROWS]
         self._weights = rows.weights[:CHECK_ROWS]
-        kernels = {
-            spec.layer: (at, spec)
-            for at, spec in zip(offsets(network.specs), network.specs, strict=True)
-            if spec.name == "kernel"
-        }
+        kernels = {spec.layer: (at, spec) for spec, at in network.tensors if spec.name == "kernel"}
         looked, bounds = [], []
         for index in self.layers:
             (at, spec), (point, name) = kernels[index], reading_point(program, index)
@@ -367,15 +362,13 @@ class Measured:
 
     def weights(self) -> tuple[WeightCheck, ...]:
         """What became of each weight tensor."""
-        network, specs = self._network, self._network.specs
-        tensors = np.array(
-            [[at, spec.size] for at, spec in zip(offsets(specs), specs, strict=True)], np.int64
-        )
-        found = np.zeros((len(specs), 2), np.float32)
-        passes.compare(network.start, network.arena, tensors.reshape(-1, 2), found)
+        network, tensors = self._network, self._network.tensors
+        places = np.array([[at, spec.size] for spec, at in tensors], np.int64)
+        found = np.zeros((len(tensors), 2), np.float32)
+        passes.compare(network.start, network.arena, places.reshape(-1, 2), found)
         return tuple(
             WeightCheck(spec.layer, spec.name, spec.size, *row)
-            for spec, row in zip(specs, found.tolist(), strict=True)
+            for (spec, _), row in zip(tensors, found.tolist(), strict=True)
         )
 
 

@@ -74,6 +74,9 @@ from netmend.env.training.recurrent import REVERSE
 
 LARGEST_ARENA = 2**27
 """Values that a training may hold."""
+LINE, APART = 16, 80
+"""Values of a line of the cache: what begins within one takes twice as long. Places that are a multiple of a
+page apart get into each other's way, so that there is some room between them."""
 WINDOWS = 2**16
 """Values of windows that are laid out at once, so that they stay in the cache of a core."""
 
@@ -109,11 +112,10 @@ class Value:
 
 @dataclass(frozen=True, eq=False)
 class _Operation:
-    forward: Kernel
     backward: Kernel
     taken: Value
     given: Value
-    row: dict[int, int]
+    row: list[int]
     weights: tuple[int, int]  # first and number, where they are trained
     added: Value | None = None
 
@@ -166,18 +168,21 @@ class Table:
         """Lay out the weights, the trained ones first."""
         self.places: dict[tuple[int, str], int] = {}
         self.trained = sum(spec.size for spec in self.specs if spec.trainable)
+        at = 0
         for spec in self.specs:
-            self.places[spec.layer, spec.name] = self.take(spec.size)
+            self.places[spec.layer, spec.name] = at
+            at += spec.size
+        self.take(at)
         self._sizes = {(spec.layer, spec.name): spec for spec in self.specs}
         self.gradient = self.take(self.trained)
         self._statistics: dict[int, int] = {}
 
     def take(self, size: int) -> int:
-        """Room for so many values."""
-        self.size += size
+        """Room for so many values, at the beginning of a line."""
+        at, self.size = self.size, self.size + -(-size // LINE) * LINE + APART
         if self.size > LARGEST_ARENA:
             raise NotMineError("too large")
-        return self.size - size
+        return at
 
     def constant(self, values: float | Iterable[float]) -> int:
         """Room for numbers that never change."""
@@ -203,24 +208,26 @@ class Table:
 
     def tables(self, outputs: Value) -> tuple[Ints, Ints]:
         """Rows of the forward pass, and of the backward pass behind the gradient of the outputs."""
-        forward = np.zeros((len(self._operations), COLUMNS), np.int64)
-        back: list[Ints] = []
+        back: list[list[int]] = []
         written, learned = {outputs.dx}, set[int]()
         scratch = self.take(self._scratch)
-        for own, operation in zip(forward, self._operations, strict=True):
-            own[list(operation.row)] = list(operation.row.values())
-            own[[FORWARD, SCRATCH]] = operation.forward.address, scratch
-        for own, operation in zip(forward[::-1], self._operations[::-1], strict=True):
+        for operation in self._operations:
+            operation.row[SCRATCH] = scratch
+        for operation in reversed(self._operations):
             if operation.given.learns:
-                back += self._back(own, operation, written, learned)
+                back += self._back(operation, written, learned)
         self.unwritten = (
             sum(size for at, size in {o.weights for o in self._operations} if at in learned) < self.trained
         )
-        return forward, np.array(back, np.int64).reshape(-1, COLUMNS)
+        forward, backward = (
+            np.array(rows, np.int64).reshape(-1, COLUMNS)
+            for rows in ([operation.row for operation in self._operations], back)
+        )
+        return forward, backward
 
-    def _back(self, forward: Ints, operation: _Operation, written: set[int], learned: set[int]) -> list[Ints]:
+    def _back(self, operation: _Operation, written: set[int], learned: set[int]) -> list[list[int]]:
         """Rows of the backward pass of an operation; what comes second to a place is added to it there."""
-        own, behind = forward.copy(), list[Ints]()
+        own, behind = operation.row.copy(), list[list[int]]()
         own[BACKWARD] = operation.backward.address
         first, count = operation.weights
         if count:
@@ -235,7 +242,7 @@ class Table:
             row[DX] = value.dx
             if value.dx in written:
                 row[DX] = self.take(self.room.learning * prod(value.shape))
-                behind.append(_gather(int(row[DX]), value.dx, value.places, value.width))
+                behind.append(_gather(row[DX], value.dx, value.places, value.width))
             written.add(value.dx)
         return rows + behind
 
@@ -273,15 +280,19 @@ class Table:
             size = prod(shape)
             at = self.take(self.room.rows * size)
             given = Value(at, self.take(self.room.learning * size) if learns else -1, shape, learns)
-        row = {X: taken.x, Y: given.x, DX: -1, DY: given.dx, BIAS: -1, SAVED: self.take(saved)}
-        row |= {PLACES: taken.places, WIDTH: taken.width, OUT_PLACES: given.places, OUT_WIDTH: given.width}
+        row = [0] * COLUMNS
+        row[FORWARD], row[X], row[Y], row[DX], row[DY] = kernels[0].address, taken.x, given.x, -1, given.dx
+        row[PLACES], row[WIDTH] = taken.places, taken.width
+        row[OUT_PLACES], row[OUT_WIDTH] = given.places, given.width
+        row[BIAS], row[SAVED] = -1, self.take(saved)
         for column, name in zip((KERNEL, BIAS), weights, strict=False):
             row[column] = self.places[name]
-        row |= {OWN + place: number for place, number in enumerate(own)}
-        row |= columns or {}
+        row[OWN : OWN + len(own)] = own
+        for column, number in (columns or {}).items():
+            row[column] = number
         self._scratch = max(self._scratch, scratch)
         span = (self.places[weights[0]], sum(spec.size for spec in specs)) if trained else (0, 0)
-        self._operations.append(_Operation(*kernels, taken, given, row, span, added))
+        self._operations.append(_Operation(kernels[1], taken, given, row, span, added))
         return given
 
     def _layer(self, index: int, value: Value, shape: Shape) -> Value:
@@ -382,15 +393,14 @@ class Table:
         return self._add(kernels[layer.reduce], value, value.shape[:1], scratch=value.width)
 
     def _recurrent(self, index: int, layer: Recurrent, value: Value, shape: Shape) -> Value:
-        gates, units, (width, steps) = GATES[layer.cell], layer.units, value.shape
+        gates, units, steps = GATES[layer.cell], layer.units, value.places
         kernels = {
             "rnn": (recurrent.rnn, recurrent.rnn_back),
             "gru": (recurrent.gru, recurrent.gru_back),
             "lstm": (recurrent.lstm, recurrent.lstm_back),
         }
-        rows = self.room.rows
-        saved = rows * (steps * (width + gates * units) + (steps + 1) * 2 * units)
-        scratch = rows * units * (1 + 3 * steps + gates) + gates * units * units
+        of_unit = self.room.rows * units
+        saved, scratch = of_unit * (steps * gates + 2 * (steps + 1)), 2 * of_unit
         given: Value | None = None
         for back, part in enumerate(("", REVERSE)[: layer.directions]):
             names = self._names(
@@ -446,14 +456,13 @@ class Table:
         own = [layer.heads, int(layer.causal), -1, 0, 0]
         if layer.dropout:
             own[2:] = self._draw((layer.heads, steps, steps), 1 - layer.dropout)
-        size = width // layer.heads
         made = self._add(
             (attending.attend, attending.attend_back),
             projected,
             value.shape,
             own,
             saved=self.room.rows * layer.heads * steps * steps,
-            scratch=5 * steps * size + 2 * steps * steps,
+            scratch=2 * steps * (steps + 1),
         )
         return self._product(index, "out_", width, made)
 
@@ -556,20 +565,20 @@ class Table:
         return self._add((elementwise.activate, elementwise.activate_back), value, value.shape, own)
 
 
-def _gather(source: int, target: int, places: int, width: int) -> Ints:
+def _gather(source: int, target: int, places: int, width: int) -> list[int]:
     """A row that adds what stands aside."""
-    row = np.zeros(COLUMNS, np.int64)
-    row[[X, Y, PLACES, WIDTH]] = source, target, places, width
+    row = [0] * COLUMNS
+    row[X], row[Y], row[PLACES], row[WIDTH] = source, target, places, width
     row[BACKWARD] = elementwise.gather.address
     return row
 
 
 def arranged(spec: ParameterSpec, layer: Layer, value: Tensor) -> Tensor:
-    """A tensor as the kernels have it: inputs first; windows of a convolution with their features last."""
+    """A tensor as the kernels have it: inputs first, but of recurrent layers; windows with features last."""
     if isinstance(layer, Convolution) and spec.name == "kernel":
         value = value.movedim(1, -1)
         return value if isinstance(layer, TransposedConvolution) else value.flatten(1).T
-    if value.dim() == 2 and not isinstance(layer, Embedding | Position):
+    if value.dim() == 2 and not isinstance(layer, Embedding | Position | Recurrent):
         return value.T
     return value
 
