@@ -1,7 +1,7 @@
 """The programs of the engine's bench, all sound, so that all train to the end; and the reference.
 
 That is training as a user of PyTorch writes it, eager, with modules, autograd and ``torch.optim``: the same
-rows, batches, epochs and updates, with training and validation loss and score after each epoch. It has no symptoms
+rows, batches, epochs and updates, with loss and score of both parts after each epoch. It measures no symptoms
 and knows no frozen layers, penalties, clipping or early stopping, all of which favours it.
 """
 
@@ -29,7 +29,11 @@ HIDDEN: dict[nm.ActivationName, Callable[[], nn.Module]] = {
     **{"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "selu": nn.SELU},
     **{"gelu": nn.GELU, "softplus": nn.Softplus, "leaky_relu": partial(nn.LeakyReLU, LEAKY_SLOPE)},
 }
-MODULES = {**HIDDEN, "softmax": partial(nn.Softmax, 1), "linear": nn.Identity}
+MODULES: dict[nm.ActivationName, Callable[[], nn.Module]] = {
+    **HIDDEN,
+    "softmax": partial(nn.Softmax, 1),
+    "linear": nn.Identity,
+}
 ENDS: Mapping[nm.LossName, tuple[Callable[[], nn.Module], nm.LabelEncoding, nm.ActivationName]] = {
     **{"cross_entropy": (nn.CrossEntropyLoss, "index", "linear"), "mse": (nn.MSELoss, "one_hot", "softmax")},
     **{"huber": (nn.HuberLoss, "one_hot", "linear"), "mae": (nn.L1Loss, "one_hot", "sigmoid")},
