@@ -47,11 +47,8 @@ OPTIMIZERS: Mapping[nm.OptimizerName, tuple[Callable[..., optim.Optimizer], floa
     **{"adamax": (optim.Adamax, 2e-3), "nadam": (optim.NAdam, 2e-3)},
 }
 """With the middle of the rates that are drawn; half a decade up and down."""
-DATASETS = {
-    "conv2d": ("digits_images", "shapes", "textures"),
-    "conv1d": ("gestures", "waveforms", "trends"),
-    "recurrent": ("digits_rows", "pulses", "trends"),
-}
+IMAGES, SERIES = ("digits_images", "shapes", "textures"), ("gestures", "waveforms", "trends")
+SEQUENCES = ("digits_rows", "pulses", "trends")
 
 
 def one_shape(rng: Generator, count: int) -> list[nm.Program]:
@@ -70,35 +67,30 @@ def convolutional(rng: Generator, count: int, scale: int = 1) -> list[nm.Program
     """One or two convolutions over small images and series by turns, with ``scale`` times the filters."""
     programs = []
     for number in range(count):
-        name, kind = (("conv2d", nm.Conv2d), ("conv1d", nm.Conv1d))[number % 2]
+        kind, names = ((nm.Conv2d, IMAGES), (nm.Conv1d, SERIES))[number % 2]
         layers: list[nm.Layer] = []
         for _ in range(_pick(rng, (1, 2))):
             filters, activation = scale * _pick(rng, (8, 16, 32)), _pick(rng, tuple(HIDDEN))
             layers += [kind(filters=filters, padding="same", activation=activation), nm.Pool()]
-        layers += [nm.Flatten(), nm.Dense(units=32, activation="relu")]
-        programs.append(_ended(rng, DATASETS[name], layers))
+        programs.append(_ended(rng, names, [*layers, nm.Flatten(), nm.Dense(units=32, activation="relu")]))
     return programs
 
 
 def recurrent(rng: Generator, count: int, scale: int = 1) -> list[nm.Program]:
     """A GRU or an LSTM over 8 to 14 steps, with ``scale`` times the units."""
-    programs = []
-    for _ in range(count):
-        layer = nm.Recurrent(cell=_pick(rng, ("gru", "lstm")), units=scale * _pick(rng, (16, 32, 48)))
-        programs.append(_ended(rng, DATASETS["recurrent"], [layer]))
-    return programs
+
+    def layer() -> nm.Layer:
+        return nm.Recurrent(cell=_pick(rng, ("gru", "lstm")), units=scale * _pick(rng, (16, 32, 48)))
+
+    return [_ended(rng, SEQUENCES, [layer()]) for _ in range(count)]
 
 
 def plain(width: int) -> nm.Program:
     """Dense 64-width-width-10 with relu and Adam, batches of 32."""
-    hidden = nm.Dense(units=width, activation="relu")
+    hidden, adam = nm.Dense(units=width, activation="relu"), nm.Optimizer(lr=0.002)
+    data, layers = nm.Data(dataset="digits", prep=(nm.Prep(kind="standardize"),)), (hidden, hidden)
     return nm.Program(
-        data=nm.Data(dataset="digits", prep=(nm.Prep(kind="standardize"),)),
-        layers=(hidden, hidden, nm.Dense(units=10)),
-        loss="cross_entropy",
-        optimizer=nm.Optimizer(lr=0.002),
-        batch_size=32,
-        epochs=12,
+        data=data, layers=(*layers, nm.Dense(units=10)), loss="cross_entropy", optimizer=adam, epochs=12
     )
 
 
@@ -155,9 +147,8 @@ class EagerTrainer(LocalTrainer):
                     losses.append(error.detach())
                     outputs.append(output.detach())
                 torch.stack(losses).mean().item()
-                metric(
-                    predictions(torch.cat(outputs), data.preparation), data.train.truth[torch.cat(batches)]
-                ).item()
+                seen = predictions(torch.cat(outputs), data.preparation)
+                metric(seen, data.train.truth[torch.cat(batches)]).item()
                 network.eval()
                 with torch.no_grad():
                     held = network(data.validation.x)
@@ -192,18 +183,19 @@ def build(program: nm.Program, task: nm.Task) -> nn.Sequential:
 
 
 def _module(layer: nm.Layer, shape: tuple[int, ...]) -> nn.Module:
-    flat = len(shape) == 2
     match layer:
         case nm.Dense() if len(shape) == 1:
             return nn.Linear(shape[0], layer.units)
-        case nm.Conv1d(stride=1) | nm.Conv2d(stride=1):
-            kind = nn.Conv1d if flat else nn.Conv2d
-            return kind(shape[0], layer.filters, layer.kernel, padding=layer.padding)
-        case nm.Recurrent(cell="gru" | "lstm"):
-            cell = nn.GRU if layer.cell == "gru" else nn.LSTM
-            return LastState(cell(shape[0], layer.units, batch_first=True))
+        case nm.Conv1d(stride=1):
+            return nn.Conv1d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
+        case nm.Conv2d(stride=1):
+            return nn.Conv2d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
+        case nm.Recurrent(cell="gru"):
+            return LastState(nn.GRU(shape[0], layer.units, batch_first=True))
+        case nm.Recurrent(cell="lstm"):
+            return LastState(nn.LSTM(shape[0], layer.units, batch_first=True))
         case nm.Pool(reduce="max", stride=None):
-            return (nn.MaxPool1d if flat else nn.MaxPool2d)(layer.size)
+            return (nn.MaxPool1d if len(shape) == 2 else nn.MaxPool2d)(layer.size)
         case nm.Dropout():
             return nn.Dropout(layer.rate)
         case nm.Flatten():

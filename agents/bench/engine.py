@@ -13,6 +13,7 @@ from operator import sub
 from pathlib import Path
 from statistics import fmean, median
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 from unittest.mock import patch
 
 import numpy as np
@@ -39,7 +40,6 @@ SIDE, TRIES = 1024, 20
 """Rows of the square matrices whose product gives the peak, and how often it is tried for a value."""
 FULL_SIZE, WORKERS = 8, (1, 4, 8)
 """Times the filters and units that full-size programs have, and numbers of processes that share a GPU."""
-TRAINERS: Mapping[str, type[LocalTrainer]]
 TRAINERS = {"eager": eager.EagerTrainer, "loop": LocalTrainer, "compiled": CompiledTrainer}
 LOAD = """
 import gc, importlib, pkgutil, time
@@ -51,23 +51,14 @@ from netmend.env.training.compiled.jit import Kernel
 print(sum(one.address != 0 for one in gc.get_objects() if isinstance(one, Kernel)), time.process_time())
 """
 """A process that starts as a worker does and loads or compiles every kernel: their number, its CPU time."""
-Measure = Callable[[EngineConfig, Path], Iterator[Line]]
+Lines: TypeAlias = Iterator[Line]
+Requests: TypeAlias = list[TrialRequest]
 
 
-def drawn(what: str, row: str, asked: str, config: EngineConfig, _: Path) -> Iterator[Line]:
+def drawn(what: str, row: str, asked: str, config: EngineConfig, _: Path) -> Lines:
     """A set of programs in all three ways."""
     requests = _requests(config, getattr(eager, row)(_stream(config, row), config.programs))
     yield _compared(f"{config.programs} {what}", requests, asked, config, list(TRAINERS))
-
-
-def training_run(config: EngineConfig, _: Path) -> Iterator[Line]:
-    """What the default agent's training asks for in its last steps, without what it asked for before."""
-    requests = in_fresh_process(trained_by, *RUN, f"seed={config.seed}")[-2 * config.programs :]
-    what, trainer = f"{len(requests)} programs of a training run, as they come", CompiledTrainer()
-    yield _compared(what, requests, "5 (7) times the loop", config, ["loop", "compiled"])
-    trainer.run(requests)
-    share = Sample([100 * (trainer.plain + trainer.failed) / len(requests)], "%")
-    yield Line("of them trained in the plain loop", {"compiled": share}, "at most 5 %")
 
 
 def trained_by(*words: str) -> list[TrialRequest]:
@@ -77,7 +68,17 @@ def trained_by(*words: str) -> list[TrialRequest]:
     return [request for call in seen.call_args_list for request in call.args[1]]
 
 
-def alone(config: EngineConfig, _: Path) -> Iterator[Line]:
+def training_run(config: EngineConfig, _: Path) -> Lines:
+    """What the default agent's training asks for in its last steps, without what it asked for before."""
+    requests = in_fresh_process(trained_by, *RUN, f"seed={config.seed}")[-2 * config.programs :]
+    what, trainer = f"{len(requests)} programs of a training run, as they come", CompiledTrainer()
+    yield _compared(what, requests, "5 (7) times the loop", config, ["loop", "compiled"])
+    trainer.run(requests)
+    share = Sample([100 * (trainer.plain + trainer.failed) / len(requests)], "%")
+    yield Line("of them trained in the plain loop", {"compiled": share}, "at most 5 %")
+
+
+def alone(config: EngineConfig, _: Path) -> Lines:
     """Each program in a call of its own, against one call for all."""
     requests = _requests(config, eager.one_shape(_stream(config, "one_shape"), config.programs))
     run = CompiledTrainer().run
@@ -87,7 +88,7 @@ def alone(config: EngineConfig, _: Path) -> Iterator[Line]:
     yield Line(f"one program alone, against a call of {len(requests)}", cells, "the same")
 
 
-def update(config: EngineConfig, folder: Path) -> Iterator[Line]:
+def update(config: EngineConfig, folder: Path) -> Lines:
     """Time of an update against width, its arithmetic as a share of the core's peak, and a plot."""
     peak = _peak(config.repeats)
     yield Line(f"product of {SIDE} x {SIDE} matrices, the peak of a core", {"of the peak": peak})
@@ -113,7 +114,7 @@ def update(config: EngineConfig, folder: Path) -> Iterator[Line]:
     figure.savefig(folder / "updates.png", dpi=120)
 
 
-def compile_all(config: EngineConfig, _: Path) -> Iterator[Line]:
+def compile_all(config: EngineConfig, _: Path) -> Lines:
     """Every kernel with an empty cache, and what a worker takes to start from a full one."""
     with TemporaryDirectory() as cache:
         (kernels, first), *starts = [_loaded(cache) for _ in range(1 + config.repeats)]
@@ -123,7 +124,7 @@ def compile_all(config: EngineConfig, _: Path) -> Iterator[Line]:
     yield Line("a worker's start, all from the cache", cells, "at most 3 s")
 
 
-def gpu(config: EngineConfig, _: Path) -> Iterator[Line]:
+def gpu(config: EngineConfig, _: Path) -> Lines:
     """The plain loop on a GPU against compiled code on the CPU, by wall time.
 
     All on the GPU, small ones too: from which size on they belong there is to be seen here.
@@ -141,7 +142,7 @@ def gpu(config: EngineConfig, _: Path) -> Iterator[Line]:
             yield Line(f"{len(requests)} {name} programs on the GPU, {count} workers", cells | _ratios(cells))
 
 
-MEASURES: Mapping[str, Measure] = {
+MEASURES: dict[str, Callable[[EngineConfig, Path], Lines]] = {
     "one_shape": partial(drawn, "dense programs, one shape", "one_shape", "12 (15) times eager"),
     "mixed_shape": partial(drawn, "dense programs, mixed shape", "mixed_shape", "10 (13) times eager"),
     "convolutional": partial(drawn, "convolutional programs", "convolutional", "4 (6) times eager"),
@@ -155,10 +156,8 @@ def _stream(config: EngineConfig, row: str) -> np.random.Generator:
     return np.random.default_rng([config.seed, *row.encode()])
 
 
-def _requests(
-    config: EngineConfig, chosen: Sequence[Program], budget: Budget | None = None
-) -> list[TrialRequest]:
-    return [TrialRequest(program=own, budget=budget or Budget(), seed=config.seed) for own in chosen]
+def _requests(config: EngineConfig, chosen: Sequence[Program], own: Budget | None = None) -> Requests:
+    return [TrialRequest(program=program, budget=own or Budget(), seed=config.seed) for program in chosen]
 
 
 def _per(trials: int, watches: Sequence[Stopwatch]) -> Sample:
@@ -170,9 +169,7 @@ def _ratios(cells: Mapping[str, Sample]) -> dict[str, Sample]:
     return {f"{way} / compiled": cells[way].over(cells["compiled"]) for way in cells if way != "compiled"}
 
 
-def _compared(
-    what: str, requests: Sequence[TrialRequest], asked: str, config: EngineConfig, ways: Sequence[str]
-) -> Line:
+def _compared(what: str, requests: Requests, asked: str, config: EngineConfig, ways: Sequence[str]) -> Line:
     """Time per trial, and how far the compiled skills are from the loop's on average."""
     runs = {way: partial(TRAINERS[way]().run, requests) for way in ways}
     with plain_torch():
@@ -186,10 +183,10 @@ def _per_update(program: Program, config: EngineConfig) -> dict[str, Sample]:
     """Microseconds of each way."""
     runs: dict[str, Callable[[], object]] = {}
     for way, make in TRAINERS.items():
-        trainer = make()
+        run = make().run  # the same trainer, so that data are prepared
         for updates in (SHORT, LONG):
             requests = _requests(config, [program], replace(WHOLE, samples=32 * updates))
-            runs[f"{way} {updates}"] = partial(trainer.run, requests)
+            runs[f"{way} {updates}"] = partial(run, requests)
     with plain_torch():
         watches = in_turns(runs, config.repeats)
     apart = {way: map(sub, watches[f"{way} {LONG}"], watches[f"{way} {SHORT}"]) for way in TRAINERS}

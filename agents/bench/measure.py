@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +16,8 @@ from statistics import median
 from netmend.agents.table import Table
 from netmend.agents.verbs.opening import usable_cores
 from netmend.env.writing import write_whole
+
+CPUINFO = Path("/proc/cpuinfo")
 
 
 class Stopwatch:
@@ -106,13 +110,16 @@ def _short(value: float) -> str:
 
 
 def _machine(device: str) -> str:
-    """The processor, how busy it is, and the versions that matter."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    facts = dict([part.strip() for part in line.split(":", 1)] for line in lines if ":" in line)
-    name = " ".join(facts.get(key, "") for key in ("model name", "cpu family", "model"))
-    parts = [f"{name}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}"]
+    """The processor or the GPU, how busy the machine is, and the versions that matter."""
+    name = platform.machine()
     if device != "cpu":
         import torch  # it takes seconds, and not every bench needs it
 
-        parts.append(torch.cuda.get_device_name(device))
-    return ", ".join([*parts, *(f"{name} {version(name)}" for name in ("torch", "numba"))])
+        name = torch.cuda.get_device_name(device)
+    elif CPUINFO.exists():
+        facts = dict(
+            re.findall(r"^(model name|cpu family|model)\s*: (.*)$", CPUINFO.read_text(), re.MULTILINE)
+        )
+        name = " ".join(facts.values())
+    parts = [name, f"{usable_cores()} cores", f"load {os.getloadavg()[0]:.1f}"]
+    return ", ".join([*parts, *(f"{package} {version(package)}" for package in ("torch", "numba"))])
