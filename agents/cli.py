@@ -77,7 +77,7 @@ VERBS = {
     "evaluate": "netmend.agents.verbs.evaluate:evaluate_verb",
     "repair": "netmend.agents.verbs.repair:repair_verb",
     "bugs": "netmend.agents.verbs.bugs:bugs_verb",
-    "bench": "netmend.agents.bench.command:run_bench",
+    "bench": "netmend.agents.verbs.bench:bench_verb",
 }
 """Where the function of each verb is; it takes the words after it and returns the exit status."""
 

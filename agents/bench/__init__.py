@@ -1,1 +1,1 @@
-"""What netmend's parts cost here: the training engine, the store, the environment."""
+"""What netmend's parts cost here: the training engine, the environment, the store."""

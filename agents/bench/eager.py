@@ -1,244 +1,203 @@
-"""The reference: training as a user of PyTorch writes it, eager, with modules, autograd and ``torch.optim``.
+"""The programs of the engine's bench, all sound, so that all train to the end; and the reference.
 
-It trains the programs of :mod:`netmend.agents.bench.programs` on the same rows, batches, epochs and updates,
-with training and validation loss and score after each epoch. It measures no symptoms and knows no frozen
-layers, penalties, clipping or early stopping, all of which favours it.
+That is training as a user of PyTorch writes it, eager, with modules, autograd and ``torch.optim``: the same
+rows, batches, epochs and updates, with loss and score of both parts after each epoch. It measures no symptoms
+and knows no frozen layers, penalties, clipping or early stopping, all of which favours it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
-from torch.optim import SGD, Adadelta, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RMSprop
+from numpy.random import Generator
+from torch import Tensor, nn, optim
 
+from netmend.env import program as nm
 from netmend.env.data import load_dataset
-from netmend.env.program import (
-    Activation,
-    ActivationName,
-    BatchNorm,
-    Conv1d,
-    Conv2d,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalPool,
-    Layer,
-    LossName,
-    OptimizerName,
-    Pool,
-    Program,
-    Recurrent,
-    Task,
-    infer_shapes,
-)
 from netmend.env.training.activations import LEAKY_SLOPE
-from netmend.env.training.losses import LOSS_FUNCTIONS
-from netmend.env.training.prepare import Prepared, PreparedCache
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.scores import metric, predictions, skill
 from netmend.env.training.trial import Status, Trial, TrialRequest
 
-Loss = Callable[[Tensor, Tensor], Tensor]
+T = TypeVar("T")
+
+HIDDEN: dict[nm.ActivationName, Callable[[], nn.Module]] = {
+    **{"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "selu": nn.SELU},
+    **{"gelu": nn.GELU, "softplus": nn.Softplus, "leaky_relu": partial(nn.LeakyReLU, LEAKY_SLOPE)},
+}
+MODULES: dict[nm.ActivationName, Callable[[], nn.Module]] = {
+    **HIDDEN,
+    "softmax": partial(nn.Softmax, 1),
+    "linear": nn.Identity,
+}
+ENDS: Mapping[nm.LossName, tuple[Callable[[], nn.Module], nm.LabelEncoding, nm.ActivationName]] = {
+    **{"cross_entropy": (nn.CrossEntropyLoss, "index", "linear"), "mse": (nn.MSELoss, "one_hot", "softmax")},
+    **{"huber": (nn.HuberLoss, "one_hot", "linear"), "mae": (nn.L1Loss, "one_hot", "sigmoid")},
+    "bce_with_logits": (nn.BCEWithLogitsLoss, "one_hot", "linear"),
+    "binary_crossentropy": (nn.BCELoss, "one_hot", "sigmoid"),
+}
+"""The losses that PyTorch has, each with labels and an output activation that suit it."""
+OPTIMIZERS: Mapping[nm.OptimizerName, tuple[Callable[..., optim.Optimizer], float]] = {
+    **{"sgd": (optim.SGD, 0.03), "rmsprop": (optim.RMSprop, 1e-3), "adagrad": (optim.Adagrad, 0.01)},
+    **{"adadelta": (optim.Adadelta, 0.5), "adam": (optim.Adam, 2e-3), "adamw": (optim.AdamW, 2e-3)},
+    **{"adamax": (optim.Adamax, 2e-3), "nadam": (optim.NAdam, 2e-3)},
+}
+"""With the middle of the rates that are drawn; half a decade up and down."""
+IMAGES, SERIES = ("digits_images", "shapes", "textures"), ("gestures", "waveforms", "trends")
+SEQUENCES = ("digits_rows", "pulses", "trends")
 
 
-class Exponential(nn.Module):
-    """``exp(x)``, which PyTorch has as a function alone."""
+def one_shape(rng: Generator, count: int) -> list[nm.Program]:
+    """Dense 64-64-64-10, batches of 32; rate, optimizer, activation, loss and dropout vary."""
+    return [_dense(rng, [64, 64], 32) for _ in range(count)]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
-        return torch.exp(x)
+
+def mixed_shape(rng: Generator, count: int) -> list[nm.Program]:
+    """The same, with 1 to 4 hidden layers of 16 to 128 units each and five batch sizes."""
+    depths = [_pick(rng, (1, 2, 3, 4)) for _ in range(count)]
+    widths = [[_pick(rng, (16, 24, 32, 48, 64, 96, 128)) for _ in range(depth)] for depth in depths]
+    return [_dense(rng, own, _pick(rng, (8, 16, 32, 64, 128))) for own in widths]
+
+
+def convolutional(rng: Generator, count: int, scale: int = 1) -> list[nm.Program]:
+    """One or two convolutions over small images and series by turns, with ``scale`` times the filters."""
+    programs = []
+    for number in range(count):
+        kind, names = ((nm.Conv2d, IMAGES), (nm.Conv1d, SERIES))[number % 2]
+        layers: list[nm.Layer] = []
+        for _ in range(_pick(rng, (1, 2))):
+            filters, activation = scale * _pick(rng, (8, 16, 32)), _pick(rng, tuple(HIDDEN))
+            layers += [kind(filters=filters, padding="same", activation=activation), nm.Pool()]
+        programs.append(_ended(rng, names, [*layers, nm.Flatten(), nm.Dense(units=32, activation="relu")]))
+    return programs
+
+
+def recurrent(rng: Generator, count: int, scale: int = 1) -> list[nm.Program]:
+    """A GRU or an LSTM over 8 to 14 steps, with ``scale`` times the units."""
+
+    def layer() -> nm.Layer:
+        return nm.Recurrent(cell=_pick(rng, ("gru", "lstm")), units=scale * _pick(rng, (16, 32, 48)))
+
+    return [_ended(rng, SEQUENCES, [layer()]) for _ in range(count)]
+
+
+def plain(width: int) -> nm.Program:
+    """Dense 64-width-width-10 with relu and Adam, batches of 32."""
+    hidden, adam = nm.Dense(units=width, activation="relu"), nm.Optimizer(lr=0.002)
+    data, layers = nm.Data(dataset="digits", prep=(nm.Prep(kind="standardize"),)), (hidden, hidden)
+    return nm.Program(
+        data=data, layers=(*layers, nm.Dense(units=10)), loss="cross_entropy", optimizer=adam, epochs=12
+    )
+
+
+def _dense(rng: Generator, widths: Sequence[int], batch_size: int) -> nm.Program:
+    activation, rate = _pick(rng, tuple(HIDDEN)), _pick(rng, (0.0, 0.1, 0.3, 0.5))
+    layers: list[nm.Layer] = []
+    for units in widths:
+        layers.append(nm.Dense(units=units, activation=activation))
+        layers += [nm.Dropout(rate=rate)] if rate else []
+    return replace(_ended(rng, ("digits",), layers), batch_size=batch_size)
+
+
+def _ended(rng: Generator, datasets: Sequence[str], layers: list[nm.Layer]) -> nm.Program:
+    """A program with an output layer and a loss that suit the classes, and an optimizer."""
+    dataset, loss, kind = _pick(rng, datasets), _pick(rng, tuple(ENDS)), _pick(rng, tuple(OPTIMIZERS))
+    _, labels, activation = ENDS[loss]
+    output = nm.Dense(units=load_dataset(dataset).task.outputs, activation=activation)
+    momentum = _pick(rng, (0.0, 0.9)) if kind in ("sgd", "rmsprop") else 0.0
+    rate = OPTIMIZERS[kind][1] * 10 ** rng.uniform(-0.5, 0.5) * (1 - momentum)
+    optimizer = nm.Optimizer(kind=kind, lr=float(f"{rate:.3g}"), momentum=momentum)
+    base = plain(width=1)
+    data = replace(base.data, dataset=dataset, labels=labels)
+    return replace(base, data=data, layers=(*layers, output), loss=loss, optimizer=optimizer)
+
+
+def _pick(rng: Generator, choices: Sequence[T]) -> T:
+    return choices[int(rng.integers(len(choices)))]
+
+
+class EagerTrainer(LocalTrainer):
+    """A ``Trainer`` whose trials hold status and skill; ValueError for a layer that it does not know."""
+
+    def _train(self, request: TrialRequest, *_: object) -> Trial:
+        program, updates = request.program, request.budget.updates
+        dataset = self.datasets(program.data.dataset)
+        data = self._cache.prepare(program, dataset, request.budget.samples, "cpu")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(request.seed)
+            network, loss = build(program, dataset.task), ENDS[program.loss][0]()
+            spec, make = program.optimizer, OPTIMIZERS[program.optimizer.kind][0]
+            momentum = {"momentum": spec.momentum} if spec.momentum else {}
+            optimizer = make(network.parameters(), lr=spec.lr, **momentum)
+            for _epoch in range(min(program.epochs, request.budget.epochs)):
+                network.train()
+                order = torch.randperm(len(data.train.x))
+                batches = torch.split(order, program.batch_size)[:updates]
+                losses, outputs = [], []
+                for rows in batches:
+                    optimizer.zero_grad()
+                    output = network(data.train.x[rows])
+                    error = loss(output, data.train.targets[rows])
+                    error.backward()
+                    optimizer.step()
+                    losses.append(error.detach())
+                    outputs.append(output.detach())
+                torch.stack(losses).mean().item()
+                seen = predictions(torch.cat(outputs), data.preparation)
+                metric(seen, data.train.truth[torch.cat(batches)]).item()
+                network.eval()
+                with torch.no_grad():
+                    held = network(data.validation.x)
+                    loss(held, data.validation.targets).item()
+                score = metric(predictions(held, data.preparation), data.validation.truth).item()
+                updates -= len(batches)
+                if not updates:
+                    break
+        return Trial(status=Status.OK, skill=skill(score, data.validation.truth))
 
 
 class LastState(nn.Module):
-    """A recurrent layer over (rows, features, steps) that gives its last state, or all of them."""
+    """A recurrent layer over (rows, features, steps) that gives its last state, (rows, units)."""
 
-    def __init__(self, cell: nn.GRU | nn.LSTM, sequences: bool) -> None:
+    def __init__(self, cell: nn.Module) -> None:
         super().__init__()
-        self.cell, self.sequences = cell, sequences
+        self.cell = cell
 
     def forward(self, x: Tensor) -> Tensor:
-        """(rows, features, steps) to (rows, units) or (rows, units, steps)."""
+        """From the one shape to the other."""
         states: Tensor = self.cell(x.transpose(1, 2))[0]
-        return states.transpose(1, 2) if self.sequences else states[:, -1]
+        return states[:, -1]
 
 
-ACTIVATIONS: dict[ActivationName, Callable[[], nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": partial(nn.LeakyReLU, LEAKY_SLOPE),
-    "elu": nn.ELU,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "hard_sigmoid": nn.Hardsigmoid,
-    "softmax": partial(nn.Softmax, 1),
-    "softplus": nn.Softplus,
-    "softsign": nn.Softsign,
-    "exponential": Exponential,
-}
-LOSSES: dict[LossName, Callable[[], Loss]] = {
-    "cross_entropy": nn.CrossEntropyLoss,
-    "bce_with_logits": nn.BCEWithLogitsLoss,
-    "binary_crossentropy": nn.BCELoss,
-    "mse": nn.MSELoss,
-    "mae": nn.L1Loss,
-    "huber": nn.HuberLoss,
-}
-"""Those that PyTorch has; the others are Keras' formulas, as in the trials."""
-
-
-class EagerTrainer:
-    """A ``Trainer`` whose trials hold their skill and nothing else; it refuses what the reference lacks."""
-
-    def __init__(self, device: str = "cpu") -> None:
-        """Make a trainer on ``cpu`` or a CUDA device."""
-        self._device = device
-        self._cache = PreparedCache()
-
-    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
-        """Train one program after the other.
-
-        Raises:
-            ValueError: a program has a layer that this reference does not know.
-        """
-        skills = [_train(request, self._cache, self._device) for request in requests]
-        return [Trial(status=Status.OK, skill=skill) for skill in skills]
-
-    def close(self) -> None:
-        """Nothing to release but the prepared data."""
-        self._cache = PreparedCache()
-
-
-def _train(request: TrialRequest, cache: PreparedCache, device: str) -> float:
-    program, budget = request.program, request.budget
-    dataset = load_dataset(program.data.dataset)
-    data = cache.prepare(program, dataset, budget.samples, device)
-    with torch.random.fork_rng(devices=[] if device == "cpu" else [device]):
-        torch.manual_seed(request.seed)
-        network = build(program, dataset.task).to(device)
-        optimizer = make_optimizer(program, network)
-        loss = make_loss(program.loss)
-        updates = budget.updates
-        for _ in range(min(program.epochs, budget.epochs)):
-            updates -= _epoch(program, network, optimizer, loss, data, updates)
-            score = _validate(network, loss, data)
-            if updates == 0:
-                break
-    return skill(score, data.validation.truth)
-
-
-def _epoch(
-    program: Program, network: nn.Module, optimizer: Optimizer, loss: Loss, data: Prepared, updates: int
-) -> int:
-    """One pass with at most so many updates; returns how many it took."""
-    train = data.train
-    order = torch.randperm(len(train.x), device=train.x.device)
-    losses: list[Tensor] = []
-    outputs: list[Tensor] = []
-    network.train()
-    for rows in torch.split(order, program.batch_size)[:updates]:
-        optimizer.zero_grad()
-        output = network(train.x[rows])
-        error = loss(output, train.targets[rows])
-        error.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        losses.append(error.detach())
-        outputs.append(output.detach())
-    seen = torch.cat(outputs)
-    metric(predictions(seen, data.preparation), train.truth[order[: len(seen)]]).item()
-    torch.stack(losses).mean().item()
-    return len(losses)
-
-
-def _validate(network: nn.Module, loss: Loss, data: Prepared) -> float:
-    network.eval()
-    with torch.no_grad():
-        outputs = network(data.validation.x)
-        loss(outputs, data.validation.targets).item()
-    return float(metric(predictions(outputs, data.preparation), data.validation.truth))
-
-
-def build(program: Program, task: Task) -> nn.Sequential:
-    """The network as a sequence of PyTorch's modules.
-
-    Raises:
-        ValueError: there is a layer that this reference does not know.
-    """
+def build(program: nm.Program, task: nm.Task) -> nn.Sequential:
+    """The network as a sequence of PyTorch's modules. Raises ValueError where it does not know a layer."""
+    shapes = (task.input_shape, *nm.infer_shapes(program.layers, task))
     modules: list[nn.Module] = []
-    shapes = (task.input_shape, *infer_shapes(program.layers, task))
     for layer, shape in zip(program.layers, shapes, strict=False):
-        modules.append(_module(layer, shape))
-        name: ActivationName = getattr(layer, "activation", "linear")
-        modules += [] if name == "linear" else [ACTIVATIONS[name]()]
-    return nn.Sequential(*modules)
+        modules += [_module(layer, shape), MODULES[getattr(layer, "activation", "linear")]()]
+    return nn.Sequential(*(module for module in modules if not isinstance(module, nn.Identity)))
 
 
-def _module(layer: Layer, shape: tuple[int, ...]) -> nn.Module:
+def _module(layer: nm.Layer, shape: tuple[int, ...]) -> nn.Module:
     match layer:
-        case Dense() if len(shape) == 1:
-            return nn.Linear(shape[0], layer.units, layer.bias)
-        case Conv1d() | Conv2d() if layer.stride == 1 or layer.padding != "same":
-            kind = nn.Conv1d if isinstance(layer, Conv1d) else nn.Conv2d
-            return kind(
-                shape[0], layer.filters, layer.kernel, layer.stride, padding=layer.padding, bias=layer.bias
-            )
-        case Recurrent():
-            cell = nn.GRU if layer.cell == "gru" else nn.LSTM
-            return LastState(
-                cell(shape[0], layer.units, bias=layer.bias, batch_first=True), layer.return_sequences
-            )
-        case BatchNorm():
-            norm = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d)[len(shape) - 1]
-            return norm(shape[0], layer.epsilon, layer.momentum)
-        case Pool() if (layer.stride, layer.padding) == (None, "valid"):
-            return _pool(layer, shape)
-        case GlobalPool():
-            return _pool(layer, shape)
-        case Activation():
-            return nn.Identity() if layer.function == "linear" else ACTIVATIONS[layer.function]()
-        case Dropout():
+        case nm.Dense() if len(shape) == 1:
+            return nn.Linear(shape[0], layer.units)
+        case nm.Conv1d(stride=1):
+            return nn.Conv1d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
+        case nm.Conv2d(stride=1):
+            return nn.Conv2d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
+        case nm.Recurrent(cell="gru"):
+            return LastState(nn.GRU(shape[0], layer.units, batch_first=True))
+        case nm.Recurrent(cell="lstm"):
+            return LastState(nn.LSTM(shape[0], layer.units, batch_first=True))
+        case nm.Pool(reduce="max", stride=None):
+            return (nn.MaxPool1d if len(shape) == 2 else nn.MaxPool2d)(layer.size)
+        case nm.Dropout():
             return nn.Dropout(layer.rate)
-        case Flatten():
+        case nm.Flatten():
             return nn.Flatten()
     raise ValueError(f"the eager reference does not know {layer}")
-
-
-def _pool(layer: Pool | GlobalPool, shape: tuple[int, ...]) -> nn.Module:
-    flat = len(shape) == 2
-    if isinstance(layer, Pool):
-        if layer.reduce == "max":
-            return nn.MaxPool1d(layer.size) if flat else nn.MaxPool2d(layer.size)
-        return nn.AvgPool1d(layer.size) if flat else nn.AvgPool2d(layer.size)
-    if layer.reduce == "max":
-        pool: nn.Module = nn.AdaptiveMaxPool1d(1) if flat else nn.AdaptiveMaxPool2d(1)
-    else:
-        pool = nn.AdaptiveAvgPool1d(1) if flat else nn.AdaptiveAvgPool2d(1)
-    return nn.Sequential(pool, nn.Flatten())
-
-
-def make_loss(name: LossName) -> Loss:
-    """The loss as a function of outputs and targets, a mean over the rows."""
-    if name in LOSSES:
-        return LOSSES[name]()
-    function = LOSS_FUNCTIONS[name]
-    return lambda outputs, targets: function(outputs, targets).mean()
-
-
-def make_optimizer(program: Program, network: nn.Module) -> Optimizer:
-    """The optimizer from ``torch.optim``, with that library's defaults where a program says nothing."""
-    spec = program.optimizer
-    weights, lr, decay = list(network.parameters()), spec.lr, spec.weight_decay
-    betas = (spec.beta1, spec.beta2)
-    makers: dict[OptimizerName, Callable[[], Optimizer]] = {
-        "sgd": lambda: SGD(weights, lr, spec.momentum, weight_decay=decay, nesterov=spec.nesterov),
-        "rmsprop": lambda: RMSprop(weights, lr, momentum=spec.momentum, weight_decay=decay),
-        "adagrad": lambda: Adagrad(weights, lr, weight_decay=decay),
-        "adadelta": lambda: Adadelta(weights, lr, weight_decay=decay),
-        "adam": lambda: Adam(weights, lr, betas, weight_decay=decay),
-        "adamw": lambda: AdamW(weights, lr, betas, weight_decay=decay),
-        "adamax": lambda: Adamax(weights, lr, betas, weight_decay=decay),
-        "nadam": lambda: NAdam(weights, lr, betas, weight_decay=decay),
-    }
-    return makers[spec.kind]()

@@ -1,185 +1,212 @@
-"""The rows of ``netmend bench engine``, measured."""
+"""``netmend bench engine``: the same programs compiled, in the plain loop and in eager PyTorch, in turns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from statistics import mean, median
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from operator import sub
+from pathlib import Path
+from statistics import fmean, median
+from tempfile import TemporaryDirectory
 from typing import TypeAlias
+from unittest.mock import patch
 
 import numpy as np
+import torch
+from matplotlib.figure import Figure
 
-from netmend.agents.bench import programs
-from netmend.agents.bench.eager import EagerTrainer
-from netmend.agents.bench.environment import bench_environment
-from netmend.agents.bench.result import Comparison, Figure
-from netmend.agents.bench.timing import Calls, Way, compare
-from netmend.env.data import load_dataset
+from netmend.agents.bench import eager
+from netmend.agents.bench.environment import in_fresh_process, train_with
+from netmend.agents.bench.measure import Line, Sample, Stopwatch, in_turns
+from netmend.agents.verbs.bench import EngineConfig
 from netmend.env.program import Program
 from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.front import build_trainer
-from netmend.env.training.loop import LocalTrainer
+from netmend.env.training.loop import LocalTrainer, plain_torch
 from netmend.env.training.trial import Budget, TrialRequest
+from netmend.env.training.workers import WorkerTrainer
 
-Results: TypeAlias = Sequence[Comparison | Figure]
+WHOLE = Budget(samples=10**6, updates=10**6, work=1e12, epochs=16)
+RUN = ("training.steps=512", "training.workers=0", "training.validation_bugs=0")
+"""The training whose programs are recorded: two updates of the default agent."""
+WIDTHS, SHORT, LONG = (16, 32, 64, 128, 256), 7, 31
+"""Two trainings with so many updates an epoch differ in nothing else: the difference is updates alone."""
+SIDE, TRIES = 1024, 20
+"""Rows of the square matrices whose product gives the peak, and how often it is tried for a value."""
+FULL_SIZE, WORKERS = 8, (1, 4, 8)
+"""Times the filters and units that full-size programs have, and numbers of processes that share a GPU."""
+TRAINERS = {"eager": eager.EagerTrainer, "loop": LocalTrainer, "compiled": CompiledTrainer}
+LOAD = """
+import gc, importlib, pkgutil, time
+from netmend.env.training import compiled, workers
+workers.compiled_trainer()
+for module in pkgutil.iter_modules(compiled.__path__):
+    importlib.import_module(f"{compiled.__name__}.{module.name}")
+from netmend.env.training.compiled.jit import Kernel
+print(sum(one.address != 0 for one in gc.get_objects() if isinstance(one, Kernel)), time.process_time())
+"""
+"""A process that starts as a worker does and loads or compiles every kernel: their number, its CPU time."""
+Lines: TypeAlias = Iterator[Line]
+Requests: TypeAlias = list[TrialRequest]
 
-BUDGET = Budget()
-"""Of every trial of the bench: the one of the suites."""
-GPU_SHARE = 8
-"""On a GPU the references train every eighth program: alone, each takes as long as on its own."""
-SEEDS = 8
+
+def drawn(what: str, row: str, asked: str, config: EngineConfig, _: Path) -> Lines:
+    """A set of programs in all three ways."""
+    requests = _requests(config, getattr(eager, row)(_stream(config, row), config.programs))
+    yield _compared(f"{config.programs} {what}", requests, asked, config, list(TRAINERS))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """What the rows need to know.
+def trained_by(*words: str) -> list[TrialRequest]:
+    """What ``netmend train`` with these words trains in its own process."""
+    with patch.object(CompiledTrainer, "run", autospec=True, side_effect=CompiledTrainer.run) as seen:
+        train_with(*words)
+    return [request for call in seen.call_args_list for request in call.args[1]]
 
-    Attributes:
-        programs: trained in a row of dense programs; half of it where trainings are longer.
-        repeats: of each way.
-        seed: of the programs and of the trials.
-        device: of the rows on a GPU.
-        workers: processes of the rows on several cores.
-        peak: floating-point operations per second of one core.
+
+def training_run(config: EngineConfig, _: Path) -> Lines:
+    """What the default agent's training asks for in its last steps, without what it asked for before."""
+    requests = in_fresh_process(trained_by, *RUN, f"seed={config.seed}")[-2 * config.programs :]
+    what, trainer = f"{len(requests)} programs of a training run, as they come", CompiledTrainer()
+    yield _compared(what, requests, "5 (7) times the loop", config, ["loop", "compiled"])
+    trainer.run(requests)
+    share = Sample([100 * (trainer.plain + trainer.failed) / len(requests)], "%")
+    yield Line("of them trained in the plain loop", {"compiled": share}, "at most 5 %")
+
+
+def alone(config: EngineConfig, _: Path) -> Lines:
+    """Each program in a call of its own, against one call for all."""
+    requests = _requests(config, eager.one_shape(_stream(config, "one_shape"), config.programs))
+    run = CompiledTrainer().run
+    ways = {"one": lambda: [run([request]) for request in requests], "all": lambda: run(requests)}
+    times = {way: _per(len(requests), watches) for way, watches in in_turns(ways, config.repeats).items()}
+    cells = {"compiled": times["one"], "alone / in a call": times["one"].over(times["all"])}
+    yield Line(f"one program alone, against a call of {len(requests)}", cells, "the same")
+
+
+def update(config: EngineConfig, folder: Path) -> Lines:
+    """Time of an update against width, its arithmetic as a share of the core's peak, and a plot."""
+    peak = _peak(config.repeats)
+    yield Line(f"product of {SIDE} x {SIDE} matrices, the peak of a core", {"of the peak": peak})
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xscale="log", yscale="log", xlabel="width", ylabel="µs per update of 32 rows")
+    curves: dict[str, list[float]] = {way: [] for way in TRAINERS}
+    for width in WIDTHS:
+        cells = _per_update(replace(eager.plain(width), epochs=WHOLE.epochs), config)
+        # Forward, and backward to the weights and to the inputs, which the first layer leaves out.
+        products = 3 * (64 * width + width * width + 10 * width) - 64 * width
+        floor = 2 * 32 * products / (1e3 * median(peak.values))  # microseconds
+        share = Sample([100 * floor / value for value in cells["compiled"].values], "%")
+        asked = {64: "30 % of the peak", 256: "45 % of the peak"}.get(width, "")
+        yield Line(
+            f"an update, 64-{width}-{width}-10", cells | _ratios(cells) | {"of the peak": share}, asked
+        )
+        for way, curve in curves.items():
+            curve.append(median(cells[way].values))
+    for way, curve in curves.items():
+        axes.plot(WIDTHS, curve, marker="o", label=way)
+    axes.set_xticks(WIDTHS, list(map(str, WIDTHS)))
+    axes.legend()
+    figure.savefig(folder / "updates.png", dpi=120)
+
+
+def compile_all(config: EngineConfig, _: Path) -> Lines:
+    """Every kernel with an empty cache, and what a worker takes to start from a full one."""
+    with TemporaryDirectory() as cache:
+        (kernels, first), *starts = [_loaded(cache) for _ in range(1 + config.repeats)]
+    what = f"compiling all {kernels} kernels, with an empty cache"
+    yield Line(what, {"compiled": Sample.of([first], "s")}, "at most 120 s, once")
+    cells = {"compiled": Sample.of([watch for _, watch in starts], "s")}
+    yield Line("a worker's start, all from the cache", cells, "at most 3 s")
+
+
+def gpu(config: EngineConfig, _: Path) -> Lines:
+    """The plain loop on a GPU against compiled code on the CPU, by wall time.
+
+    All on the GPU, small ones too: from which size on they belong there is to be seen here.
     """
-
-    programs: int
-    repeats: int
-    seed: int
-    device: str
-    workers: int
-    peak: float
-
-
-def measure(row: str, bench: Bench) -> Results:
-    """Measure one row; the caller has set torch to one thread."""
-    return MEASURES[row](bench)
-
-
-def requests_of(chosen: Sequence[Program], seed: int) -> list[TrialRequest]:
-    """One training of each, with the same seed, as the trials of one step of the agent have it."""
-    return [TrialRequest(program=program, budget=BUDGET, seed=seed) for program in chosen]
+    rng, quarter = _stream(config, "gpu"), config.programs // 4
+    large = eager.convolutional(rng, quarter, FULL_SIZE) + eager.recurrent(rng, quarter, FULL_SIZE)
+    full = _requests(config, large, replace(WHOLE, epochs=12))
+    small = _requests(config, eager.one_shape(rng, 4 * config.programs))
+    for name, requests in (("full-size", full), ("small", small)):
+        for count in WORKERS:
+            with closing(WorkerTrainer(count, config.device)) as there, closing(build_trainer(count)) as here:
+                ways = {"loop": partial(there.run, requests), "compiled": partial(here.run, requests)}
+                watches = in_turns(ways, config.repeats)
+            cells = {way: Sample(_per(len(requests), own).wall, "ms") for way, own in watches.items()}
+            yield Line(f"{len(requests)} {name} programs on the GPU, {count} workers", cells | _ratios(cells))
 
 
-def _one_shape(bench: Bench) -> Results:
-    chosen = programs.one_shape(_stream(bench, "one_shape"), bench.programs)
-    return [_one_core("one_shape", [requests_of(chosen, bench.seed)], bench)]
-
-
-def _mixed_shape(bench: Bench) -> Results:
-    chosen = programs.mixed_shape(_stream(bench, "mixed_shape"), bench.programs)
-    return [_one_core("mixed_shape", [requests_of(chosen, bench.seed)], bench)]
-
-
-def _alone(bench: Bench) -> Results:
-    """A single trial is short, so that it takes more repeats to time it."""
-    return [
-        _one_core("alone", [requests_of([program], bench.seed)], bench, 5 * bench.repeats, name)
-        for name, program in programs.alone().items()
-    ]
-
-
-def _seeds(bench: Bench) -> Results:
-    first = requests_of([programs.alone()["dense"]], bench.seed)
-    several = [replace(request, seed=bench.seed + index) for request in first for index in range(SEEDS)]
-    one = _one_core("seeds", [first], bench, 5 * bench.repeats)
-    many = _one_core("seeds", [several], bench, detail=f"{SEEDS} seeds")
-    cost = median(many.engine.seconds) / median(one.engine.seconds)
-    name = f"time of {SEEDS} seeds over that of one"
-    return [many, Figure(row="seeds", name=name, value=cost, unit="times", target=many.target)]
-
-
-def _conv_recurrent(bench: Bench) -> Results:
-    rng = _stream(bench, "conv_recurrent")
-    calls = [requests_of(programs.convolutional_and_recurrent(rng, bench.programs // 2), bench.seed)]
-    return [_compare("conv_recurrent", _on_workers(calls, bench, compiled=True), _references(calls), bench)]
-
-
-def _training_run(bench: Bench) -> Results:
-    # Learning machinery that the other rows, and a machine without it, do without.
-    from netmend.agents.bench.training_run import recorded_calls
-
-    calls = recorded_calls(bench.workers, bench.seed)
-    loop = _on_workers(calls, bench, compiled=False)
-    comparison = _compare("training_run", _on_workers(calls, bench, compiled=True), [loop], bench)
-    alike = [len(call) / len({_shape(request.program) for request in call}) for call in calls]
-    return [
-        comparison,
-        Figure(row="training_run", name="programs per call", value=mean(map(len, calls)), unit="programs"),
-        Figure(
-            row="training_run",
-            name="programs per call that share layers, batch size and dataset",
-            value=mean(alike),
-            unit="programs",
-        ),
-    ]
-
-
-def _dense_gpu(bench: Bench) -> Results:
-    chosen = programs.one_shape(_stream(bench, "one_shape"), 4 * bench.programs)
-    return [_on_gpu("dense_gpu", chosen, bench)]
-
-
-def _conv_gpu(bench: Bench) -> Results:
-    chosen = programs.small_convolutional(_stream(bench, "conv_gpu"), 4 * bench.programs)
-    return [_on_gpu("conv_gpu", chosen, bench)]
-
-
-def _environment(bench: Bench) -> Results:
-    return bench_environment(repeats=bench.repeats, seed=bench.seed)
-
-
-MEASURES: dict[str, Callable[[Bench], Results]] = {
-    "one_shape": _one_shape,
-    "mixed_shape": _mixed_shape,
-    "training_run": _training_run,
-    "conv_recurrent": _conv_recurrent,
-    "alone": _alone,
-    "seeds": _seeds,
-    "dense_gpu": _dense_gpu,
-    "conv_gpu": _conv_gpu,
-    "environment": _environment,
+MEASURES: dict[str, Callable[[EngineConfig, Path], Lines]] = {
+    "one_shape": partial(drawn, "dense programs, one shape", "one_shape", "12 (15) times eager"),
+    "mixed_shape": partial(drawn, "dense programs, mixed shape", "mixed_shape", "10 (13) times eager"),
+    "convolutional": partial(drawn, "convolutional programs", "convolutional", "4 (6) times eager"),
+    "recurrent": partial(drawn, "recurrent programs", "recurrent", "4.5 (6) times eager"),
+    **{"training_run": training_run, "alone": alone, "update": update, "compile": compile_all, "gpu": gpu},
 }
 
 
-def _stream(bench: Bench, row: str) -> np.random.Generator:
+def _stream(config: EngineConfig, row: str) -> np.random.Generator:
     """Every row draws from a stream of its own, so that ``rows=`` changes no programs."""
-    return np.random.default_rng([bench.seed, *row.encode()])
+    return np.random.default_rng([config.seed, *row.encode()])
 
 
-def _one_core(row: str, calls: Calls, bench: Bench, repeats: int = 0, detail: str = "") -> Comparison:
-    engine = Way("engine", CompiledTrainer(load_dataset), calls)
-    return _compare(row, engine, _references(calls), bench, repeats, detail)
+def _requests(config: EngineConfig, chosen: Sequence[Program], own: Budget | None = None) -> Requests:
+    return [TrialRequest(program=program, budget=own or Budget(), seed=config.seed) for program in chosen]
 
 
-def _compare(
-    row: str, engine: Way, references: Sequence[Way], bench: Bench, repeats: int = 0, detail: str = ""
-) -> Comparison:
-    return compare(row, engine, references, repeats or bench.repeats, bench.peak, detail)
+def _per(trials: int, watches: Sequence[Stopwatch]) -> Sample:
+    return Sample.of(watches, "ms", lambda seconds: 1e3 * seconds / trials)
 
 
-def _references(calls: Calls, device: str = "cpu") -> list[Way]:
-    """Both references, in this process."""
-    return [
-        Way("loop", LocalTrainer(load_dataset, device), calls),
-        Way("eager", EagerTrainer(device), calls),
-    ]
+def _ratios(cells: Mapping[str, Sample]) -> dict[str, Sample]:
+    """How many times longer than compiled the others take."""
+    return {f"{way} / compiled": cells[way].over(cells["compiled"]) for way in cells if way != "compiled"}
 
 
-def _on_workers(calls: Calls, bench: Bench, compiled: bool) -> Way:
-    trainer = build_trainer(bench.workers, "cpu", None, compiled=compiled)
-    return Way("engine" if compiled else "loop", trainer, calls, bench.workers)
+def _compared(what: str, requests: Requests, asked: str, config: EngineConfig, ways: Sequence[str]) -> Line:
+    """Time per trial, and how far the compiled skills are from the loop's on average."""
+    runs = {way: partial(TRAINERS[way]().run, requests) for way in ways}
+    with plain_torch():
+        loop, compiled = ([trial.skill for trial in runs[way]()] for way in ("loop", "compiled"))
+        cells = {way: _per(len(requests), own) for way, own in in_turns(runs, config.repeats).items()}
+    apart = Sample([fmean(abs(a - b) for a, b in zip(loop, compiled, strict=True))])
+    return Line(what, cells | _ratios(cells) | {"skill apart": apart}, asked)
 
 
-def _on_gpu(row: str, chosen: Sequence[Program], bench: Bench) -> Comparison:
-    trainer = build_trainer(bench.workers, bench.device)
-    engine = Way("engine", trainer, [requests_of(chosen, bench.seed)], bench.workers)
-    sample = [requests_of(chosen[::GPU_SHARE], bench.seed)]
-    return compare(row, engine, _references(sample, bench.device), bench.repeats, peak=0.0)
+def _per_update(program: Program, config: EngineConfig) -> dict[str, Sample]:
+    """Microseconds of each way."""
+    runs: dict[str, Callable[[], object]] = {}
+    for way, make in TRAINERS.items():
+        run = make().run  # the same trainer, so that data are prepared
+        for updates in (SHORT, LONG):
+            requests = _requests(config, [program], replace(WHOLE, samples=32 * updates))
+            runs[f"{way} {updates}"] = partial(run, requests)
+    with plain_torch():
+        watches = in_turns(runs, config.repeats)
+    apart = {way: map(sub, watches[f"{way} {LONG}"], watches[f"{way} {SHORT}"]) for way in TRAINERS}
+    scale = 1e6 / (WHOLE.epochs * (LONG - SHORT))
+    return {way: Sample.of(own, "µs", lambda seconds: scale * seconds) for way, own in apart.items()}
 
 
-def _shape(program: Program) -> tuple[object, ...]:
-    """What programs have in common that can share buffers without padding."""
-    sizes = ("units", "filters", "kernel", "stride", "size", "cell")
-    layers = [(type(layer), *(getattr(layer, name, None) for name in sizes)) for layer in program.layers]
-    return (program.data.dataset, program.batch_size, *layers)
+def _peak(repeats: int) -> Sample:
+    """The best of several products of large matrices, in GFLOP/s of one core."""
+    left, right, out = torch.ones(SIDE, SIDE), torch.ones(SIDE, SIDE), torch.empty(SIDE, SIDE)
+    with plain_torch():
+        tries = in_turns({"product": lambda: torch.mm(left, right, out=out)}, repeats * TRIES)["product"]
+    best = [min(watch.cpu for watch in tries[start::repeats]) for start in range(repeats)]
+    return Sample([2e-9 * SIDE**3 / seconds for seconds in best], "GFLOP/s")
+
+
+def _loaded(cache: str) -> tuple[int, Stopwatch]:
+    """How many kernels a process loads with such a cache, and how long it lives."""
+    own, command = {**os.environ, "NUMBA_CACHE_DIR": cache}, [sys.executable, "-c", LOAD]
+    with Stopwatch() as watch:
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=own)
+    kernels, cpu = done.stdout.split()
+    return int(kernels), Stopwatch(float(cpu), watch.wall)

@@ -1,196 +1,157 @@
-"""What ``netmend bench environment`` measures: steps of a vector of repairs whose trials are stored."""
+"""``netmend bench environment``: steps whose trials are on file, and where the time of a training goes."""
 
 from __future__ import annotations
 
 import multiprocessing
-import tempfile
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, closing
+from functools import partial
+from io import StringIO
 from pathlib import Path
-from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+from unittest.mock import patch
 
 import numpy as np
 from gymnasium.vector import AutoresetMode
-from numpy.typing import NDArray
+from hydra import compose, initialize_config_module
+from hydra.core.config_store import ConfigStore
+from rich.console import Console
+from sb3_contrib import MaskablePPO
 
-from netmend.agents.bench.result import Figure
+from netmend.agents.bench.measure import Line, Sample, Stopwatch
+from netmend.agents.callbacks import UpdateCallback
+from netmend.agents.train import train
+from netmend.agents.verbs.bench import EnvironmentConfig
+from netmend.agents.verbs.config import checked
+from netmend.agents.verbs.hydra_job import CONF
 from netmend.agents.verbs.opening import settled
-from netmend.env.bugs import load_suite
+from netmend.agents.verbs.train import TrainConfig
+from netmend.env import vector
 from netmend.env.data import load_dataset
+from netmend.env.episode import Episode
 from netmend.env.errors import NetmendError
-from netmend.env.program import digest
-from netmend.env.training.front import TrialFront
+from netmend.env.training.front import TrialFront, build_trainer
+from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.store import TrialStore
-from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.env.vector import RepairVectorEnv
 
-SUITE = "mutants-v1"
-ENVIRONMENTS = 64
-PROGRAMS = 8
-"""Programs that are trained for the trials that are stored."""
-SKILLS = 1000
-"""Different skills that they are given."""
-TARGET = "at least 5,000 steps/s"
+SUITE, ENVIRONMENTS, STEPS = "mutants-v1", 64, 40
+"""Repairs side by side, and steps of each in a walk."""
+WALKS = (("met for the first time", "1,000 (2,000) steps/s"), ("met before", "5,000 steps/s"))
+PARTS: Sequence[tuple[str, object, Sequence[str]]] = (
+    ("trials", LocalTrainer, ["run"]),  # compiled ones too
+    ("keys and digests", TrialFront, ["run"]),
+    ("store", TrialStore, ["get_many", "put_many", "flush"]),
+    ("masks", Episode, ["mask"]),
+    ("observations", vector, ["observe"]),
+    ("observations", Episode, ["state", "observation"]),
+    ("edits and infos", RepairVectorEnv, ["reset", "step"]),
+    ("PPO", MaskablePPO, ["collect_rollouts", "train"]),
+    ("statistics, validation, checkpoints", UpdateCallback, ["on_step", "on_rollout_end", "on_training_end"]),
+)
+"""What is called for each part of a training; what one calls of another is the other's."""
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Walk:
-    """Time of one walk of random legal actions, in microseconds per step of one environment.
+def steps(config: EnvironmentConfig, _: Path) -> Iterator[Line]:
+    """Walks of random legal actions, with masks and observations.
 
-    Attributes:
-        step: of the masks, the actions and the observations, trials included.
-        trials: of it in the trainer, which answers from the store.
+    They are recorded once. Then a fresh process repeats them, first with every program new to it and every
+    trial on file, then with all of them met before. Where edits compose most steps have no trial.
     """
+    for composes, way in ((False, ""), (True, ", edits compose")):
+        with TemporaryDirectory() as folder:
+            given = (Path(folder) / "trials.sqlite", config.seed, composes)
+            walk(*given)
+            walks = [in_fresh_process(walk, *given) for _ in range(config.repeats)]
+        if any(trained for _watches, trained in walks):
+            raise NetmendError("a repeated walk trained what should have been on file; was the code changed?")
+        for number, (name, asked) in enumerate(WALKS):
+            watches = [both[number] for both, _trained in walks]
+            rate = Sample.of(watches, "steps/s", lambda seconds: STEPS * ENVIRONMENTS / seconds)
+            yield Line(f"{ENVIRONMENTS} environments, programs {name}{way}", {"steps": rate}, asked)
 
-    step: float
-    trials: float
+
+def training(experiment: str, config: EnvironmentConfig, _: Path) -> Iterator[Line]:
+    """CPU time of ``netmend train`` by part: with its trials in the same process, and in two others."""
+    words = (f"experiment={experiment}", f"training.steps={config.steps}", f"seed={config.seed}")
+    parts, beside = (in_fresh_process(time_by_part, *words, f"training.workers={n}") for n in (0, 2))
+    seconds = {part: watch.cpu for part, watch in sorted(parts.items(), key=lambda item: -item[1].cpu)}
+    whole = sum(seconds.values())
+    parents = sum(watch.cpu for watch in beside.values())
+    seconds["on top, to talk to two workers"] = parents - whole + seconds["trials"]
+    for part, own in seconds.items():
+        cells = {"CPU time": Sample([own], "s"), "share": Sample([100 * own / whole], "%")}
+        yield Line(f"{experiment}, {config.steps} steps: {part}", cells)
 
 
-def bench_environment(steps: int = 40, repeats: int = 3, seed: int = 0) -> list[Figure]:
-    """Measure 64 repairs side by side, with masks and observations, on a temporary store.
+MEASURES: Mapping[str, Callable[[EnvironmentConfig, Path], Iterator[Line]]] = {
+    "steps": steps,
+    **{experiment: partial(training, experiment) for experiment in ("demo", "real")},
+}
 
-    Walks of random legal actions are recorded once. Then a fresh process repeats them, first with every
-    program new to it and every trial on file, then with all of them met before. Where edits compose most
-    steps have no trial.
 
-    Args:
-        steps: of each environment in a walk.
-        repeats: how often, each in a process of its own; a figure is the median.
-        seed: of the walks and of the programs that are trained.
+def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
+    """What a function gives in a process that has done nothing else."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
 
-    Raises:
-        NetmendError: the store failed.
+
+def walk(path: Path, seed: int, composes: bool) -> tuple[list[Stopwatch], int]:
+    """The first and the second time of a walk, and how many trials were not on file.
+
+    The choice of the actions is not counted.
     """
-    figures = []
-    with tempfile.TemporaryDirectory() as folder:
-        path, sampled = Path(folder) / "trials.sqlite", _sampled_trainer(seed)
-        for compose, way in ((False, ""), (True, "edits compose, ")):
-            with closing(TrialFront(sampled, TrialStore(path))) as trainer:
-                _walk(trainer, steps, seed, compose)
-            walks = [_in_fresh_process(path, steps, seed, compose) for _ in range(repeats)]
-            first = f"{way}programs met for the first time, trials on file"
-            figures += _figures(f"{way}programs met before", [again for _, again in walks], TARGET)
-            figures += _figures(first, [new for new, _ in walks])
-    return figures
+    watches = [Stopwatch(), Stopwatch()]
+    with closing(build_trainer(store=path)) as trainer, settled():
+        for watch in watches:
+            mode, rng = AutoresetMode.SAME_STEP, np.random.default_rng(seed)
+            env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=trainer, compose=composes, autoreset_mode=mode)
+            for bug in env.setting.bugs:
+                load_dataset(bug.program.data.dataset)
+            env.reset(seed=seed)
+            for _ in range(STEPS):
+                with watch:
+                    masks = env.action_masks()
+                choices = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
+                with watch:
+                    env.step(choices)
+    return watches, trainer.misses
 
 
-def _figures(name: str, walks: Sequence[Walk], target: str = "") -> list[Figure]:
-    return [
-        _figure(name, "steps/s", [1e6 / walk.step for walk in walks], target),
-        _figure(f"{name}: a step's time", "µs", [walk.step for walk in walks]),
-        _figure(f"{name}: of it for stored trials", "µs", [walk.trials for walk in walks]),
-    ]
+def time_by_part(*words: str) -> dict[str, Stopwatch]:
+    """What each part of ``netmend train`` with these words takes in this process, from an empty store."""
+    watches: dict[str, Stopwatch] = defaultdict(Stopwatch, imports=Stopwatch(time.process_time()))
+    under_way = ["start, end and the rest"]
+
+    def timed(part: str, function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **named: object) -> object:
+            watches[under_way[-1]].__exit__()  # who calls it stands still
+            under_way.append(part)
+            with watches[part]:
+                result = function(*arguments, **named)
+            under_way.pop()
+            watches[under_way[-1]].__enter__()
+            return result
+
+        return call
+
+    with ExitStack() as patches, watches[under_way[0]]:
+        for part, owner, names in PARTS:
+            for name in names:
+                patches.enter_context(patch.object(owner, name, timed(part, getattr(owner, name))))
+        train_with(*words)
+    return dict(watches)
 
 
-def _figure(name: str, unit: str, values: Sequence[float], target: str = "") -> Figure:
-    return Figure(
-        row="environment",
-        name=name,
-        value=median(values),
-        unit=unit,
-        target=target,
-        points=tuple((value,) for value in values),
-    )
-
-
-class _SampledTrainer:
-    """Gives each program one of a few real trials, with a skill of its own, so that walks branch."""
-
-    def __init__(self, trials: Sequence[Trial]) -> None:
-        self._trials = trials
-
-    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
-        """At once."""
-        numbers = [int(digest(request.program)[:12], 16) for request in requests]
-        return [
-            replace(self._trials[number % len(self._trials)], skill=number % SKILLS / SKILLS)
-            for number in numbers
-        ]
-
-    def close(self) -> None:
-        """There is nothing to release."""
-
-
-class _NoTrainer:
-    """Stands behind a store that holds everything."""
-
-    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
-        """Refuse."""
-        if requests:
-            raise NetmendError("a repeated walk asked for a trial that is not stored; was the code changed?")
-        return []
-
-    def close(self) -> None:
-        """There is nothing to release."""
-
-
-def _sampled_trainer(seed: int) -> _SampledTrainer:
-    # torch takes seconds to import, and the fresh processes start their clock after that.
-    from netmend.env.training.loop import LocalTrainer
-
-    suite = load_suite(SUITE)
-    drawn = np.random.default_rng(seed).choice(len(suite.bugs), 2 * PROGRAMS, replace=False)
-    requests = [TrialRequest(program=suite.bugs[i].program, budget=suite.budget, seed=0) for i in drawn]
-    trials = LocalTrainer().run(requests)
-    return _SampledTrainer([trial for trial in trials if trial.status is Status.OK][:PROGRAMS])
-
-
-def _in_fresh_process(path: Path, steps: int, seed: int, compose: bool) -> tuple[Walk, Walk]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
-        return pool.submit(_repeat, path, steps, seed, compose).result()
-
-
-def _repeat(path: Path, steps: int, seed: int, compose: bool = False) -> tuple[Walk, Walk]:
-    """The first and the second time of a recorded walk."""
-    with closing(TrialFront(_NoTrainer(), TrialStore(path))) as trainer:
-        return _walk(trainer, steps, seed, compose), _walk(trainer, steps, seed, compose)
-
-
-class _TimedTrainer:
-    """Hands on and adds up the time that it takes."""
-
-    def __init__(self, trainer: Trainer) -> None:
-        self.seconds = 0.0
-        self._trainer = trainer
-
-    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
-        """Train all of them."""
-        begun = time.perf_counter()
-        trials = self._trainer.run(requests)
-        self.seconds += time.perf_counter() - begun
-        return trials
-
-    def close(self) -> None:
-        """The trainer behind it stays open."""
-
-
-def _walk(trainer: Trainer, steps: int, seed: int, compose: bool) -> Walk:
-    """Random legal actions; the choice of the actions is not counted."""
-    timed = _TimedTrainer(trainer)
-    same_step = AutoresetMode.SAME_STEP
-    env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=timed, compose=compose, autoreset_mode=same_step)
-    rng = np.random.default_rng(seed)
-    for bug in env.setting.bugs:
-        load_dataset(bug.program.data.dataset)
-    env.reset(seed=seed)
-    timed.seconds = seconds = 0.0
-    with settled():  # as while an agent is trained
-        for _ in range(steps):
-            begun = time.perf_counter()
-            masks = env.action_masks()
-            seconds += time.perf_counter() - begun
-            choices = _random_legal(masks, rng)
-            begun = time.perf_counter()
-            env.step(choices)
-            seconds += time.perf_counter() - begun
-    share = 1e6 / (steps * ENVIRONMENTS)
-    return Walk(step=seconds * share, trials=timed.seconds * share)
-
-
-def _random_legal(masks: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    choices: NDArray[np.int64] = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
-    return choices
+def train_with(*words: str) -> None:
+    """Run ``netmend train`` with these words, from an empty store, and throw away what it writes."""
+    ConfigStore.instance().store(name="train_schema", node=TrainConfig)
+    with TemporaryDirectory() as folder, initialize_config_module(CONF, version_base="1.3"):
+        store = f"training.store={folder}/trials.sqlite"
+        config = checked(compose("train", [*words, store]), TrainConfig)
+        train(config, Path(folder) / "run", Console(file=StringIO()))

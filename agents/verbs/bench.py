@@ -1,34 +1,161 @@
-"""Configuration of ``netmend bench``, whose words and measurements are in :mod:`netmend.agents.bench`."""
+"""``netmend bench``: measure the training engine, the environment or the store, and show the figures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import ClassVar
 
-from netmend.agents.verbs.config import VerbConfig, at_least, device_problems
+from rich.console import Console
+
+from netmend.agents.verbs.config import ConfigError, VerbConfig, at_least, device_problems
+from netmend.agents.verbs.hydra_job import run_job
+from netmend.env.errors import NetmendError, UnknownNameError
+from netmend.env.writing import from_here
+
+USAGE = """\
+usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the plain loop, in eager PyTorch
+       netmend bench environment [KEY=VALUE ...]   steps with trials on file; where a training's time goes
+       netmend bench store [KEY=VALUE ...]         the store of trials
+
+`netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json and bench.md.
+"""
+NOT_YET = "the rows on a GPU are not yet measured"
 
 
 @dataclass
 class BenchConfig(VerbConfig):
-    """``netmend bench``.
+    """What every bench takes.
 
     Attributes:
-        rows: which rows of the engine's table to measure; null = all that the device can run.
-        programs: of a row; half of it where trainings are longer, four times on a GPU.
+        rows: what to measure; null = all that the device can run.
         repeats: of each measurement, the ways in turns.
-        workers: worker processes of the rows on several cores.
-        device: ``cuda`` or ``cuda:N`` adds the rows on a GPU; the others stay on the CPU.
-        seed: of the programs and the trials.
+        seed: of the programs, the trials and the walks.
     """
 
+    bench: ClassVar[str]
+    known: ClassVar[Sequence[str]]
+
     rows: list[str] | None = None
-    programs: int = 64
-    repeats: int = 3
-    workers: int = 2
-    device: str = "cpu"
+    repeats: int = 5
     seed: int = 0
+
+    def chosen(self) -> list[str]:
+        """The rows to measure, in the table's order."""
+        return [row for row in self.known if self.rows is None or row in self.rows]
+
+    def problems(self) -> list[str]:
+        """By key. Raises UnknownNameError where there is no such row."""
+        for row in self.rows or ():
+            if row not in self.known:
+                raise UnknownNameError("row", row, self.known)
+        found = [] if self.chosen() else ["rows: none that this device can run; gpu needs device=cuda"]
+        return found + at_least(1, self, "repeats") + at_least(0, self, "seed")
+
+
+@dataclass
+class EngineConfig(BenchConfig):
+    """``netmend bench engine``.
+
+    Attributes:
+        programs: in a set.
+        device: ``cuda`` or ``cuda:N`` measures the row ``gpu`` alone, ``cpu`` all others.
+    """
+
+    bench = "engine"
+    known = (
+        *("one_shape", "mixed_shape", "convolutional", "recurrent", "training_run"),
+        *("alone", "update", "compile", "gpu"),
+    )
+
+    programs: int = 64
+    device: str = "cpu"
+
+    def chosen(self) -> list[str]:
+        """Those that the device can run."""
+        return [row for row in super().chosen() if (row == "gpu") == (self.device != "cpu")]
 
     def problems(self) -> list[str]:
         """By key."""
-        found = at_least(2, self, "programs") + at_least(0, self, "seed")
-        found += at_least(1, self, "repeats", "workers")
-        return found + device_problems("device", self.device)
+        return super().problems() + at_least(4, self, "programs") + device_problems("device", self.device)
+
+    def require(self) -> None:
+        """Refuse a device that is not here."""
+        if self.device != "cpu":
+            from netmend.env.training.front import build_trainer
+
+            try:
+                build_trainer(0, self.device).close()
+            except NetmendError as error:
+                raise NetmendError(f"{NOT_YET}: {error}") from error
+
+
+@dataclass
+class EnvironmentConfig(BenchConfig):
+    """``netmend bench environment``.
+
+    Attributes:
+        steps: of the trainings whose time is taken apart, rows ``demo`` and ``real``.
+    """
+
+    bench = "environment"
+    known = ("steps", "demo", "real")
+
+    steps: int = 2048
+
+    def problems(self) -> list[str]:
+        """By key."""
+        return super().problems() + at_least(1, self, "steps")
+
+
+@dataclass
+class StoreConfig(BenchConfig):
+    """``netmend bench store``."""
+
+    bench = "store"
+    known = ("store",)
+
+
+CONFIGS: dict[str, type[BenchConfig]] = {
+    kind.bench: kind for kind in (EngineConfig, EnvironmentConfig, StoreConfig)
+}
+
+
+def bench_verb(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status.
+
+    Raises:
+        NetmendError: there is no such bench or row, or the words make no sense.
+    """
+    if not words:
+        raise ConfigError([f"bench takes what to measure\n{USAGE}"])
+    if words[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0
+    if words[0] not in CONFIGS:
+        raise UnknownNameError("bench", words[0], CONFIGS)
+    return run_job("bench", words[1:], CONFIGS[words[0]], bench_job, f"bench {words[0]}")
+
+
+def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
+    """Measure row by row. All is written after each, so that a bench that is cut off keeps what it has."""
+    from netmend.agents.bench.measure import Line, markdown, write
+
+    measures = import_module(f"netmend.agents.bench.{config.bench}").MEASURES
+    device = getattr(config, "device", "cpu")
+    command = shlex.join(["netmend", "bench", config.bench, *overrides])
+    lines: list[Line] = []
+    for row in config.chosen():
+        with Console().status(row):
+            lines += measures[row](config, folder)
+        shown = markdown(command, device, lines)
+        finished = row == config.chosen()[-1]
+        facts = {"finished": finished, "command": command, "settings": asdict(config), "shown": shown}
+        write(folder, facts, shown, lines)
+    print(shown)
+    if config.bench == "engine" and device == "cpu":
+        print(f"{NOT_YET}: device=cuda measures them\n")
+    print(f"results  {from_here(folder / 'bench.json')}")

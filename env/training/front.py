@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, stdev
@@ -37,7 +37,7 @@ from netmend.env.training.trial import (
 from netmend.env.training.workers import WorkerTrainer, compiled_trainer
 
 COMPILED = "compiled"
-"""What the store calls trials of compiled code, in the place of a device."""
+"""What the store calls trials of compiled code: in the place of a device, or beside a GPU's name."""
 
 
 class _Training(NamedTuple):
@@ -183,7 +183,8 @@ def build_trainer(
         workers: worker processes; 0 trains in this process, where nothing ends what hangs.
         device: ``cpu``, ``cuda``, ``cuda:1``: what torch calls it.
         store: file of the store of trials, made where it is missing; None keeps no trials.
-        compiled: whether compiled code trains what it can; else, and on a GPU, the plain loop does all.
+        compiled: whether compiled code trains what it can; else the plain loop does all. On a GPU that loop
+            trains large programs, and small ones stay on the CPU (see ``gpu.py``).
 
     Raises:
         NetmendError: fewer than 0 workers, or no such device here.
@@ -193,22 +194,27 @@ def build_trainer(
         raise NetmendError(f"workers must be 0 (train in this process) or more, not {workers}")
     _check_device(device)
     opened = TrialStore(store) if store is not None else None
-    compiles = compiled and device == "cpu" and _can_compile()
-    trainer = _trainer(workers, device, compiles)
-    return TrialFront(trainer, opened, COMPILED if compiles else device)
+    compiles = compiled and _can_compile()
+    kinds = [*([] if device == "cpu" else [device.partition(":")[0]]), *([COMPILED] if compiles else [])]
+    return TrialFront(_trainer(workers, device, compiles), opened, "+".join(kinds) or device)
 
 
 def _trainer(workers: int, device: str, compiles: bool) -> Trainer:
     # torch takes seconds to import, and workers import it on their own.
+    if device != "cpu":
+        from netmend.env.training.gpu import gpu_trainer
+
+        make = partial(gpu_trainer, device, compiles)
+        return WorkerTrainer(workers, factory=make) if workers else make()
     if workers:
-        return WorkerTrainer(workers, device, factory=compiled_trainer if compiles else None)
+        return WorkerTrainer(workers, factory=compiled_trainer if compiles else None)
     if compiles:
         from netmend.env.training.compiled.trainer import CompiledTrainer
 
         return CompiledTrainer()
     from netmend.env.training.loop import LocalTrainer
 
-    return LocalTrainer(device=device)
+    return LocalTrainer()
 
 
 @cache

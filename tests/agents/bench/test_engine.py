@@ -1,84 +1,124 @@
+"""The rows of the engine, as short as they can be."""
+
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from netmend.agents.bench import engine, training_run
-from netmend.agents.bench.engine import GPU_SHARE, SEEDS, Bench, measure, requests_of
-from netmend.agents.bench.programs import alone
-from netmend.agents.bench.result import Comparison, Figure
+from netmend.agents.bench import engine
+from netmend.agents.bench.engine import MEASURES
+from netmend.agents.bench.measure import Line, Stopwatch
+from netmend.agents.verbs.bench import EngineConfig
+from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.loop import LocalTrainer
-from netmend.env.training.trial import Budget, Trainer
+from netmend.env.training.trial import Budget, TrialRequest
 
-BENCH = Bench(programs=4, repeats=2, seed=0, device="cpu", workers=3, peak=1e10)
+CONFIG = EngineConfig(programs=4, repeats=2)
+TINY = Budget(samples=64, epochs=1, updates=2)
 
 
 @pytest.fixture(autouse=True)
-def short_trials_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    def in_process(*_: Any, **__: Any) -> Trainer:
+def short_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "Budget", lambda: TINY)
+    monkeypatch.setattr(engine, "WHOLE", TINY)
+
+
+def lines_of(row: str, folder: Path) -> list[Line]:
+    return list(MEASURES[row](CONFIG, folder))
+
+
+@pytest.mark.parametrize("row", ["one_shape", "mixed_shape", "convolutional", "recurrent"])
+def test_a_set_is_trained_in_all_three_ways(row: str, tmp_path: Path) -> None:
+    (line,) = lines_of(row, tmp_path)
+    assert line.what.startswith("4 ")
+    ratios = ["eager / compiled", "loop / compiled"]
+    assert list(line.cells) == ["eager", "loop", "compiled", *ratios, "skill apart"]
+    assert all(len(line.cells[column].values) == 2 for column in ["eager", "loop", "compiled", *ratios])
+    assert line.cells["skill apart"].values[0] < 0.05
+    eager, compiled = line.cells["eager"].values, line.cells["compiled"].values
+    assert line.cells["eager / compiled"].values == [a / b for a, b in zip(eager, compiled, strict=True)]
+
+
+def test_the_last_programs_of_a_training_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    requests = [TrialRequest(program=engine.eager.plain(8), budget=TINY, seed=seed) for seed in range(20)]
+    monkeypatch.setattr(engine, "in_fresh_process", lambda *_: requests)
+    trained: list[Sequence[TrialRequest]] = []
+
+    class Noted(CompiledTrainer):
+        def run(self, requests: Sequence[TrialRequest]) -> Any:
+            trained.append(requests)
+            return super().run(requests)
+
+    monkeypatch.setitem(engine.TRAINERS, "compiled", Noted)
+    line, share = lines_of("training_run", tmp_path)
+    assert list(line.cells) == ["loop", "compiled", "loop / compiled", "skill apart"]
+    assert trained == [requests[-8:]] * 4  # for the skills, once before the clock starts, twice by it
+    assert share.cells["compiled"].values == [0]
+
+
+def test_what_a_training_trains_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests = [TrialRequest(program=engine.eager.plain(8), budget=TINY, seed=seed) for seed in range(3)]
+
+    def train_with(*words: str) -> None:
+        assert words == ("a=b",)
+        trainer = CompiledTrainer()
+        assert len(trainer.run(requests[:2]) + trainer.run(requests[2:])) == 3
+
+    monkeypatch.setattr(engine, "train_with", train_with)
+    assert engine.trained_by("a=b") == requests
+
+
+def test_an_update_is_the_difference_of_two_trainings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def in_turns(ways: dict[str, object], repeats: int) -> dict[str, list[Stopwatch]]:
+        """A training takes 0.1 s and a microsecond an update; a product 20 ms."""
+        epochs = engine.WHOLE.epochs
+        updates = {name: epochs * int(name.rpartition(" ")[2]) for name in ways if name != "product"}
+        seconds = {name: 0.1 + 1e-6 * updates[name] if name in updates else 0.02 for name in ways}
+        return {name: [Stopwatch(own, own)] * repeats for name, own in seconds.items()}
+
+    monkeypatch.setattr(engine, "in_turns", in_turns)
+    peak, *widths = lines_of("update", tmp_path)
+    gigaflops = 2e-9 * 1024**3 / 0.02
+    assert peak.cells["of the peak"].values == pytest.approx([gigaflops] * 2)
+    assert [line.what for line in widths][2] == "an update, 64-64-64-10"
+    assert all(line.cells["eager"].values == pytest.approx([1, 1]) for line in widths)
+    operations = 64 * (2 * 64 * 64 + 3 * 64 * 64 + 3 * 64 * 10)
+    share = 100 * operations / (1e-6 * gigaflops * 1e9)
+    assert widths[2].cells["of the peak"].values == pytest.approx([share] * 2)
+    assert (tmp_path / "updates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_one_program_alone(tmp_path: Path) -> None:
+    (line,) = lines_of("alone", tmp_path)
+    assert list(line.cells) == ["compiled", "alone / in a call"]
+
+
+def test_compiling_is_measured_in_processes_of_their_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(engine, "LOAD", "import os; print(len(os.environ['NUMBA_CACHE_DIR']) > 0, 1.5)")
+    monkeypatch.setattr(engine, "int", lambda word: {"True": 73}[word], raising=False)
+    everything, start = lines_of("compile", tmp_path)
+    assert "73 kernels" in everything.what
+    assert everything.cells["compiled"].values == [1.5]
+    assert start.cells["compiled"].values == [1.5] * 2
+
+
+def test_the_gpus_rows_by_number_of_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[tuple[int, str]] = []
+
+    def on_device(workers: int, device: str) -> LocalTrainer:
+        made.append((workers, device))
         return LocalTrainer()
 
-    monkeypatch.setattr(engine, "BUDGET", Budget(samples=64, epochs=1, updates=2))
-    monkeypatch.setattr(engine, "build_trainer", in_process)
-
-
-def comparison_of(row: str) -> Comparison:
-    (found,) = (result for result in measure(row, BENCH) if isinstance(result, Comparison))
-    return found
-
-
-@pytest.mark.parametrize(
-    ("row", "programs", "cores", "references"),
-    [
-        ("one_shape", 4, 1, ["loop", "eager"]),
-        ("mixed_shape", 4, 1, ["loop", "eager"]),
-        ("conv_recurrent", 2, 3, ["loop", "eager"]),
-        ("seeds", SEEDS, 1, ["loop", "eager"]),
-    ],
-)
-def test_rows_on_the_cpu(row: str, programs: int, cores: int, references: list[str]) -> None:
-    found = comparison_of(row)
-    assert (found.row, found.engine.programs, found.engine.cores) == (row, programs, cores)
-    assert [timing.way for timing in found.references] == references
-    assert all(len(timing.seconds) == 2 and timing.cores == 1 for timing in found.references)
-    assert found.work > 0
-    assert found.floor == pytest.approx(found.work * 2e6 / (1e10 * cores))
-    assert found.agreement is not None
-    assert found.agreement.status == 1
-    assert found.agreement.work == pytest.approx(1)
-
-
-@pytest.mark.parametrize("row", ["dense_gpu", "conv_gpu"])
-def test_references_train_a_sample_on_a_gpu(row: str) -> None:
-    found = comparison_of(row)
-    assert found.engine.programs == 16
-    assert {timing.programs for timing in found.references} == {16 // GPU_SHARE}
-    assert found.agreement is not None
-    assert (found.agreement.status, found.agreement.work) == (1, pytest.approx(1))
-
-
-def test_every_kind_alone() -> None:
-    found = measure("alone", BENCH)
-    assert [row.detail for row in found if isinstance(row, Comparison)] == list(alone())
-
-
-def test_seeds_cost() -> None:
-    figure = measure("seeds", BENCH)[-1]
-    assert isinstance(figure, Figure)
-    assert figure.value > 0
-
-
-def test_a_training_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    dense, wide, *_ = alone().values()
-    calls = [requests_of([dense, dense, wide], 0), requests_of([wide], 0)]
-    monkeypatch.setattr(training_run, "recorded_calls", lambda _workers, _seed: calls)
-    comparison, per_call, alike = measure("training_run", BENCH)
-    assert isinstance(comparison, Comparison)
-    assert comparison.engine.programs == 4
-    assert [timing.way for timing in comparison.references] == ["loop"]
-    assert comparison.references[0].cores == 3
-    assert isinstance(per_call, Figure)
-    assert per_call.value == 2
-    assert isinstance(alike, Figure)
-    assert alike.value == pytest.approx((3 / 2 + 1) / 2)
+    monkeypatch.setattr(engine, "WorkerTrainer", on_device)
+    monkeypatch.setattr(engine, "build_trainer", lambda workers: LocalTrainer())
+    found = list(MEASURES["gpu"](EngineConfig(programs=4, repeats=1, device="cuda:1"), tmp_path))
+    assert made == [(workers, "cuda:1") for workers in (1, 4, 8)] * 2
+    assert [line.what.split()[0] for line in found] == ["2"] * 3 + ["16"] * 3
+    assert all(set(line.cells) == {"loop", "compiled", "loop / compiled"} for line in found)
