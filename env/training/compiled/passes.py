@@ -289,7 +289,7 @@ def _score(outputs: Floats, truth: Ints, order: Ints, kind: int, cut: Real) -> R
         row = order[r] if order.size else r
         if kind == 2:
             for c in range(outputs.shape[1]):
-                right += (outputs[r, c] > cut) == (truth[row, c] == 1)
+                right += np.int64(outputs[r, c] > cut) == truth[row, c]
             continue
         best = 0
         for c in range(outputs.shape[1]):

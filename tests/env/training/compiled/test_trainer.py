@@ -151,3 +151,14 @@ def test_compiled_code_is_kept_where_a_folder_can_be_written(tmp_path):
     assert list(tmp_path.rglob("*rescale*.nbc")) == kept
     in_a_process(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")
     assert len(list(tmp_path.rglob("*rescale*.nbi"))) == 1
+
+
+def test_one_output_says_no_third_class(datasets, small, good, assert_as_plain):
+    """A third class is never right where one output decides between the first two."""
+    labels = replace(good.data, labels="index")
+    program = replace(good, layers=(Dense(units=1),), loss="mse", data=labels)
+    trainer = CompiledTrainer(datasets.__getitem__)
+    for seed in range(3):
+        request = TrialRequest(program=program, budget=small, seed=seed)
+        assert_as_plain(trainer.run([request])[0], request)
+    assert not trainer.plain
