@@ -158,10 +158,11 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
         raise MisfitError("shared needs a layer with weights of its own", shape, ())
     if before[0] != shape[0]:
         raise MisfitError(f"weights for {before[0]} features cannot take {shown_shape(shape)}", before, shape)
+    step = _step(original, shape, vocabulary)._replace(parameters=0)
     learned = isinstance(original, Position) and original.encoding == "learned" and original.steps is None
     if learned and before[1] < shape[1]:
         raise MisfitError(f"a table of {before[1]} rows cannot take {shown_shape(shape)}", before, shape)
-    return _step(original, shape, vocabulary)._replace(parameters=0)
+    return step
 
 
 @lru_cache(maxsize=2048)

@@ -281,6 +281,8 @@ def test_a_shared_table_of_positions_ends_where_it_ends() -> None:
         infer_shapes(layers, task(4, 9))
     assert infer_shapes((Position(steps=11), *layers[1:]), task(4, 9))[-1] == (4, 11)
     assert infer_shapes((Position(encoding="sinusoidal"), *layers[1:]), task(4, 9))[-1] == (4, 11)
+    with pytest.raises(ShapeError, match="position"):
+        infer_shapes((Position(), GlobalPool(), Shared(back=2)), task(4, 9))
 
 
 def test_a_pool_takes_steps_pixels_and_volumes_and_no_more_axes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import resource
 import subprocess
 import sys
 from collections import Counter
@@ -15,8 +16,13 @@ import pytest
 pytest.importorskip("numba")
 
 from netmend.env.data import Dataset, Part, make_dataset
-from netmend.env.program import ACTIVATIONS, LOSSES, Layer, Loop, Program
+from netmend.env.program import ACTIVATIONS, LOSSES, Activation, Dense, Layer, Loop, Program
+from netmend.env.training.compiled import network
+from netmend.env.training.compiled.session import CompiledSession
+from netmend.env.training.compiled.table import NotMineError
 from netmend.env.training.compiled.trainer import CompiledTrainer
+from netmend.env.training.limits import OVER_CPU_LIMIT
+from netmend.env.training.prepare import PreparedCache
 from netmend.env.training.trial import Budget, Status, TrialRequest
 
 NUMBER = "NETMEND_WILD_PROGRAMS"
@@ -152,3 +158,44 @@ def test_wild_programs_break_nothing(number, checks):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
     print(done.stdout)
+
+
+def test_what_needs_too_much_memory_is_refused_before_it_is_taken(datasets, good, monkeypatch):
+    wide = (Dense(units=4096), *[Activation(function="tanh")] * 200, Dense(units=3))
+    program = replace(good, layers=wide, batch_size=4096)
+    monkeypatch.setattr(network, "torch", None)  # which makes the arena
+    with pytest.raises(NotMineError, match="too large"):
+        CompiledSession(program, datasets["table"], Budget(samples=200), 0, "cpu", PreparedCache(1))
+    narrow = replace(program, layers=program.layers[:1] + program.layers[-1:])
+    with pytest.raises(AttributeError):
+        CompiledSession(narrow, datasets["table"], Budget(samples=200), 0, "cpu", PreparedCache(1))
+
+
+ENDLESS = """
+import time
+from netmend.env.program import Data, Dense, Optimizer, Program
+from netmend.env.training.compiled.trainer import CompiledTrainer
+from netmend.env.training.limits import CpuLimit
+from netmend.env.training.trial import Budget, TrialRequest
+program = Program(
+    data=Data(dataset="xor"), layers=(Dense(units=2800), Dense(units=2800), Dense(units=2)),
+    loss="cross_entropy", optimizer=Optimizer(), batch_size=1, epochs=1000,
+)
+short = Budget(samples=600, epochs=1, updates=1)
+endless = Budget(samples=600, epochs=10**9, updates=10**9, work=1e15)
+trainer = CompiledTrainer()
+trainer.run([TrialRequest(program=program, budget=short, seed=0)])
+print(time.process_time(), flush=True)
+CpuLimit().allow(1.0)
+trainer.run([TrialRequest(program=program, budget=endless, seed=0)])
+"""
+"""Its first epoch, which is one call, takes many times what it is allowed."""
+
+
+def test_a_training_without_end_is_ended_within_a_call():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == OVER_CPU_LIMIT, done.stderr
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert used - float(done.stdout) < 3
