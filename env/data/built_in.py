@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import zlib
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from netmend.env.data import signals, tables
 from netmend.env.data.arrays import array_sources
@@ -26,44 +30,57 @@ from netmend.env.data.scenes import SCENES
 from netmend.env.data.substitutes import SUBSTITUTES
 
 
-def _scikit_learn(loader: str) -> Build:
-    def build(rng: Generator) -> tuple[Rows, Rows]:
-        del rng  # the rows are given
-        from sklearn import datasets  # a second to import, and needed for a few datasets only
+def _table(file: str, **options: Any) -> NDArray[np.float64]:
+    """A table that comes with scikit-learn, read without it: every worker would import it, for seconds."""
+    spec = find_spec("sklearn")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    path = Path(spec.submodule_search_locations[0], "datasets", "data", file)
+    return np.loadtxt(path, np.float64, **options)
 
-        options = {"scaled": False} if loader == "load_diabetes" else {}
-        x, y = getattr(datasets, loader)(return_X_y=True, **options)
-        if loader == "load_diabetes":
-            return x.astype(np.float32), y.astype(np.float32)[:, None]
-        return x.astype(np.float32), y.astype(np.int64)
+
+def _classes(file: str, head: int = 1) -> Build:
+    """Rows with their class id at the end."""
+
+    def build(_rng: Generator) -> tuple[Rows, Rows]:
+        rows = _table(file, delimiter=",", skiprows=head)
+        return rows[:, :-1].astype(np.float32), rows[:, -1].astype(np.int64)
 
     return build
 
 
+_digits = _classes("digits.csv.gz", head=0)
+
+
 def _digits_images(rng: Generator) -> tuple[Rows, Rows]:
-    x, y = _scikit_learn("load_digits")(rng)
+    x, y = _digits(rng)
     return x.reshape(-1, 1, 8, 8), y
 
 
 def _digits_noisy(rng: Generator) -> tuple[Rows, Rows]:
-    return signals.noisy_digits(_scikit_learn("load_digits")(rng)[0], rng)
+    return signals.noisy_digits(_digits(rng)[0], rng)
 
 
 def _digits_rows(rng: Generator) -> tuple[Rows, Rows]:
-    x, y = _scikit_learn("load_digits")(rng)
+    x, y = _digits(rng)
     return x.reshape(-1, 8, 8), y
+
+
+def _diabetes(_rng: Generator) -> tuple[Rows, Rows]:
+    y = _table("diabetes_target.csv.gz").astype(np.float32)
+    return _table("diabetes_data_raw.csv.gz").astype(np.float32), y[:, None]
 
 
 _CLASSES: dict[str, Build] = {
     "blobs": tables.blobs,
-    "breast_cancer": _scikit_learn("load_breast_cancer"),
+    "breast_cancer": _classes("breast_cancer.csv"),
     "circles": tables.circles,
-    "digits": _scikit_learn("load_digits"),
+    "digits": _digits,
     "digits_images": _digits_images,
     "digits_rows": _digits_rows,
     "faults": tables.faults,
     "gestures": signals.gestures,
-    "iris": _scikit_learn("load_iris"),
+    "iris": _classes("iris.csv"),
     "moons": tables.moons,
     "pulses": signals.pulses,
     "shapes": signals.shapes,
@@ -73,7 +90,7 @@ _CLASSES: dict[str, Build] = {
     "trends": signals.trends,
     "volumes": signals.volumes,
     "waveforms": signals.waveforms,
-    "wine": _scikit_learn("load_wine"),
+    "wine": _classes("wine_data.csv"),
     "xor": tables.exclusive_or,
 }
 _TEXTS: dict[str, tuple[Build, int]] = {
@@ -83,7 +100,7 @@ _TEXTS: dict[str, tuple[Build, int]] = {
 }
 _TARGETS: dict[str, Build] = {
     "battery": signals.battery,
-    "diabetes": _scikit_learn("load_diabetes"),
+    "diabetes": _diabetes,
     "digits_noisy": _digits_noisy,
     "friedman1": tables.friedman1,
     "friedman2": tables.friedman2,

@@ -1,7 +1,7 @@
 """Trainings in code that numba compiles: the plain loop's trials, an order of magnitude sooner.
 
 The plain loop (``netmend.env.training.loop``) is the definition; this package does the same for most programs
-and leaves the others to it (``NotMineError``): volumes, trials of the learning rate, a GPU.
+and leaves the others to it (``NotMineError``): volumes, a GPU.
 
 * **Table.** ``table.py`` turns the layers into rows of whole numbers, one for each operation: the addresses
   of its two kernels, where its inputs, outputs, weights and gradients stand, sizes. An attention becomes a

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real, exp, wide_exp
+from netmend.env.training.compiled.fields import HALF, ONE, TWO, ZERO, Floats, Real, exp, log1p, wide_exp
 from netmend.env.training.compiled.jit import LOSS, Kernel, helper, kernel
 from netmend.env.training.losses import EPSILON
 
@@ -221,7 +221,7 @@ def bce_with_logits(o: Floats, t: Floats, g: Floats, losses: Floats) -> None:
         total = ZERO
         for i in range(o.shape[1]):
             e = exp(-abs(o[r, i]))
-            total += (ZERO if o[r, i] < ZERO else o[r, i]) - o[r, i] * t[r, i] + np.log1p(e)
+            total += (ZERO if o[r, i] < ZERO else o[r, i]) - o[r, i] * t[r, i] + log1p(e)
             g[r, i] = ((ONE if o[r, i] >= ZERO else e) / (ONE + e) - t[r, i]) / k
         losses[r] = total / k
 

@@ -349,11 +349,8 @@ class Table:
         kernels = (
             (windows.spread, windows.spread_back) if spreads else (windows.convolve, windows.convolve_back)
         )
-        kernel = size * (value.width if spreads else layer.filters)
         names = self._names(index, "kernel", "bias")
-        made = self._add(
-            kernels, value, whole.shape, numbers, weights=names, scratch=kernel + piece * places * size
-        )
+        made = self._add(kernels, value, whole.shape, numbers, weights=names, scratch=piece * places * size)
         return self._activated(made, layer.activation)
 
     @staticmethod

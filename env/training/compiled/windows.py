@@ -32,6 +32,7 @@ from netmend.env.training.compiled.fields import (
     Y,
     add_rows,
     matrix,
+    multiply,
     sum_rows,
     vector,
 )
@@ -106,23 +107,20 @@ def convolve(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: i
 
 @kernel(LAYER)
 def convolve_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start: int) -> None:
-    """Gradients of kernel, bias and inputs. The scratch has room for windows and a kernel."""
+    """Gradients of kernel, bias and inputs."""
     width, filters, size = op[WIDTH], op[OUT_WIDTH], op[HIGH] * op[WIDE] * op[WIDTH]
     kernel = matrix(arena, op[KERNEL], size, filters)
-    some = matrix(arena, op[SCRATCH], size, filters)
     if op[DX] >= 0:
         vector(arena, op[DX], rows * op[PLACES] * width)[:] = ZERO
     for first in range(0, rows, op[PIECE]):
         count = min(op[PIECE], rows - first)
         n, at, inputs = count * op[OUT_PLACES], first * op[PLACES] * width, count * op[PLACES] * width
-        windows = matrix(arena, op[SCRATCH] + filters * size, n, size)
+        windows = matrix(arena, op[SCRATCH], n, size)
         dy = matrix(arena, op[DY] + first * op[OUT_PLACES] * filters, n, filters)
         if op[GRADIENT]:
             gradient = matrix(arena, op[KERNEL] + op[GRADIENT], size, filters)
             _lay_out(vector(arena, op[X] + at, inputs), op, width, count, windows)
-            np.dot(windows.T, dy, some if first else gradient)
-            if first:
-                gradient += some
+            multiply(windows.T, dy, gradient, ONE, ONE if first else ZERO)
         if op[DX] >= 0:
             np.dot(dy, kernel.T, windows)
             _put_back(windows, op, width, count, vector(arena, op[DX] + at, inputs))
@@ -153,19 +151,16 @@ def spread_back(arena: Floats, bits: Bits, op: Ints, rows: int, mode: int, start
     """Gradients of kernel, bias and inputs."""
     width, filters, size = op[WIDTH], op[OUT_WIDTH], op[HIGH] * op[WIDE] * op[OUT_WIDTH]
     kernel = matrix(arena, op[KERNEL], width, size)
-    some = matrix(arena, op[SCRATCH], width, size)
     for first in range(0, rows, op[PIECE]):
         count = min(op[PIECE], rows - first)
         n, outputs = count * op[PLACES], count * op[OUT_PLACES] * filters
-        windows = matrix(arena, op[SCRATCH] + width * size, n, size)
+        windows = matrix(arena, op[SCRATCH], n, size)
         dy = vector(arena, op[DY] + first * op[OUT_PLACES] * filters, outputs)
         _lay_out(dy, op, filters, count, windows)
         if op[GRADIENT]:
             gradient = matrix(arena, op[KERNEL] + op[GRADIENT], width, size)
             x = matrix(arena, op[X] + first * op[PLACES] * width, n, width)
-            np.dot(x.T, windows, some if first else gradient)
-            if first:
-                gradient += some
+            multiply(x.T, windows, gradient, ONE, ONE if first else ZERO)
         if op[DX] >= 0:
             np.dot(windows, kernel.T, matrix(arena, op[DX] + first * op[PLACES] * width, n, width))
     if op[GRADIENT] and op[BIAS] >= 0:

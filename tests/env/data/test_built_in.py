@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn.datasets
 
 from netmend.env.data import BUILT_IN, Part, load_dataset
 from netmend.env.data.built_in import OF_BUGS, build_dataset
@@ -111,6 +112,15 @@ def test_classes_of_random_arrays_differ(name: str) -> None:
     distances = ((held.x.reshape(len(held), 1, -1) - means) ** 2).sum(axis=2)
     right = (distances.argmin(axis=1) == held.y).mean()
     assert right > 2 / len(means) or right > 0.9
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes", "digits", "iris", "wine"])
+def test_tables_are_those_of_scikit_learn(name: str) -> None:
+    scaled = {"scaled": False} if name == "diabetes" else {}
+    x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True, **scaled)
+    found_x, found_y = BUILT_IN[name].build(np.random.default_rng(0))
+    assert np.array_equal(found_x, x.astype(np.float32))
+    assert np.array_equal(found_y.ravel(), y.astype(found_y.dtype))
 
 
 def test_loading_leaves_the_global_random_state_alone() -> None:

@@ -312,7 +312,7 @@ def _rest(rng: np.random.Generator, dataset: str, loss: str, labels: str) -> dic
     if rng.random() < 0.2:
         found["stop_on"], found["metric"] = "metric", str(rng.choice(METRICS))
     if rng.random() < 0.1:
-        found["monitor"] = Monitor(classes=True, data=True)
+        found["monitor"] = Monitor(classes=True, data=True, rates=True)
     return found
 
 

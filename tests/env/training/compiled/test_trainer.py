@@ -13,6 +13,7 @@ pytest.importorskip("numba")
 from netmend.env.program import (
     Conv3d,
     Dense,
+    Dropout,
     Embedding,
     Flatten,
     GlobalPool,
@@ -69,7 +70,6 @@ def test_what_it_does_not_know_trains_in_the_plain_loop(datasets, good):
     images = replace(good, data=replace(good.data, dataset="images"))
     programs = [
         replace(images, layers=(Reshape(shape=(1, 4, 4, 4)), Conv3d(filters=2), *flat)),
-        replace(good, monitor=Monitor(rates=True)),
     ]
     requests = [TrialRequest(program=program, budget=Budget(epochs=2), seed=0) for program in programs]
     trainer = CompiledTrainer(datasets.__getitem__)
@@ -77,6 +77,20 @@ def test_what_it_does_not_know_trains_in_the_plain_loop(datasets, good):
         replace(trial, seconds=0.0) for trial in LocalTrainer(datasets.__getitem__).run(requests)
     ]
     assert trainer.plain == len(programs)
+
+
+def test_rates_are_tried_as_in_the_plain_loop_and_change_nothing(datasets, good, small):
+    noisy = replace(good, layers=(Dropout(rate=0.5), *good.layers))
+    requests = [TrialRequest(program=program, budget=small, seed=0) for program in (noisy, good)]
+    watch = Monitor(rates=True)
+    tried = [replace(request, program=replace(request.program, monitor=watch)) for request in requests]
+    trainer = CompiledTrainer(datasets.__getitem__)
+    wanted = LocalTrainer(datasets.__getitem__).run(tried)
+    for without, found, plain in zip(trainer.run(requests), trainer.run(tried), wanted, strict=True):
+        assert found.symptoms.rate_gain == plain.symptoms.rate_gain != 0
+        assert found.work == plain.work
+        assert found.curves == without.curves
+    assert trainer.plain == 0
 
 
 def test_bad_programs_fail_as_in_the_plain_loop(datasets, good):
