@@ -62,7 +62,7 @@ class EngineConfig(BenchConfig):
     """``netmend bench engine``.
 
     Attributes:
-        programs: in a set.
+        programs: number of them in each set.
         device: ``cuda`` or ``cuda:N`` measures the row ``gpu`` alone, ``cpu`` all others.
     """
 
