@@ -100,19 +100,20 @@ def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:
 def walk(path: Path, seed: int, composes: bool) -> tuple[list[Stopwatch], int]:
     """Two times of a walk, the choice of the actions left out, and how many trials were not on file."""
     watches = [Stopwatch(), Stopwatch()]
-    with closing(build_trainer(store=path)) as trainer, settled():
+    with closing(build_trainer(store=path)) as trainer:
         for watch in watches:
             mode, rng = AutoresetMode.SAME_STEP, np.random.default_rng(seed)
             env = RepairVectorEnv(ENVIRONMENTS, SUITE, trainer=trainer, compose=composes, autoreset_mode=mode)
             for bug in env.setting.bugs:
                 load_dataset(bug.program.data.dataset)
             env.reset(seed=seed)
-            for _ in range(STEPS):
-                with watch:
-                    masks = env.action_masks()
-                choices = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
-                with watch:
-                    env.step(choices)
+            with settled():  # as while an agent is trained
+                for _ in range(STEPS):
+                    with watch:
+                        masks = env.action_masks()
+                    choices = np.where(masks, rng.random(masks.shape), -1.0).argmax(axis=1)
+                    with watch:
+                        env.step(choices)
     return watches, trainer.misses
 
 
