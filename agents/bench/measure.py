@@ -111,6 +111,5 @@ def _processor(device: str) -> str:
     if device != "cpu":
         return torch.cuda.get_device_name(device)
     facts = Path("/proc/cpuinfo").read_text()
-    return " ".join(
-        dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", facts, re.MULTILINE)).values()
-    )
+    found = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", facts, re.MULTILINE))
+    return ", ".join(map(" ".join, found.items()))
