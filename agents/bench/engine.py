@@ -153,16 +153,17 @@ def _ratios(cells: Mapping[str, Sample]) -> dict[str, Sample]:
 
 def _compared(what: str, requests: list[TrialRequest], asked: str, repeats: int, ways: Sequence[str]) -> Line:
     """Time per trial, one by one too, and how far the compiled skills are from the loop's on average."""
+    trainers = {way: TRAINERS[way]() for way in ways}
     runs: dict[str, Callable[[], list[Trial]]] = {}
-    runs |= {way: partial(TRAINERS[way]().run, requests) for way in ways}
-    alone = CompiledTrainer().run
+    runs |= {way: partial(trainer.run, requests) for way, trainer in trainers.items()}
     with plain_torch():
         loop, compiled = ([trial.skill for trial in runs[way]()] for way in ("loop", "compiled"))
-        runs["alone"] = lambda: [alone([request])[0] for request in requests]
+        runs["alone"] = lambda: [trainers["compiled"].run([own])[0] for own in requests]
         watches = in_turns(runs, repeats)
     cells = {way: Sample.of(own, "ms", 1e3 / len(requests)) for way, own in watches.items()}
     apart = Sample([fmean(abs(a - b) for a, b in zip(loop, compiled, strict=True))])
-    return Line(what, cells | _ratios(cells) | {"skill apart": apart}, asked)
+    shown = {way: cells[way] for way in ways}
+    return Line(what, shown | _ratios(cells) | {"skill apart": apart}, asked)
 
 
 def _per_update(program: Program, config: EngineConfig) -> dict[str, Sample]:

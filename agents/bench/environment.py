@@ -84,11 +84,10 @@ def training(experiment: str, config: EnvironmentConfig, _: Path) -> Iterator[Li
     parts, beside = (in_fresh_process(time_by_part, *words, f"training.workers={n}") for n in (0, 2))
     seconds = {part: watch.cpu for part, watch in sorted(parts.items(), key=lambda item: -item[1].cpu)}
     whole = sum(seconds.values())
-    others = whole - seconds["trials"]
-    seconds["on top, to talk to two workers"] = sum(watch.cpu for watch in beside.values()) - others
+    seconds["on top, two workers"] = sum(watch.cpu for watch in beside.values()) - whole + seconds["trials"]
     for part, own in seconds.items():
         cells = {"CPU time": Sample([own], "s"), "share": Sample([100 * own / whole], "%")}
-        yield Line(f"{experiment}, {config.steps} steps: {part}", cells)
+        yield Line(f"{experiment}: {part}", cells)
 
 
 def in_fresh_process(function: Callable[..., T], *arguments: object) -> T:

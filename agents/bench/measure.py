@@ -73,7 +73,7 @@ class Sample:
     def __str__(self) -> str:
         """Median, range and unit, and the median by wall time where that is another."""
         low, middle, high = (_short(choose(self.values)) for choose in (min, median, max))
-        spread = [f"{low} to {high}"] if len(self.values) > 1 else []
+        spread = [f"{low}-{high}"] if len(self.values) > 1 else []
         if self.wall and abs(median(self.wall) / median(self.values) - 1) > 0.1:
             spread.append(f"wall {_short(median(self.wall))}")
         return " ".join([middle, *([f"({'; '.join(spread)})"] if spread else []), self.unit]).strip()
@@ -92,8 +92,9 @@ def report(folder: Path, facts: Mapping[str, object], device: str, lines: Sequen
     """Write one table of all lines, which it gives too, and as JSON the facts and every repeat."""
     columns = list(dict.fromkeys(column for line in lines for column in line.cells))
     cells = [[str(line.cells.get(column, "")) for column in columns] for line in lines]
-    rows = [[line.what, *own, line.asked] for line, own in zip(lines, cells, strict=True)]
-    table = Table(head=["what", *columns, "asked for"], rows=rows).markdown()
+    asked = ["asked for"] if any(line.asked for line in lines) else []
+    rows = [[line.what, *own, *(asked and [line.asked])] for line, own in zip(lines, cells, strict=True)]
+    table = Table(head=["what", *columns, *asked], rows=rows).markdown()
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba"))
     machine = f"{_processor(device)}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}, {versions}"
     text = f"`{facts['command']}`, {machine}, {time.strftime('%Y-%m-%d')}\n\n{table}\n"
