@@ -1,8 +1,7 @@
-"""The programs of the engine's bench, all sound, so that all train to the end; and the reference.
+"""The programs of the engine's bench, all sound, and the reference: training as a user of PyTorch writes it.
 
-That is training as a user of PyTorch writes it, eager, with modules, autograd and ``torch.optim``: the same
-rows, batches, epochs and updates, with loss and score of both parts after each epoch. It measures no symptoms
-and knows no frozen layers, penalties, clipping or early stopping, all of which favours it.
+It takes the same rows, batches, epochs and updates, with loss and score of both parts after each epoch. It
+has no symptoms, frozen layers, penalties, clipping or early stopping, which favours it.
 """
 
 from __future__ import annotations
@@ -24,21 +23,14 @@ from netmend.env.training.scores import metric, predictions, skill
 from netmend.env.training.trial import Status, Trial, TrialRequest
 
 T = TypeVar("T")
-
 HIDDEN: dict[nm.ActivationName, Callable[[], nn.Module]] = {
     **{"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "elu": nn.ELU, "selu": nn.SELU},
     **{"gelu": nn.GELU, "softplus": nn.Softplus, "leaky_relu": partial(nn.LeakyReLU, LEAKY_SLOPE)},
-}
-MODULES: dict[nm.ActivationName, Callable[[], nn.Module]] = {
-    **HIDDEN,
-    "softmax": partial(nn.Softmax, 1),
-    "linear": nn.Identity,
 }
 ENDS: Mapping[nm.LossName, tuple[Callable[[], nn.Module], nm.LabelEncoding, nm.ActivationName]] = {
     **{"cross_entropy": (nn.CrossEntropyLoss, "index", "linear"), "mse": (nn.MSELoss, "one_hot", "softmax")},
     **{"huber": (nn.HuberLoss, "one_hot", "linear"), "mae": (nn.L1Loss, "one_hot", "sigmoid")},
     "bce_with_logits": (nn.BCEWithLogitsLoss, "one_hot", "linear"),
-    "binary_crossentropy": (nn.BCELoss, "one_hot", "sigmoid"),
 }
 """The losses that PyTorch has, each with labels and an output activation that suit it."""
 OPTIMIZERS: Mapping[nm.OptimizerName, tuple[Callable[..., optim.Optimizer], float]] = {
@@ -78,11 +70,9 @@ def convolutional(rng: Generator, count: int, scale: int = 1) -> list[nm.Program
 
 def recurrent(rng: Generator, count: int, scale: int = 1) -> list[nm.Program]:
     """A GRU or an LSTM over 8 to 14 steps, with ``scale`` times the units."""
-
-    def layer() -> nm.Layer:
-        return nm.Recurrent(cell=_pick(rng, ("gru", "lstm")), units=scale * _pick(rng, (16, 32, 48)))
-
-    return [_ended(rng, SEQUENCES, [layer()]) for _ in range(count)]
+    units = [scale * _pick(rng, (16, 32, 48)) for _ in range(count)]
+    layers = [nm.Recurrent(cell=_pick(rng, ("gru", "lstm")), units=own) for own in units]
+    return [_ended(rng, SEQUENCES, [layer]) for layer in layers]
 
 
 def plain(width: int) -> nm.Program:
@@ -178,22 +168,21 @@ def build(program: nm.Program, task: nm.Task) -> nn.Sequential:
     shapes = (task.input_shape, *nm.infer_shapes(program.layers, task))
     modules: list[nn.Module] = []
     for layer, shape in zip(program.layers, shapes, strict=False):
-        modules += [_module(layer, shape), MODULES[getattr(layer, "activation", "linear")]()]
-    return nn.Sequential(*(module for module in modules if not isinstance(module, nn.Identity)))
+        modules.append(_module(layer, shape))
+        name: nm.ActivationName = getattr(layer, "activation", "linear")
+        modules += [] if name == "linear" else [nn.Softmax(1) if name == "softmax" else HIDDEN[name]()]
+    return nn.Sequential(*modules)
 
 
 def _module(layer: nm.Layer, shape: tuple[int, ...]) -> nn.Module:
     match layer:
         case nm.Dense() if len(shape) == 1:
             return nn.Linear(shape[0], layer.units)
-        case nm.Conv1d(stride=1):
-            return nn.Conv1d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
-        case nm.Conv2d(stride=1):
-            return nn.Conv2d(shape[0], layer.filters, layer.kernel, padding=layer.padding)
-        case nm.Recurrent(cell="gru"):
-            return LastState(nn.GRU(shape[0], layer.units, batch_first=True))
-        case nm.Recurrent(cell="lstm"):
-            return LastState(nn.LSTM(shape[0], layer.units, batch_first=True))
+        case nm.Conv1d(stride=1) | nm.Conv2d(stride=1):
+            kind = nn.Conv1d if len(shape) == 2 else nn.Conv2d
+            return kind(shape[0], layer.filters, layer.kernel, padding=layer.padding)
+        case nm.Recurrent(cell="gru" | "lstm" as cell):
+            return LastState((nn.GRU if cell == "gru" else nn.LSTM)(shape[0], layer.units, batch_first=True))
         case nm.Pool(reduce="max", stride=None):
             return (nn.MaxPool1d if len(shape) == 2 else nn.MaxPool2d)(layer.size)
         case nm.Dropout():

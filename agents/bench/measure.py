@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,11 +12,11 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
+import torch
+
 from netmend.agents.table import Table
 from netmend.agents.verbs.opening import usable_cores
 from netmend.env.writing import write_whole
-
-CPUINFO = Path("/proc/cpuinfo")
 
 
 class Stopwatch:
@@ -62,9 +61,9 @@ class Sample:
     wall: Sequence[float] = ()
 
     @classmethod
-    def of(cls, watches: Iterable[Stopwatch], unit: str, form: Callable[[float], float] = float) -> Sample:
-        """What ``form`` makes of the seconds."""
-        times = [(form(watch.cpu), form(watch.wall)) for watch in watches]
+    def of(cls, watches: Iterable[Stopwatch], unit: str, scale: float = 1.0, power: int = 1) -> Sample:
+        """The seconds, or with a power of -1 one over them, times ``scale``."""
+        times = [(scale * watch.cpu**power, scale * watch.wall**power) for watch in watches]
         return cls([cpu for cpu, _ in times], unit, [wall for _, wall in times])
 
     def over(self, other: Sample) -> Sample:
@@ -74,7 +73,7 @@ class Sample:
     def __str__(self) -> str:
         """Median, range and unit, and the median by wall time where that is another."""
         low, middle, high = (_short(choose(self.values)) for choose in (min, median, max))
-        spread = [f"{low} to {high}"] if len(self.values) > 1 else []
+        spread = [f"{low}-{high}"] if len(self.values) > 1 else []
         if self.wall and abs(median(self.wall) / median(self.values) - 1) > 0.1:
             spread.append(f"wall {_short(median(self.wall))}")
         return " ".join([middle, *([f"({'; '.join(spread)})"] if spread else []), self.unit]).strip()
@@ -89,37 +88,29 @@ class Line:
     asked: str = ""
 
 
-def markdown(command: str, device: str, lines: Sequence[Line]) -> str:
-    """The command, the machine and the day, and one table of all lines."""
+def report(folder: Path, facts: Mapping[str, object], device: str, lines: Sequence[Line]) -> str:
+    """Write one table of all lines, which it gives too, and as JSON the facts and every repeat."""
     columns = list(dict.fromkeys(column for line in lines for column in line.cells))
     cells = [[str(line.cells.get(column, "")) for column in columns] for line in lines]
-    rows = [[line.what, *own, line.asked] for line, own in zip(lines, cells, strict=True)]
-    table = Table(head=["what", *columns, "asked for"], rows=rows)
-    return f"`{command}`, {_machine(device)}, {time.strftime('%Y-%m-%d')}\n\n{table.markdown()}\n"
-
-
-def write(folder: Path, facts: Mapping[str, object], shown: str, lines: Sequence[Line]) -> None:
-    """Write the table, and as JSON the facts and every repeat's times, into the folder of a run."""
-    write_whole(folder / "bench.md", shown)
-    plain = {**facts, "lines": [asdict(line) for line in lines]}
+    asked = ["asked for"] if any(line.asked for line in lines) else []
+    rows = [[line.what, *own, *(asked and [line.asked])] for line, own in zip(lines, cells, strict=True)]
+    table = Table(head=["what", *columns, *asked], rows=rows).markdown()
+    versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba"))
+    machine = f"{_processor(device)}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}, {versions}"
+    text = f"`{facts['command']}`, {machine}, {time.strftime('%Y-%m-%d')}\n\n{table}\n"
+    plain = {**facts, "machine": machine, "lines": [asdict(line) for line in lines]}
+    write_whole(folder / "bench.md", text)
     write_whole(folder / "bench.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    return text
 
 
 def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
-def _machine(device: str) -> str:
-    """The processor or the GPU, how busy the machine is, and the versions that matter."""
-    name = platform.machine()
+def _processor(device: str) -> str:
     if device != "cpu":
-        import torch  # it takes seconds, and not every bench needs it
-
-        name = torch.cuda.get_device_name(device)
-    elif CPUINFO.exists():
-        facts = dict(
-            re.findall(r"^(model name|cpu family|model)\s*: (.*)$", CPUINFO.read_text(), re.MULTILINE)
-        )
-        name = " ".join(facts.values())
-    parts = [name, f"{usable_cores()} cores", f"load {os.getloadavg()[0]:.1f}"]
-    return ", ".join([*parts, *(f"{package} {version(package)}" for package in ("torch", "numba"))])
+        return torch.cuda.get_device_name(device)
+    facts = Path("/proc/cpuinfo").read_text()
+    found = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", facts, re.MULTILINE))
+    return ", ".join(map(" ".join, found.items()))

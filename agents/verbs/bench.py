@@ -37,6 +37,7 @@ class BenchConfig(VerbConfig):
     """
 
     bench: ClassVar[str]
+    module: ClassVar[str] = "environment"
     known: ClassVar[Sequence[str]]
 
     rows: list[str] | None = None
@@ -61,14 +62,14 @@ class EngineConfig(BenchConfig):
     """``netmend bench engine``.
 
     Attributes:
-        programs: in a set.
+        programs: number of them in each set.
         device: ``cuda`` or ``cuda:N`` measures the row ``gpu`` alone, ``cpu`` all others.
     """
 
-    bench = "engine"
+    bench = module = "engine"
     known = (
-        *("one_shape", "mixed_shape", "convolutional", "recurrent", "training_run"),
-        *("alone", "update", "compile", "gpu"),
+        *("one_shape", "mixed_shape", "convolutional", "recurrent"),
+        *("training_run", "update", "compile", "gpu"),
     )
 
     programs: int = 64
@@ -142,19 +143,19 @@ def bench_verb(words: Sequence[str]) -> int:
 
 def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
     """Measure row by row. All is written after each, so that a bench that is cut off keeps what it has."""
-    from netmend.agents.bench.measure import Line, markdown, write
+    from netmend.agents.bench.measure import Line, report
 
-    measures = import_module(f"netmend.agents.bench.{config.bench}").MEASURES
+    measures = import_module(f"netmend.agents.bench.{config.module}").MEASURES
     device = getattr(config, "device", "cpu")
-    command = shlex.join(["netmend", "bench", config.bench, *overrides])
+    facts = {
+        "command": shlex.join(["netmend", "bench", config.bench, *overrides]),
+        "settings": asdict(config),
+    }
     lines: list[Line] = []
     for row in config.chosen():
         with Console().status(row):
             lines += measures[row](config, folder)
-        shown = markdown(command, device, lines)
-        finished = row == config.chosen()[-1]
-        facts = {"finished": finished, "command": command, "settings": asdict(config), "shown": shown}
-        write(folder, facts, shown, lines)
+        shown = report(folder, {**facts, "finished": row == config.chosen()[-1]}, device, lines)
     print(shown)
     if config.bench == "engine" and device == "cpu":
         print(f"{NOT_YET}: device=cuda measures them\n")

@@ -119,7 +119,7 @@ class TrainerConfig:
 
     Attributes:
         workers: processes; 0 = in this one, null = one for each core.
-        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``cpu``, ``cuda`` or ``cuda:N``, where small programs stay on the CPU.
         compiled: whether compiled code trains what it can; else the plain loop trains all.
         store: SQLite file of finished trials, shared by all runs; null = none.
     """

@@ -68,7 +68,7 @@ def test_shares_of_a_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert [line.what.partition(": ")[2] for line in lines] == [
         "trials",
         "PPO",
-        "on top, to talk to two workers",
+        "on top, two workers",
     ]
     assert [line.cells["CPU time"].values[0] for line in lines] == [3, 1, 0.5]
     assert [line.cells["share"].values[0] for line in lines] == [75, 25, 12.5]

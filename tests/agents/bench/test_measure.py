@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.bench import measure
-from netmend.agents.bench.measure import Line, Sample, Stopwatch, in_turns, markdown, write
+from netmend.agents.bench.measure import Line, Sample, Stopwatch, in_turns, report
 
 LINES = [
     Line("one", {"loop": Sample([4.0, 2.0, 9.0], "ms", [8.0, 8.0, 8.0]), "loop / compiled": Sample([2.5])}),
@@ -55,8 +55,8 @@ def test_a_ratio_is_taken_repeat_by_repeat() -> None:
     ("sample", "text"),
     [
         (Sample([2.0]), "2"),
-        (Sample([3.14159, 1.0, 12345.0], "ms"), "3.14 (1 to 12,345) ms"),
-        (Sample([4.0, 2.0], "s", [3.1, 3.1]), "3 (2 to 4) s"),
+        (Sample([3.14159, 1.0, 12345.0], "ms"), "3.14 (1-12,345) ms"),
+        (Sample([4.0, 2.0], "s", [3.1, 3.1]), "3 (2-4) s"),
         (Sample([4.0], "s", [8.0]), "4 (wall 8) s"),
     ],
 )
@@ -64,18 +64,15 @@ def test_a_cell(sample: Sample, text: str) -> None:
     assert str(sample) == text
 
 
-def test_one_table_of_all_lines() -> None:
-    first, _, head, _, one, two = markdown("netmend bench x", "cpu", LINES).splitlines()
+def test_one_table_of_all_lines_and_a_file_with_every_repeat(tmp_path: Path) -> None:
+    text = report(tmp_path, {"command": "netmend bench x", "finished": False}, "cpu", LINES)
+    first, _, head, _, one, two = text.splitlines()
     assert first.startswith("`netmend bench x`, ")
     assert "torch 2" in first
     assert head == "| what | loop | loop / compiled | compiled | asked for |"
-    assert one == "| one | 4 (2 to 9; wall 8) ms | 2.5 |  |  |"
+    assert one == "| one | 4 (2-9; wall 8) ms | 2.5 |  |  |"
     assert two == "| two |  |  | 12,345 ms | at least 5 |"
-
-
-def test_the_file_holds_every_repeat(tmp_path: Path) -> None:
-    write(tmp_path, {"finished": False}, "shown", LINES)
+    assert (tmp_path / "bench.md").read_text() == text
     plain = json.loads((tmp_path / "bench.json").read_text())
     assert plain["finished"] is False
     assert plain["lines"][0]["cells"]["loop"] == {"values": [4, 2, 9], "unit": "ms", "wall": [8, 8, 8]}
-    assert (tmp_path / "bench.md").read_text() == "shown"

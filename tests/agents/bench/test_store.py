@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from netmend.agents.bench import store
+from netmend.agents.bench import environment
 from netmend.agents.verbs.bench import StoreConfig
 
 
 def test_every_figure_is_there_and_above_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(store, "TRIALS", 2 * store.STEP)
-    lines = list(store.MEASURES["store"](StoreConfig(repeats=2), tmp_path))
+    monkeypatch.setattr(environment, "TRIALS", 2 * environment.STEP)
+    lines = list(environment.MEASURES["store"](StoreConfig(repeats=2), tmp_path))
     cells = {line.what: line.cells["by wall time"] for line in lines}
     assert len(cells) == len(lines) == 7
     assert {cell.unit for cell in cells.values()} == {"trials/s", "bytes", "ms"}
