@@ -27,7 +27,14 @@ from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
-from netmend.agents.statistics import VALIDATION_TAGS, Scalars, Statistics, Validation, validate
+from netmend.agents.statistics import (
+    VALIDATION_TAGS,
+    Scalars,
+    Statistics,
+    Validation,
+    fixed_early,
+    validate,
+)
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
@@ -275,7 +282,8 @@ class _Run:
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
         settings = {"seed": config.seed, "suite": config.bugs, "compose": config.compose}
-        for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
+        for group in ("agent", "budget", "imitation"):
+            values = asdict(getattr(config, group))
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
         shown = {
@@ -293,16 +301,16 @@ class _Run:
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
     def _threshold(self, parts: _Parts) -> tuple[float | None, float | None]:
-        """The threshold of *go* that the validation bugs choose, and the share of them that is fixed with it.
+        """The threshold of *go* that fixes validation bugs earliest, and the share that it fixes in the end.
 
-        They say nothing about the others where they are as good; and an agent that learns returns has none.
+        None where there is no such choice: no edits compose, or scores are returns and no probabilities.
         """
         chosen = parts.setting.rules.compose and self._config.agent.algorithm not in VALUED
-        found = [(go, self._look(parts, parts.model, go)) for go in (THRESHOLDS if chosen else (None,))]
-        looks = [(go, look) for go, look in found if look is not None]
-        if not looks:
-            return found[0][0], None
-        go, best = max(looks, key=lambda own: (own[1].fixed or 0.0, own[1].returns))
+        looks = [(go, self._look(parts, parts.model, go)) for go in (THRESHOLDS if chosen else (None,))]
+        known = [(go, look) for go, look in looks if look is not None]
+        if not known:
+            return looks[0][0], None
+        go, best = max(known, key=lambda own: (fixed_early(own[1].episodes), own[1].returns))
         return go, best.fixed
 
     def _finish(self, parts: _Parts, totals: Totals) -> Totals:

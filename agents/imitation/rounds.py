@@ -71,12 +71,12 @@ class Rounds:
         weights = model.policy.state_dict()
         for number in wanted:
             try:
-                weights, totals = self._read(number, model)
-                states += [self._states(number, model)] if number < self.count else []
+                read, known = self._read(number, model)
+                shown = [self._states(number, model)] if number < self.count else []
             except _DAMAGES as error:
                 self.say(f"imitation: round {number} is damaged and done again: {error}")
                 break
-            done = number
+            done, weights, totals, states = number, read, known, [*states, *shown]
         model.policy.load_state_dict(weights)
         return done, states, totals
 
