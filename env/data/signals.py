@@ -52,7 +52,9 @@ def chords(rng: Generator) -> tuple[Rows, Rows]:
     """Which of four tones sound together in 32 samples, (1, 32), of a ten-bit converter."""
     y = rng.integers(0, 2, (ROWS, 4))
     cycles = np.array([2.0, 4.0, 7.0, 11.0])[:, None] * np.arange(32) / 32
-    tones = np.sin(2 * np.pi * (cycles + rng.uniform(0, 1, (ROWS, 4, 1)))) * rng.uniform(70, 110, (ROWS, 4, 1))
+    tones = np.sin(2 * np.pi * (cycles + rng.uniform(0, 1, (ROWS, 4, 1)))) * rng.uniform(
+        70, 110, (ROWS, 4, 1)
+    )
     x = 512 + (y[:, :, None] * tones).sum(axis=1) + rng.normal(0, 20, (ROWS, 32))
     return x[:, None, :].astype(np.float32), y.astype(np.float32)
 

@@ -96,7 +96,9 @@ def alarms(rng: Generator) -> tuple[Rows, Rows]:
         level[:, 4] * np.sign(level[:, 5]),
     ]
     y = np.column_stack(signs) + rng.normal(0, 0.25, (ROWS, 4)) > 0
-    x = np.array([90.0, 6.0, 30.0, 500.0, 12.0, 4000.0]) + level * np.array([8.0, 1.0, 7.0, 90.0, 3.0, 1500.0])
+    x = np.array([90.0, 6.0, 30.0, 500.0, 12.0, 4000.0]) + level * np.array(
+        [8.0, 1.0, 7.0, 90.0, 3.0, 1500.0]
+    )
     return x.astype(np.float32), y.astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""Good programs drawn at random: for training datasets only, and in architectures that no one is judged on."""
+"""Good programs drawn at random, in no form that a policy is judged by."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from netmend.env.program.part import changed
 from netmend.env.program.schema import Clip, Data, Optimizer, Prep, Schedule
 
 MOST_LAYERS = 12
-MOST_WORK = 100_000
+MOST_WORK = 60_000
 """Multiply-accumulates of a row: the cost of a trial goes with it, and a base is trained a hundred times."""
 MOST_DRAWS = 50
 """Of one family until another is drawn."""
@@ -138,7 +138,10 @@ def _forms(task: Task) -> Sequence[_Form]:
     if task.kind == "regression":
         losses: tuple[LossName, ...] = ("mse", "mse", "mse", "huber", "mae", "logcosh")
         return tuple((loss, "linear", outputs, "value") for loss in losses)
-    binary = (("binary_crossentropy", "sigmoid"), ("bce_with_logits", "linear"))
+    binary: tuple[tuple[LossName, ActivationName], ...] = (
+        ("binary_crossentropy", "sigmoid"),
+        ("bce_with_logits", "linear"),
+    )
     if task.kind == "multilabel":
         return tuple((loss, function, outputs, "value") for loss, function in binary)
     one_of_many: tuple[_Form, ...] = (
@@ -148,7 +151,8 @@ def _forms(task: Task) -> Sequence[_Form]:
     )
     if outputs > 2:
         return (*one_of_many[:2], *one_of_many)
-    return (*((loss, function, 1, "index") for loss, function in binary), *one_of_many[:2])
+    of_two: tuple[_Form, ...] = tuple((loss, function, 1, "index") for loss, function in binary)
+    return (*of_two, *one_of_many[:2])
 
 
 def _output(units: int, function: ActivationName, rng: Generator) -> tuple[Layer, ...]:
@@ -197,7 +201,7 @@ def _optimizer(family: Family, rng: Generator) -> Optimizer:
 
 
 def _with_extras(program: Program, task: Task, rng: Generator) -> Program:
-    """What some programs have besides: a metric, early stopping, clipping, a schedule, class weights, a declared row."""
+    """What some programs have besides: early stopping, clipping, a schedule, class weights and so on."""
     if task.kind == "regression":
         program = changed(program, metric=pick(rng, ("r2", "mse", "mae")))
     if chance(rng, 0.15):

@@ -1,4 +1,4 @@
-"""Networks as people write them, drawn at random, by family: up to the output layer, which the task decides."""
+"""Networks as people write them, drawn at random, without the output layer, which the task decides."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from netmend.env.program.layers import (
     GlobalPool,
     Layer,
     LayerNorm,
+    Padding,
     Pool,
     Position,
     Recurrent,
@@ -162,16 +163,14 @@ def _convolutional(task: Task, style: Style, rng: Generator) -> Iterator[Layer]:
     yield from _head(style, rng)
 
 
-def _convolution(
-    task: Task, filters: int, size: int, rng: Generator
-) -> tuple[Conv1d | Conv2d | Conv3d, int]:
+def _convolution(task: Task, filters: int, size: int, rng: Generator) -> tuple[Conv1d | Conv2d | Conv3d, int]:
     """A convolution and how many steps or pixels are left of so many."""
     axes = _axes(task)
     kernel = pick(rng, (3, 5, 7) if axes == 1 else (3, 3, 5))
     stride = 2 if size * axes >= _LONG or (size > 4 and chance(rng, 0.15)) else 1
-    padding = pick(rng, ("same", "valid")) if kernel < size else "same"
+    paddings: Sequence[Padding] = ("same", "valid") if kernel < size else ("same",)
     kind = _CONVOLUTIONS[axes - 1]
-    layer = kind(filters=filters, kernel=kernel, stride=stride, padding=padding)
+    layer = kind(filters=filters, kernel=kernel, stride=stride, padding=pick(rng, paddings))
     return layer, layer.convolved(size, task.input_shape)
 
 
