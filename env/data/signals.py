@@ -12,6 +12,7 @@ ROWS = 1000
 TOPIC_WORDS = 200
 REVIEW_WORDS = 120
 GRAMMAR_WORDS = 12
+TAG_WORDS = 90
 ROOM_HOURS = 16
 
 
@@ -204,6 +205,16 @@ def grammar(rng: Generator) -> tuple[Rows, Rows]:
     words[rows, places[:, 0]] = np.where(y == 1, 2, 3)
     words[rows, places[:, 1]] = np.where(y == 1, 3, 2)
     return words.astype(np.int64), y
+
+
+def tags(rng: Generator) -> tuple[Rows, Rows]:
+    """Which of three subjects a text of 18 words touches: of such a one half of six words are its own."""
+    y = rng.integers(0, 2, (ROWS, 3))
+    words = rng.integers(47, TAG_WORDS, (ROWS, 18))
+    subject = np.arange(18) % 3
+    own = 2 + 15 * subject + rng.integers(0, 15, (ROWS, 18))
+    words = np.where((y[:, subject] == 1) & (rng.random((ROWS, 18)) < 0.5), own, words)
+    return rng.permuted(words, axis=1).astype(np.int64), y.astype(np.float32)
 
 
 def _picture(light: NDArray[np.float64], rng: Generator) -> Rows:

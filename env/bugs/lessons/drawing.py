@@ -99,7 +99,7 @@ def draw_bases(rng: Generator, datasets: Sequence[str]) -> Iterator[tuple[str, P
         for _ in range(MOST_DRAWS):
             dataset = pick(rng, suited[key])
             program = _draw(key[0], dataset, rng)
-            if program not in seen and _is_sound(program, dataset):
+            if len(program.layers) <= MOST_LAYERS and program not in seen and is_sound(program, dataset):
                 seen.add(program)
                 yield key[0], program
                 break
@@ -122,13 +122,19 @@ def _draw(family: Family, dataset: Dataset, rng: Generator) -> Program:
     return _with_extras(program, task, rng)
 
 
-def _is_sound(program: Program, dataset: Dataset) -> bool:
+def is_sound(program: Program, dataset: Dataset, most_work: int = MOST_WORK) -> bool:
+    """Whether a program can be taught with: it is none that is judged, runs, and has no fault to be seen.
+
+    Args:
+        program: the program.
+        dataset: its data.
+        most_work: multiply-accumulates of a row at most.
+    """
     return (
-        len(program.layers) <= MOST_LAYERS
-        and not is_judged(program)
+        not is_judged(program)
         and not check(program, dataset.task)
         and find_crash(program, dataset.task) is None
-        and multiply_accumulates(program, dataset.task) <= MOST_WORK
+        and multiply_accumulates(program, dataset.task) <= most_work
         and not faults(program, dataset)
     )
 

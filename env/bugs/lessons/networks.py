@@ -49,7 +49,7 @@ _FUNCTIONS: Mapping[ActivationName, float] = {
 }
 _CONVOLUTIONS: Sequence[type[Conv1d | Conv2d | Conv3d]] = (Conv1d, Conv2d, Conv3d)
 _LONG = 48
-"""Steps, or pixels of a picture's side times four, from which on a network makes them fewer first."""
+"""Steps, or pixels along all sides together, from which on a convolution makes them fewer."""
 
 
 def pick(rng: Generator, choices: Sequence[_T]) -> _T:

@@ -10,12 +10,11 @@ from statistics import fmean
 
 from numpy.random import Generator
 
-from netmend.env.bugs.lessons.drawing import draw_bases
-from netmend.env.bugs.lessons.leaks import is_judged
+from netmend.env.bugs.lessons.drawing import draw_bases, is_sound
 from netmend.env.bugs.making import LEAST_SKILL
 from netmend.env.data import load_dataset
 from netmend.env.findings import faults
-from netmend.env.program import Program, Task, check, find_crash, multiply_accumulates
+from netmend.env.program import Program, multiply_accumulates
 from netmend.env.program.changes import replaced
 from netmend.env.reward import Rules, capped
 from netmend.env.training.trial import Budget, Trainer, TrialRequest, answered
@@ -102,7 +101,7 @@ def kept(
     return [
         LessonBase(name=name, original=program, target=program, skill=fmean(some), target_skill=fmean(some))
         for (name, program), some in zip(sound, skills, strict=True)
-        if min(some) >= LEAST_SKILL[_task(program).kind]
+        if min(some) >= LEAST_SKILL[load_dataset(program.data.dataset).task.kind]
     ]
 
 
@@ -146,7 +145,8 @@ class _Search:
         """Sound programs that one edit makes of the best so far and whose trials differ from its own."""
         if self.worth > 1 - LEAST_GAIN:
             return []
-        task, program = _task(self.program), self.program
+        dataset, program = load_dataset(self.program.data.dataset), self.program
+        task = dataset.task
         recipes = (recipe(program, task) for recipe in (default_actions, rewrite_actions))
         names = dict.fromkeys(
             name for recipe in recipes for name in effective_edits(program, task, recipe)[0]
@@ -155,7 +155,7 @@ class _Search:
         distinct = {capped(other, budget.epochs): other for other in edited}
         distinct.pop(capped(program, budget.epochs), None)
         largest = MOST_TIMES_WORK * multiply_accumulates(self.base.original, task)
-        return [other for other in distinct.values() if _is_sound(other, task, largest)]
+        return [other for other in distinct.values() if is_sound(other, dataset, largest)]
 
     def price(self, program: Program) -> float:
         """Of what a program replaces of the original."""
@@ -168,30 +168,25 @@ class _Search:
             self.program, self.worth, self.ended = program, worth, False
 
 
-def _is_sound(program: Program, task: Task, largest: int) -> bool:
-    return (
-        not check(program, task)
-        and find_crash(program, task) is None
-        and multiply_accumulates(program, task) <= largest
-        and not is_judged(program)
-    )
-
-
 def _best_of(
     found: Sequence[tuple[_Search, Program]], trainer: Trainer, budget: Budget, seeds: int
 ) -> list[tuple[_Search, Program, float]]:
     """The candidate of each search that is worth most, with its skill; one seed sorts out most of them."""
-    for number, most in ((1, FINALISTS), (seeds, 1)):
-        skills = _skills([program for _, program in found], trainer, budget, range(number))
-        measured = [(*entry, fmean(some)) for entry, some in zip(found, skills, strict=True)]
+    entries: list[tuple[_Search, Program, tuple[float, ...]]] = [(*entry, ()) for entry in found]
+    for some, most in ((range(1), FINALISTS), (range(1, seeds), 1)):
+        skills = _skills([program for _, program, _ in entries], trainer, budget, some)
+        measured = [
+            (search, program, (*old, *new))
+            for (search, program, old), new in zip(entries, skills, strict=True)
+        ]
+        measured.sort(key=lambda entry: entry[0].price(entry[1]) - fmean(entry[2]))
         ranks: Counter[str] = Counter()
-        best = []
-        for search, program, skill in sorted(measured, key=lambda one: one[0].price(one[1]) - one[2]):
-            ranks[search.base.name] += 1
-            if ranks[search.base.name] <= most:
-                best.append((search, program, skill))
-        found = [(search, program) for search, program, _ in best]
-    return best
+        entries = []
+        for entry in measured:
+            ranks[entry[0].base.name] += 1
+            if ranks[entry[0].base.name] <= most:
+                entries.append(entry)
+    return [(search, program, fmean(some)) for search, program, some in entries]
 
 
 def _confirmed(
@@ -216,12 +211,5 @@ def _skills(
     requests = [
         TrialRequest(program=program, budget=budget, seed=seed) for program in programs for seed in seeds
     ]
-    trials = answered(trainer.run(requests))
-    return [
-        tuple(trial.skill for trial in trials[at : at + len(seeds)])
-        for at in range(0, len(trials), len(seeds))
-    ]
-
-
-def _task(program: Program) -> Task:
-    return load_dataset(program.data.dataset).task
+    trials = iter(answered(trainer.run(requests)))
+    return [tuple(next(trials).skill for _ in seeds) for _ in programs]
