@@ -28,6 +28,8 @@ from netmend.repair_actions.recipes import WITH_RECIPES
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
+LEFT = "trials_left"
+"""Slot of an observation with the share of the trials that are left."""
 ACTIVATIONS = ("tanh", "relu")
 LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
 """Of a policy's description."""
@@ -53,7 +55,8 @@ class Policy:
         layers: weight ``(outputs, inputs)`` and bias ``(outputs,)`` of each layer, from input to output.
         slots: names of the observation's slots, in order.
         actions: names of the actions, in order; the last one is ``stop``, or ``go`` where edits compose.
-        go: least probability with which ``go`` is taken, else the best other action is; None sets none.
+        go: least probability with which ``go`` is taken for the first trial of a repair, else the best other
+            action is; None sets none.
         facts: how it was trained.
     """
 
@@ -91,8 +94,11 @@ class Policy:
         """
         scores = self._legal_scores(observations, masks)
         if self.go is not None:
-            taken = (_softmax(scores)[:, -1] >= self.go) | ~masks[:, :-1].any(axis=1)
-            scores[:, -1] = np.where(taken, np.inf, -np.inf)
+            # Later trials are better with few edits: the first one has told what is right by then.
+            early = observations[:, self.slots.index(LEFT)] >= 1
+            withheld = (_softmax(scores)[:, -1] < self.go) & masks[:, :-1].any(axis=1)
+            scores[early & withheld, -1] = -np.inf
+            scores[early & ~withheld & masks[:, -1], -1] = np.inf
         return np.asarray(scores.argmax(axis=-1), np.int64)
 
     def probabilities(self, observations: Floats, masks: Mask) -> Floats:

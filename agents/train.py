@@ -22,7 +22,6 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
-from netmend.agents.imitation.lessons import training_bases
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
@@ -194,7 +193,7 @@ class _Run:
         room = Classroom(
             config=config.imitation,
             seed=config.seed,
-            bases=training_bases(load_suite(config.without) if config.without else None),
+            without=load_suite(config.without).bugs if config.without else (),
             setting=parts.setting,
             trainer=parts.trainer,
             model=parts.model,

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from netmend.agents.imitation.distance import Distance
 from netmend.agents.imitation.labels import labels
-from netmend.agents.imitation.lessons import Lesson
 from netmend.agents.imitation.states import States, pack, together
 from netmend.agents.policy import Policy
 from netmend.agents.statistics import trials_used
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug
+from netmend.env.bugs.lessons import Lesson
 from netmend.env.episode import Episode, advance
 from netmend.env.observation import observe
 from netmend.env.setting import Setting

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.random import Generator
 from stable_baselines3.common.base_class import BaseAlgorithm
 
 from netmend.agents.algorithms import network_of
+from netmend.agents.imitation.bases import good_programs
 from netmend.agents.imitation.fit import Agreement, fit
-from netmend.agents.imitation.lessons import draw_lessons
 from netmend.agents.imitation.rollouts import roll_out
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.states import States, together
@@ -20,7 +20,8 @@ from netmend.agents.policy import Policy
 from netmend.agents.progress import StageProgress, Totals
 from netmend.agents.statistics import Scalars, Validation
 from netmend.agents.verbs.train import ImitationConfig
-from netmend.env.program import Program
+from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.lessons import LessonBase, draw_lessons
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 
@@ -35,7 +36,7 @@ class Classroom:
     Attributes:
         config: its part of the configuration.
         seed: of everything that is drawn.
-        bases: good programs by name, whose mutants are the lessons.
+        without: bugs on whose datasets there are no lessons.
         setting: of the roll-outs.
         trainer: of all trials.
         model: the agent, whose network learns.
@@ -47,7 +48,7 @@ class Classroom:
 
     config: ImitationConfig
     seed: int
-    bases: dict[str, Program]
+    without: Sequence[Bug]
     setting: Setting
     trainer: TrialFront
     model: BaseAlgorithm
@@ -72,10 +73,12 @@ def imitate(room: Classroom, rounds: Rounds) -> Totals:
         NetmendError: a trial hung.
     """
     done, states, totals = rounds.load(room.model)
+    bases: list[LessonBase] = []
     for number in range(done + 1, room.config.rounds + 1):
         before = room.trainer.trials, room.trainer.hits, time.monotonic()
+        bases = bases or _bases(room)
         streams = np.random.default_rng([room.seed, STREAM, number]).spawn(3)
-        states = [*states, _rolled_out(room, number, streams[0], streams[1])]
+        states = [*states, _rolled_out(room, number, bases, streams[0], streams[1])]
         found = _fitted(room, number, together(states), streams[2])
         validation = room.look()
         if validation is not None and validation.fixed is not None:
@@ -91,10 +94,19 @@ def imitate(room: Classroom, rounds: Rounds) -> Totals:
     return totals
 
 
-def _rolled_out(room: Classroom, number: int, drawing: Generator, acting: Generator) -> States:
+def _bases(room: Classroom) -> list[LessonBase]:
+    rng = np.random.default_rng([room.seed, STREAM, 0])
+    bases = good_programs(rng, room.trainer, room.setting.rules.budget, room.config.bases, room.without)
+    room.tell.say(f"imitation: {len(bases)} good programs, {room.trainer.trials} trials")
+    return bases
+
+
+def _rolled_out(
+    room: Classroom, number: int, bases: Sequence[LessonBase], drawing: Generator, acting: Generator
+) -> States:
     config, budget = room.config, room.setting.rules.budget
     count = config.lessons * number // config.rounds - config.lessons * (number - 1) // config.rounds
-    lessons = draw_lessons(room.bases, room.trainer, drawing, count, budget)
+    lessons = draw_lessons(bases, room.trainer, drawing, count, budget)
     label = f"imitation {number}/{config.rounds}: lessons"
 
     def tell(done: int, states: int) -> None:

@@ -108,8 +108,10 @@ class ImitationConfig:
     """What a policy learns from a teacher before it learns from rewards, where edits compose.
 
     Attributes:
-        lessons: mutants of good programs of the training split that it learns from, with the good program at
-            hand, before it learns from rewards; 0 = none.
+        lessons: mutants of good programs that it learns from, with the good program at hand, before it learns
+            from rewards; 0 = none.
+        bases: good programs that are drawn at random, beside the package's own for training and their
+            variants; each takes some hundred trials.
         rounds: in which the lessons come; the teacher leads the repairs of the first one, and the policy as
             it is half of those of the others.
         epochs: passes over the states of all rounds so far, in each round.
@@ -118,6 +120,7 @@ class ImitationConfig:
     """
 
     lessons: int = 0
+    bases: int = 48
     rounds: int = 2
     epochs: int = 14
     learning_rate: float = 0.002
@@ -125,7 +128,7 @@ class ImitationConfig:
 
     def problems(self) -> list[str]:
         """By key."""
-        found = at_least(0, self, "lessons", path="imitation.", most=MOST_LESSONS)
+        found = at_least(0, self, "lessons", "bases", path="imitation.", most=MOST_LESSONS)
         found += at_least(1, self, "rounds", path="imitation.", most=MOST_ROUNDS)
         found += at_least(1, self, "epochs", "batch_size", path="imitation.")
         found += above_zero(self, "learning_rate", path="imitation.")

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from netmend.agents.imitation.distance import Distance
-from netmend.agents.imitation.lessons import Lesson
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.lessons import Lesson
 from netmend.env.bugs.mutation import mutate
 from netmend.env.bugs.operators import OPERATORS
 from netmend.env.data import load_dataset
@@ -55,6 +55,20 @@ class Nearness:
         pass
 
 
+def lesson_of(program: Program, good: Program, trial: Trial, goal: float, seed: int = 0) -> Lesson:
+    """A lesson that leads back to the good program."""
+    return Lesson(
+        program=program,
+        original=good,
+        target=good,
+        trial=trial,
+        seed=seed,
+        goal=goal,
+        operators=(),
+        base=BASE,
+    )
+
+
 @pytest.fixture
 def setting() -> Setting:
     bug = Bug(id="", program=BASES[BASE].program)
@@ -74,7 +88,7 @@ def make_lessons() -> Callable[[int], list[Lesson]]:
                 continue
             (trial,) = trainer.run([TrialRequest(program=mutant.program, budget=Rules().budget, seed=0)])
             if trial.skill < 0.9:
-                found.append(Lesson(mutant.program, good, good, trial, 0, 0.95, mutant.operators, BASE))
+                found.append(lesson_of(mutant.program, good, trial, 0.95))
         return found
 
     return make

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from netmend.agents import train as training
-from netmend.agents.imitation import lessons, stage
-from netmend.agents.imitation.lessons import Lesson, draw_lessons
+from netmend.agents.imitation import bases as programs, stage
+from netmend.agents.imitation.bases import good_programs
 from netmend.agents.policy import load_policy
 from netmend.agents.statistics import fixed_early, validate
 from netmend.agents.train import THRESHOLDS, Interrupted, train
 from netmend.agents.verbs.config import ActionsConfig, ConfigError, check
 from netmend.agents.verbs.train import ImitationConfig, TrainConfig, resumed_config
-from netmend.env.bugs import load_suite
 from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bug import Bug
 from netmend.env.episode import advance, begin
 from netmend.env.setting import make_setting
 from netmend.env.training.front import TrialFront, build_trainer
+from tests.agents.imitation.conftest import lesson_of
 from tests.agents.training.conftest import ACTIONS, GOOD, InstantTrainer, World
 from tests.agents.training.test_train import PARAMS, quiet, start, with_agent
 
@@ -34,8 +34,9 @@ def taught(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
         bugs = world.suite.split("train")
         for _ in range(count):
             program, seed = bugs[int(rng.integers(len(bugs)))].program, int(rng.integers(4))
-            yield Lesson(program, GOOD, GOOD, InstantTrainer()._trial(program), seed, 1.0, ("x",), "good")
+            yield lesson_of(program, GOOD, InstantTrainer()._trial(program), 1.0, seed)
 
+    monkeypatch.setattr(stage, "good_programs", lambda *_: [GOOD])
     monkeypatch.setattr(stage, "draw_lessons", draw)
     return replace(
         world.config,
@@ -51,7 +52,11 @@ def test_a_bug_that_is_fixed_later_counts_less(world) -> None:
     names = [action.name for action in setting.actions]
     (slow,) = [bug for bug in setting.bugs if bug.id == "train-slow"]
     shares = []
-    for chosen in (["optimizer/lr_0.01@program"], ["optimizer/clip_norm_1@program", "optimizer/lr_0.01@program"], []):
+    for chosen in (
+        ["optimizer/lr_0.01@program"],
+        ["optimizer/clip_norm_1@program", "optimizer/lr_0.01@program"],
+        [],
+    ):
         episode = setting.episode(slow, 0)
         begin([episode], world.trainer())
         for name in chosen:
@@ -203,35 +208,36 @@ def test_what_makes_no_sense_is_refused(taught: TrainConfig) -> None:
         )
 
 
+@pytest.fixture
+def one_base(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package has a single base."""
+    monkeypatch.setattr(programs, "VARIANTS", 1)
+    monkeypatch.setattr(programs, "BASES", {name: BASES[name] for name in ("circles_logit", "iris_tanh")})
+
+
+@pytest.mark.usefixtures("one_base")
 def test_mutants_of_a_base_and_the_suite_tiny(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real lessons, trials and bugs, few of them."""
-    base = {"circles_logit": BASES["circles_logit"].program}
-    monkeypatch.setattr(lessons, "VARIANTS", 0)
-    monkeypatch.setattr(lessons, "CHUNK", 16)
-    monkeypatch.setattr(training, "training_bases", lambda _: base)
+    monkeypatch.setattr("netmend.env.bugs.lessons.lessons.CHUNK", 16)
     config = TrainConfig(bugs="tiny", compose=True)
     config.agent.algorithm, config.agent.network = "maskable_ppo", [32]
-    config.imitation = ImitationConfig(lessons=10, rounds=2, epochs=3)
+    config.imitation = ImitationConfig(lessons=10, bases=0, rounds=2, epochs=3)
     config.training.steps, config.training.validation_bugs = 0, 2
-    totals = train(config, run_folder, quiet(), lambda _: build_trainer(workers=0))
+    console = quiet()
+    totals = train(config, run_folder, console, lambda _: build_trainer(workers=0))
     assert totals.trials > 10
+    assert "good programs" in console.file.getvalue()  # type: ignore[attr-defined]
     policy = load_policy(run_folder)
     setting = make_setting("tiny", split="validation", compose=True)
-    found = validate(
-        policy, setting, load_suite("tiny").split("validation")[:1], build_trainer(workers=0), seed=0
-    )
-    assert found.edits >= 0
+    found = validate(policy, setting, setting.bugs[:1], build_trainer(workers=0), seed=0)
+    assert found.trials_per_fix is None or found.trials_per_fix >= 1
 
 
-def test_lessons_are_mutants_that_do_harm() -> None:
-    base = {"circles_logit": BASES["circles_logit"].program}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lessons, "VARIANTS", 1)
-        patch.setattr(lessons, "CHUNK", 16)
-        budget = make_setting("tiny").rules.budget
-        drawn = [
-            list(draw_lessons(base, build_trainer(workers=0), np.random.default_rng(0), 8, budget))
-            for _ in range(2)
-        ]
-    assert [own.program for own in drawn[0]] == [own.program for own in drawn[1]]
-    assert all(own.trial.skill < own.goal and own.program != own.target for own in drawn[0])
+@pytest.mark.usefixtures("one_base")
+def test_good_programs_are_those_of_training_that_learn() -> None:
+    trainer, budget = build_trainer(workers=0), make_setting("tiny").rules.budget
+    found = good_programs(np.random.default_rng(0), trainer, budget, 0)
+    assert {base.name for base in found} == {n for n in ("circles_logit",) if BASES[n].split == "train"}
+    assert all(base.skill >= 0.6 for base in found)
+    without = [Bug(id="own", program=BASES["circles_logit"].program)]
+    assert good_programs(np.random.default_rng(0), trainer, budget, 0, without) == []

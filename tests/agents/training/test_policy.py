@@ -80,12 +80,18 @@ def composed() -> Policy:
 def test_go_is_taken_from_its_threshold_on(composed: Policy, bound, likely: float, expected: int) -> None:
     observation = np.zeros((1, len(composed.slots)), np.float32)
     observation[0, [1, len(ACTIONS)]] = np.log([1 - likely, likely])
+    left = composed.slots.index("trials_left")
+    assert left > len(ACTIONS)
+    observation[0, left] = 1
     mask = np.zeros((1, len(composed.actions)), np.bool_)
     mask[0, [0, 1, -1]] = True
     observation[0, 0] = -20
     policy = replace(composed, go=bound)
     assert policy.probabilities(observation, mask)[0, -1] == pytest.approx(likely)
     assert policy.act(observation[0], mask[0]) == expected % len(composed.actions)
+    observation[0, left] = 0.8
+    assert policy.act(observation[0], mask[0]) == (len(ACTIONS) if likely > 0.5 else 1)
+    observation[0, left] = 1
     mask[0, :2] = False
     assert policy.act(observation[0], mask[0]) == len(ACTIONS)
     mask[0, [0, -1]] = True, False
