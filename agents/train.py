@@ -249,7 +249,7 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals)
+        return self._finish(parts, callback.totals, callback.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -299,12 +299,15 @@ class _Run:
         what = nothing if place is None else f"saved {from_here(place)}"
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
-    def _threshold(self, parts: _Parts) -> tuple[float | None, float | None]:
+    def _threshold(self, parts: _Parts, fixed: float | None) -> tuple[float | None, float | None]:
         """The threshold of *go* that fixes validation bugs earliest, and the share that it fixes in the end.
 
-        None where there is no such choice: no edits compose, or scores are returns and no probabilities.
+        None where there is no such choice: no edits compose, or scores are returns and no probabilities. Then
+        the share is that of the last look, if there was one.
         """
         chosen = parts.setting.rules.compose and self._config.agent.algorithm not in VALUED
+        if fixed is not None and not chosen:
+            return None, fixed
         looks = [(go, self._look(parts, parts.model, go)) for go in (THRESHOLDS if chosen else (None,))]
         known = [(go, look) for go, look in looks if look is not None]
         if not known:
@@ -312,9 +315,9 @@ class _Run:
         go, best = max(known, key=lambda own: (fixed_early(own[1].episodes), own[1].returns))
         return go, best.fixed
 
-    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
+    def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
-        go, fixed = self._threshold(parts)
+        go, fixed = self._threshold(parts, fixed)
         facts = {
             "suite": parts.suite.name,
             "seed": config.seed,

@@ -60,7 +60,10 @@ def recorded_calls(workers: int, seed: int) -> list[list[TrialRequest]]:
 def run_config(seed: int) -> TrainConfig:
     """Configuration of a short run without a look at the validation bugs."""
     agent = OmegaConf.create((files("netmend.conf") / "agent" / f"{AGENT}.yaml").read_text())
-    changes = {"training": {"steps": STEPS, "store": None, "validate_every": 0, "validation_bugs": 0}}
-    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), {"agent": agent}, changes, {"seed": seed})
+    changes: dict[str, object] = {
+        "training": {"steps": STEPS, "store": None, "validate_every": 0, "validation_bugs": 0}
+    }
+    changes |= {"imitation": {"lessons": 0}, "compose": False, "seed": seed}
+    merged = OmegaConf.merge(OmegaConf.structured(TrainConfig), {"agent": agent}, changes)
     assert isinstance(merged, DictConfig)
     return checked(merged, TrainConfig)

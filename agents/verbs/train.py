@@ -53,8 +53,8 @@ class AgentConfig:
 
     algorithm: str = MISSING
     n_envs: int = 16
-    network: list[int] = field(default_factory=lambda: [128, 128])
-    activation: str = "tanh"
+    network: list[int] = field(default_factory=lambda: [512, 512])
+    activation: str = "relu"
     weight_decay: float = 0.0
     anneal: bool = False
     params: dict[str, Any] = field(default_factory=dict)
@@ -119,7 +119,7 @@ class ImitationConfig:
         batch_size: states per update.
     """
 
-    lessons: int = 0
+    lessons: int = 2000
     bases: int = 48
     rounds: int = 2
     epochs: int = 14
@@ -150,7 +150,7 @@ class TrainConfig(RepairingConfig):
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
-    compose: bool = False
+    compose: bool = True
     resume: str | None = None
 
     def problems(self) -> list[str]:

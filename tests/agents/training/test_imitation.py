@@ -219,7 +219,7 @@ def one_base(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mutants_of_a_base_and_the_suite_tiny(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Real lessons, trials and bugs, few of them."""
     monkeypatch.setattr("netmend.env.bugs.lessons.lessons.CHUNK", 16)
-    config = TrainConfig(bugs="tiny", compose=True)
+    config = TrainConfig(bugs="tiny")
     config.agent.algorithm, config.agent.network = "maskable_ppo", [32]
     config.imitation = ImitationConfig(lessons=10, bases=0, rounds=2, epochs=3)
     config.training.steps, config.training.validation_bugs = 0, 2
