@@ -73,7 +73,8 @@ def test_kinds_and_numbers_of_faults_have_their_shares(lessons: list[Lesson]) ->
     assert [faults[count] / COUNT for count in (1, 2, 3)] == pytest.approx([0.45, 0.37, 0.18], abs=0.06)
     crashing = sum(any(name in CRASHING for name in lesson.operators) for lesson in lessons)
     assert crashing / COUNT == pytest.approx(0.25, abs=0.06)
-    assert any(name in SILENT for lesson in lessons for name in lesson.operators)
+    silent = sum(any(name in SILENT for name in lesson.operators) for lesson in lessons)
+    assert silent / COUNT > 0.14
 
 
 def test_no_operator_dominates_and_nearly_all_are_used(lessons: list[Lesson]) -> None:
