@@ -58,7 +58,7 @@ class Lesson:
 def draw_lessons(
     bases: Sequence[LessonBase], trainer: Trainer, rng: Generator, count: int, budget: Budget
 ) -> Iterator[Lesson]:
-    """Mutants of good programs, one after another; no program twice, and none that a policy is judged by.
+    """Mutants of good programs, one after another; no two of a call are equal, and none is of a judged bug.
 
     Each is trained once, many in a call of the trainer. Operators are drawn the likelier the fewer lessons
     they have made. The same arguments give the same lessons.
