@@ -53,7 +53,7 @@ def chords(rng: Generator) -> tuple[Rows, Rows]:
     """Which of four tones sound together in 32 samples, (1, 32), of a ten-bit converter."""
     y = rng.integers(0, 2, (ROWS, 4))
     cycles = np.array([2.0, 4.0, 7.0, 11.0])[:, None] * np.arange(32) / 32
-    tones = np.sin(2 * np.pi * (cycles + rng.uniform(0, 1, (ROWS, 4, 1)))) * rng.uniform(
+    tones = np.sin(2 * np.pi * (cycles + rng.uniform(0, 0.3, (ROWS, 4, 1)))) * rng.uniform(
         70, 110, (ROWS, 4, 1)
     )
     x = 512 + (y[:, :, None] * tones).sum(axis=1) + rng.normal(0, 20, (ROWS, 32))
@@ -208,12 +208,12 @@ def grammar(rng: Generator) -> tuple[Rows, Rows]:
 
 
 def tags(rng: Generator) -> tuple[Rows, Rows]:
-    """Which of three subjects a text of 18 words touches: of such a one half of six words are its own."""
+    """Which of three subjects a text of 18 words touches: of such a one most of six words are its own."""
     y = rng.integers(0, 2, (ROWS, 3))
-    words = rng.integers(47, TAG_WORDS, (ROWS, 18))
+    words = rng.integers(32, TAG_WORDS, (ROWS, 18))
     subject = np.arange(18) % 3
-    own = 2 + 15 * subject + rng.integers(0, 15, (ROWS, 18))
-    words = np.where((y[:, subject] == 1) & (rng.random((ROWS, 18)) < 0.5), own, words)
+    own = 2 + 10 * subject + rng.integers(0, 10, (ROWS, 18))
+    words = np.where((y[:, subject] == 1) & (rng.random((ROWS, 18)) < 0.7), own, words)
     return rng.permuted(words, axis=1).astype(np.int64), y.astype(np.float32)
 
 

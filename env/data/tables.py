@@ -93,9 +93,9 @@ def alarms(rng: Generator) -> tuple[Rows, Rows]:
         level[:, 0] + 0.7 * level[:, 1],
         level[:, 1] - level[:, 2],
         np.abs(level[:, 3]) - 0.8,
-        level[:, 4] * np.sign(level[:, 5]),
+        level[:, 4] + 0.5 * level[:, 5] ** 2 - 0.5,
     ]
-    y = np.column_stack(signs) + rng.normal(0, 0.25, (ROWS, 4)) > 0
+    y = np.column_stack(signs) + rng.normal(0, 0.15, (ROWS, 4)) > 0
     x = np.array([90.0, 6.0, 30.0, 500.0, 12.0, 4000.0]) + level * np.array(
         [8.0, 1.0, 7.0, 90.0, 3.0, 1500.0]
     )

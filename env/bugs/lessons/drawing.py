@@ -101,7 +101,7 @@ def draw_bases(rng: Generator, datasets: Sequence[str]) -> Iterator[tuple[str, P
             program = _draw(key[0], dataset, rng)
             if len(program.layers) <= MOST_LAYERS and program not in seen and is_sound(program, dataset):
                 seen.add(program)
-                yield key[0], program
+                yield key[0], _declaring(program, dataset.task, rng)
                 break
 
 
@@ -110,10 +110,9 @@ def _draw(family: Family, dataset: Dataset, rng: Generator) -> Program:
     task, style = dataset.task, draw_style(rng)
     loss, function, units, labels = pick(rng, _forms(task))
     last = _output(units, function, rng)
-    layers = (*draw_hidden(family, task, style, rng), *last)
     program = Program(
         data=Data(dataset=task.dataset, prep=tuple(_prep(dataset, rng)), labels=labels),
-        layers=_declared(layers, task) if chance(rng, 0.1) else layers,
+        layers=(*draw_hidden(family, task, style, rng), *last),
         loss=loss,
         optimizer=_optimizer(family, rng),
         batch_size=pick(rng, (16, 20, 24, 32, 32, 40, 48, 64)),
@@ -182,13 +181,18 @@ def _prep(dataset: Dataset, rng: Generator) -> Iterator[Prep]:
             yield Prep(kind=pick(rng, ("standardize_target",) * 3 + ("min_max_target",)))
 
 
-def _declared(layers: tuple[Layer, ...], task: Task) -> tuple[Layer, ...]:
-    """Layers that say how many features they take, as PyTorch wants them."""
-    taken = (task.input_shape, *infer_shapes(layers, task))
-    return tuple(
-        changed(layer, inputs=shape[0]) if isinstance(layer, Weighted) else layer
-        for layer, shape in zip(layers, taken, strict=False)
-    )
+def _declaring(program: Program, task: Task, rng: Generator) -> Program:
+    """Some programs declare the shape of a row, as in Keras, or the features of each layer, as in PyTorch."""
+    if chance(rng, 0.1):
+        program = changed(program, input=task.input_shape)
+    if chance(rng, 0.1):
+        taken = (task.input_shape, *infer_shapes(program.layers, task))
+        layers = tuple(
+            changed(layer, inputs=shape[0]) if isinstance(layer, Weighted) else layer
+            for layer, shape in zip(program.layers, taken, strict=False)
+        )
+        program = changed(program, layers=layers)
+    return program
 
 
 def _optimizer(family: Family, rng: Generator) -> Optimizer:
@@ -207,7 +211,7 @@ def _optimizer(family: Family, rng: Generator) -> Optimizer:
 
 
 def _with_extras(program: Program, task: Task, rng: Generator) -> Program:
-    """What some programs have besides: early stopping, clipping, a schedule, class weights and so on."""
+    """What some programs have besides: a metric, early stopping, clipping, a schedule, class weights."""
     if task.kind == "regression":
         program = changed(program, metric=pick(rng, ("r2", "mse", "mae")))
     if chance(rng, 0.15):
@@ -219,6 +223,4 @@ def _with_extras(program: Program, task: Task, rng: Generator) -> Program:
         program = changed(program, schedule=pick(rng, (Schedule(gamma=0.95), Schedule(gamma=0.9), plateau)))
     if task.judged_by is not None and chance(rng, 0.7):
         program = changed(program, class_weights="balanced")
-    if chance(rng, 0.1):
-        program = changed(program, input=task.input_shape)
     return program

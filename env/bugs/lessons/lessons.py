@@ -20,8 +20,8 @@ from netmend.env.training.trial import Budget, Trainer, Trial, TrialRequest
 
 FAULTS = {1: 0.45, 2: 0.37, 3: 0.18}
 """How often a mutant has so many faults."""
-KINDS = {"first": 0.6, "crashing": 0.25, "silent": 0.15}
-"""How often one has faults of networks and settings only, one that makes it crash, silent ones among them."""
+KINDS = {"plain": 0.6, "crashing": 0.25, "silent": 0.15}
+"""How often one has faults as in ``mutants-v1`` only, one of an operator for crashes, or a silent one."""
 HARMLESS = 0.05
 """Share of the mutants without harm that are lessons too: a good program is left as it is."""
 SEEDS = 4
@@ -58,7 +58,7 @@ class Lesson:
 def draw_lessons(
     bases: Sequence[LessonBase], trainer: Trainer, rng: Generator, count: int, budget: Budget
 ) -> Iterator[Lesson]:
-    """Mutants of good programs, one after another; no program twice, and none that a policy is judged by.
+    """Mutants of good programs, one after another; no two of a call are equal, and none is of a judged bug.
 
     Each is trained once, many in a call of the trainer. Operators are drawn the likelier the fewer lessons
     they have made. The same arguments give the same lessons.
@@ -72,7 +72,7 @@ def draw_lessons(
     """
     drawing = _Drawing(bases, rng)
     while count > 0:
-        mutants = [drawing.mutant() for _ in range(CHUNK)]
+        mutants = [drawing.mutant() for _ in range(min(CHUNK, 2 * count))]
         seeds = [int(rng.integers(SEEDS)) for _ in mutants]
         requests = [
             TrialRequest(program=mutant.program, budget=budget, seed=seed)
@@ -122,10 +122,11 @@ class _Drawing:
                 return base, mutant
 
     def _operators(self, kind: str, faults: int) -> list[str]:
-        if kind == "first":
+        if kind == "plain":
             return self._drawn(EITHER, faults)
-        crashing = int(kind == "crashing")
-        return [*self._drawn(CRASHING, crashing), *self._drawn(EITHER + SILENT, faults - crashing)]
+        first = self._drawn(CRASHING if kind == "crashing" else SILENT, 1)
+        others = [name for name in EITHER + SILENT if name not in first]
+        return [*first, *self._drawn(others, faults - 1)]
 
     def _drawn(self, names: Sequence[str], count: int) -> list[str]:
         even = (1 + self.uses.total()) / len(OPERATORS)

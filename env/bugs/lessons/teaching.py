@@ -180,11 +180,11 @@ def _best_of(
             for (search, program, old), new in zip(entries, skills, strict=True)
         ]
         measured.sort(key=lambda entry: entry[0].price(entry[1]) - fmean(entry[2]))
-        ranks: Counter[str] = Counter()
+        ranks: Counter[Program] = Counter()
         entries = []
         for entry in measured:
-            ranks[entry[0].base.name] += 1
-            if ranks[entry[0].base.name] <= most:
+            ranks[entry[0].base.original] += 1
+            if ranks[entry[0].base.original] <= most:
                 entries.append(entry)
     return [(search, program, fmean(some)) for search, program, some in entries]
 
@@ -200,8 +200,8 @@ def _confirmed(
     for search in moved:
         original, target = fmean(next(skills)), fmean(next(skills))
         if target - original > search.price(search.program) + LEAST_GAIN:
-            better[search.base.name] = replace(search.base, target=search.program, target_skill=target)
-    return [better.get(search.base.name, search.base) for search in searches]
+            better[search.base.original] = replace(search.base, target=search.program, target_skill=target)
+    return [better.get(search.base.original, search.base) for search in searches]
 
 
 def _skills(

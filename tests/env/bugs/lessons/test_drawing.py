@@ -21,6 +21,7 @@ from netmend.env.program import (
     Recurrent,
     Shared,
     Skip,
+    Weighted,
     check,
     find_crash,
     multiply_accumulates,
@@ -65,6 +66,15 @@ def test_all_families_forms_tasks_and_styles_appear(drawn: list[tuple[str, Progr
     losses = {program.loss for program in programs}
     assert {"cross_entropy", "bce_with_logits", "binary_crossentropy", "categorical_crossentropy"} < losses
     assert len({program.optimizer.kind for program in programs}) == 7
+
+
+def test_declared_shapes_are_right_and_networks_that_do_not_fit_are_passed_over() -> None:
+    # small volumes and wide pictures, which windows soon use up
+    drawn = _drawn(0, 200, ("doodles", "arrays_1x20x56_10", "volumes", "arrays_3x30x30_50"))
+    assert any(program.input for _, program in drawn)
+    assert any(layer.inputs for _, p in drawn for layer in p.layers if isinstance(layer, Weighted))
+    for _, program in drawn:
+        assert find_crash(program, load_dataset(program.data.dataset).task) is None
 
 
 def test_most_architectures_are_different(drawn: list[tuple[str, Program]]) -> None:

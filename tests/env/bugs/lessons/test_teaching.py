@@ -61,9 +61,9 @@ def test_kept_is_what_learns_with_every_seed_and_has_no_fault(
     assert found == ([expected] if good else [])
 
 
-def test_drawn_programs_learn() -> None:
-    drawn = islice(draw_bases(np.random.default_rng(0), ("circles", "xor", "breast_cancer")), 8)
-    assert len(kept(drawn, LocalTrainer(), Budget())) >= 6
+def test_most_drawn_programs_learn() -> None:
+    drawn = islice(draw_bases(np.random.default_rng(0), ("circles", "xor", "breast_cancer")), 12)
+    assert len(kept(drawn, LocalTrainer(), Budget())) > 6
 
 
 def test_the_target_is_what_gains_most_for_its_price(trainer_of: Callable[..., Trainer]) -> None:
