@@ -22,6 +22,7 @@ from netmend.agents.statistics import trials_used
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug
 from netmend.env.bugs.lessons import Lesson
 from netmend.env.episode import Episode, advance
+from netmend.env.errors import NetmendError
 from netmend.env.observation import observe
 from netmend.env.setting import Setting
 from netmend.env.training.trial import Trainer
@@ -74,7 +75,7 @@ def roll_out(
         tell: is told the number of lessons and of states after each chunk.
 
     Raises:
-        ValueError: no lesson had anything to learn from.
+        NetmendError: no lesson had anything to learn from.
     """
     parts: list[States] = []
     done, source = 0, iter(lessons)
@@ -85,7 +86,7 @@ def roll_out(
         if tell is not None:
             tell(done, sum(map(len, parts)))
     if not parts:
-        raise ValueError("there is nothing to learn from these lessons")
+        raise NetmendError("imitation: no edit that is allowed brings any lesson nearer to its good program")
     return together(parts)
 
 

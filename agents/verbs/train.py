@@ -30,7 +30,7 @@ from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
 from netmend.repair_actions.recipes import WITH_RECIPES
 
-MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS = 64, 1_000_000, 99
+MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS = 64, 100_000, 99
 VALUED = frozenset({"dqn"})
 """Algorithms whose network says what an action returns and not how likely it is the right one."""
 CONFIG = "config.yaml"
@@ -132,6 +132,8 @@ class ImitationConfig:
         found += at_least(1, self, "rounds", path="imitation.", most=MOST_ROUNDS)
         found += at_least(1, self, "epochs", "batch_size", path="imitation.")
         found += above_zero(self, "learning_rate", path="imitation.")
+        if 0 < self.lessons < self.rounds:
+            found.append(f"imitation.rounds: {self.rounds} are more than the {self.lessons} lessons")
         return found
 
 

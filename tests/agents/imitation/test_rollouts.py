@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from netmend.agents.imitation.rollouts import MOST_TRIALS, roll_out
 from netmend.agents.imitation.states import pack, together
 from netmend.agents.policy import Policy
 from netmend.env.bugs.bug import Bug
+from netmend.env.errors import NetmendError
 from netmend.env.history import GO
 from netmend.env.observation import slot_names
 from netmend.env.repair_env import RepairEnv
@@ -90,9 +93,11 @@ def test_a_repair_ends_with_its_trials(setting: Setting, make_lessons, monkeypat
     assert 4 <= trainer.trials <= 4 * MOST_TRIALS
 
 
-def test_no_lesson_is_an_error(setting: Setting) -> None:
-    with pytest.raises(ValueError, match="nothing to learn"):
-        rolled([], setting)
+def test_lessons_without_a_way_back_are_an_error(setting: Setting, make_lessons, monkeypatch) -> None:
+    monkeypatch.setattr(rollouts, "RANDOM", 0.0)
+    monitors = tuple(action for action in ACTIONS if action.pattern == "monitor")
+    with pytest.raises(NetmendError, match="no edit that is allowed"):
+        rolled(make_lessons(3), replace(setting, actions=monitors))
 
 
 def test_the_oldest_states_make_way(monkeypatch: pytest.MonkeyPatch) -> None:

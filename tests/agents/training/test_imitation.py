@@ -196,6 +196,8 @@ def test_what_makes_no_sense_is_refused(taught: TrainConfig) -> None:
         replace(taught, compose=False, actions=ActionsConfig())
     )
     assert "training.steps: 0 leaves nothing" in refused(replace(taught, imitation=replace(own, lessons=0)))
+    few = replace(own, lessons=1, rounds=2)
+    assert "imitation.rounds: 2 are more than the 1 lessons" in refused(replace(taught, imitation=few))
     for key, value in (
         ("lessons", -1),
         ("rounds", 0),
