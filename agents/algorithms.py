@@ -182,20 +182,23 @@ def whole_updates(steps: int, model: BaseAlgorithm) -> int:
     return math.ceil(steps / size) * size
 
 
-def policy_of(model: BaseAlgorithm, agent: AgentConfig, setting: Setting, facts: Facts) -> Policy:
+def policy_of(
+    model: BaseAlgorithm, agent: AgentConfig, setting: Setting, facts: Facts, go: float | None = None
+) -> Policy:
     """The network of a model that was trained in a setting, cut loose from Stable-Baselines3."""
     compose = setting.rules.compose
     return Policy(
         algorithm=agent.algorithm,
         activation=agent.activation,
-        layers=tuple(_arrays(layer) for layer in _network(model) if isinstance(layer, nn.Linear)),
+        layers=tuple(_arrays(layer) for layer in network_of(model) if isinstance(layer, nn.Linear)),
         slots=slot_names(compose),
         actions=(*(action.name for action in setting.actions), GO if compose else STOP),
+        go=go,
         facts=facts,
     )
 
 
-def _network(model: BaseAlgorithm) -> list[nn.Module]:
+def network_of(model: BaseAlgorithm) -> list[nn.Module]:
     """Layers from the observation to one score per action."""
     policy = model.policy
     if isinstance(model, DQN):

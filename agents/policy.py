@@ -28,6 +28,8 @@ from netmend.repair_actions.recipes import WITH_RECIPES
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
+LEFT = "trials_left"
+"""Slot of an observation with the share of the trials that are left."""
 ACTIVATIONS = ("tanh", "relu")
 LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
 """Of a policy's description."""
@@ -53,6 +55,8 @@ class Policy:
         layers: weight ``(outputs, inputs)`` and bias ``(outputs,)`` of each layer, from input to output.
         slots: names of the observation's slots, in order.
         actions: names of the actions, in order; the last one is ``stop``, or ``go`` where edits compose.
+        go: least probability with which ``go`` is taken for the first trial of a repair, else the best other
+            action is; None sets none.
         facts: how it was trained.
     """
 
@@ -61,6 +65,7 @@ class Policy:
     layers: tuple[tuple[Floats, Floats], ...]
     slots: tuple[str, ...]
     actions: tuple[str, ...]
+    go: float | None = None
     facts: Facts = field(default_factory=dict)
 
     @property
@@ -87,6 +92,24 @@ class Policy:
         Raises:
             PolicyError: there are other slots or actions, as where edits compose for one of single edits.
         """
+        scores = self._legal_scores(observations, masks)
+        if self.go is not None:
+            # Later trials are better with few edits: the first one has told what is right by then.
+            early = observations[:, self.slots.index(LEFT)] >= 1
+            withheld = (_softmax(scores)[:, -1] < self.go) & masks[:, :-1].any(axis=1)
+            scores[early & withheld, -1] = -np.inf
+            scores[early & ~withheld & masks[:, -1], -1] = np.inf
+        return np.asarray(scores.argmax(axis=-1), np.int64)
+
+    def probabilities(self, observations: Floats, masks: Mask) -> Floats:
+        """Probabilities of the actions, shape ``(n, actions)``, 0 of one that is not legal.
+
+        Raises:
+            PolicyError: as ``act_many``.
+        """
+        return _softmax(self._legal_scores(observations, masks))
+
+    def _legal_scores(self, observations: Floats, masks: Mask) -> Floats:
         given = observations.shape[-1], masks.shape[-1]
         if given != (len(self.slots), len(self.actions)):
             way = "edits compose" if self.compose else "each edit has a trial of its own"
@@ -94,8 +117,7 @@ class Policy:
                 f"the policy was trained with {len(self.slots)} slots and {len(self.actions)} actions, "
                 f"where {way}; here are {given[0]} and {given[1]}"
             )
-        scores = np.where(masks, self.scores(observations), -np.inf)
-        return np.asarray(scores.argmax(axis=-1), np.int64)
+        return np.where(masks, self.scores(observations), np.float32(-np.inf))
 
     def repair_actions(self) -> tuple[RepairAction, ...]:
         """The repair actions that it was trained with, in order.
@@ -104,6 +126,11 @@ class Policy:
             KeyError: one is not in the catalogue; of a loaded policy all are.
         """
         return tuple(_known(self.compose)[name] for name in self.actions[:-1])
+
+
+def _softmax(scores: Floats) -> Floats:
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True), np.float32)
 
 
 def _known(compose: bool) -> Mapping[str, RepairAction]:
@@ -127,6 +154,7 @@ def save_policy(policy: Policy, folder: Path) -> None:
         "netmend": version("netmend"),
         "algorithm": policy.algorithm,
         "activation": policy.activation,
+        "go": policy.go,
         "training": dict(policy.facts),
         "actions": list(policy.actions),
         "digests": {action.name: action_digest(action) for action in policy.repair_actions()},
@@ -170,6 +198,7 @@ def load_policy(folder: Path | str) -> Policy:
         layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in _layers(tensors)),
         slots=slots,
         actions=actions,
+        go=plain.get("go"),
         facts=plain["training"],
     )
     _check_actions(policy, plain["digests"], place)
@@ -200,16 +229,20 @@ def _tensors(path: Path) -> dict[str, Floats]:
 
 def _problem(plain: object) -> str:
     """What is wrong with a description, empty where it is as ``save_policy`` writes it."""
-    if not isinstance(plain, dict) or plain.keys() != EXPECTED.keys():
+    if not isinstance(plain, dict) or plain.keys() | OPTIONAL != EXPECTED.keys():
         return f"not a mapping with keys of {', '.join(EXPECTED)}, and no others"
-    for key, (expected, holds) in EXPECTED.items():
-        if not holds(plain[key]):
-            return f"{key}: {shown(plain[key])} is not {expected}"
+    for key, value in plain.items():
+        expected, holds = EXPECTED[key]
+        if not holds(value):
+            return f"{key}: {shown(value)} is not {expected}"
     actions = plain["actions"]
     if actions[-1] not in (STOP, GO):
         return f"actions: the last one is {shown(actions[-1])}, neither {STOP} nor {GO}"
     strangers = [name for name in plain["digests"] if name not in actions[:-1]]
-    return f"digests: {_some(strangers)} stand there, but not among the actions" if strangers else ""
+    if strangers:
+        return f"digests: {_some(strangers)} stand there, but not among the actions"
+    bound = plain.get("go") is not None and actions[-1] != GO
+    return f"go: {plain['go']} is for a policy whose edits compose" if bound else ""
 
 
 def _is_text(value: object) -> bool:
@@ -229,6 +262,12 @@ def _are_facts(value: object) -> bool:
     )
 
 
+def _is_share(value: object) -> bool:
+    return value is None or (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+    )
+
+
 def _are_digests(value: object) -> bool:
     return isinstance(value, dict) and all(_is_text(text) for pair in value.items() for text in pair)
 
@@ -241,12 +280,15 @@ EXPECTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
         f"one of {', '.join(ACTIVATIONS)}",
         lambda value: _is_text(value) and value in ACTIVATIONS,
     ),
+    "go": ("a number from 0 to 1 or null", _is_share),
     "training": ("a mapping of names to values", _are_facts),
     "actions": ("a list of names, each once", _are_names),
     "digests": ("a mapping of names to digests", _are_digests),
     "observation": ("a list of names, each once", _are_names),
 }
 """Every key of a description: what is expected there, and whether a value is that."""
+OPTIONAL = frozenset({"go"})
+"""Keys that may be missing."""
 
 
 def _layers(tensors: Mapping[str, Floats]) -> range:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,6 +87,48 @@ class Lines:
 
     def close(self) -> None:
         """Nothing to do."""
+
+
+class StageProgress:
+    """How far a stage of a training is that takes no environment steps, and how long its part still takes.
+
+    A bar on a terminal, one line each time elsewhere. A part begins where the one before it ended.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console, self._clock = console, clock
+        self._label, self._begun, self._last = "", clock(), clock()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, figures="")
+        self._bar.start()
+
+    def show(self, label: str, done: int, count: int, figures: str) -> None:
+        """Tell how many of how many are done in a part, above 0, and what came of it."""
+        now = self._clock()
+        if label != self._label:
+            self._label, self._begun = label, self._last
+        self._last = now
+        left = math.ceil((now - self._begun) / done * (count - done))
+        figures = f"{figures}  {left // 60}:{left % 60:02d} left"
+        if self._console.is_terminal:
+            self._bar.update(self._task, description=label, completed=done, total=count, figures=figures)
+        else:
+            self.say(f"{label} {done}/{count}  {figures}")
+
+    def say(self, line: str) -> None:
+        """Print a line that stays."""
+        self._console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+    def close(self) -> None:
+        """Leave the screen in order."""
+        self._bar.stop()
 
 
 @contextmanager

@@ -79,6 +79,20 @@ def is_fixed(episode: Episode) -> bool | None:
     return episode.bug.is_fixed(episode.best_trial.skill, "validation")
 
 
+def fixed_early(episodes: Sequence[Episode]) -> float:
+    """Mean over the numbers of trials of the share of the bugs that so many have fixed; 0 of none."""
+    shares = [_share_of_trials(episode) for episode in episodes if is_fixed(episode) is not None]
+    return float(np.mean(shares)) if shares else 0.0
+
+
+def _share_of_trials(episode: Episode) -> float:
+    """Share of the trials of a repair after which its bug is fixed."""
+    skills = [step.skill for step in episode.steps if step.spends]
+    fixed = (skill is not None and episode.bug.is_fixed(skill, "validation") for skill in skills)
+    needed = next((number for number, is_it in enumerate(fixed) if is_it), episode.rules.trials)
+    return 1 - needed / episode.rules.trials
+
+
 def trials_used(episode: Episode) -> int:
     """Trials that a repair spent; stopping and edits that wait cost none."""
     return sum(step.spends for step in episode.steps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,13 +22,23 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
+from netmend.agents.imitation.rounds import Rounds
+from netmend.agents.imitation.stage import Classroom, imitate
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
-from netmend.agents.progress import ProgressView, Totals, make_progress
-from netmend.agents.statistics import VALIDATION_TAGS, Statistics, Validation, validate
+from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
+from netmend.agents.statistics import (
+    VALIDATION_TAGS,
+    Scalars,
+    Statistics,
+    Validation,
+    fixed_early,
+    validate,
+)
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
-from netmend.agents.verbs.train import CONFIG, TrainConfig
+from netmend.agents.verbs.train import CONFIG, VALUED, TrainConfig
+from netmend.env.bugs import load_suite
 from netmend.env.bugs.bug import Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
@@ -38,6 +48,9 @@ from netmend.env.writing import from_here, write_whole
 
 FINISHED, TENSORBOARD = "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``config.yaml``, ``policy/`` and ``checkpoints/``."""
+
+THRESHOLDS: tuple[float | None, ...] = (0.8, 0.9, 0.65, None)
+"""Least probabilities of *go* among which the validation bugs choose; None takes the most likely action."""
 
 MakeTrainer = Callable[[TrainConfig], TrialFront]
 
@@ -132,7 +145,7 @@ class _Run:
             if not self._config.resume:  # not before everything was built: after a typo the folder is free
                 write_whole(self._folder / CONFIG, OmegaConf.to_yaml(OmegaConf.structured(self._config)))
             with quiet_writers():
-                return self._learn(parts)
+                return self._learn(self._taught(parts))
         finally:
             trainer.close()
 
@@ -162,6 +175,44 @@ class _Run:
     def _resumes(self) -> bool:
         """A run that was killed before its first checkpoint begins anew."""
         return self._config.resume is not None and bool(checkpoints(self._folder))
+
+    def _taught(self, parts: _Parts) -> _Parts:
+        """The parts after the imitation, where there is one that is not behind them already."""
+        config = self._config
+        if not config.imitation.lessons or parts.totals.steps:
+            return parts
+        rounds = Rounds(self._folder, config.imitation.rounds, self._say)
+        logger = tensorboard_logger(self._folder / TENSORBOARD, rounds.done() * config.imitation.epochs)
+        tell = StageProgress(self._console)
+
+        def log(scalars: Scalars, epoch: int) -> None:
+            for tag, value in scalars.items():
+                logger.record(tag, value)
+            logger.dump(epoch)
+
+        room = Classroom(
+            config=config.imitation,
+            seed=config.seed,
+            without=load_suite(config.without).bugs if config.without else (),
+            setting=parts.setting,
+            trainer=parts.trainer,
+            model=parts.model,
+            policy_of=lambda: policy_of(parts.model, config.agent, parts.setting, {}),
+            look=lambda: self._look(parts, parts.model, THRESHOLDS[0]),
+            log=log,
+            tell=tell,
+        )
+        try:
+            with settled():
+                return replace(parts, totals=imitate(room, rounds))
+        except KeyboardInterrupt as interrupt:
+            tell.close()
+            kept = f"{rounds.done()} of {rounds.count} rounds of imitation are saved"
+            go_on = f"go on with: netmend train resume={from_here(self._folder)}"
+            raise Interrupted(f"interrupted; {kept}; {go_on}") from interrupt
+        finally:
+            tell.close()
+            logger.close()
 
     def _learn(self, parts: _Parts) -> Totals:
         config, model, totals = self._config, parts.model, parts.totals
@@ -198,10 +249,7 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        if steps > totals.steps:
-            return self._finish(parts, callback.totals, callback.fixed)
-        found = self._look(parts, model)  # killed between its last checkpoint and the end
-        return self._finish(parts, totals, None if found is None else found.fixed)
+        return self._finish(parts, callback.totals, callback.fixed)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -221,11 +269,11 @@ class _Run:
             shuffle=parts.shuffle,
         )
 
-    def _look(self, parts: _Parts, model: BaseAlgorithm) -> Validation | None:
+    def _look(self, parts: _Parts, model: BaseAlgorithm, go: float | None = None) -> Validation | None:
         bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
         if not bugs:
             return None
-        policy = policy_of(model, self._config.agent, parts.setting, {})
+        policy = policy_of(model, self._config.agent, parts.setting, {}, go)
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
@@ -233,7 +281,8 @@ class _Run:
         plain = OmegaConf.to_yaml(OmegaConf.structured(config))
         model.logger.record("configuration", "".join(f"    {line}\n" for line in plain.splitlines()))
         settings = {"seed": config.seed, "suite": config.bugs, "compose": config.compose}
-        for group, values in (("agent", asdict(config.agent)), ("budget", asdict(config.budget))):
+        for group in ("agent", "budget", "imitation"):
+            values = asdict(getattr(config, group))
             settings |= {f"{group}.{key}": value for key, value in values.items() if key != "params"}
         settings |= {f"agent.{key}": value for key, value in config.agent.params.items()}
         shown = {
@@ -250,15 +299,32 @@ class _Run:
         what = nothing if place is None else f"saved {from_here(place)}"
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
+    def _threshold(self, parts: _Parts, fixed: float | None) -> tuple[float | None, float | None]:
+        """The threshold of *go* that fixes validation bugs earliest, and the share that it fixes in the end.
+
+        None where there is no such choice: no edits compose, or scores are returns and no probabilities. Then
+        the share is that of the last look, if there was one.
+        """
+        chosen = parts.setting.rules.compose and self._config.agent.algorithm not in VALUED
+        if fixed is not None and not chosen:
+            return None, fixed
+        looks = [(go, self._look(parts, parts.model, go)) for go in (THRESHOLDS if chosen else (None,))]
+        known = [(go, look) for go, look in looks if look is not None]
+        if not known:
+            return looks[0][0], None
+        go, best = max(known, key=lambda own: (fixed_early(own[1].episodes), own[1].returns))
+        return go, best.fixed
+
     def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
+        go, fixed = self._threshold(parts, fixed)
         facts = {
             "suite": parts.suite.name,
             "seed": config.seed,
             "trials_per_repair": config.budget.trials,
             **{key: round(value, 1) for key, value in asdict(totals).items()},
         }
-        policy = policy_of(parts.model, config.agent, parts.setting, facts)
+        policy = policy_of(parts.model, config.agent, parts.setting, facts, go)
         save_policy(policy, folder / POLICY_FOLDER)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)

@@ -32,8 +32,11 @@ from netmend.env.training.trial import Budget, Trial, TrialRequest
 from netmend.env.training.workers import WorkerTrainer
 
 WHOLE = Budget(samples=10**6, updates=10**6, work=1e12, epochs=16)
-RUN = ("training.steps=512", "training.workers=0", "training.validation_bugs=0")
-"""The training whose programs are recorded: two updates of the default agent."""
+RUN = (
+    *("imitation.lessons=300", "imitation.bases=30", "imitation.rounds=1", "imitation.epochs=1"),
+    *("training.steps=512", "training.workers=0", "training.validation_bugs=0"),
+)
+"""The training whose programs are recorded: a short one by both stages."""
 WIDTHS, SHORT, LONG = (16, 32, 64, 128, 256), 7, 31
 """Two trainings with so many updates an epoch differ in nothing else: the difference is updates alone."""
 TRAINERS = {"eager": eager.EagerTrainer, "loop": LocalTrainer, "compiled": CompiledTrainer}

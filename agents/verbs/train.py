@@ -18,6 +18,7 @@ from netmend.agents.verbs.config import (
     ConfigError,
     RepairingConfig,
     TrainerConfig,
+    above_zero,
     at_least,
     checked,
     one_of,
@@ -29,7 +30,9 @@ from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
 from netmend.repair_actions.recipes import WITH_RECIPES
 
-MOST_LAYERS = 64
+MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS = 64, 100_000, 99
+VALUED = frozenset({"dqn"})
+"""Algorithms whose network says what an action returns and not how likely it is the right one."""
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -50,8 +53,8 @@ class AgentConfig:
 
     algorithm: str = MISSING
     n_envs: int = 16
-    network: list[int] = field(default_factory=lambda: [128, 128])
-    activation: str = "tanh"
+    network: list[int] = field(default_factory=lambda: [512, 512])
+    activation: str = "relu"
     weight_decay: float = 0.0
     anneal: bool = False
     params: dict[str, Any] = field(default_factory=dict)
@@ -74,6 +77,7 @@ class TrainingConfig(TrainerConfig):
 
     Attributes:
         steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
+            0 = none: the policy is what imitation has made of it.
         trial_seeds: an episode's trials use one of this many seeds.
         checkpoint_every: updates between checkpoints.
         validate_every: updates between looks at the validation bugs; 0 = only at the end.
@@ -93,8 +97,44 @@ class TrainingConfig(TrainerConfig):
     def problems(self) -> list[str]:
         """By key."""
         found = super().problems()
-        found += at_least(1, self, "steps", "trial_seeds", "checkpoint_every", path="training.")
-        return found + at_least(0, self, "validate_every", "validation_bugs", "traces", path="training.")
+        found += at_least(1, self, "trial_seeds", "checkpoint_every", path="training.")
+        return found + at_least(
+            0, self, "steps", "validate_every", "validation_bugs", "traces", path="training."
+        )
+
+
+@dataclass
+class ImitationConfig:
+    """What a policy learns from a teacher before it learns from rewards, where edits compose.
+
+    Attributes:
+        lessons: mutants of good programs that it learns from, with the good program at hand, before it learns
+            from rewards; 0 = none.
+        bases: good programs that are drawn at random, beside the package's own for training and their
+            variants; each takes some hundred trials.
+        rounds: in which the lessons come; the teacher leads the repairs of the first one, and the policy as
+            it is half of those of the others.
+        epochs: passes over the states of all rounds so far, in each round.
+        learning_rate: the highest of the cycle of a round.
+        batch_size: states per update.
+    """
+
+    lessons: int = 2000
+    bases: int = 48
+    rounds: int = 2
+    epochs: int = 14
+    learning_rate: float = 0.002
+    batch_size: int = 256
+
+    def problems(self) -> list[str]:
+        """By key."""
+        found = at_least(0, self, "lessons", "bases", path="imitation.", most=MOST_LESSONS)
+        found += at_least(1, self, "rounds", path="imitation.", most=MOST_ROUNDS)
+        found += at_least(1, self, "epochs", "batch_size", path="imitation.")
+        found += above_zero(self, "learning_rate", path="imitation.")
+        if 0 < self.lessons < self.rounds:
+            found.append(f"imitation.rounds: {self.rounds} are more than the {self.lessons} lessons")
+        return found
 
 
 @dataclass
@@ -111,13 +151,25 @@ class TrainConfig(RepairingConfig):
     agent: AgentConfig = field(default_factory=AgentConfig)
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    compose: bool = False
+    imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    compose: bool = True
     resume: str | None = None
 
     def problems(self) -> list[str]:
         """By key."""
         known = WITH_RECIPES if self.compose else CATALOGUE
-        return [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
+        found = [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
+        return [*found, *self.imitation.problems(), *self._stage_problems()]
+
+    def _stage_problems(self) -> Iterator[str]:
+        """Stages that do not go together."""
+        if not self.training.steps and not self.imitation.lessons:
+            yield "training.steps: 0 leaves nothing to do where imitation.lessons is 0 too"
+        if self.imitation.lessons and not self.compose:
+            yield "imitation.lessons: the teacher composes edits; use compose=true, or imitation.lessons=0"
+        if self.imitation.lessons and self.agent.algorithm in VALUED:
+            why = f"{self.agent.algorithm} learns returns, which a teacher does not say"
+            yield f"imitation.lessons: {why}; use another agent, or imitation.lessons=0"
 
     def require(self) -> None:
         """Look up the suites, and let the algorithm's class say what it takes, which imports torch."""

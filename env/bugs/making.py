@@ -14,7 +14,7 @@ from netmend.env.bugs.bases import BASES, Base
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
-from netmend.env.bugs.operators import OPERATORS
+from netmend.env.bugs.operators import OPERATORS, draw_operators
 from netmend.env.bugs.plans import SuitePlan
 from netmend.env.bugs.variants import draw_variants, is_dense
 from netmend.env.data import load_dataset
@@ -23,8 +23,7 @@ from netmend.env.program.crashes import find_crash
 from netmend.env.training.trial import Trainer
 
 Report = Callable[[str], None]
-LEAST_SKILL: Mapping[str, float] = {"classification": 0.6, "regression": 0.4}
-RATES = ("hlr", "hlx")
+LEAST_SKILL: Mapping[str, float] = {"classification": 0.6, "multilabel": 0.6, "regression": 0.4}
 LARGEST_SPREAD = 0.08
 """A base must be good and steady, on both parts, or its mutants say little."""
 DRAWS_PER_MUTANT = 50
@@ -218,11 +217,8 @@ def _names(making: _Making, slot: _Slot) -> list[str]:
 
 
 def _drawn(making: _Making, names: Sequence[str], count: int) -> list[str]:
-    if not count:
-        return []
-    weights = np.array([_weight(making, name) for name in names])
-    chosen = making.rng.choice(len(names), count, replace=False, p=weights / weights.sum())
-    return [names[i] for i in chosen]
+    even = sum(making.plan.bugs.values()) / len(making.plan.operators)
+    return draw_operators(names, count, making.uses, even, making.rng)
 
 
 def _crashing_faults(base: Program, mutant: Mutant, task: Task) -> int | None:
@@ -231,13 +227,6 @@ def _crashing_faults(base: Program, mutant: Mutant, task: Task) -> int | None:
         return 0
     mended = [rest for rest in remainders(base, mutant) if find_crash(rest, task) is None]
     return 1 if len(mended) == 1 else None
-
-
-def _weight(making: _Making, name: str) -> float:
-    # two operators set the learning rate: they share one part
-    family = RATES if name in RATES else (name,)
-    even = sum(making.plan.bugs.values()) / len(making.plan.operators)
-    return 1.0 / len(family) / (1 + sum(making.uses[member] for member in family) / even) ** 2
 
 
 def _screened(making: _Making, candidates: Sequence[_Candidate]) -> list[_Candidate]:

@@ -113,6 +113,12 @@ _TARGETS: dict[str, Build] = {
     "tank": signals.tank,
 }
 
+_LABELS: dict[str, tuple[Build, int]] = {
+    "alarms": (tables.alarms, 0),
+    "chords": (signals.chords, 0),
+    "tags": (signals.tags, signals.TAG_WORDS),
+}
+
 OF_BUGS: dict[str, Source] = array_sources() | FORMULAS | SCENES | SUBSTITUTES
 """Datasets of real bugs: generated as their reports say, or standing for what cannot be shipped."""
 
@@ -120,6 +126,7 @@ BUILT_IN: dict[str, Source] = (
     {name: Source(build, "classification") for name, build in _CLASSES.items()}
     | {name: Source(build, "classification", words) for name, (build, words) in _TEXTS.items()}
     | {name: Source(build, "regression") for name, build in _TARGETS.items()}
+    | {name: Source(build, "multilabel", words) for name, (build, words) in _LABELS.items()}
     | {
         "pumps": Source(tables.pumps, "classification", judged_by="balanced_accuracy"),
         "rooms": Source(signals.rooms, "regression", steps=signals.ROOM_HOURS),

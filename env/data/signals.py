@@ -12,6 +12,7 @@ ROWS = 1000
 TOPIC_WORDS = 200
 REVIEW_WORDS = 120
 GRAMMAR_WORDS = 12
+TAG_WORDS = 90
 ROOM_HOURS = 16
 
 
@@ -46,6 +47,17 @@ def pitch(rng: Generator) -> tuple[Rows, Rows]:
     wave = np.sin(2 * np.pi * frequency[:, None] * np.arange(40) / 1000 + phase)
     x = wave * rng.uniform(60, 120, (ROWS, 1)) + rng.normal(0, 10, (ROWS, 40))
     return x[:, None, :].astype(np.float32), frequency.astype(np.float32)[:, None]
+
+
+def chords(rng: Generator) -> tuple[Rows, Rows]:
+    """Which of four tones sound together in 32 samples, (1, 32), of a ten-bit converter."""
+    y = rng.integers(0, 2, (ROWS, 4))
+    cycles = np.array([2.0, 4.0, 7.0, 11.0])[:, None] * np.arange(32) / 32
+    tones = np.sin(2 * np.pi * (cycles + rng.uniform(0, 0.3, (ROWS, 4, 1)))) * rng.uniform(
+        70, 110, (ROWS, 4, 1)
+    )
+    x = 512 + (y[:, :, None] * tones).sum(axis=1) + rng.normal(0, 20, (ROWS, 32))
+    return x[:, None, :].astype(np.float32), y.astype(np.float32)
 
 
 def rooms(rng: Generator) -> tuple[Rows, Rows]:
@@ -193,6 +205,16 @@ def grammar(rng: Generator) -> tuple[Rows, Rows]:
     words[rows, places[:, 0]] = np.where(y == 1, 2, 3)
     words[rows, places[:, 1]] = np.where(y == 1, 3, 2)
     return words.astype(np.int64), y
+
+
+def tags(rng: Generator) -> tuple[Rows, Rows]:
+    """Which of three subjects a text of 18 words touches: of such a one most of six words are its own."""
+    y = rng.integers(0, 2, (ROWS, 3))
+    words = rng.integers(32, TAG_WORDS, (ROWS, 18))
+    subject = np.arange(18) % 3
+    own = 2 + 10 * subject + rng.integers(0, 10, (ROWS, 18))
+    words = np.where((y[:, subject] == 1) & (rng.random((ROWS, 18)) < 0.7), own, words)
+    return rng.permuted(words, axis=1).astype(np.int64), y.astype(np.float32)
 
 
 def _picture(light: NDArray[np.float64], rng: Generator) -> Rows:

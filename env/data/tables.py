@@ -86,6 +86,22 @@ def faults(rng: Generator) -> tuple[Rows, Rows]:
     return columns.astype(np.float32), y
 
 
+def alarms(rng: Generator) -> tuple[Rows, Rows]:
+    """Which of four alarms of a boiler are on, from heat, pressure, flow, level, current and hours."""
+    level = rng.normal(0, 1, (ROWS, 6))
+    signs = [
+        level[:, 0] + 0.7 * level[:, 1],
+        level[:, 1] - level[:, 2],
+        np.abs(level[:, 3]) - 0.8,
+        level[:, 4] + 0.5 * level[:, 5] ** 2 - 0.5,
+    ]
+    y = np.column_stack(signs) + rng.normal(0, 0.15, (ROWS, 4)) > 0
+    x = np.array([90.0, 6.0, 30.0, 500.0, 12.0, 4000.0]) + level * np.array(
+        [8.0, 1.0, 7.0, 90.0, 3.0, 1500.0]
+    )
+    return x.astype(np.float32), y.astype(np.float32)
+
+
 def friedman1(rng: Generator) -> tuple[Rows, Rows]:
     """Friedman's first regression problem, ten features in percent, five of them noise."""
     u = rng.uniform(0.0, 1.0, (ROWS, 10))

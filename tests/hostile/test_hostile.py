@@ -48,6 +48,7 @@ TRAIN = [
     "bugs=tiny",
     "agent=ppo",
     "training.steps=16",
+    "imitation.lessons=0",
     "training.workers=1",
     "training.store=null",
     "hydra.run.dir=run",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.verbs.config import ActionsConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
+from netmend.agents.verbs.train import AgentConfig, ImitationConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Split, Spread, Suite
 from netmend.env.program import Data, Dense, Optimizer, Prep, Program
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
@@ -96,10 +96,14 @@ def make_suite() -> Suite:
 def make_config() -> TrainConfig:
     params = {"n_steps": 8, "batch_size": 16, "n_epochs": 2}
     return TrainConfig(
-        agent=AgentConfig(algorithm="maskable_ppo", n_envs=4, network=[16, 16], params=params),
+        agent=AgentConfig(
+            algorithm="maskable_ppo", n_envs=4, network=[16, 16], activation="tanh", params=params
+        ),
         bugs="instant",
         actions=ActionsConfig(names=list(ACTIONS)),
         training=TrainingConfig(steps=128, store=None, validate_every=2, checkpoint_every=2),
+        imitation=ImitationConfig(lessons=0),
+        compose=False,
     )
 
 

@@ -24,7 +24,13 @@ from rich.console import Console
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.train import train
 from netmend.agents.verbs.config import ActionsConfig, BudgetConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, resumed_config
+from netmend.agents.verbs.train import (
+    AgentConfig,
+    ImitationConfig,
+    TrainConfig,
+    TrainingConfig,
+    resumed_config,
+)
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.training.compiled.trainer import CompiledTrainer
@@ -55,6 +61,8 @@ def config_of(store: Path) -> TrainConfig:
             validation_bugs=2,
             store=str(store),
         ),
+        imitation=ImitationConfig(lessons=0),
+        compose=False,
     )
 
 

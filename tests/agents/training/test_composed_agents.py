@@ -13,7 +13,7 @@ from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
-from netmend.agents.policy import PolicyError, load_policy
+from netmend.agents.policy import PolicyError, load_policy, save_policy
 from netmend.agents.statistics import validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ActionsConfig
@@ -127,6 +127,7 @@ def test_a_policy_refuses_the_other_way(world, composed, run_folder: Path) -> No
     assert method.compose
     assert method.actions == policy.repair_actions()
     description = run_folder / "policy" / "policy.yaml"
+    save_policy(replace(policy, go=None), run_folder / "policy")
     description.write_text(description.read_text().replace("\n- go\n", "\n- stop\n"))
     with pytest.raises(PolicyError, match=r"other actions; gone: recipe/defaults@program"):
         load_policy(run_folder)

@@ -59,6 +59,60 @@ def test_it_never_takes_an_illegal_action(policy: Policy) -> None:
         assert mask[policy.act(observation, mask)]
 
 
+@pytest.fixture
+def composed() -> Policy:
+    """A policy with a score for each slot, so that an observation says how likely each action is."""
+    actions = (*(action.name for action in ACTIONS), "go")
+    weight = np.eye(len(actions), len(slot_names(compose=True)), dtype=np.float32)
+    return Policy(
+        algorithm="maskable_ppo",
+        activation="relu",
+        layers=((weight, np.zeros(len(actions), np.float32)),),
+        slots=slot_names(compose=True),
+        actions=actions,
+    )
+
+
+@pytest.mark.parametrize(
+    ("bound", "likely", "expected"),
+    [(None, 0.6, -1), (0.8, 0.6, 1), (0.8, 0.9, -1), (0.5, 0.6, -1), (0.3, 0.4, -1), (None, 0.4, 1)],
+)
+def test_go_is_taken_from_its_threshold_on(composed: Policy, bound, likely: float, expected: int) -> None:
+    observation = np.zeros((1, len(composed.slots)), np.float32)
+    observation[0, [1, len(ACTIONS)]] = np.log([1 - likely, likely])
+    left = composed.slots.index("trials_left")
+    assert left > len(ACTIONS)
+    observation[0, left] = 1
+    mask = np.zeros((1, len(composed.actions)), np.bool_)
+    mask[0, [0, 1, -1]] = True
+    observation[0, 0] = -20
+    policy = replace(composed, go=bound)
+    assert policy.probabilities(observation, mask)[0, -1] == pytest.approx(likely)
+    assert policy.act(observation[0], mask[0]) == expected % len(composed.actions)
+    observation[0, left] = 0.8
+    assert policy.act(observation[0], mask[0]) == (len(ACTIONS) if likely > 0.5 else 1)
+    observation[0, left] = 1
+    mask[0, :2] = False
+    assert policy.act(observation[0], mask[0]) == len(ACTIONS)
+    mask[0, [0, -1]] = True, False
+    assert policy.act(observation[0], mask[0]) == 0
+
+
+def test_a_threshold_is_kept_and_may_be_missing(composed: Policy, policy: Policy, tmp_path: Path) -> None:
+    save_policy(replace(composed, go=0.8), tmp_path / "policy")
+    assert load_policy(tmp_path).go == 0.8
+    description = tmp_path / "policy" / "policy.yaml"
+    text = description.read_text()
+    description.write_text(text.replace("go: 0.8\n", ""))
+    assert load_policy(tmp_path).go is None
+    description.write_text(text.replace("go: 0.8\n", "go: 2\n"))
+    with pytest.raises(PolicyError, match="go: 2 is not a number from 0 to 1 or null"):
+        load_policy(tmp_path)
+    save_policy(replace(policy, go=0.8), tmp_path / "policy")
+    with pytest.raises(PolicyError, match=r"go: 0\.8 is for a policy whose edits compose"):
+        load_policy(tmp_path)
+
+
 def test_round_trip(policy: Policy, tmp_path: Path) -> None:
     save_policy(policy, tmp_path / "run" / "policy")
     for folder in (tmp_path / "run", tmp_path / "run" / "policy"):

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from netmend.agents.train import train, trainer_of
 from netmend.agents.verbs.config import ActionsConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig
+from netmend.agents.verbs.train import AgentConfig, ImitationConfig, TrainConfig, TrainingConfig
 from netmend.env.bugs.bug import Suite
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Trainer
@@ -87,6 +87,8 @@ def test_with_real_trials(tmp_path: Path) -> None:
         training=TrainingConfig(
             steps=6144, validate_every=0, workers=2, store=str(tmp_path / "trials.sqlite")
         ),
+        imitation=ImitationConfig(lessons=0),
+        compose=False,
     )
     random = fixed_by_random(config, "tiny", trainer_of(config), 100)
     learned = fixed_at_the_end(config, tmp_path / "learned", trainer_of)

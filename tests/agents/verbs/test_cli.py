@@ -201,7 +201,7 @@ def test_a_failing_job_of_a_multirun_leaves_its_traceback_and_the_others_run(
 def test_from_training_to_repair(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"]
     fast = ["bugs=tiny", "budget.updates=5", "budget.epochs=1"]
-    steps = ["training.steps=16", "training.validation_bugs=1", "hydra.run.dir=runs/a"]
+    steps = ["training.steps=16", "training.validation_bugs=1", "imitation.lessons=0", "hydra.run.dir=runs/a"]
     assert main(["train", *fast, *small, *steps]) == 0
     assert main(["train", "resume=runs/a"]) == 0
     assert "is finished" in capsys.readouterr().out

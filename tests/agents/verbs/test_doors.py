@@ -20,6 +20,7 @@ from netmend.agents.cli import main
 SMALL = (
     *("agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"),
     *("bugs=tiny", "budget.updates=2", "budget.epochs=1", "training.steps=8", "training.validation_bugs=2"),
+    "imitation.lessons=0",
 )
 SWEEPER = (
     *("hydra-optuna-sweeper==1.2.0", "optuna==2.10.1", "sqlalchemy<2", "alembic<1.13"),
@@ -38,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "words",
     [
         ["seed=-1"],
-        ["training.steps=0"],
+        ["training.steps=-1"],
         ["training.steps=1e30"],
         ["training.steps=" + "9" * 400],
         ["training.steps=" + "9" * 5000],

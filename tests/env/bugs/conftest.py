@@ -29,6 +29,6 @@ class TableTrainer:
         return Trial(status=Status.OK, skill=value, holdout=value if request.holdout else None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def trainer_of() -> Callable[[Callable[[Program], float]], TableTrainer]:
     return TableTrainer
