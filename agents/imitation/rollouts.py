@@ -67,7 +67,7 @@ def roll_out(
     """Repair each lesson once, in a setting whose edits compose; returns the states that were met.
 
     Args:
-        lessons: trained at the budget of the setting.
+        lessons: trained at the budget of the setting, or at their own.
         setting: of the repairs; its bugs and seeds are not used.
         trainer: of the trials.
         rng: what is drawn, all of it.
@@ -91,7 +91,7 @@ def roll_out(
 
 
 def _begun(lesson: Lesson, setting: Setting, *, led: bool) -> _Repair:
-    episode = setting.episode(Bug(id="", program=lesson.program), lesson.seed)
+    episode = setting.episode(Bug(id="", program=lesson.program, budget=lesson.budget), lesson.seed)
     episode.begin(lesson.trial)
     distance = Distance(lesson.target, episode.task, episode.rules.budget.epochs)
     return _Repair(episode, distance, lesson.goal, led)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.random import Generator
@@ -21,7 +22,7 @@ from netmend.agents.progress import StageProgress, Totals
 from netmend.agents.statistics import Scalars, Validation
 from netmend.agents.verbs.train import ImitationConfig
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.lessons import LessonBase, draw_lessons
+from netmend.env.bugs.lessons import LessonBase, draw_lessons, published_lessons
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 
@@ -106,7 +107,10 @@ def _rolled_out(
 ) -> States:
     config, budget = room.config, room.setting.rules.budget
     count = config.lessons * number // config.rounds - config.lessons * (number - 1) // config.rounds
-    lessons = draw_lessons(bases, room.trainer, drawing, count, budget)
+    lessons = chain(
+        published_lessons(room.setting.bugs, room.trainer, drawing, budget),
+        draw_lessons(bases, room.trainer, drawing, count, budget),
+    )
     label = f"imitation {number}/{config.rounds}: lessons"
 
     def tell(done: int, states: int) -> None:

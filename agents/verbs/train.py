@@ -109,7 +109,7 @@ class ImitationConfig:
 
     Attributes:
         lessons: mutants of good programs that it learns from, with the good program at hand, before it learns
-            from rewards; 0 = none.
+            from rewards, beside the real bugs of the suite with their published fixes; 0 = none.
         bases: good programs that are drawn at random, beside the package's own for training and their
             variants; each takes some hundred trials.
         rounds: in which the lessons come; the teacher leads the repairs of the first one, and the policy as

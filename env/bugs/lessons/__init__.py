@@ -2,7 +2,7 @@
 
 from netmend.env.bugs.lessons.drawing import draw_bases
 from netmend.env.bugs.lessons.leaks import is_judged, training_datasets
-from netmend.env.bugs.lessons.lessons import Lesson, draw_lessons
+from netmend.env.bugs.lessons.lessons import Lesson, draw_lessons, published_lessons
 from netmend.env.bugs.lessons.teaching import LessonBase, improved, kept, make_bases
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "is_judged",
     "kept",
     "make_bases",
+    "published_lessons",
     "training_datasets",
 ]

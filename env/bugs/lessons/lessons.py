@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from numpy.random import Generator
 
+from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.killing import LEAST_HARM
 from netmend.env.bugs.lessons.leaks import is_judged
 from netmend.env.bugs.lessons.networks import chance, pick, pick_weighted
@@ -32,7 +33,7 @@ CHUNK = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Lesson:
-    """One mutant to learn from.
+    """A faulty program to learn from.
 
     Attributes:
         program: the faulty program.
@@ -41,8 +42,9 @@ class Lesson:
         trial: of the faulty program.
         seed: of that trial.
         goal: skill of the target.
-        operators: what made it.
-        base: name of the good program.
+        operators: what made it, where it is a mutant.
+        base: name of the good program, or of the bug.
+        budget: of its trials, where it has one of its own.
     """
 
     program: Program
@@ -53,6 +55,7 @@ class Lesson:
     goal: float
     operators: tuple[str, ...]
     base: str
+    budget: Budget | None = None
 
 
 def draw_lessons(
@@ -93,6 +96,43 @@ def draw_lessons(
                     operators=mutant.operators,
                     base=base.name,
                 )
+
+
+def published_lessons(
+    bugs: Iterable[Bug], trainer: Trainer, rng: Generator, budget: Budget
+) -> Iterator[Lesson]:
+    """Real bugs with their published fixes as targets, where these help.
+
+    Left out are mutants, of which there are enough, bugs with a metric of their own, and those whose dataset
+    and architecture a policy is judged by.
+
+    Args:
+        bugs: of the training split.
+        trainer: who trains.
+        rng: of the seeds.
+        budget: of each trial, where a bug has none of its own.
+    """
+    for bug in bugs:
+        goal = bug.goal("validation")
+        if bug.base or bug.fixed is None or goal is None or bug.fix_helps or bug.task_metric:
+            continue
+        if is_judged(bug.program) or is_judged(bug.fixed):
+            continue
+        seed = int(rng.integers(SEEDS))
+        request = TrialRequest(program=bug.program, budget=bug.budget or budget, seed=seed)
+        trial = trainer.run([request])[0]
+        if not trial.says_nothing:
+            yield Lesson(
+                program=bug.program,
+                original=bug.fixed,
+                target=bug.fixed,
+                trial=trial,
+                seed=seed,
+                goal=goal,
+                operators=(),
+                base=bug.id,
+                budget=bug.budget,
+            )
 
 
 @dataclass

@@ -13,7 +13,15 @@ import pytest
 
 from netmend.env.bugs import load_suite, suite_names
 from netmend.env.bugs.bases import BASES
-from netmend.env.bugs.lessons import Lesson, LessonBase, draw_bases, draw_lessons, training_datasets
+from netmend.env.bugs.lessons import (
+    Lesson,
+    LessonBase,
+    draw_bases,
+    draw_lessons,
+    is_judged,
+    published_lessons,
+    training_datasets,
+)
 from netmend.env.bugs.lessons.leaks import pair_of
 from netmend.env.bugs.lessons.lessons import CHUNK
 from netmend.env.bugs.operators import CRASHING, OPERATORS, SILENT
@@ -114,3 +122,19 @@ def test_the_generator_decides_and_lessons_come_when_they_are_asked_for(
     assert len(trainer.requests) == CHUNK
     other = draw_lessons(bases, trainer, np.random.default_rng(1), COUNT, Budget())
     assert next(other) != lessons[0]
+
+
+def test_real_bugs_of_training_are_lessons_with_their_published_fixes(
+    trainer_of: Callable[..., Trainer],
+) -> None:
+    suite = load_suite("real-v1")
+    asked = [*suite.split("train"), *load_suite("tiny").bugs, *suite.split("held-out")]
+    found = list(published_lessons(asked, trainer_of(_skill), np.random.default_rng(0), Budget()))
+    fixes = {bug.id: bug for bug in suite.split("train")}
+    assert len(found) > 10
+    for lesson in found:
+        assert lesson.program == fixes[lesson.base].program
+        assert lesson.target == lesson.original == fixes[lesson.base].fixed
+        assert not is_judged(lesson.program)
+    again = published_lessons(asked, trainer_of(_skill), np.random.default_rng(0), Budget())
+    assert list(again) == found
