@@ -119,9 +119,9 @@ class ImitationConfig:
         batch_size: states per update.
     """
 
-    lessons: int = 2000
-    bases: int = 48
-    rounds: int = 2
+    lessons: int = 10_000
+    bases: int = 300
+    rounds: int = 3
     epochs: int = 14
     learning_rate: float = 0.002
     batch_size: int = 256
