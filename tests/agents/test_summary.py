@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from netmend.agents.estimates import Estimate, interval, median
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.summary import Estimate, interval, median, print_summary, summarise
+from netmend.agents.summary import print_summary, summarise
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 
