@@ -126,7 +126,7 @@ class Policy:
 
     def _flags(self, observations: Floats, *slots: str) -> Mask:
         """Whether one of these slots is set, shape ``(n,)``."""
-        return np.asarray(observations[:, [self.slots.index(name) for name in slots]] > 0).any(axis=1)
+        return np.asarray(np.any(observations[:, [self.slots.index(name) for name in slots]] > 0, axis=1))
 
     def sure(self, observation: Floats) -> float | None:
         """Probability that the bug is fixed, after a trial; None without a confidence."""

@@ -282,7 +282,9 @@ class _Run:
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
 
     def _validation_bugs(self, parts: _Parts) -> tuple[Bug, ...]:
-        return parts.suite.split("validation")[: self._config.training.validation_bugs]
+        """As many as a look takes, from the whole split: of each of several suites."""
+        bugs, most = parts.suite.split("validation"), self._config.training.validation_bugs
+        return bugs[:: -(-len(bugs) // most)] if bugs and most else ()
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
         config = self._config
