@@ -89,7 +89,9 @@ def calibrate(
     bases, fixed = np.array([state.base for state in states]), np.array([state.fixed for state in states])
     last = {state.repair: state for state in states}
     gains = np.array([last[state.repair].skill >= state.skill + LEAST_SPREAD for state in states])
-    end = _end(states, _crossed(facts, gains, bases))
+    early = np.array([state is not last[state.repair] for state in states])  # behind the last is no trial
+    chances = np.ones(len(states))
+    chances[early] = _crossed(facts[early], gains[early], bases[early])
     sure = _crossed(facts, fixed, bases)
     measured = Calibration(
         states=len(states),
@@ -97,7 +99,8 @@ def calibrate(
         brier=float(np.mean((sure - fixed) ** 2)),
         constant=float(fixed.var()),
     )
-    return Confidence(fixed=_curve(facts, fixed), gain=_curve(facts, gains), end=end), measured
+    curves = {"fixed": _curve(facts, fixed), "gain": _curve(facts[early], gains[early])}
+    return Confidence(**curves, end=_end(states, chances)), measured
 
 
 def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer) -> list[_State]:

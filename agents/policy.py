@@ -106,8 +106,7 @@ class Policy:
 
     def _steer(self, scores: Floats, observations: Floats, masks: Mask) -> None:
         """Bring the bounds to bear on the scores of the legal actions, where edits compose."""
-        first, idle = (observations[:, self.slots.index(LEFT)] >= 1, self._flags(observations, IDLE))
-        edits = masks[:, :-1].any(axis=1)
+        first, edits = observations[:, self.slots.index(LEFT)] >= 1, masks[:, :-1].any(axis=1)
         if self.go is not None:
             # Later trials are better with few edits: the first one has told what is right by then.
             withheld = (_softmax(scores)[:, -1] < self.go) & edits
@@ -117,7 +116,7 @@ class Policy:
             number, tried = self.actions.index(self.retry), (f"failed/{self.retry}", f"kept/{self.retry}")
             scores[~first & ~self._flags(observations, *tried) & masks[:, number], number] = np.inf
         # Its own stop comes too early by far.
-        between = idle & ~first & edits
+        between = self._flags(observations, IDLE) & ~first & edits
         ends = np.zeros(len(scores), np.bool_)
         if self.confidence is not None and between.any():
             ends[between] = self.confidence.ends(facts_of(observations[between], self.slots))
