@@ -20,7 +20,7 @@ from netmend.agents.confidence import (
     likely,
 )
 from netmend.agents.policy import Policy
-from netmend.agents.statistics import is_fixed, validate
+from netmend.agents.statistics import is_fixed, trials_used, validate
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug
 from netmend.env.episode import Episode
 from netmend.env.setting import Setting
@@ -30,8 +30,8 @@ SEEDS = (0, 1)
 """Of the trials of the repairs that are learned from."""
 FOLDS, RIDGE = 5, 1.0
 """Parts of the cross-fit, and penalty of squared weights."""
-ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02)
-"""Bounds of the probability of a gain, of which the highest that costs no fix ends a repair."""
+ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0.0)
+"""Bounds of the probability of a gain, of which the one that is worth most ends a repair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +66,7 @@ class _State:
         facts: shape ``(1, len(FACTS))``.
         fixed: whether the best so far is as good as the published fix, on the validation part.
         skill: of the best so far.
+        trials: spent.
     """
 
     repair: int
@@ -73,6 +74,7 @@ class _State:
     facts: Values
     fixed: bool
     skill: float
+    trials: int
 
 
 def calibrate(
@@ -100,7 +102,7 @@ def calibrate(
         constant=float(fixed.var()),
     )
     curves = {"fixed": _curve(facts, fixed), "gain": _curve(facts[early], gains[early])}
-    return Confidence(**curves, end=_end(states, chances)), measured
+    return Confidence(**curves, end=_end(states, chances, setting.rules.price)), measured
 
 
 def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer) -> list[_State]:
@@ -114,24 +116,27 @@ def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trai
         facts = facts_of(episode.observation()[None], policy.slots)
         number = repairs.setdefault(episode, len(repairs))
         base = bases[episode.bug.base or episode.bug.id]
-        states.append(_State(number, base, facts, fixed, episode.best_trial.skill))
+        states.append(_State(number, base, facts, fixed, episode.best_trial.skill, trials_used(episode)))
 
     for seed in SEEDS:
         validate(policy, setting, bugs, trainer, seed, told)
     return states
 
 
-def _end(states: Sequence[_State], gains: Values) -> float:
-    """The highest bound at which the repairs fix as many bugs as without one; 0 where each costs some."""
-    last = {state.repair: state.fixed for state in states}
+def _end(states: Sequence[_State], chances: Values, price: float) -> float:
+    """The bound at which repairs have the most skill in the end, less the price of their trials.
+
+    Not the one that fixes the most: by the validation skill that chose it a program is fixed too soon.
+    """
+    worths = []
     for end in ENDS:
-        ended = dict[int, bool]()
-        for state, gain in zip(states, gains, strict=True):
-            if gain < end:
-                ended.setdefault(state.repair, state.fixed)
-        if sum((last | ended).values()) >= sum(last.values()):
-            return end
-    return 0.0
+        last = {state.repair: state for state in states}
+        ended = dict[int, _State]()
+        for state, chance in zip(states, chances, strict=True):
+            if chance < end:
+                ended.setdefault(state.repair, state)
+        worths.append(np.mean([own.skill - price * own.trials for own in (last | ended).values()]))
+    return ENDS[int(np.argmax(worths))]
 
 
 def _crossed(facts: Values, truths: Truths, groups: NDArray[np.int64]) -> Values:

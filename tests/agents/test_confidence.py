@@ -33,17 +33,17 @@ def test_a_cross_fit_knows_nothing_of_its_own_group() -> None:
     assert _crossed(facts, truths, groups)[0] < 0.1
 
 
-def states(*repairs: list[bool]) -> list[_State]:
+def states(*repairs: list[float]) -> list[_State]:
     return [
-        _State(number, 0, np.zeros((1, len(FACTS))), fixed, 0.0)
+        _State(number, 0, np.zeros((1, len(FACTS))), fixed=True, skill=skill, trials=trial)
         for number, own in enumerate(repairs)
-        for fixed in own
+        for trial, skill in enumerate(own, 1)
     ]
 
 
-def test_a_repair_ends_at_the_highest_bound_that_costs_no_fix() -> None:
-    late, early, never = [False, True], [True, True], [False, False]
-    seen = states(late, early, never)
-    assert _end(seen, np.array([0.6, 0.0, 0.01, 0.0, 0.01, 0.0])) == ENDS[0]
-    assert _end(seen, np.array([0.12, 0.0, 0.01, 0.0, 0.01, 0.0])) == 0.1
-    assert _end(seen, np.array([0.01, 0.0, 0.01, 0.0, 0.01, 0.0])) == 0
+def test_a_repair_ends_at_the_bound_that_is_worth_most() -> None:
+    seen = states([0.2, 0.9], [0.8, 0.8])
+    for late, price, expected in ((0.6, 0.01, ENDS[0]), (0.12, 0.01, 0.1), (0.12, 2.0, 0.5)):
+        assert _end(seen, np.array([late, 1.0, 0.01, 1.0]), price) == expected
+    assert _end(seen, np.array([0.12, 1.0, 0.13, 1.0]), 0.01) == 0.1
+    assert _end(seen, np.array([0.01, 1.0, 0.3, 1.0]), 0.01) == 0.0
