@@ -14,13 +14,13 @@ import scipy
 from rich.console import Console
 
 from netmend.agents.confirm import Confirmation
+from netmend.agents.estimates import CONFIDENCE
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
 from netmend.agents.progress import RoundProgress
 from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
-from netmend.agents.summary import CONFIDENCE
 from netmend.agents.table import Table, width_for
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug, Suite

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from netmend.agents.methods import Method, MethodError, Proposal, Repair, Thinking, blinded
+from netmend.agents.methods import Confident, Method, MethodError, Proposal, Repair, Thinking, blinded
 from netmend.agents.minimise import TOLERANCE, Minimisation
 from netmend.agents.outcome import Attempt, Outcome, best, smallest
 from netmend.agents.progress import RoundProgress
@@ -154,13 +154,16 @@ class OngoingRepair:
         if trial.says_nothing:
             self._give_up(trial.message)
             return
-        self._attempts.append(Attempt(proposal=self._without_idle_edits(proposal), trial=trial))
         repair = self._repair
         assert repair is not None
+        sure = None
         if self._searched is None:
             self._guarded(lambda: repair.tell(replace(trial, holdout=None)))
+            sure = self._guarded(repair.sure) if isinstance(repair, Confident) else None
         else:
             repair.tell(replace(trial, holdout=None))
+        attempt = Attempt(proposal=self._without_idle_edits(proposal), trial=trial, sure=sure)
+        self._attempts.append(attempt)
 
     def outcome(self) -> Outcome:
         """What came of it."""

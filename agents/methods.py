@@ -65,6 +65,15 @@ class Thinking(Protocol):
         ...
 
 
+@runtime_checkable
+class Confident(Protocol):
+    """A repair that says how sure it is."""
+
+    def sure(self) -> float | None:
+        """Probability that the best program so far fixes the bug; None where it says none."""
+        ...
+
+
 class Method(Protocol):
     """A way of repairing bugs."""
 
@@ -83,6 +92,10 @@ class Actor(Protocol):
 
     def act(self, observation: NDArray[np.float32], mask: NDArray[np.bool_]) -> int:
         """Number of the action, among those that the mask allows."""
+        ...
+
+    def sure(self, observation: NDArray[np.float32]) -> float | None:
+        """Probability that the bug is fixed, after a trial; None where it says none."""
         ...
 
 
@@ -125,6 +138,22 @@ class EpisodeRepair:
         self.episode.tell(self._chosen, trial)
 
 
+class PolicyRepair(EpisodeRepair):
+    """A repair by a policy, which goes on from the best program and may say how sure it is."""
+
+    def __init__(self, episode: Episode, first: Trial, actor: Actor) -> None:
+        super().__init__(episode, first, self._act)
+        self._actor = actor
+
+    def _act(self, episode: Episode) -> int:
+        episode.return_to_best()
+        return self._actor.act(episode.observation(), episode.mask())
+
+    def sure(self) -> float | None:
+        """Probability that the bug is fixed, from what is known after the last trial."""
+        return self._actor.sure(self.episode.observation())
+
+
 @dataclass(frozen=True)
 class PolicyMethod:
     """A learned policy, acting as it was trained: from the observation and the mask alone.
@@ -144,7 +173,4 @@ class PolicyMethod:
     def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
         """Begin a repair."""
         own = replace(rules, compose=self.compose)
-        return EpisodeRepair(Episode(bug, task, self.actions, own, seed), first, self._choose)
-
-    def _choose(self, episode: Episode) -> int:
-        return self.actor.act(episode.observation(), episode.mask())
+        return PolicyRepair(Episode(bug, task, self.actions, own, seed), first, self.actor)

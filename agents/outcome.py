@@ -27,6 +27,7 @@ COLUMNS = (
     "patch",
     "work",
     "seconds",
+    "sure",
 )
 """Columns of ``results.csv``."""
 
@@ -35,10 +36,16 @@ PATCH_SEPARATOR = ";"
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One program that a repair tried, and its trial."""
+    """One program that a repair tried, and its trial.
+
+    Attributes:
+        sure: how sure the method was after it that the best so far is as good as the published fix, from 0 to
+            1; None where it does not say.
+    """
 
     proposal: Proposal
     trial: Trial
+    sure: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +94,11 @@ class Outcome:
     def found(self) -> Attempt:
         """The best program by validation skill before the patch was minimised."""
         return self.answer(self.searched)
+
+    @property
+    def sure(self) -> float | None:
+        """How sure the method was in the end that what it found fixes the bug; None where it does not say."""
+        return self.attempts[self.searched].sure
 
     @property
     def minimised(self) -> Attempt:
@@ -165,6 +177,7 @@ def rows(outcome: Outcome) -> list[dict[str, object]]:
             "patch": PATCH_SEPARATOR.join(attempt.proposal.patch),
             "work": _number(attempt.trial.work),
             "seconds": _number(attempt.trial.seconds),
+            "sure": _number(attempt.sure),
         }
         for number, attempt in enumerate(outcome.attempts)
     ]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from netmend.agents.confidence import Confidence, facts_of, problem_of
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.history import GO, STOP
 from netmend.env.observation import slot_names
@@ -28,8 +29,8 @@ from netmend.repair_actions.recipes import WITH_RECIPES
 FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
-LEFT = "trials_left"
-"""Slot of an observation with the share of the trials that are left."""
+LEFT, IDLE = "trials_left", "pending/none"
+"""Slots of an observation: the share of the trials that are left, and whether no edit is pending."""
 ACTIVATIONS = ("tanh", "relu")
 LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
 """Of a policy's description."""
@@ -57,6 +58,10 @@ class Policy:
         actions: names of the actions, in order; the last one is ``stop``, or ``go`` where edits compose.
         go: least probability with which ``go`` is taken for the first trial of a repair, else the best other
             action is; None sets none.
+        retry: action that the second trial of a repair begins with, where it is legal and was not taken
+            before; None leaves that to the scores.
+        confidence: says how sure it is, and ends a repair after a trial; without it a repair whose edits
+            compose spends all its trials.
         facts: how it was trained.
     """
 
@@ -66,6 +71,8 @@ class Policy:
     slots: tuple[str, ...]
     actions: tuple[str, ...]
     go: float | None = None
+    retry: str | None = None
+    confidence: Confidence | None = None
     facts: Facts = field(default_factory=dict)
 
     @property
@@ -93,13 +100,38 @@ class Policy:
             PolicyError: there are other slots or actions, as where edits compose for one of single edits.
         """
         scores = self._legal_scores(observations, masks)
+        if self.compose:
+            self._steer(scores, observations, masks)
+        return np.asarray(scores.argmax(axis=-1), np.int64)
+
+    def _steer(self, scores: Floats, observations: Floats, masks: Mask) -> None:
+        """Bring the bounds to bear on the scores of the legal actions, where edits compose."""
+        first, edits = observations[:, self.slots.index(LEFT)] >= 1, masks[:, :-1].any(axis=1)
         if self.go is not None:
             # Later trials are better with few edits: the first one has told what is right by then.
-            early = observations[:, self.slots.index(LEFT)] >= 1
-            withheld = (_softmax(scores)[:, -1] < self.go) & masks[:, :-1].any(axis=1)
-            scores[early & withheld, -1] = -np.inf
-            scores[early & ~withheld & masks[:, -1], -1] = np.inf
-        return np.asarray(scores.argmax(axis=-1), np.int64)
+            withheld = (_softmax(scores)[:, -1] < self.go) & edits
+            scores[first & withheld, -1] = -np.inf
+            scores[first & ~withheld & masks[:, -1], -1] = np.inf
+        if self.retry is not None:
+            number, tried = self.actions.index(self.retry), (f"failed/{self.retry}", f"kept/{self.retry}")
+            scores[~first & ~self._flags(observations, *tried) & masks[:, number], number] = np.inf
+        # Its own stop comes too early by far.
+        between = self._flags(observations, IDLE) & ~first & edits
+        ends = np.zeros(len(scores), np.bool_)
+        if self.confidence is not None and between.any():
+            ends[between] = self.confidence.ends(facts_of(observations[between], self.slots))
+        scores[ends, :-1] = -np.inf
+        scores[between & ~ends, -1] = -np.inf
+
+    def _flags(self, observations: Floats, *slots: str) -> Mask:
+        """Whether one of these slots is set, shape ``(n,)``."""
+        return np.asarray(np.any(observations[:, [self.slots.index(name) for name in slots]] > 0, axis=1))
+
+    def sure(self, observation: Floats) -> float | None:
+        """Probability that the bug is fixed, after a trial; None without a confidence."""
+        if self.confidence is None:
+            return None
+        return float(self.confidence.is_fixed(facts_of(observation[None], self.slots))[0])
 
     def probabilities(self, observations: Floats, masks: Mask) -> Floats:
         """Probabilities of the actions, shape ``(n, actions)``, 0 of one that is not legal.
@@ -155,6 +187,8 @@ def save_policy(policy: Policy, folder: Path) -> None:
         "algorithm": policy.algorithm,
         "activation": policy.activation,
         "go": policy.go,
+        "retry": policy.retry,
+        "confidence": policy.confidence and policy.confidence.plain(),
         "training": dict(policy.facts),
         "actions": list(policy.actions),
         "digests": {action.name: action_digest(action) for action in policy.repair_actions()},
@@ -199,6 +233,8 @@ def load_policy(folder: Path | str) -> Policy:
         slots=slots,
         actions=actions,
         go=plain.get("go"),
+        retry=plain.get("retry"),
+        confidence=Confidence(**plain["confidence"]) if plain.get("confidence") else None,
         facts=plain["training"],
     )
     _check_actions(policy, plain["digests"], place)
@@ -241,8 +277,14 @@ def _problem(plain: object) -> str:
     strangers = [name for name in plain["digests"] if name not in actions[:-1]]
     if strangers:
         return f"digests: {_some(strangers)} stand there, but not among the actions"
-    bound = plain.get("go") is not None and actions[-1] != GO
-    return f"go: {plain['go']} is for a policy whose edits compose" if bound else ""
+    bounds = [key for key in sorted(OPTIONAL) if plain.get(key) is not None]
+    if bounds and actions[-1] != GO:
+        return f"{bounds[0]}: {shown(plain[bounds[0]])} is for a policy whose edits compose"
+    if plain.get("retry") is not None and plain["retry"] not in actions[:-1]:
+        return f"retry: {plain['retry']} is not among the actions"
+    confidence = plain.get("confidence")
+    problem = "" if confidence is None else problem_of(confidence)
+    return f"confidence: {problem}" if problem else ""
 
 
 def _is_text(value: object) -> bool:
@@ -281,13 +323,15 @@ EXPECTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
         lambda value: _is_text(value) and value in ACTIVATIONS,
     ),
     "go": ("a number from 0 to 1 or null", _is_share),
+    "retry": ("the name of an action or null", lambda value: value is None or _is_text(value)),
+    "confidence": ("a mapping or null", lambda value: value is None or isinstance(value, dict)),
     "training": ("a mapping of names to values", _are_facts),
     "actions": ("a list of names, each once", _are_names),
     "digests": ("a mapping of names to digests", _are_digests),
     "observation": ("a list of names, each once", _are_names),
 }
 """Every key of a description: what is expected there, and whether a value is that."""
-OPTIONAL = frozenset({"go"})
+OPTIONAL = frozenset({"go", "retry", "confidence"})
 """Keys that may be missing."""
 
 

@@ -112,6 +112,8 @@ def print_repair(result: RepairResult, console: Console, *, budget: Budget) -> N
     console.print(
         f"{outcome.trials} trials, {outcome.work:.0f} million multiply-accumulates\n", highlight=False
     )
+    if outcome.sure is not None:
+        console.print(f"sure to {outcome.sure:.0%} that the search has found a repair\n", highlight=False)
     for line in _answer(result):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     console.print(verdict(result), style="bold", markup=False, highlight=False, soft_wrap=True)

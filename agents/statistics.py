@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,15 +47,35 @@ class Validation:
 
 
 def validate(
-    policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer, seed: int
+    policy: Policy,
+    setting: Setting,
+    bugs: Sequence[Bug],
+    trainer: Trainer,
+    seed: int,
+    told: Callable[[Episode], None] | None = None,
 ) -> Validation:
-    """Repair each bug once with the policy's best actions, all in lockstep."""
+    """Repair each bug once with the policy's best actions, all in lockstep.
+
+    Args:
+        policy: acts.
+        setting: of the repairs.
+        bugs: to repair.
+        trainer: of the trials.
+        seed: of the trials.
+        told: is told of each repair after each of its trials.
+    """
     episodes = [setting.episode(bug, seed) for bug in bugs]
     begin(episodes, trainer)
     while active := [episode for episode in episodes if not episode.done]:
+        for episode in active:
+            episode.return_to_best()
         observations = np.stack([episode.observation() for episode in active])
         masks = np.stack([episode.mask() for episode in active])
         advance(active, policy.act_many(observations, masks).tolist(), trainer)
+        if told is not None:
+            for episode in active:
+                if episode.steps[-1].spends:
+                    told(episode)
     return summarise(episodes)
 
 

@@ -2,82 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
-import scipy
-from numpy.typing import NDArray
 from rich.console import Console
 
+from netmend.agents.confidence import calibration_error
+from netmend.agents.estimates import Answer, Estimate, Measure, Values, estimate, estimate_of, median
 from netmend.agents.outcome import Attempt, Outcome, by_method, holdout_skill
 from netmend.agents.table import Table, width_for
 from netmend.env.data.views import pack_of
 from netmend.env.training.trial import Trial
-
-CONFIDENCE = 0.95
-RESAMPLES = 5000
-
-Values: TypeAlias = NDArray[np.float64]
-Statistic: TypeAlias = Callable[..., Values]
-Answer: TypeAlias = Callable[[Outcome], Attempt]
-"""The program by which a repair is judged."""
-Measure: TypeAlias = Callable[[Outcome], float | None]
-"""A number of one repair; None where it has none (unknown fix, edits of a bug that was not fixed)."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A statistic over bugs with its interval, and how many bugs it is taken over."""
-
-    value: float
-    low: float
-    high: float
-    bugs: int
-
-
-def mean(values: Values, axis: int = -1) -> Values:
-    """Mean along an axis."""
-    return np.asarray(np.mean(values, axis=axis))
-
-
-def median(values: Values, axis: int = -1) -> Values:
-    """Median along an axis."""
-    return np.asarray(np.median(values, axis=axis))
-
-
-def estimate(outcomes: Iterable[Outcome], measure: Measure, statistic: Statistic = mean) -> Estimate | None:
-    """A statistic over bugs of the mean over seeds; None where no repair has the number."""
-    by_bug: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        value = measure(outcome)
-        if value is not None:
-            by_bug.setdefault(outcome.bug.id, []).append(float(value))
-    if not by_bug:
-        return None
-    values = np.array([np.mean(of_bug) for of_bug in by_bug.values()])
-    low, high = interval(values, statistic)
-    return Estimate(value=float(statistic(values)), low=low, high=high, bugs=len(values))
-
-
-def interval(values: Values, statistic: Statistic = mean) -> tuple[float, float]:
-    """Percentile bootstrap interval of a statistic of ``values``, shape ``(bugs,)``.
-
-    Where all values are the same, or there is one, resampling can show no spread: both ends are that value.
-    """
-    if values.size < 2 or np.ptp(values) == 0.0:
-        return float(statistic(values)), float(statistic(values))
-    found = scipy.stats.bootstrap(
-        (values,),
-        statistic,
-        confidence_level=CONFIDENCE,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,6 +194,35 @@ def _measures(outcomes: Sequence[Outcome], trials: int, *, minimised: bool) -> d
         "edits, not minimised": estimate(outcomes, _edits(lambda outcome: outcome.found)),
         "trials": estimate(outcomes, lambda outcome: outcome.trials),
         "work": estimate(outcomes, lambda outcome: outcome.work),
+        **_sureness(outcomes),
+    }
+
+
+def _sureness(outcomes: Sequence[Outcome]) -> dict[str, Estimate | None]:
+    """How right a method is that says how sure it is in the end, beside a guess that is always the same."""
+    pairs: dict[str, list[tuple[float, bool]]] = {}
+    for outcome in outcomes:
+        fixed = outcome.fixed(outcome.found)
+        if outcome.sure is not None and fixed is not None:
+            pairs.setdefault(outcome.bug.id, []).append((outcome.sure, fixed))
+    if not pairs:
+        return {}
+    of_bugs = [np.array(own, np.float64) for own in pairs.values()]
+    share = float(np.concatenate(of_bugs)[:, 1].mean())
+
+    def error(bugs: Values, axis: int = -1) -> Values:
+        return np.apply_along_axis(
+            lambda row: calibration_error(*np.concatenate([of_bugs[int(bug)] for bug in row]).T), axis, bugs
+        )
+
+    def brier(constant: float | None = None) -> Estimate:
+        squares = [((own[:, 0] if constant is None else constant) - own[:, 1]) ** 2 for own in of_bugs]
+        return estimate_of(np.array([own.mean() for own in squares]))
+
+    return {
+        "sure: calibration error": estimate_of(np.arange(float(len(of_bugs))), error),
+        "sure: Brier score": brier(),
+        "sure: Brier score of a constant guess": brier(share),
     }
 
 

@@ -20,11 +20,12 @@ from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
+from netmend.agents.calibration import calibrate
 from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
-from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, Policy, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
 from netmend.agents.statistics import (
     VALIDATION_TAGS,
@@ -39,18 +40,22 @@ from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
 from netmend.agents.verbs.train import CONFIG, VALUED, TrainConfig
 from netmend.env.bugs import load_suite
-from netmend.env.bugs.bug import Suite
+from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import NetmendError
 from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 from netmend.env.writing import from_here, write_whole
+from netmend.repair_actions.recipes import RECIPES
 
 FINISHED, TENSORBOARD = "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``config.yaml``, ``policy/`` and ``checkpoints/``."""
 
 THRESHOLDS: tuple[float | None, ...] = (0.8, 0.9, 0.65, None)
 """Least probabilities of *go* among which the validation bugs choose; None takes the most likely action."""
+
+RETRIES: tuple[str | None, ...] = (None, *RECIPES)
+"""Actions among which the validation bugs choose the one that a second trial begins with."""
 
 MakeTrainer = Callable[[TrainConfig], TrialFront]
 
@@ -270,11 +275,16 @@ class _Run:
         )
 
     def _look(self, parts: _Parts, model: BaseAlgorithm, go: float | None = None) -> Validation | None:
-        bugs = parts.suite.split("validation")[: self._config.training.validation_bugs]
+        bugs = self._validation_bugs(parts)
         if not bugs:
             return None
         policy = policy_of(model, self._config.agent, parts.setting, {}, go)
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
+
+    def _validation_bugs(self, parts: _Parts) -> tuple[Bug, ...]:
+        """As many as a look takes, from the whole split: of each of several suites."""
+        bugs, most = parts.suite.split("validation"), self._config.training.validation_bugs
+        return bugs[:: -(-len(bugs) // most)] if bugs and most else ()
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
         config = self._config
@@ -299,32 +309,43 @@ class _Run:
         what = nothing if place is None else f"saved {from_here(place)}"
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
-    def _threshold(self, parts: _Parts, fixed: float | None) -> tuple[float | None, float | None]:
-        """The threshold of *go* that fixes validation bugs earliest, and the share that it fixes in the end.
+    def _decided(self, parts: _Parts, policy: Policy, fixed: float | None) -> tuple[Policy, float | None]:
+        """The policy with what validation bugs decide, and the share of them that it fixes in the end.
 
-        None where there is no such choice: no edits compose, or scores are returns and no probabilities. Then
-        the share is that of the last look, if there was one.
+        Where edits compose and scores are probabilities, they choose what fixes them earliest: the threshold
+        of *go*, then how a second trial begins. To repairs with both it is fitted how sure the policy is.
+        Elsewhere the share is that of the last look, if there was one.
         """
-        chosen = parts.setting.rules.compose and self._config.agent.algorithm not in VALUED
-        if fixed is not None and not chosen:
-            return None, fixed
-        looks = [(go, self._look(parts, parts.model, go)) for go in (THRESHOLDS if chosen else (None,))]
-        known = [(go, look) for go, look in looks if look is not None]
-        if not known:
-            return looks[0][0], None
-        go, best = max(known, key=lambda own: (fixed_early(own[1].episodes), own[1].returns))
-        return go, best.fixed
+        bugs = self._validation_bugs(parts)
+        if not parts.setting.rules.compose or policy.algorithm in VALUED:
+            look = self._look(parts, parts.model) if fixed is None else None
+            return policy, fixed if look is None else look.fixed
+        if not bugs:
+            return replace(policy, go=THRESHOLDS[0]), None
+        retries = [retry for retry in RETRIES if retry is None or retry in policy.actions]
+        for choices in ([{"go": go} for go in THRESHOLDS], [{"retry": retry} for retry in retries]):
+            looks = []
+            for choice in choices:
+                own = replace(policy, **choice)
+                look = validate(own, parts.setting, bugs, parts.trainer, seed=0)
+                looks.append(((fixed_early(look.episodes), look.returns), look.fixed, own))
+            _, fixed, policy = max(looks, key=lambda look: look[0])
+        found = calibrate(policy, parts.setting, bugs, parts.trainer)
+        if found is None:
+            return policy, fixed
+        self._say(str(found[1]))
+        return replace(policy, confidence=found[0]), fixed
 
     def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
-        go, fixed = self._threshold(parts, fixed)
         facts = {
             "suite": parts.suite.name,
             "seed": config.seed,
             "trials_per_repair": config.budget.trials,
             **{key: round(value, 1) for key, value in asdict(totals).items()},
         }
-        policy = policy_of(parts.model, config.agent, parts.setting, facts, go)
+        policy = policy_of(parts.model, config.agent, parts.setting, facts)
+        policy, fixed = self._decided(parts, policy, fixed)
         save_policy(policy, folder / POLICY_FOLDER)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)

@@ -167,6 +167,20 @@ class Episode:
             self._mask = None
         return step.reward
 
+    def return_to_best(self) -> None:
+        """Go on from the best program in place of the one that stands, where edits compose and none waits.
+
+        It costs no trial. An agent that searches may do so before any action: edits that stand although the
+        skill fell a little are one step of two while one edit has a trial, and only ballast in a composite.
+        """
+        if (
+            self.rules.compose
+            and not (self.pending_edits or self.done)
+            and self.trial.skill < self.best_trial.skill
+        ):
+            self.program, self.trial, self.patch = self.best_program, self.best_trial, self.best_patch
+            self._drop_pending()
+
     def patch_after(self, action: int) -> tuple[str, ...]:
         """The patch that stands with the edits that a legal action trains, without those that are idle."""
         own = self.pending_edits

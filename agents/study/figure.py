@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from netmend.agents.estimates import Estimate
 from netmend.agents.study.measures import Point
-from netmend.agents.summary import Estimate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from netmend.agents.estimates import Answer, Estimate, Measure, estimate
 from netmend.agents.outcome import Outcome, by_method, holdout_skill
-from netmend.agents.summary import Answer, Estimate, Measure, Measures, estimate, never_began
+from netmend.agents.summary import Measures, never_began
 from netmend.env.bugs.bug import Bug, Score, Spread
 from netmend.env.bugs.killing import Sample, signed_rank_test, spread, vargha_delaney
 from netmend.env.program import Program

@@ -40,6 +40,10 @@ class Script:
         name = self.names.pop(0) if self.names else None
         return len(ACTIONS) if name is None else [action.name for action in ACTIONS].index(name)
 
+    def sure(self, observation: NDArray[np.float32]) -> float | None:
+        assert np.isfinite(observation).all()
+        return None
+
 
 @pytest.fixture
 def bugs(two_fault_bug: Bug) -> tuple[Bug, ...]:

@@ -71,6 +71,14 @@ def test_the_patch_is_told_in_words_and_was_confirmed(result: RepairResult) -> N
     assert "another seed" not in said
 
 
+def test_how_sure_the_search_is_is_said_where_it_is_known(result: RepairResult) -> None:
+    assert "sure to" not in page(result)
+    outcome = result.outcome
+    attempts = [replace(attempt, sure=0.834) for attempt in outcome.attempts]
+    said = page(replace(result, outcome=replace(outcome, attempts=tuple(attempts))))
+    assert "sure to 83% that the search has found a repair" in said
+
+
 def test_a_cut_is_said(result: RepairResult) -> None:
     assert "trained on 100 of 997 rows and 3 of 10 epochs" in page(result, Budget(samples=100, epochs=3))
     assert "trained on all 997 rows and all 10 epochs" in page(result, Budget(samples=9999, updates=9999))

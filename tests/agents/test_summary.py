@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from netmend.agents.estimates import Estimate, interval, median
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.summary import Estimate, interval, median, print_summary, summarise
+from netmend.agents.summary import print_summary, summarise
 from netmend.env.bugs.bug import Bug
 from netmend.env.training.trial import Status, Trial
 
@@ -60,6 +61,24 @@ def test_a_minimised_patch_may_not_lose_more_than_the_tolerance(two_fault_bug: B
     found = outcome(two_fault_bug, [0.9, 0.87], [3, 1], searched=1)
     assert len(found.minimised.proposal.patch) == 3
     assert len(replace(found, tolerance=0.05).minimised.proposal.patch) == 1
+
+
+def test_how_right_a_method_is_that_says_how_sure_it_is(two_fault_bug: Bug) -> None:
+    bugs = [replace(two_fault_bug, id=str(i)) for i in range(4)]
+    silent = [outcome(bug, [0.9 if bug.id < "3" else 0.2], [1], searched=1) for bug in bugs]
+    assert not any(name.startswith("sure") for name in summarise(silent, trials=1).methods["policy"])
+
+    def says(own: Outcome, sure: float) -> Outcome:
+        return replace(own, attempts=(own.attempts[0], replace(own.attempts[1], sure=sure)))
+
+    outcomes = [says(own, sure) for own, sure in zip(silent, (0.85, 0.85, 1.0, 0.25), strict=True)]
+    measures = summarise(outcomes, trials=1).methods["policy"]
+    assert value(measures["sure: calibration error"]) == pytest.approx((0.15 + 0.15 + 0.0 + 0.25) / 4)
+    assert value(measures["sure: Brier score"]) == pytest.approx((2 * 0.15**2 + 0.25**2) / 4)
+    assert value(measures["sure: Brier score of a constant guess"]) == pytest.approx(0.75 * 0.25)
+    error = measures["sure: calibration error"]
+    assert error is not None
+    assert error.low < error.value < error.high
 
 
 def test_measures(two_fault_bug: Bug) -> None:

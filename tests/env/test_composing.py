@@ -120,6 +120,25 @@ def test_edits_that_do_harm_are_taken_back_together() -> None:
     assert {RELU, ADAM} <= legal(episode)
 
 
+def test_a_repair_may_go_on_from_the_best_program_without_a_trial() -> None:
+    episode = started(RUNS)
+    stack(episode, RELU)
+    go(episode, skill=0.5)
+    best = episode.program
+    stack(episode, ADAM)
+    go(episode, skill=0.5 - RULES.tolerance / 2)
+    assert episode.program != best == episode.best_program
+    episode.return_to_best()
+    assert episode.program == episode.pending == best
+    assert (episode.trial.skill, episode.patch) == (0.5, (RELU,))
+    assert episode.trials_left == RULES.trials - 2
+    assert ADAM in legal(episode)
+    stack(episode, ADAM)
+    assert not episode.mask()[GO]
+    episode.return_to_best()
+    assert episode.pending_edits == (ADAM,)
+
+
 def test_the_last_action_stops_where_nothing_is_pending() -> None:
     episode = started(RUNS)
     stack(episode, RELU)

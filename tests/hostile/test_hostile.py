@@ -268,6 +268,10 @@ DESCRIBED: dict[str, dict[str, object]] = {
     "observation_twice": {"observation": [*list(slot_names())[:-1], slot_names()[0]]},
     "observation_other": {"observation": [*list(slot_names())[:-1], "moon"]},
     "observation_mixed": {"observation": [*list(slot_names())[:-1], 3]},
+    "confidence_of_single_edits": {"confidence": {"fixed": {}, "gain": {}, "end": 0}},
+    "confidence_list": {"confidence": [0.1] * 20_000},
+    "confidence_nan": {"confidence": float("nan")},
+    "retry_list": {"retry": ["recipe/rewrite@program"]},
     "extra_key": {"extra": 1},
 }
 W, B = "layers.0.weight", "layers.0.bias"

@@ -13,7 +13,8 @@ from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
-from netmend.agents.policy import PolicyError, load_policy, save_policy
+from netmend.agents.outcome import Outcome
+from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
 from netmend.agents.statistics import validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ActionsConfig
@@ -25,6 +26,7 @@ from netmend.env.reward import Rules
 from netmend.env.setting import make_setting
 from netmend.env.vector import RepairVectorEnv
 from netmend.repair_actions import select
+from netmend.repair_actions.keep import broken
 from netmend.repair_actions.recipes import RECIPES, WITH_RECIPES
 from tests.agents.training.conftest import ACTIONS
 from tests.agents.training.test_train import start
@@ -50,6 +52,9 @@ class Script:
         number = self.numbers[self.names.pop(0) if self.names else GO]
         assert mask[number]
         return number
+
+    def sure(self, observation: np.ndarray) -> float | None:
+        return 0.25
 
 
 def test_an_agent_learns_where_edits_compose(world, composed, run_folder: Path) -> None:
@@ -143,4 +148,32 @@ def test_a_policy_that_composes_is_compared_with_methods_of_single_edits(world) 
     own, other = run_repairs(evaluation, world.trainer())
     assert actor.seen == len(slot_names(compose=True))
     assert own.attempts[1].proposal.patch == (RATE, "data_wrangling/min_max@inputs")
+    assert (own.attempts[0].sure, own.attempts[1].sure, own.sure, other.sure) == (None, 0.25, 0.25, None)
     assert all(len(attempt.proposal.patch) <= number for number, attempt in enumerate(other.attempts))
+
+
+@pytest.mark.parametrize("keep", [("architecture",), ("recipe/*", "optimizer/*"), ("iterations/*", "data")])
+def test_what_is_kept_stays_in_a_repair_that_composes_and_would_retry_with_a_recipe(world, keep) -> None:
+    slots, actions = slot_names(compose=True), select(["*"], WITH_RECIPES)
+    rng = np.random.default_rng(0)
+    weight = rng.normal(size=(len(actions) + 1, len(slots))).astype(np.float32)
+    policy = Policy(
+        algorithm="ppo",
+        activation="relu",
+        layers=((weight, np.zeros(len(weight), np.float32)),),
+        slots=slots,
+        actions=(*(action.name for action in actions), GO),
+        retry="recipe/rewrite@program",
+    )
+    method = PolicyMethod(policy, actions, compose=True)
+
+    def outcomes(keep: tuple[str, ...]) -> list[Outcome]:
+        rules = Rules(trials=4, keep=keep)
+        evaluation = Evaluation(bugs=world.suite.bugs, methods=(method,), rules=rules, minimise=False)
+        return run_repairs(evaluation, world.trainer())
+
+    free, kept = ([own.attempts for own in outcomes(names)] for names in ((), keep))
+    for attempts, breaks in ((kept, False), (free, True)):
+        tried = [(own[0].proposal.program, attempt.proposal) for own in attempts for attempt in own[1:]]
+        assert len(tried) >= len(attempts)
+        assert breaks == any(broken(before, own.program, own.patch, keep) for before, own in tried)

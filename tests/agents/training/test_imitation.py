@@ -13,7 +13,7 @@ from netmend.agents.imitation import bases as programs, stage
 from netmend.agents.imitation.bases import good_programs
 from netmend.agents.policy import load_policy
 from netmend.agents.statistics import fixed_early, validate
-from netmend.agents.train import THRESHOLDS, Interrupted, train
+from netmend.agents.train import RETRIES, THRESHOLDS, Interrupted, train
 from netmend.agents.verbs.config import ActionsConfig, ConfigError, check
 from netmend.agents.verbs.train import ImitationConfig, TrainConfig, resumed_config
 from netmend.env.bugs.bases import BASES
@@ -81,6 +81,9 @@ def test_imitation_alone_gives_a_policy_that_repairs(world, taught, run_folder: 
     policy = load_policy(run_folder)
     assert policy.compose
     assert policy.go in THRESHOLDS
+    assert policy.retry in RETRIES
+    assert policy.confidence is not None
+    assert 0 <= policy.confidence.end < 1
     setting = make_setting(world.suite, actions=taught.actions.names, compose=True)
     found = validate(policy, setting, world.suite.split("validation"), world.trainer(), seed=0)
     assert found.fixed == 1

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from netmend.agents.algorithms import ALGORITHMS, build_model, policy_of
+from netmend.agents.confidence import Confidence
 from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.train import AgentConfig
@@ -96,6 +99,95 @@ def test_go_is_taken_from_its_threshold_on(composed: Policy, bound, likely: floa
     assert policy.act(observation[0], mask[0]) == len(ACTIONS)
     mask[0, [0, -1]] = True, False
     assert policy.act(observation[0], mask[0]) == 0
+
+
+REWRITE = "recipe/rewrite@program"
+CONFIDENCE = Confidence(
+    fixed={"constant": -1.0, "best_skill": 4.0, "gain": 0.5, "trials_left": 0.0},
+    gain={"constant": 0.0, "best_skill": -4.0, "gain": 0.0, "trials_left": 0.0},
+    end=0.1,
+)
+
+
+def after_a_trial(policy: Policy, **values: float) -> np.ndarray:
+    """An observation of a composed policy after its first trial, with nothing pending."""
+    given = {"trials_left": 0.8, "pending/none": 1.0} | values
+    return np.array([given.get(name, 0.0) for name in policy.slots], np.float32)
+
+
+def test_after_the_first_trial_the_confidence_ends_a_repair_and_nothing_else_does(composed: Policy) -> None:
+    everything, last = np.ones(len(composed.actions), np.bool_), len(ACTIONS)
+    policy = replace(composed, layers=((composed.layers[0][0] * 0, np.eye(last + 1, dtype=np.float32)[-1]),))
+    sure = replace(policy, confidence=CONFIDENCE)
+    for skill, ends in ((0.2, False), (0.5, False), (0.6, True), (1.0, True)):
+        seen = after_a_trial(policy, best_skill=skill)
+        assert policy.act(seen, everything) != last
+        assert (sure.act(seen, everything) == last) == ends
+    assert sure.act(after_a_trial(policy, trials_left=1.0, best_skill=1.0), everything) == last
+    waits = after_a_trial(policy, best_skill=0.2) * (np.array(policy.slots) != "pending/none")
+    assert sure.act(waits, everything) == last
+    stuck = np.zeros(last + 1, np.bool_)
+    stuck[-1] = True
+    assert sure.act(after_a_trial(policy, best_skill=0.2), stuck) == last
+
+
+def test_it_says_how_sure_it_is(composed: Policy) -> None:
+    seen = after_a_trial(composed, best_skill=0.5, gain=0.5)
+    assert composed.sure(seen) is None
+    found = replace(composed, confidence=CONFIDENCE).sure(seen)
+    assert found == pytest.approx(1 / (1 + np.exp(-1.25)))
+
+
+def test_a_second_trial_begins_with_what_it_retries_with(composed: Policy) -> None:
+    policy = replace(composed, actions=(*composed.actions[:-2], REWRITE, "go"), retry=REWRITE)
+    everything, number = np.ones(len(policy.actions), np.bool_), len(policy.actions) - 2
+    assert policy.act(after_a_trial(policy), everything) == number
+    assert policy.act(after_a_trial(policy, trials_left=1.0), everything) != number
+    for tried in (f"failed/{REWRITE}", f"kept/{REWRITE}"):
+        assert policy.act(after_a_trial(policy, **{tried: 1.0}), everything) != number
+    everything[number] = False
+    assert policy.act(after_a_trial(policy), everything) != number
+
+
+def test_a_confidence_and_a_retry_are_kept_and_checked(composed: Policy, tmp_path: Path) -> None:
+    whole = replace(composed, confidence=CONFIDENCE, retry=ACTIONS[0].name)
+    save_policy(whole, tmp_path / "policy")
+    loaded = load_policy(tmp_path)
+    assert (loaded.confidence, loaded.retry) == (CONFIDENCE, ACTIONS[0].name)
+    description = tmp_path / "policy" / "policy.yaml"
+    plain = yaml.safe_load(description.read_text())
+    curve = plain["confidence"]["gain"]
+    for change, problem in (
+        ({"retry": REWRITE}, f"retry: {REWRITE} is not among the actions"),
+        ({"retry": 3}, "retry: 3 is not the name of an action or null"),
+        ({"confidence": [1]}, "confidence: "),
+        ({"confidence": {}}, "confidence: "),
+        ({"confidence": {**plain["confidence"], "end": float("nan")}}, "confidence: end: "),
+        ({"confidence": {**plain["confidence"], "end": -0.1}}, "confidence: end: "),
+        ({"confidence": {**plain["confidence"], "end": True}}, "confidence: end: "),
+        ({"confidence": {**plain["confidence"], "more": 1}}, "confidence: "),
+        ({"confidence": {**plain["confidence"], "fixed": [1.0] * 9000}}, "confidence: fixed: "),
+        *(
+            ({"confidence": {**plain["confidence"], "gain": {**curve, **odd}}}, "confidence: gain: ")
+            for odd in (
+                {"best_skill": float("nan")},
+                {"best_skill": float("-inf")},
+                {"constant": 10**90},
+                {"constant": "1"},
+                {"constant": False},
+                {"moon": 0.0},
+            )
+        ),
+        ({"confidence": {**plain["confidence"], "gain": {"constant": 1.0}}}, "confidence: gain: "),
+    ):
+        description.write_text(yaml.safe_dump(plain | change))
+        with pytest.raises(PolicyError, match=re.escape(problem)) as error:
+            load_policy(tmp_path)
+        assert len(str(error.value)) < 700
+    description.write_text(
+        yaml.safe_dump({key: value for key, value in plain.items() if key not in ("confidence", "retry")})
+    )
+    assert load_policy(tmp_path).confidence is load_policy(tmp_path).retry is None
 
 
 def test_a_threshold_is_kept_and_may_be_missing(composed: Policy, policy: Policy, tmp_path: Path) -> None:

@@ -1,0 +1,164 @@
+"""Fit how sure a policy is to its own repairs of validation bugs, and measure how right it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+from numpy.typing import NDArray
+
+from netmend.agents.confidence import (
+    FACTS,
+    Confidence,
+    Curve,
+    Truths,
+    Values,
+    calibration_error,
+    facts_of,
+    likely,
+)
+from netmend.agents.policy import Policy
+from netmend.agents.statistics import is_fixed, trials_used, validate
+from netmend.env.bugs.bug import LEAST_SPREAD, Bug
+from netmend.env.episode import Episode
+from netmend.env.setting import Setting
+from netmend.env.training.trial import Trainer
+
+SEEDS = (0, 1)
+"""Of the trials of the repairs that are learned from."""
+FOLDS, RIDGE = 5, 1.0
+"""Parts of the cross-fit, and penalty of squared weights."""
+ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0.0)
+"""Bounds of the probability of a gain, of which the one that is worth most ends a repair."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """How right a confidence is on bugs that it was not fitted to.
+
+    Attributes:
+        states: after a trial, on which it was measured.
+        error: expected calibration error.
+        brier: mean squared error of the probabilities.
+        constant: the same where each state gets the share of those that are fixed.
+    """
+
+    states: int
+    error: float
+    brier: float
+    constant: float
+
+    def __str__(self) -> str:
+        return (
+            f"sure: calibration error {self.error:.3f}, Brier score {self.brier:.3f} (a constant guess "
+            f"{self.constant:.3f}), cross-fitted over the bases of {self.states} states after a trial"
+        )
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is known after a trial of a repair, and what nobody knows then.
+
+    Attributes:
+        repair, base: numbers of the repair and of the program that its bug is made of.
+        facts: shape ``(1, len(FACTS))``.
+        fixed: whether the best so far is as good as the published fix, on the validation part.
+        skill: of the best so far.
+        trials: spent.
+    """
+
+    repair: int
+    base: int
+    facts: Values
+    fixed: bool
+    skill: float
+    trials: int
+
+
+def calibrate(
+    policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer
+) -> tuple[Confidence, Calibration] | None:
+    """Fit a policy's confidence to its repairs of validation bugs, which spend all their trials.
+
+    Of bugs whose published fix is known. None where there are none.
+    """
+    states = _states(policy, setting, bugs, trainer)
+    if not states:
+        return None
+    facts = np.concatenate([state.facts for state in states])
+    bases, fixed = np.array([state.base for state in states]), np.array([state.fixed for state in states])
+    last = {state.repair: state for state in states}
+    gains = np.array([last[state.repair].skill >= state.skill + LEAST_SPREAD for state in states])
+    early = np.array([state is not last[state.repair] for state in states])  # behind the last is no trial
+    chances = np.ones(len(states))
+    chances[early] = _crossed(facts[early], gains[early], bases[early])
+    sure = _crossed(facts, fixed, bases)
+    measured = Calibration(
+        states=len(states),
+        error=calibration_error(sure, fixed),
+        brier=float(np.mean((sure - fixed) ** 2)),
+        constant=float(fixed.var()),
+    )
+    curves = {"fixed": _curve(facts, fixed), "gain": _curve(facts[early], gains[early])}
+    return Confidence(**curves, end=_end(states, chances, setting.rules.price)), measured
+
+
+def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer) -> list[_State]:
+    bases = {base: number for number, base in enumerate(sorted({bug.base or bug.id for bug in bugs}))}
+    states, repairs = list[_State](), dict[Episode, int]()
+
+    def told(episode: Episode) -> None:
+        fixed = is_fixed(episode)
+        if fixed is None or episode.cut_off:
+            return
+        facts = facts_of(episode.observation()[None], policy.slots)
+        number = repairs.setdefault(episode, len(repairs))
+        base = bases[episode.bug.base or episode.bug.id]
+        states.append(_State(number, base, facts, fixed, episode.best_trial.skill, trials_used(episode)))
+
+    for seed in SEEDS:
+        validate(policy, setting, bugs, trainer, seed, told)
+    return states
+
+
+def _end(states: Sequence[_State], chances: Values, price: float) -> float:
+    """The bound at which repairs have the most skill in the end, less the price of their trials.
+
+    Not the one that fixes the most: by the validation skill that chose it a program is fixed too soon.
+    """
+    worths = []
+    for end in ENDS:
+        last = {state.repair: state for state in states}
+        ended = dict[int, _State]()
+        for state, chance in zip(states, chances, strict=True):
+            if chance < end:
+                ended.setdefault(state.repair, state)
+        worths.append(np.mean([own.skill - price * own.trials for own in (last | ended).values()]))
+    return ENDS[int(np.argmax(worths))]
+
+
+def _crossed(facts: Values, truths: Truths, groups: NDArray[np.int64]) -> Values:
+    """Probabilities from curves that were fitted without the group that each one is of."""
+    found = np.empty(len(truths))
+    for fold in range(FOLDS):
+        out = groups % FOLDS == fold
+        found[out] = likely(facts[out], _fitted(facts[~out], truths[~out]))
+    return found
+
+
+def _curve(facts: Values, truths: Truths) -> Curve:
+    return dict(zip(FACTS, _fitted(facts, truths).round(4).tolist(), strict=True))
+
+
+def _fitted(facts: Values, truths: Truths) -> Values:
+    """Weights of the logistic curve that makes what is true likeliest, with a penalty on large ones."""
+
+    def loss(weight: Values) -> tuple[float, Values]:
+        score = facts @ weight
+        value = np.logaddexp(0, score).sum() - score[truths].sum() + RIDGE / 2 * weight @ weight
+        return float(value), facts.T @ (likely(facts, weight) - truths) + RIDGE * weight
+
+    found: Values = scipy.optimize.minimize(loss, np.zeros(len(FACTS)), jac=True, method="L-BFGS-B").x
+    return found

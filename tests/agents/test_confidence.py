@@ -1,0 +1,49 @@
+"""How sure a policy is: the curves, how they are fitted, and how right they are."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from netmend.agents.calibration import ENDS, _crossed, _end, _fitted, _State
+from netmend.agents.confidence import FACTS, calibration_error, likely
+
+
+def test_the_calibration_error_is_the_distance_to_the_share_that_is_true() -> None:
+    sure = np.array([0.15, 0.15, 0.95, 1.0])
+    assert calibration_error(sure, np.array([0.0, 1.0, 1.0, 1.0])) == pytest.approx((0.7 + 0.05) / 4)
+    assert calibration_error(np.array([0.5, 0.5]), np.array([0.0, 1.0])) == 0
+
+
+def test_a_curve_finds_the_weights_that_made_the_truth() -> None:
+    rng = np.random.default_rng(0)
+    facts = np.column_stack((np.ones(4000), rng.random((4000, len(FACTS) - 1))))
+    weight = np.array([-1.0, 3.0, 0.0, -2.0])
+    found = _fitted(facts, rng.random(4000) < likely(facts, weight))
+    assert np.abs(found - weight).max() < 0.5
+    assert np.isfinite(_fitted(facts, np.ones(4000, np.bool_))).all()
+    assert likely(facts[:1], _fitted(facts[:0], np.ones(0, np.bool_))) == pytest.approx(0.5)
+
+
+def test_a_cross_fit_knows_nothing_of_its_own_group() -> None:
+    groups = np.repeat(np.arange(5), 200)
+    facts = np.column_stack((np.ones(1000), groups == 0, np.zeros((1000, len(FACTS) - 2))))
+    truths = groups == 0
+    assert likely(facts, _fitted(facts, truths))[0] > 0.9
+    assert _crossed(facts, truths, groups)[0] < 0.1
+
+
+def states(*repairs: list[float]) -> list[_State]:
+    return [
+        _State(number, 0, np.zeros((1, len(FACTS))), fixed=True, skill=skill, trials=trial)
+        for number, own in enumerate(repairs)
+        for trial, skill in enumerate(own, 1)
+    ]
+
+
+def test_a_repair_ends_at_the_bound_that_is_worth_most() -> None:
+    seen = states([0.2, 0.9], [0.8, 0.8])
+    for late, price, expected in ((0.6, 0.01, ENDS[0]), (0.12, 0.01, 0.1), (0.12, 2.0, 0.5)):
+        assert _end(seen, np.array([late, 1.0, 0.01, 1.0]), price) == expected
+    assert _end(seen, np.array([0.12, 1.0, 0.13, 1.0]), 0.01) == 0.1
+    assert _end(seen, np.array([0.01, 1.0, 0.3, 1.0]), 0.01) == 0.0
