@@ -19,8 +19,22 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
+from netmend.agents.algorithms import (
+    build_model,
+    check_agent,
+    copy_to_value,
+    policy_of,
+    update_size,
+    whole_updates,
+)
+from netmend.agents.callbacks import (
+    Plan,
+    ShuffledRewards,
+    UpdateCallback,
+    ValueFirst,
+    quiet_writers,
+    tensorboard_logger,
+)
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
@@ -204,7 +218,9 @@ class _Run:
         )
         try:
             with settled():
-                return replace(parts, totals=imitate(room, rounds))
+                totals = imitate(room, rounds)
+            copy_to_value(parts.model)
+            return replace(parts, totals=totals)
         except KeyboardInterrupt as interrupt:
             tell.close()
             kept = f"{rounds.done()} of {rounds.count} rounds of imitation are saved"
@@ -226,7 +242,7 @@ class _Run:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
-        callbacks: list[BaseCallback] = [callback]
+        callbacks: list[BaseCallback] = [ValueFirst(config.agent.value_updates), callback]
         if parts.shuffle is not None:
             callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:

@@ -48,6 +48,8 @@ class AgentConfig:
         activation: of the hidden layers, tanh or relu.
         weight_decay: decoupled (AdamW), so that the policy generalises from few bugs.
         anneal: whether the learning rate falls linearly to 0 over the training.
+        value_updates: first updates, in which the value alone learns and the policy stays what imitation has
+            made of it; on-policy agents.
         params: passed to the algorithm's class as they stand: ``agent.params.gamma=0.9``.
     """
 
@@ -57,6 +59,7 @@ class AgentConfig:
     activation: str = "relu"
     weight_decay: float = 0.0
     anneal: bool = False
+    value_updates: int = 0
     params: dict[str, Any] = field(default_factory=dict)
 
     def problems(self) -> Iterator[str]:
@@ -68,7 +71,9 @@ class AgentConfig:
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
         yield from one_of(self, "activation", ACTIVATIONS, path="agent.")
-        yield from at_least(0, self, "weight_decay", path="agent.")
+        yield from at_least(0, self, "weight_decay", "value_updates", path="agent.")
+        if self.value_updates and self.algorithm in VALUED:
+            yield f"agent.value_updates: {self.algorithm} learns nothing but values; leave it 0"
 
 
 @dataclass
