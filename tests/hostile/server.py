@@ -25,7 +25,7 @@ from netmend.agents.named_bug import find_bug
 from netmend.agents.policy import load_policy
 from netmend.agents.train import train
 from netmend.agents.verbs.config import ActionsConfig
-from netmend.agents.verbs.train import AgentConfig, TrainConfig, TrainingConfig, train_job
+from netmend.agents.verbs.train import AgentConfig, ImitationConfig, TrainConfig, TrainingConfig, train_job
 from netmend.env.bugs import load_suite
 from netmend.env.data import load_dataset
 from netmend.env.program import check
@@ -57,6 +57,7 @@ def begin(folder: Path) -> None:
         agent=AgentConfig(algorithm="ppo", n_envs=2, network=[8], params=params),
         bugs="tiny",
         actions=ActionsConfig(names=["optimizer/*"]),
+        imitation=ImitationConfig(lessons=0),
         training=TrainingConfig(
             steps=16, workers=0, store=None, validation_bugs=0, checkpoint_every=1, traces=0
         ),

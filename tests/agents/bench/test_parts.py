@@ -7,7 +7,7 @@ import pytest
 from netmend.agents.bench.engine import RUN, trained_by
 from netmend.agents.bench.environment import PARTS, in_fresh_process, time_by_part
 
-WORDS = (*RUN, "training.steps=256", "bugs=tiny")
+WORDS = (*RUN, "imitation.lessons=16", "imitation.bases=2", "training.steps=256", "bugs=tiny")
 
 
 def test_every_part_takes_time_in_a_training() -> None:
