@@ -171,7 +171,7 @@ class _Run:
             config.agent.n_envs,
             suite,
             actions=config.actions.names,
-            rules=rules,
+            rules=replace(rules, trials=config.training.trials or rules.trials),
             seeds=config.training.trial_seeds,
             trainer=trainer,
         )
@@ -181,7 +181,7 @@ class _Run:
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
         shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
         totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
-        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+        return _Parts(suite, replace(repairs.setting, rules=rules), trainer, model, totals, shuffle)
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)

@@ -14,6 +14,7 @@ from rich.console import Console
 from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
+    MOST_TRIALS,
     ActionsConfig,
     ConfigError,
     RepairingConfig,
@@ -83,6 +84,8 @@ class TrainingConfig(TrainerConfig):
     Attributes:
         steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
             0 = none: the policy is what imitation has made of it.
+        trials: most trials of a repair that an agent learns from by its rewards; null = ``budget.trials``. With 1
+            a reward says what the first trial of a repair is worth, and later ones do not make up for it.
         trial_seeds: an episode's trials use one of this many seeds.
         checkpoint_every: updates between checkpoints.
         validate_every: updates between looks at the validation bugs; 0 = only at the end.
@@ -92,6 +95,7 @@ class TrainingConfig(TrainerConfig):
     """
 
     steps: int = 20_000
+    trials: int | None = None
     trial_seeds: int = 1
     checkpoint_every: int = 20
     validate_every: int = 40
@@ -103,6 +107,7 @@ class TrainingConfig(TrainerConfig):
         """By key."""
         found = super().problems()
         found += at_least(1, self, "trial_seeds", "checkpoint_every", path="training.")
+        found += at_least(1, self, "trials", path="training.", most=MOST_TRIALS)
         return found + at_least(
             0, self, "steps", "validate_every", "validation_bugs", "traces", path="training."
         )
