@@ -84,8 +84,8 @@ class TrainingConfig(TrainerConfig):
     Attributes:
         steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
             0 = none: the policy is what imitation has made of it.
-        trials: most trials of a repair that an agent learns from by its rewards; null = ``budget.trials``. With 1
-            a reward says what the first trial of a repair is worth, and later ones do not make up for it.
+        trials: most trials of a repair whose rewards an agent learns from; null = ``budget.trials``. With 1 a
+            reward says what the first trial is worth, and no later one makes up for it.
         trial_seeds: an episode's trials use one of this many seeds.
         checkpoint_every: updates between checkpoints.
         validate_every: updates between looks at the validation bugs; 0 = only at the end.
