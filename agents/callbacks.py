@@ -17,6 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from netmend.agents.algorithms import update_size
 from netmend.agents.checkpoint import Snapshot, save_checkpoint, take_snapshot
 from netmend.agents.progress import ProgressView, Totals
 from netmend.agents.statistics import Scalars, Statistics, Validation, trial_scalars, validation_scalars
@@ -180,3 +181,21 @@ class ShuffledRewards(BaseCallback):
         values = model.policy.predict_values(observations).detach()  # type: ignore[operator]
         assert model._last_episode_starts is not None
         buffer.compute_returns_and_advantage(last_values=values, dones=model._last_episode_starts)
+
+
+class ValueFirst(BaseCallback):
+    """Lets the value alone learn in the first updates: no action has an advantage there.
+
+    Nobody knows yet what a policy that imitates a teacher earns; steps by a wrong guess would undo it.
+    """
+
+    def __init__(self, updates: int) -> None:
+        super().__init__()
+        self._updates = updates
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        if self.model.num_timesteps <= self._updates * update_size(self.model):
+            self.model.rollout_buffer.advantages[:] = 0  # type: ignore[attr-defined]

@@ -19,9 +19,23 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import HParam
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
-from netmend.agents.algorithms import build_model, check_agent, policy_of, update_size, whole_updates
+from netmend.agents.algorithms import (
+    build_model,
+    check_agent,
+    copy_to_value,
+    policy_of,
+    update_size,
+    whole_updates,
+)
 from netmend.agents.calibration import calibrate
-from netmend.agents.callbacks import Plan, ShuffledRewards, UpdateCallback, quiet_writers, tensorboard_logger
+from netmend.agents.callbacks import (
+    Plan,
+    ShuffledRewards,
+    UpdateCallback,
+    ValueFirst,
+    quiet_writers,
+    tensorboard_logger,
+)
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
@@ -162,7 +176,7 @@ class _Run:
             config.agent.n_envs,
             suite,
             actions=config.actions.names,
-            rules=rules,
+            rules=replace(rules, trials=config.training.trials or rules.trials),
             seeds=config.training.trial_seeds,
             trainer=trainer,
         )
@@ -172,7 +186,7 @@ class _Run:
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
         shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
         totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
-        return _Parts(suite, repairs.setting, trainer, model, totals, shuffle)
+        return _Parts(suite, replace(repairs.setting, rules=rules), trainer, model, totals, shuffle)
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -209,7 +223,9 @@ class _Run:
         )
         try:
             with settled():
-                return replace(parts, totals=imitate(room, rounds))
+                totals = imitate(room, rounds)
+            copy_to_value(parts.model)
+            return replace(parts, totals=totals)
         except KeyboardInterrupt as interrupt:
             tell.close()
             kept = f"{rounds.done()} of {rounds.count} rounds of imitation are saved"
@@ -231,7 +247,7 @@ class _Run:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))
         callback = self._callback(parts, view)
-        callbacks: list[BaseCallback] = [callback]
+        callbacks: list[BaseCallback] = [ValueFirst(config.agent.value_updates), callback]
         if parts.shuffle is not None:
             callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:

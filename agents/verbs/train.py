@@ -14,6 +14,7 @@ from rich.console import Console
 from netmend.agents.policy import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
+    MOST_TRIALS,
     ActionsConfig,
     ConfigError,
     RepairingConfig,
@@ -48,6 +49,8 @@ class AgentConfig:
         activation: of the hidden layers, tanh or relu.
         weight_decay: decoupled (AdamW), so that the policy generalises from few bugs.
         anneal: whether the learning rate falls linearly to 0 over the training.
+        value_updates: first updates, in which the value alone learns and the policy stays what imitation has
+            made of it; on-policy agents.
         params: passed to the algorithm's class as they stand: ``agent.params.gamma=0.9``.
     """
 
@@ -57,6 +60,7 @@ class AgentConfig:
     activation: str = "relu"
     weight_decay: float = 0.0
     anneal: bool = False
+    value_updates: int = 0
     params: dict[str, Any] = field(default_factory=dict)
 
     def problems(self) -> Iterator[str]:
@@ -68,7 +72,9 @@ class AgentConfig:
             if not 1 <= units <= MOST:
                 yield f"agent.network[{index}]: {shortened(units)} is below 1 or beyond {MOST}"
         yield from one_of(self, "activation", ACTIVATIONS, path="agent.")
-        yield from at_least(0, self, "weight_decay", path="agent.")
+        yield from at_least(0, self, "weight_decay", "value_updates", path="agent.")
+        if self.value_updates and self.algorithm in VALUED:
+            yield f"agent.value_updates: {self.algorithm} learns nothing but values; leave it 0"
 
 
 @dataclass
@@ -78,6 +84,8 @@ class TrainingConfig(TrainerConfig):
     Attributes:
         steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
             0 = none: the policy is what imitation has made of it.
+        trials: most trials of a repair whose rewards an agent learns from; null = ``budget.trials``. With 1 a
+            reward says what the first trial is worth, and no later one makes up for it.
         trial_seeds: an episode's trials use one of this many seeds.
         checkpoint_every: updates between checkpoints.
         validate_every: updates between looks at the validation bugs; 0 = only at the end.
@@ -87,6 +95,7 @@ class TrainingConfig(TrainerConfig):
     """
 
     steps: int = 20_000
+    trials: int | None = None
     trial_seeds: int = 1
     checkpoint_every: int = 20
     validate_every: int = 40
@@ -98,6 +107,7 @@ class TrainingConfig(TrainerConfig):
         """By key."""
         found = super().problems()
         found += at_least(1, self, "trial_seeds", "checkpoint_every", path="training.")
+        found += at_least(1, self, "trials", path="training.", most=MOST_TRIALS)
         return found + at_least(
             0, self, "steps", "validate_every", "validation_bugs", "traces", path="training."
         )

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from netmend.agents.algorithms import policy_of
 from netmend.agents.imitation import bases as programs, stage
 from netmend.agents.imitation.bases import good_programs
 from netmend.agents.policy import load_policy
@@ -117,6 +119,29 @@ def test_reinforcement_goes_on_from_the_imitated_weights(world, taught, tmp_path
     assert weights(tmp_path / "alone") == weights(tmp_path / "still") != weights(tmp_path / "moved")
 
 
+@pytest.mark.parametrize("algorithm", ["maskable_ppo", "ppo", "a2c"])
+def test_the_value_learns_first(world, taught, tmp_path: Path, monkeypatch, algorithm) -> None:
+    models = []
+
+    def watched(model, *arguments):
+        models.append(model)
+        return policy_of(model, *arguments)
+
+    monkeypatch.setattr("netmend.agents.train.policy_of", watched)
+    taught = with_agent(taught, algorithm)
+    start(world, tmp_path / "alone", taught)
+    value, policy = models[-1].policy.mlp_extractor.value_net, models[-1].policy.mlp_extractor.policy_net
+    assert all(map(torch.equal, value.parameters(), policy.parameters()))
+    for updates in (1, 2):
+        agent = replace(taught.agent, value_updates=updates)
+        start(
+            world, tmp_path / str(updates), with_steps(replace(taught, agent=agent), 64, learning_rate=0.01)
+        )
+        learned = models[-1].policy.mlp_extractor.value_net
+        assert not all(map(torch.equal, value.parameters(), learned.parameters()))
+    assert weights(tmp_path / "alone") == weights(tmp_path / "2") != weights(tmp_path / "1")
+
+
 def cut_off(world, config: TrainConfig, run: Path, monkeypatch, after: int, error: BaseException) -> None:
     """A run that ends with an error while the round behind so many rounds is fitted."""
     fits = []
@@ -201,6 +226,8 @@ def test_what_makes_no_sense_is_refused(taught: TrainConfig) -> None:
     assert "training.steps: 0 leaves nothing" in refused(replace(taught, imitation=replace(own, lessons=0)))
     few = replace(own, lessons=1, rounds=2)
     assert "imitation.rounds: 2 are more than the 1 lessons" in refused(replace(taught, imitation=few))
+    values = replace(taught.agent, algorithm="dqn", value_updates=1)
+    assert "agent.value_updates: dqn learns nothing but values" in refused(replace(taught, agent=values))
     for key, value in (
         ("lessons", -1),
         ("rounds", 0),

@@ -20,7 +20,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.policy import load_policy
-from netmend.agents.statistics import validate
+from netmend.agents.statistics import Statistics, validate
 from netmend.agents.train import Interrupted, train
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, resumed_config
@@ -47,6 +47,22 @@ def start(world, folder: Path, config: TrainConfig | None = None, **trainer):
 
 def with_agent(config: TrainConfig, algorithm: str) -> TrainConfig:
     return replace(config, agent=replace(config.agent, algorithm=algorithm, params=PARAMS[algorithm]))
+
+
+def test_repairs_are_shorter_where_rewards_are_learned(world, run_folder: Path, monkeypatch) -> None:
+    learned, looked_at = [], []
+    monkeypatch.setattr(Statistics, "add", lambda _, step, repair: learned.append(repair))
+
+    def watched(*arguments, **named):
+        found = validate(*arguments, **named)
+        looked_at.extend(found.episodes)
+        return found
+
+    monkeypatch.setattr("netmend.agents.train.validate", watched)
+    training = replace(world.config.training, trials=1)
+    start(world, run_folder, replace(world.config, training=training))
+    assert {repair.rules.trials for repair in learned if repair} == {1}
+    assert {repair.rules.trials for repair in looked_at} == {5}
 
 
 @pytest.mark.parametrize("algorithm", PARAMS)

@@ -51,7 +51,13 @@ def test_help_lists_the_groups(verb: str, capsys: pytest.CaptureFixture[str]) ->
     assert main([verb, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"netmend {verb}: ")
-    for line in ("agent: a2c, dqn, maskable_ppo, ppo", "budget: ", "bugs: ", "training:", "actions: "):
+    for line in (
+        "agent: a2c, dqn, maskable_ppo, maskable_ppo_scratch, ppo",
+        "budget: ",
+        "bugs: ",
+        "training:",
+        "actions: ",
+    ):
         assert line in text
 
 
