@@ -132,7 +132,7 @@ def test_a_policy_refuses_the_other_way(world, composed, run_folder: Path) -> No
     assert method.compose
     assert method.actions == policy.repair_actions()
     description = run_folder / "policy" / "policy.yaml"
-    save_policy(replace(policy, go=None), run_folder / "policy")
+    save_policy(replace(policy, go=None, retry=None, confidence=None), run_folder / "policy")
     description.write_text(description.read_text().replace("\n- go\n", "\n- stop\n"))
     with pytest.raises(PolicyError, match=r"other actions; gone: recipe/defaults@program"):
         load_policy(run_folder)
