@@ -211,7 +211,7 @@ def network_of(model: BaseAlgorithm) -> list[nn.Module]:
 def copy_to_value(model: BaseAlgorithm) -> None:
     """Let the hidden layers of an on-policy agent's value begin as those of its policy."""
     both = model.policy.mlp_extractor
-    both.value_net.load_state_dict(both.policy_net.state_dict())  # type: ignore[union-attr,operator]
+    both.value_net.load_state_dict(both.policy_net.state_dict())  # type: ignore[union-attr]
 
 
 def _arrays(layer: nn.Linear) -> tuple[np.ndarray, np.ndarray]:
