@@ -94,7 +94,7 @@ class TrainingConfig(TrainerConfig):
         shuffle_rewards: permute the rewards within each rollout: a control in which nothing can be learned.
     """
 
-    steps: int = 20_000
+    steps: int = 10_240
     trials: int | None = None
     trial_seeds: int = 1
     checkpoint_every: int = 20

@@ -44,7 +44,7 @@ def taught(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
         world.config,
         compose=True,
         actions=ActionsConfig(names=[*ACTIONS, "recipe/*"]),
-        imitation=ImitationConfig(lessons=40, bases=48, rounds=2, epochs=6, learning_rate=0.01, batch_size=16),
+        imitation=ImitationConfig(lessons=40, bases=9, rounds=2, epochs=6, learning_rate=0.01, batch_size=16),
         training=replace(world.config.training, steps=0),
     )
 
