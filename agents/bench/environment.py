@@ -25,6 +25,7 @@ from sb3_contrib import MaskablePPO
 from netmend.agents.bench import eager
 from netmend.agents.bench.measure import Line, Sample, Stopwatch
 from netmend.agents.callbacks import UpdateCallback
+from netmend.agents.imitation import rollouts, stage
 from netmend.agents.verbs.bench import BenchConfig, EnvironmentConfig
 from netmend.agents.verbs.opening import settled
 from netmend.agents.verbs.train import train_verb
@@ -50,10 +51,14 @@ PARTS: Sequence[tuple[str, object, Sequence[str]]] = (
     ("observations", vector, ["observe"]),
     ("observations", Episode, ["state", "observation"]),
     ("edits and infos", RepairVectorEnv, ["reset", "step"]),
+    ("the teacher's labels", rollouts, ["labels"]),
+    ("supervised steps", stage, ["fit"]),
     ("PPO", MaskablePPO, ["collect_rollouts", "train"]),
     ("statistics, validation, checkpoints", UpdateCallback, ["on_step", "on_rollout_end", "on_training_end"]),
 )
 """What is called for each part of a training; what one calls of another is the other's."""
+LESSONS = ("imitation.lessons=1000", "imitation.bases=30")
+"""Of the training that is taken apart: a tenth of the usual ones."""
 STEP, TRIALS, PROGRAMS = 64, 2048, 8
 """Trials of one step of a vectorised environment, that are written, and of how many programs."""
 T = TypeVar("T")
@@ -80,7 +85,7 @@ def steps(config: EnvironmentConfig, _: Path) -> Iterator[Line]:
 
 def training(experiment: str, config: EnvironmentConfig, _: Path) -> Iterator[Line]:
     """CPU time of ``netmend train`` by part: with its trials in the same process, and in two others."""
-    words = (f"experiment={experiment}", f"training.steps={config.steps}", f"seed={config.seed}")
+    words = (f"experiment={experiment}", *LESSONS, f"training.steps={config.steps}", f"seed={config.seed}")
     parts, beside = (in_fresh_process(time_by_part, *words, f"training.workers={n}") for n in (0, 2))
     seconds = {part: watch.cpu for part, watch in sorted(parts.items(), key=lambda item: -item[1].cpu)}
     whole = sum(seconds.values())
