@@ -10,6 +10,7 @@ from netmend.agents.methods import Proposal
 from netmend.agents.minimise import TOLERANCE
 from netmend.env.bugs.bug import Bug
 from netmend.env.program.changes import replaced
+from netmend.env.reward import Rules
 from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
 
 COLUMNS = (
@@ -32,6 +33,8 @@ COLUMNS = (
 """Columns of ``results.csv``."""
 
 PATCH_SEPARATOR = ";"
+WORTH = Rules.part_price
+"""Validation skill that a larger patch has to gain over a smaller one: the environment's price of a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,17 +85,17 @@ class Outcome:
         return sum(attempt.trial.work for attempt in self.attempts[1:])
 
     def answer(self, trials: int) -> Attempt:
-        """The best program by validation skill after that many trials of the repair itself."""
-        return best(self.attempts[: min(trials, self.searched) + 1])
+        """After so many trials: the best by validation skill, or one as good that replaces less."""
+        return smallest(self.attempts[: min(trials, self.searched) + 1], WORTH)
 
     def answer_within(self, work: float) -> Attempt:
-        """The best program by validation skill once the trials of the repair took that much work."""
+        """As ``answer``, once the trials of the repair took that much work."""
         spent = accumulate(attempt.trial.work for attempt in self.attempts[1 : self.searched + 1])
         return self.answer(sum(total <= work for total in spent))
 
     @property
     def found(self) -> Attempt:
-        """The best program by validation skill before the patch was minimised."""
+        """The answer before the patch was minimised."""
         return self.answer(self.searched)
 
     @property
