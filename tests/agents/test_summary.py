@@ -176,9 +176,9 @@ def test_table_and_json(two_fault_bug: Bug) -> None:
     assert plain["methods"]["policy"]["fixed at 1"]["value"] == 0.75
 
 
-def test_a_larger_patch_has_to_be_worth_its_edits(bug: Bug) -> None:
+def test_a_larger_patch_has_to_be_worth_its_edits(two_fault_bug: Bug) -> None:
     """The answer is not the one that is best by a hair, whatever it replaces."""
-    repair = outcome(bug, [0.9, 0.905, 0.95], [1, 6, 7], searched=3)
+    repair = outcome(two_fault_bug, [0.9, 0.905, 0.95], [1, 6, 7], searched=3)
     assert [repair.answer(trials).proposal.patch for trials in (1, 2, 3)] == [
         repair.attempts[number].proposal.patch for number in (1, 1, 3)
     ]
