@@ -10,6 +10,7 @@ from netmend.agents.bench.environment import PARTS, in_fresh_process, time_by_pa
 WORDS = (*RUN, "imitation.lessons=16", "imitation.bases=2", "training.steps=256", "bugs=tiny")
 
 
+@pytest.mark.slow
 def test_every_part_takes_time_in_a_training() -> None:
     watches = in_fresh_process(time_by_part, *WORDS)
     assert watches.keys() == {part for part, *_ in PARTS} | {"imports", "start, end and the rest"}
