@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.bench import environment
-from netmend.agents.bench.environment import MEASURES, time_by_part
+from netmend.agents.bench.environment import LESSONS, MEASURES, time_by_part
 from netmend.agents.bench.measure import Stopwatch
 from netmend.agents.verbs.bench import EnvironmentConfig
 from netmend.env.errors import NetmendError
@@ -59,7 +59,7 @@ def test_what_a_part_calls_of_another_is_the_others(monkeypatch: pytest.MonkeyPa
 
 def test_shares_of_a_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def time_by_part(*words: str) -> dict[str, Stopwatch]:
-        assert words[:2] == ("experiment=demo", "training.steps=64")
+        assert {"experiment=demo", *LESSONS, "training.steps=64"} <= set(words)
         own = {"training.workers=0": {"PPO": 1.0, "trials": 3.0}, "training.workers=2": {"PPO": 1.5}}
         return {part: Stopwatch(seconds) for part, seconds in own[words[-1]].items()}
 
