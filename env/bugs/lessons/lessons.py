@@ -104,7 +104,7 @@ def published_lessons(
     """Real bugs with their published fixes as targets, where these help.
 
     Left out are mutants, of which there are enough, bugs with a metric of their own, and those whose dataset
-    and architecture a policy is judged by.
+    and architecture a policy is judged by. All are trained in one call of the trainer.
 
     Args:
         bugs: of the training split.
@@ -112,22 +112,25 @@ def published_lessons(
         rng: of the seeds.
         budget: of each trial, where a bug has none of its own.
     """
+    asked: list[tuple[Bug, Program, float, TrialRequest]] = []
     for bug in bugs:
-        goal = bug.goal("validation")
-        if bug.base or bug.fixed is None or goal is None or bug.fix_helps or bug.task_metric:
+        goal, fixed = bug.goal("validation"), bug.fixed
+        if bug.base or fixed is None or goal is None or bug.fix_helps or bug.task_metric:
             continue
-        if is_judged(bug.program) or is_judged(bug.fixed):
+        if is_judged(bug.program) or is_judged(fixed):
             continue
         seed = int(rng.integers(SEEDS))
         request = TrialRequest(program=bug.program, budget=bug.budget or budget, seed=seed)
-        trial = trainer.run([request])[0]
+        asked.append((bug, fixed, goal, request))
+    trials = trainer.run([request for *_, request in asked]) if asked else []
+    for (bug, fixed, goal, request), trial in zip(asked, trials, strict=True):
         if not trial.says_nothing:
             yield Lesson(
                 program=bug.program,
-                original=bug.fixed,
-                target=bug.fixed,
+                original=fixed,
+                target=fixed,
                 trial=trial,
-                seed=seed,
+                seed=request.seed,
                 goal=goal,
                 operators=(),
                 base=bug.id,
