@@ -338,14 +338,14 @@ class _Run:
             return policy, fixed if look is None else look.fixed
         if not bugs:
             return replace(policy, go=THRESHOLDS[0]), None
-        retries = [retry for retry in RETRIES if retry is None or retry in policy.actions]
-        for choices in ([{"go": go} for go in THRESHOLDS], [{"retry": retry} for retry in retries]):
-            looks = []
-            for choice in choices:
-                own = replace(policy, **choice)
-                look = validate(own, parts.setting, bugs, parts.trainer, seed=0)
-                looks.append(((fixed_early(look.episodes), look.returns), look.fixed, own))
-            _, fixed, policy = max(looks, key=lambda look: look[0])
+
+        def judged(own: Policy) -> tuple[tuple[float, float], float | None, Policy]:
+            look = validate(own, parts.setting, bugs, parts.trainer, seed=0)
+            return (fixed_early(look.episodes), look.returns), look.fixed, own
+
+        best = max((judged(replace(policy, go=go)) for go in THRESHOLDS), key=lambda look: look[0])
+        retries = [replace(best[2], retry=retry) for retry in RETRIES if retry in policy.actions]
+        _, fixed, policy = max([best, *map(judged, retries)], key=lambda look: look[0])
         found = calibrate(policy, parts.setting, bugs, parts.trainer)
         if found is None:
             return policy, fixed
