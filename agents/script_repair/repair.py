@@ -1,0 +1,316 @@
+"""The repair of a script: mend what crashes, mend what is wrong for sure, search, confirm by real runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
+from netmend.agents.methods import PolicyMethod
+from netmend.agents.script_repair.hunks import Step, explained
+from netmend.agents.script_repair.runs import ENDED_WELL, Length, RealRuns, Texts, comparable, score_of
+from netmend.agents.script_repair.search import Candidate, common, found_by_policy
+from netmend.agents.script_repair.stage import Stage
+from netmend.env.errors import NetmendError
+from netmend.env.script.lift import lift
+from netmend.env.script.record import Record
+from netmend.env.script.rules import ScriptFinding, script_findings
+from netmend.env.script.source import EditRefused
+from netmend.env.training.trial import Trainer
+
+Claim = Literal["repair", "mended", "none"]
+SHORT, LONGER = 3, 12
+"""Updates of a run for what the recorder sees, and of one more that shows how long an update takes."""
+WHOLE_SECONDS, CUT_SECONDS = 20.0, 10.0
+"""A run that takes longer is cut to the other."""
+MOST_MENDS = 8
+"""Edits that mend crashes and faults, one after another."""
+TRIALS = 5
+
+
+class CannotRun(NetmendError):
+    """The script could not be run far enough for anything to be seen of its training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScriptRepair:
+    """What came of the repair of a script.
+
+    Attributes:
+        first: record of a short run of the script as it is.
+        findings: in that run, the worst first.
+        steps: parts of the repair in their order.
+        diff: of the script, as ``git apply`` takes it; empty where nothing is offered.
+        texts: new text of the files that change, by path.
+        before, after: scores of the fresh runs by seed, None for a run that did not end well.
+        kind: of the score, and where it is from; empty where there is none.
+        length: of the real runs.
+        claim: ``repair`` where it now runs, or gains what a fresh run would find again; ``mended`` where
+            what is wrong for sure was mended and the score is no worse; else ``none``.
+        notes: what could not be done, by name.
+        runs: of the script, all together; seconds: wall time of the repair.
+    """
+
+    first: Record
+    findings: tuple[ScriptFinding, ...]
+    steps: tuple[Step, ...]
+    diff: str
+    texts: Texts
+    before: tuple[float | None, ...]
+    after: tuple[float | None, ...]
+    kind: str
+    length: Length
+    claim: Claim
+    notes: tuple[str, ...]
+    runs: int
+    seconds: float
+
+
+@dataclass
+class ScriptRepairer:
+    """Repairs one script.
+
+    Attributes:
+        runs: of the script.
+        method: the policy that searches on its lift.
+        trainer: of the trials of the search.
+        keep: what must not be touched.
+        trials: most trials of the search.
+        tell: is told what is done, in a line.
+    """
+
+    runs: RealRuns
+    method: PolicyMethod
+    trainer: Trainer
+    keep: tuple[str, ...] = ()
+    trials: int = TRIALS
+    tell: Callable[[str], None] = lambda _: None
+
+    def repair(self) -> ScriptRepair:
+        """Repair it.
+
+        Raises:
+            CannotRun: it shows nothing of a training.
+        """
+        begun = time.monotonic()
+        first = self._stage({})
+        record = first.record
+        if record.crash is None and (record.ending not in ENDED_WELL or not record.updates):
+            raise CannotRun(_why_not(record))
+        findings = tuple(script_findings(record))
+        self._notes: list[str] = list(record.opaque)
+        steps: list[Step] = []
+        stage = self._mended(first, steps)
+        if stage.record.crash is None:
+            self._plan(stage)
+            stage = self._searched(stage, steps)
+        return self._result(first, findings, stage, steps, time.monotonic() - begun)
+
+    def _stage(self, texts: Texts) -> Stage:
+        record = self.runs.capture(texts, SHORT)
+        return Stage(self.runs.script.parent, texts, record, lift(record))
+
+    # What is wrong for sure
+
+    def _mended(self, stage: Stage, steps: list[Step]) -> Stage:
+        """The script behind the edits that answer its crashes and faults, as far as they help."""
+        failed: set[tuple[str, ...]] = set()
+        for _ in range(MOST_MENDS):
+            answers = (
+                (finding, texts, names)
+                for finding in script_findings(stage.record)
+                if finding.severity == "fault"
+                for names, texts in self._answers(stage, finding)
+                if (finding.name, finding.place, *names) not in failed
+            )
+            for finding, texts, names in answers:
+                self.tell(f"tries {', '.join(names)}: {finding.text}")
+                after = self._stage(texts)
+                if _is_better(stage.record, after.record, finding):
+                    steps.append(Step(finding.text, names, stage.texts, texts))
+                    stage = after
+                    break
+                failed.add((finding.name, finding.place, *names))
+            else:
+                return stage
+        return stage
+
+    def _answers(self, stage: Stage, finding: ScriptFinding) -> Iterator[tuple[tuple[str, ...], Texts]]:
+        """What answers a finding and can be written: its own changes, else its repair actions."""
+        if finding.changes:
+            try:
+                yield (finding.name,), stage.written(finding.changes)
+            except EditRefused as refused:
+                self._notes.append(f"{finding.name}: {refused}")
+        for name in finding.edits:
+            try:
+                yield (name,), stage.patched((name,))
+            except (EditRefused, KeyError) as refused:
+                self._notes.append(f"{name}: {refused}")
+
+    # The search
+
+    def _plan(self, stage: Stage) -> None:
+        """Decide how long real runs are, and where their score comes from."""
+        pace = self.runs.capture(stage.texts, LONGER)
+        extra = pace.updates - stage.record.updates
+        update = max(pace.seconds - stage.record.seconds, 0.0) / extra if extra > 0 else 0.0
+        planned = planned_updates(pace)
+        seconds = stage.record.seconds + update * (planned or 0)
+        if planned is None or seconds <= WHOLE_SECONDS or extra <= 0:
+            self.runs.length = Length(None, seconds, planned)
+            limits = self.runs.plan
+            if planned is None:
+                self.runs.plan = replace(limits, wall=min(limits.wall, 2 * WHOLE_SECONDS))
+            record = self.runs.run(stage.texts)
+            self.runs.plan = limits
+            if record.ending in ENDED_WELL:
+                self.runs.length = Length(None, record.seconds, planned or record.updates)
+        if planned is not None and seconds > WHOLE_SECONDS or self.runs.run(stage.texts).ending == "timeout":
+            updates = max(SHORT, int((CUT_SECONDS - stage.record.seconds) / update)) if update else LONGER
+            self.runs.length = Length(updates, CUT_SECONDS, planned)
+        record = self.runs.run(stage.texts)
+        if record.score is None or record.score.source == "prequential":
+            trains = next((loader for loader in record.loaders if loader.trains and loader.made), None)
+            if trains is not None:
+                self.runs.withhold = trains.made
+        self.tell(f"a run takes {self.runs.length.seconds:.0f} s; {self.runs.length}")
+
+    def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
+        """The script behind the best patch that real runs show to help."""
+        candidates = self._candidates(stage)
+        records = self.runs.run_all([(stage.texts, 0), *((own.texts, 0) for own in candidates)])
+        own, *others = records
+        scored = [
+            (score, candidate)
+            for candidate, record in zip(candidates, others, strict=True)
+            if comparable(own, record) and (score := score_of(record)) is not None
+        ]
+        score = score_of(own)
+        best = max(scored, key=lambda entry: entry[0], default=None)
+        if best is None or (score is not None and best[0] < score + LEAST_GAIN):
+            return stage
+        answer = self._minimised(stage, best[1], best[0])
+        why = ", ".join(answer.actions)
+        steps.append(Step(why, answer.actions, stage.texts, answer.texts))
+        return replace(stage, texts=answer.texts, record=self.runs.run(answer.texts))
+
+    def _candidates(self, stage: Stage) -> list[Candidate]:
+        if stage.lifted.reasons:
+            self._notes += [f"not lifted: {reason}" for reason in stage.lifted.reasons]
+            return common(stage, self.keep)
+        self.tell("searches on the program that the script is")
+        found = found_by_policy(stage, self.method, self.trainer, self.keep, self.trials)
+        return found or common(stage, self.keep)
+
+    def _minimised(self, stage: Stage, best: Candidate, score: float) -> Candidate:
+        """The patch without the actions that it does as well without."""
+        for name in best.actions:
+            names = tuple(other for other in best.actions if other != name)
+            if not names:
+                break
+            try:
+                texts = stage.patched(names)
+            except EditRefused:
+                continue
+            left = score_of(self.runs.run(texts))
+            if left is not None and left >= score - LEAST_GAIN:
+                best = Candidate(names, texts)
+        return best
+
+    # The answer
+
+    def _result(
+        self,
+        first: Stage,
+        findings: tuple[ScriptFinding, ...],
+        stage: Stage,
+        steps: Sequence[Step],
+        seconds: float,
+    ) -> ScriptRepair:
+        before, after, kind = self._confirmed(first, stage) if steps else ((), (), "")
+        claim = _claim(before, after, is_mended=any(step.why in {f.text for f in findings} for step in steps))
+        texts = stage.texts if claim != "none" else {}
+        original = first.project.texts
+        return ScriptRepair(
+            first=first.record,
+            findings=findings,
+            steps=tuple(steps),
+            diff=explained(original, texts, steps) if texts else "",
+            texts=texts,
+            before=before,
+            after=after,
+            kind=kind,
+            length=self.runs.length,
+            claim=claim,
+            notes=tuple(dict.fromkeys(self._notes)),
+            runs=self.runs.count,
+            seconds=seconds,
+        )
+
+    def _confirmed(
+        self, first: Stage, last: Stage
+    ) -> tuple[tuple[float | None, ...], tuple[float | None, ...], str]:
+        """Scores of fresh runs of the script before and after, and what they measure."""
+        seeds = range(FRESH, FRESH + SEEDS)
+        wanted = [(texts, seed) for texts in (first.texts, last.texts) for seed in seeds]
+        self.tell(f"confirms the answer with {SEEDS} fresh seeds")
+        records = self.runs.run_all(wanted, every_seed=True)
+        before, after = records[:SEEDS], records[SEEDS:]
+        fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
+        kinds = {f"{own.score.kind} ({own.score.source})" for own in after if own.score is not None}
+        scores = [tuple(map(score_of, own)) for own in (before, after)]
+        if not fits:
+            self._notes.append("the scores before and after do not measure the same thing")
+            scores[0] = (None,) * SEEDS
+        return scores[0], scores[1], ", ".join(sorted(kinds))
+
+
+def planned_updates(record: Record) -> int | None:
+    """Updates of a whole run by its loops, None where one of them does not say its rounds."""
+    total = 1
+    for loop in record.loops:
+        if loop.rounds is None:
+            return None
+        total *= loop.rounds
+    return total if record.loops else None
+
+
+def _is_better(before: Record, after: Record, finding: ScriptFinding) -> bool:
+    """Whether an edit has answered a finding and brought nothing worse."""
+    if before.crash is not None:
+        if after.crash is None:
+            return after.ending in ENDED_WELL
+        where = (before.crash.site, before.crash.operation) != (after.crash.site, after.crash.operation)
+        return where and len(after.operations) >= len(before.operations)
+    if after.crash is not None or after.ending not in ENDED_WELL:
+        return False
+    faults = [own for own in script_findings(after) if own.severity == "fault"]
+    old = sum(own.severity == "fault" for own in script_findings(before))
+    return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
+
+
+def _claim(
+    before: Sequence[float | None], after: Sequence[float | None], *, is_mended: bool
+) -> Claim:
+    """What may be said of an answer."""
+    new = [score for score in after if score is not None]
+    if not after or len(new) < len(after):
+        return "none"
+    old = [score for score in before if score is not None]
+    if len(old) < len(before):
+        return "repair"
+    gains = [late - early for early, late in zip(old, new, strict=True)]
+    if may_be_claimed(gains):
+        return "repair"
+    return "mended" if is_mended and sum(gains) / len(gains) > -LEAST_GAIN else "none"
+
+
+def _why_not(record: Record) -> str:
+    if record.ending in ENDED_WELL:
+        return "no training was seen: no optimizer made a step"
+    last = record.printed.strip().splitlines()[-1:] or [""]
+    return f"the script could not be run ({record.ending}): {last[0]}"

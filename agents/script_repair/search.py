@@ -1,0 +1,99 @@
+"""What may help a script: the programs that a policy finds on its lift, or the commonest edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from netmend.agents.length import trial_budget
+from netmend.agents.lockstep import Evaluation, run_repairs
+from netmend.agents.methods import PolicyMethod
+from netmend.agents.script_repair.runs import Texts
+from netmend.agents.script_repair.stage import Stage
+from netmend.env.bugs.bug import Bug
+from netmend.env.data import load_dataset
+from netmend.env.reward import Rules
+from netmend.env.script.source import EditRefused
+from netmend.env.training.trial import Trainer
+
+MOST = 3
+"""Programs of a search whose patches are run."""
+COMMON: tuple[tuple[str, ...], ...] = (
+    ("optimizer/adam@program",),
+    ("optimizer/lr_x10@program",),
+    ("optimizer/lr_div10@program",),
+    ("data_wrangling/standardize@inputs",),
+    ("add_layer/batch_norm@hidden",),
+    ("iterations/epochs_x4@program",),
+    ("optimizer/clip_norm_1@program",),
+)
+"""What most often helps a script that cannot be lifted."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A patch to be run.
+
+    Attributes:
+        actions: names of the repair actions that it is made of.
+        texts: what is new in the script's files.
+        skill: of its program in a trial, None where none was made.
+    """
+
+    actions: tuple[str, ...]
+    texts: Texts
+    skill: float | None = None
+
+
+def found_by_policy(
+    stage: Stage, method: PolicyMethod, trainer: Trainer, keep: Sequence[str], trials: int
+) -> list[Candidate]:
+    """The best programs that a policy finds on the lift of a script, the best first.
+
+    It only takes actions that the source can take. Programs that are not better than the script's own in a
+    trial, and patches that cannot be written as a whole, are left out.
+
+    Args:
+        stage: a script that is lifted.
+        method: the policy.
+        trainer: of the trials.
+        keep: what must not be touched.
+        trials: most trials of the search.
+    """
+    rules = Rules(
+        trials=trials,
+        budget=trial_budget(stage.program, load_dataset(stage.program.data.dataset)),
+        keep=(*keep, *stage.impossible(method.actions)),
+    )
+    bug = Bug(id="script", program=stage.program)
+    evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules, minimise=False)
+    (outcome,) = run_repairs(evaluation, trainer, holdout=False)
+    first, *others = outcome.attempts
+    better = [attempt for attempt in others if attempt.trial.skill > first.trial.skill]
+    better.sort(key=lambda attempt: -attempt.trial.skill)
+    return list(_written(stage, [(a.proposal.patch, a.trial.skill) for a in better]))[:MOST]
+
+
+def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
+    """The commonest edits, each alone, as far as the source takes them."""
+    from netmend.repair_actions.keep import touched  # noqa: PLC0415
+    from netmend.repair_actions.patch import applied  # noqa: PLC0415
+
+    allowed = [
+        names for names in COMMON if not touched(stage.program, applied(stage.program, stage.task, names), keep)
+    ]
+    return list(_written(stage, [(names, None) for names in allowed]))
+
+
+def _written(
+    stage: Stage, patches: Sequence[tuple[tuple[str, ...], float | None]]
+) -> Iterator[Candidate]:
+    seen: list[Texts] = []
+    for names, skill in patches:
+        try:
+            texts = stage.patched(names)
+        except EditRefused:
+            continue
+        if texts not in seen:
+            seen.append(texts)
+            yield Candidate(names, texts, skill)

@@ -1,0 +1,87 @@
+"""A script as it stands in the middle of its repair: sources, a record of a run, and the program that it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from netmend.agents.script_repair.runs import Texts
+from netmend.env.bugs.bug import Bug
+from netmend.env.bugs.loading import task_of
+from netmend.env.program import Program, Task
+from netmend.env.program.part import changed
+from netmend.env.script.changes import SourceChange, source_changes
+from netmend.env.script.edit import edit
+from netmend.env.script.lift import Lifted
+from netmend.env.script.record import Record
+from netmend.env.script.source import EditRefused, Project
+from netmend.repair_actions import RepairAction
+from netmend.repair_actions.patch import applied
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A script as it stands.
+
+    Attributes:
+        folder: of the original.
+        texts: what is new in its files so far.
+        record: of a short run.
+        lifted: the program that it is.
+    """
+
+    folder: Path
+    texts: Texts
+    record: Record
+    lifted: Lifted
+
+    @property
+    def program(self) -> Program:
+        """The program that the script is; of one that cannot be lifted the settings alone."""
+        return self.lifted.program
+
+    @cached_property
+    def task(self) -> Task:
+        """What its data ask for."""
+        return task_of(Bug(id="", program=self.program))
+
+    @cached_property
+    def project(self) -> Project:
+        """Its sources with what is new in them."""
+        known = Project.read(self.folder, self.record.files).texts
+        return Project({**known, **{path: text for path, text in self.texts.items() if path in known}})
+
+    def written(self, changes: Iterable[SourceChange]) -> Texts:
+        """What is new in its files behind some more changes.
+
+        Raises:
+            EditRefused: they cannot be written.
+        """
+        return {**self.texts, **edit(self.project, self.record, tuple(changes)).texts}
+
+    def patched(self, actions: Sequence[str]) -> Texts:
+        """What is new in its files behind some more repair actions, by name.
+
+        Raises:
+            EditRefused: what they change cannot be written, or they change nothing.
+        """
+        if self.lifted is None:
+            return self.written(change for name in actions for change in record_changes(name, self.record))
+        after = applied(self.program, self.task, actions)
+        return self.written(source_changes(self.program, after, self.lifted.layers, self.task))
+
+    def impossible(self, actions: Iterable[RepairAction]) -> tuple[str, ...]:
+        """Names of the actions that change the program in a way that its source cannot take."""
+        return tuple(action.name for action in actions if not self._takes(action))
+
+    def _takes(self, action: RepairAction) -> bool:
+        after = action.apply(self.program, self.task)
+        if changed(after, data=self.program.data) == self.program and after.data == self.program.data:
+            return True
+        try:
+            self.written(source_changes(self.program, after, self.lifted.layers, self.task))
+        except EditRefused:
+            return False
+        return True

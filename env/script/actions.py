@@ -1,0 +1,164 @@
+"""Repair actions on a script that is not, or not yet, known as a program: what each asks of the source.
+
+Where a script is lifted, the difference of two programs says what to change, for every action. A script that
+crashes, or that no program can say, has its record alone. The actions here need no more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from netmend.env.script.changes import FRONT, SourceChange
+from netmend.env.script.record import Operation, Record
+from netmend.env.script.source import EditRefused
+
+Changes: TypeAlias = tuple[SourceChange, ...]
+Answer: TypeAlias = Callable[[Record], Changes]
+
+_SQUASHING = ("softmax", "logsoftmax", "log_softmax", "sigmoid", "relu", "tanh", "softmax2d", "logsigmoid")
+_RATES = {"adam": 1e-3, "rmsprop": 1e-3, "nadam": 1e-3, "sgd": 1e-2}
+
+
+def record_changes(action: str, record: Record) -> Changes:
+    """What a repair action changes in the source of a recorded script.
+
+    Args:
+        action: its name.
+        record: of a run of the script, perhaps one that crashed.
+
+    Raises:
+        EditRefused: the action needs the script as a program, or there is nothing for it to change.
+    """
+    if action not in ANSWERS:
+        raise EditRefused(f"{action} needs a script that a program can say")
+    return ANSWERS[action](record)
+
+
+def _set(what: str, value: float | str | None = None) -> Answer:
+    return lambda _: (SourceChange(what=what, value=value),)
+
+
+def _optimizer(kind: str) -> Answer:
+    return lambda _: (
+        SourceChange(what="optimizer.kind", value=kind),
+        SourceChange(what="optimizer.lr", value=_RATES[kind]),
+    )
+
+
+def _rate(factor: float) -> Answer:
+    def changes(record: Record) -> Changes:
+        rate = record.optimizers[0].settings.get("lr") if record.optimizers else None
+        if not isinstance(rate, int | float):
+            raise EditRefused("the run does not show the learning rate")
+        return (SourceChange(what="optimizer.lr", value=float(f"{rate * factor:.6g}")),)
+
+    return changes
+
+
+def _epochs(factor: int) -> Answer:
+    def changes(record: Record) -> Changes:
+        rounds = record.loops[0].rounds if record.loops else None
+        if rounds is None:
+            raise EditRefused("the run does not show how many epochs there are")
+        return (SourceChange(what="loop.epochs", value=rounds * factor),)
+
+    return changes
+
+
+def _bare_output(record: Record) -> Changes:
+    """The functions behind the last layer with weights, taken away."""
+    found = []
+    for index in reversed(range(len(record.operations))):
+        operation = record.operations[index]
+        if operation.weights is not None or operation.trainable or operation.frozen:
+            break
+        if operation.kind.lower() in _SQUASHING:
+            found.append(index)
+    if not found:
+        raise EditRefused("the run shows no function behind the last layer")
+    return tuple(SourceChange(what="layer.activation", value="linear", at=index) for index in found)
+
+
+def _fitted(record: Record) -> Changes:
+    """The features that a layer that crashed was given, as those that it declares."""
+    crash = record.crash
+    if crash is None or not crash.operands or crash.made is None:
+        raise EditRefused("no layer with sizes of its own crashed")
+    shape = crash.operands[0].shape
+    axis = 1 if "conv" in crash.operation.lower() or "norm" in crash.operation.lower() else -1
+    return (SourceChange(what="layer.inputs", value=shape[axis]),)
+
+
+def _vocabulary(record: Record) -> Changes:
+    crash = record.crash
+    if crash is None or not crash.operands:
+        raise EditRefused("no embedding crashed")
+    ids = next((own for own in crash.operands if own.whole), crash.operands[0])
+    return (SourceChange(what="layer.inputs", value=int(ids.high) + 1),)
+
+
+def _classes(record: Record) -> Changes:
+    """As many output units as there are classes; the last layer with weights has them."""
+    loss, crash = record.loss, record.crash
+    target = loss.target if loss is not None else crash.operands[-1] if crash and crash.operands else None
+    last = _last(record, lambda operation: operation.weights is not None)
+    if target is None or not target.whole or last is None:
+        raise EditRefused("the run does not show the classes")
+    return (SourceChange(what="layer.units", value=int(target.high) + 1, at=last),)
+
+
+def _last(record: Record, fits: Callable[[Operation], bool]) -> int | None:
+    found = [index for index, operation in enumerate(record.operations) if fits(operation)]
+    return found[-1] if found else None
+
+
+def _standardized(record: Record) -> Changes:
+    shape = record.inputs.shape[1:] if record.inputs is not None else ()
+    return (SourceChange(what="input.standardize", at=FRONT, shape=shape),)
+
+
+ANSWERS: Mapping[str, Answer] = {
+    "api_contract/zero_grad@program": _set("loop.zero_grad"),
+    "api_contract/step_order@program": _set("loop.order"),
+    "api_contract/training_mode@program": _set("loop.training_mode"),
+    "api_contract/evaluation_mode@program": _set("loop.evaluation_mode"),
+    "api_contract/loss_graph@program": _set("loop.loss_graph"),
+    "api_contract/optimize_all@program": lambda record: (
+        SourceChange(
+            what="network.registered"
+            if any(fact.name == "unregistered" for fact in record.facts)
+            else "loop.optimized"
+        ),
+    ),
+    "api_contract/schedule_per_epoch@program": _set("loop.schedule_per_epoch"),
+    "api_contract/match_output@output": _bare_output,
+    "activation/linear@output": _bare_output,
+    "data_type/loss_type@targets": _set("loss.labels"),
+    "data_dimension/index@targets": _set("loss.labels"),
+    "data_dimension/add_axis@targets": _set("loss.shapes"),
+    "data_dimension/drop_axis@targets": _set("loss.shapes"),
+    "data_dimension/flatten@inputs": _set("input.flatten"),
+    "data_dimension/add_axis@inputs": _set("input.add_axis"),
+    "data_dimension/drop_axis@inputs": _set("input.drop_axis"),
+    "add_layer/flatten@program": _set("input.flatten"),
+    "data_wrangling/standardize@inputs": _standardized,
+    "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
+    "data_wrangling/shuffle@program": lambda _: (SourceChange(what="loop.shuffle", value=True),),
+    "loss_function/mse@program": _set("loss.kind", "mse"),
+    "loss_function/cross_entropy@program": _set("loss.kind", "cross_entropy"),
+    "loss_function/bce_with_logits@program": _set("loss.kind", "bce_with_logits"),
+    "loss_function/binary_crossentropy@program": _set("loss.kind", "binary_crossentropy"),
+    "loss_function/mean_reduction@program": _set("loss.reduction", "mean"),
+    "loss_function/balance_classes@program": _set("loss.class_weights", "balanced"),
+    "layer_dimension/fit_inputs@all": _fitted,
+    "layer_dimension/vocabulary@inputs": _vocabulary,
+    "layer_dimension/task_units@output": _classes,
+    "optimizer/adam@program": _optimizer("adam"),
+    "optimizer/lr_x10@program": _rate(10),
+    "optimizer/lr_div10@program": _rate(0.1),
+    "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),
+    "iterations/epochs_x2@program": _epochs(2),
+    "iterations/epochs_x4@program": _epochs(4),
+}
+"""What each action changes, by its name."""
