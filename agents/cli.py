@@ -15,6 +15,7 @@ from netmend.env.errors import NetmendError, UnknownNameError
 USAGE = """\
 usage: netmend VERB ...
 
+  check     say what is wrong with a script         netmend check train.py
   train     train an agent that repairs programs    netmend train agent=ppo training.steps=20000
   evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
   repair    repair one program                      netmend repair bug=bug.yaml policy=runs/train/RUN
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Returns:
-        the exit status: 0, 1 (a bug of netmend), 2 (refused), 3 (``repair`` has nothing to offer) or 130
+        the exit status: 0, 1 (a bug of netmend; of ``check``, findings), 2 (refused), 3 (``repair`` has nothing to offer) or 130
         (Ctrl-C).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -73,6 +74,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 VERBS = {
+    "check": "netmend.agents.verbs.check:check_verb",
     "train": "netmend.agents.verbs.train:train_verb",
     "evaluate": "netmend.agents.verbs.evaluate:evaluate_verb",
     "repair": "netmend.agents.verbs.repair:repair_verb",

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.findings import choices, crashes, data, settings, targets, training
-from netmend.env.findings.finding import SEVERITIES, Case, Finding, Heuristic
+from netmend.env.findings.finding import SEVERITIES, Case, Finding, Heuristic, is_one
 from netmend.env.program import Program
 from netmend.env.training.trial import Trial
 
-CATALOGUE: tuple[Heuristic, ...] = (
+CATALOGUE: tuple[Heuristic[Case], ...] = (
     *crashes.HEURISTICS,
     *data.HEURISTICS,
     *settings.HEURISTICS,
@@ -20,12 +20,10 @@ CATALOGUE: tuple[Heuristic, ...] = (
     *choices.HEURISTICS,
     *training.EFFECTS,
 )
-FAULTS: tuple[Heuristic, ...] = tuple(one for one in CATALOGUE if one.severity == "fault")
+FAULTS: tuple[Heuristic[Case], ...] = tuple(one for one in CATALOGUE if one.severity == "fault")
 """They look at the program and its data; but for what only a training shows of a crash, not at a trial."""
 
-ONE_ANSWER: tuple[Heuristic, ...] = tuple(
-    one for one in FAULTS if len(one.edits) == 1 and not set("*?[") & set(one.edits[0])
-)
+ONE_ANSWER: tuple[Heuristic[Case], ...] = tuple(one for one in FAULTS if is_one(one.edits))
 """The faults that one repair action answers and no other."""
 
 
@@ -67,7 +65,7 @@ def findings(program: Program, dataset: Dataset, trial: Trial) -> tuple[Finding,
     return _found(CATALOGUE, case)
 
 
-def _found(heuristics: Iterable[Heuristic], case: Case) -> tuple[Finding, ...]:
+def _found(heuristics: Iterable[Heuristic[Case]], case: Case) -> tuple[Finding, ...]:
     if case.problems:
         heuristics = (crashes.INVALID,)
     elif case.is_crash:

@@ -42,11 +42,11 @@ SHORT_PATIENCE = 2
 CLIP_LIMITS = {"norm": 0.1, "value": 0.01}
 NARROW = 2
 _PENALTY_EDITS = ("neural_connection/remove_regularisation@all", "optimizer/remove_weight_decay@program")
-HEURISTICS: list[Heuristic] = []
+HEURISTICS: list[Heuristic[Case]] = []
 warning = Finder("warning", HEURISTICS)
 
 
-def start(odd: Callable[[Weighted], bool]) -> Look:
+def start(odd: Callable[[Weighted], bool]) -> Look[Case]:
     """A look for layers with a kernel that start in an odd way."""
 
     def look(case: Case) -> Iterator[Sight]:

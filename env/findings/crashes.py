@@ -120,7 +120,7 @@ INVALID = Heuristic(
     text="the program cannot be tried: {problem}",
     edits=("change_neural_architecture/*", "data_*", "layer_dimension/*", "add_layer/*"),
 )
-HEURISTICS: tuple[Heuristic, ...] = (
+HEURISTICS: tuple[Heuristic[Case], ...] = (
     INVALID,
     Heuristic(name="crash", severity="fault", look=crash, text="the program crashes{when}: {message}"),
 )

@@ -18,7 +18,7 @@ MARK = -999.0
 """A number that data sets use for what is missing."""
 LARGE_SHARE, LARGE_RATIO = 0.75, 10.0
 """Share of the commonest class, and its ratio to the rarest, from which accuracy says little."""
-HEURISTICS: list[Heuristic] = []
+HEURISTICS: list[Heuristic[Case]] = []
 fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, TypeAlias, get_args
+from typing import Generic, Literal, TypeAlias, TypeVar, get_args
 
 from netmend.env.data.dataset import Dataset
 from netmend.env.program import Crash, Program, Task, check, find_crash, infer_shapes, prepared_task
 from netmend.env.program.shapes import loss_input
+from netmend.env.script.site import Site
 from netmend.env.training.trial import Status, Trial
 
 Severity = Literal["fault", "warning"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+Sureness = Literal["certain", "likely", "possible"]
+Seen = TypeVar("Seen")
+"""What is looked at: a ``Case``, or the record of a script."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a person is told is wrong with a program.
+    """What a person is told is wrong with a program or a script.
 
     Attributes:
         name: of the heuristic that found it.
@@ -34,6 +38,8 @@ class Finding:
             empty where it is the program as a whole.
         edits: names or globs of the repair actions that answer it, the likeliest first; empty where no action
             does.
+        sure: how sure it is that this is wrong; what was seen is certain anyway. A fault is certain.
+        site: where it stands in the source, None where there is none or that is not known.
     """
 
     name: str
@@ -42,6 +48,13 @@ class Finding:
     value: float
     place: str
     edits: tuple[str, ...]
+    sure: Sureness = "possible"
+    site: Site | None = None
+
+    @property
+    def only_answer(self) -> bool:
+        """Whether it is a fault that one repair action answers and no other."""
+        return self.severity == "fault" and is_one(self.edits)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,19 +109,21 @@ class Sight:
         place: as in ``Finding``.
         words: what stands in the text's braces, beside ``value`` and ``place``.
         edits: in place of the heuristic's own, where what answers it depends on what was seen.
+        site: as in ``Finding``.
     """
 
     value: float = 1.0
     place: str = ""
     words: Mapping[str, object] = field(default_factory=dict)
     edits: tuple[str, ...] | None = None
+    site: Site | None = None
 
 
-Look: TypeAlias = Callable[[Case], Iterable[Sight]]
+Look: TypeAlias = Callable[[Seen], Iterable[Sight]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Heuristic:
+class Heuristic(Generic[Seen]):
     """One kind of finding.
 
     Attributes:
@@ -117,17 +132,19 @@ class Heuristic:
         look: gives a sight for every place where it holds.
         text: a format string over ``value``, ``place`` and the words of a sight.
         edits: names or globs of the repair actions that answer it.
+        sure: of its findings.
     """
 
     name: str
     severity: Severity
-    look: Look
+    look: Look[Seen]
     text: str
     edits: tuple[str, ...] = ()
+    sure: Sureness = "possible"
 
-    def findings(self, case: Case) -> Iterator[Finding]:
+    def findings(self, seen: Seen) -> Iterator[Finding]:
         """What it finds."""
-        for sight in self.look(case):
+        for sight in self.look(seen):
             edits = self.edits if sight.edits is None else sight.edits
             yield Finding(
                 name=self.name,
@@ -136,16 +153,19 @@ class Heuristic:
                 value=sight.value,
                 place=sight.place,
                 edits=edits,
+                sure="certain" if self.severity == "fault" else self.sure,
+                site=sight.site,
             )
 
 
 @dataclass(frozen=True)
-class Finder:
+class Finder(Generic[Seen]):
     """A decorator that makes a heuristic of a look, with the text and the edits of its findings.
 
     Attributes:
         severity: of the findings.
         into: where the heuristics go, in the order of their definition.
+        sure: of the findings.
 
     Example:
         >>> @warning("it stops after {value:.0f} epochs", "iterations/remove_early_stopping@program")
@@ -153,20 +173,31 @@ class Finder:
     """
 
     severity: Severity
-    into: list[Heuristic]
+    into: list[Heuristic[Seen]]
+    sure: Sureness = "possible"
 
-    def __call__(self, text: str, *edits: str, name: str = "") -> Callable[[Look], Look]:
+    def __call__(self, text: str, *edits: str, name: str = "") -> Callable[[Look[Seen]], Look[Seen]]:
         """The decorator; the heuristic is called as the function is, where no name is given."""
 
-        def add(look: Look) -> Look:
+        def add(look: Look[Seen]) -> Look[Seen]:
             self.into.append(
                 Heuristic(
-                    name=name or look.__name__, severity=self.severity, look=look, text=text, edits=edits
+                    name=name or look.__name__,
+                    severity=self.severity,
+                    look=look,
+                    text=text,
+                    edits=edits,
+                    sure=self.sure,
                 )
             )
             return look
 
         return add
+
+
+def is_one(edits: Sequence[str]) -> bool:
+    """Whether edits are one repair action that is named in full."""
+    return len(edits) == 1 and not set("*?[") & set(edits[0])
 
 
 def layer_place(program: Program, index: int) -> str:

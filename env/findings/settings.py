@@ -14,11 +14,11 @@ from netmend.env.program.sites import has_modes, output_layer, weighted_layers
 
 LARGEST_HALF = 65504.0
 """Largest number in half precision (IEEE 754 binary16)."""
-HEURISTICS: list[Heuristic] = []
+HEURISTICS: list[Heuristic[Case]] = []
 fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 
-def set_to(path: str, wrong: object) -> Look:
+def set_to(path: str, wrong: object) -> Look[Case]:
     """A look for a setting that has a wrong value, by its path: ``loop.order``."""
     part, name = path.split(".")
 

@@ -29,7 +29,7 @@ _HEAD_EDITS = (
     "layer_dimension/task_units@output",
     "loss_function/*",
 )
-HEURISTICS: list[Heuristic] = []
+HEURISTICS: list[Heuristic[Case]] = []
 fault, warning = Finder("fault", HEURISTICS), Finder("warning", HEURISTICS)
 
 

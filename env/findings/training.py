@@ -50,14 +50,14 @@ _REGULAR = (
     "iterations/early_stopping_10@program",
     "data_wrangling/*",
 )
-CAUSES: list[Heuristic] = []
+CAUSES: list[Heuristic[Case]] = []
 """What a trial shows of the data and the rate; it stands in front of what follows from it."""
-EFFECTS: list[Heuristic] = []
+EFFECTS: list[Heuristic[Case]] = []
 """What follows, from the gradients to the scores."""
 cause, effect = Finder("warning", CAUSES), Finder("warning", EFFECTS)
 
 
-def scale(name: str, least: float) -> Look:
+def scale(name: str, least: float) -> Look[Case]:
     """A look for a symptom of at least so much that is the log10 of a scale of the data."""
 
     def look(case: Case) -> Iterator[Sight]:
@@ -68,7 +68,7 @@ def scale(name: str, least: float) -> Look:
     return look
 
 
-def share(name: str, least: float) -> Look:
+def share(name: str, least: float) -> Look[Case]:
     """A look for a symptom that is a share, of at least so much of a training that went on to its end."""
 
     def look(case: Case) -> Iterator[Sight]:
@@ -79,7 +79,7 @@ def share(name: str, least: float) -> Look:
     return look
 
 
-def worst_layer(name: str, least: float, symptom: str) -> Look:
+def worst_layer(name: str, least: float, symptom: str) -> Look[Case]:
     """A look for a symptom of at least so much, which names the layer that shows it most."""
 
     def look(case: Case) -> Iterator[Sight]:

@@ -1,0 +1,75 @@
+"""A script is run for a while under the recorder, and what is wrong with it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from netmend.env.errors import NetmendError
+from netmend.env.findings import Finding
+from netmend.env.script.parent import Runner
+from netmend.env.script.plan import Plan
+from netmend.env.script.record import Record
+from netmend.env.script.rules import findings
+
+UPDATES = 100
+"""Updates that a check looks at: a symptom needs some dozens."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A script that was checked.
+
+    Attributes:
+        script: its path, as it was given.
+        record: of the run.
+        findings: what is wrong, faults with one answer first.
+    """
+
+    script: Path
+    record: Record
+    findings: tuple[Finding, ...]
+
+
+def check_script(script: Path, arguments: Sequence[str] = (), plan: Plan | None = None) -> Checked:
+    """Run a script in a copy of its folder and look at its record.
+
+    Args:
+        script: a ``.py`` or an ``.ipynb``; it is your own code that is run.
+        arguments: of its command line.
+        plan: limits; without one, 100 updates at most.
+
+    Raises:
+        NetmendError: there is no such file, it could not be run, or it does not train a network.
+    """
+    with Runner() as runner:
+        record = runner.run(script, arguments, plan=plan or Plan(updates=UPDATES))
+        reason = unjudged(record)
+        if reason:
+            raise NetmendError(f"{script}: {reason}")
+        return Checked(script, record, findings(record))
+
+
+def unjudged(record: Record) -> str:
+    """Why nothing can be said of a script, in one line; empty where something can be."""
+    crash = record.crash
+    if crash is not None:
+        if crash.operation or record.network or record.optimizers:
+            return ""
+        where = f" ({crash.site})" if crash.site else ""
+        return f"it stops before it makes a network: {crash.error}: {crash.message.strip()}{where}"
+    if record.updates or record.losses:
+        return ""
+    if record.ending in ("finished", "capped"):
+        return "no training was seen: no backward pass of PyTorch and no fit of Keras"
+    said = f": {record.message}" if record.message else ""
+    return f"it ended before its first update, {_ENDINGS.get(record.ending, record.ending)}{said}"
+
+
+_ENDINGS = {
+    "exited": "by leaving with an error",
+    "timeout": "out of time (--seconds)",
+    "memory": "out of memory (--memory)",
+    "killed": "by the system",
+}

@@ -1,0 +1,188 @@
+"""The rows that the network was trained on: missing values, constant columns, scales, labels, their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.findings.data import LARGE_RATIO, LARGE_SHARE, NAMED
+from netmend.env.findings.finding import Finder, Sight
+from netmend.env.findings.training import FAR_SCALE, FAR_SPREAD
+from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import Rule, kept, loss_kind
+from netmend.env.script.site import Site
+from netmend.env.training.scales import Values, moments, spread, unscaled
+
+DATA: list[Rule] = []
+SCALES: list[Rule] = []
+fault = Finder("fault", DATA)
+likely, possible = Finder("warning", SCALES, "likely"), Finder("warning", SCALES)
+_SCALE_INPUTS = (
+    "data_wrangling/standardize@inputs",
+    "data_wrangling/min_max@inputs",
+    "data_wrangling/*@inputs",
+)
+_MOST_CLASSES = 200
+_LEAST_ROWS = 20
+"""Rows from which shares and scales say something."""
+_NORMALISING = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling")
+
+
+@fault(
+    "{place}: {percent} % of the values are NaN or infinite, and so is then what the network gives",
+    "data_wrangling/fill_missing@inputs",
+)
+def missing_values(record: Record) -> Iterator[Sight]:
+    """Inputs that are NaN or infinite: whatever the weights, the outputs and the loss are NaN then."""
+    table = _table(record)
+    shares = np.zeros(0) if table is None else (~np.isfinite(table)).mean(0)
+    found = np.flatnonzero(shares)
+    if len(found):
+        place = _columns(found, len(shares))
+        share = float(shares[found].mean())
+        yield Sight(value=share, place=place, words={"percent": f"{100 * share:.2g}"}, site=_entry(record))
+    elif record.inputs is not None and record.inputs.missing:
+        share = record.inputs.missing / max(prod(record.inputs.shape), 1)
+        words = {"percent": f"{100 * share:.2g}"}
+        yield Sight(value=float(share), place="inputs", words=words, site=_entry(record))
+
+
+@likely(
+    "the rows come sorted by class and are not shuffled: {value:.0f} % of the batches hold one class alone",
+    "data_wrangling/shuffle@program",
+)
+def sorted_rows(record: Record) -> Iterator[Sight]:
+    """Batches of one class each, one class after the other."""
+    labels, rows = _labels(record), _batch_rows(record)
+    if labels is None or rows < 4 or len(labels) < 4 * rows or len(np.unique(labels)) < 2:
+        return
+    batches = [labels[start : start + rows] for start in range(0, len(labels) - rows + 1, rows)]
+    alike = float(np.mean([len(np.unique(batch)) == 1 for batch in batches]))
+    if alike >= 0.5 and len({int(batch[0]) for batch in batches}) > 1:
+        loader = next((one.made for one in record.loaders if one.trains), None)
+        yield Sight(value=100 * alike, site=loader or _entry(record))
+
+
+@likely(
+    "the inputs that the network gets are of the size {value:.2g}, where about 1 is usual",
+    *_SCALE_INPUTS,
+)
+def unscaled_inputs(record: Record) -> Iterator[Sight]:
+    """Inputs far larger or smaller than 1, which nothing in front of the first layer scales."""
+    scale = unscaled(*_scales(record))
+    if abs(scale) >= FAR_SCALE:
+        yield Sight(value=10**scale, site=_entry(record))
+
+
+@likely("one column of the inputs is {value:,.0f} times as large as another", *_SCALE_INPUTS)
+def input_spread(record: Record) -> Iterator[Sight]:
+    """Columns of a table of very different size."""
+    found = spread(_scales(record)[1])
+    if found >= FAR_SPREAD and len(record.inputs.shape if record.inputs else ()) == 2:
+        yield Sight(value=10**found, site=_entry(record))
+
+
+@likely(
+    "the targets that the loss sees are of the size {value:.2g}, where about 1 is usual",
+    "data_wrangling/standardize_target@targets",
+)
+def unscaled_targets(record: Record) -> Iterator[Sight]:
+    """Real targets far larger than 1."""
+    kind, loss = loss_kind(record), record.loss
+    if kind is None or loss is None or kind.form != "values":
+        return
+    size = float(np.hypot(loss.target.mean, loss.target.deviation))
+    if size >= 10 ** (2 * FAR_SCALE):
+        yield Sight(value=size, site=loss.called or loss.made)
+
+
+@possible(
+    "{value:.0f} % of the rows are of class {commonest} and {least:.2g} % of class {rarest}",
+    "loss_function/balance_classes@program",
+    "data_wrangling/balance@program",
+)
+def imbalance(record: Record) -> Iterator[Sight]:
+    """Classes of very different size, where the loss weighs none of them."""
+    labels, loss = _labels(record), record.loss
+    if (
+        labels is None
+        or len(labels) < _LEAST_ROWS
+        or loss is None
+        or {"weight", "pos_weight"} & loss.settings.keys()
+    ):
+        return
+    ids, counts = np.unique(labels, return_counts=True)
+    share = float(counts.max() / counts.sum())
+    if len(ids) > 1 and (share >= LARGE_SHARE or counts.max() >= LARGE_RATIO * counts.min()):
+        words = {"commonest": int(ids[counts.argmax()]), "rarest": int(ids[counts.argmin()])}
+        least = 100 * float(counts.min() / counts.sum())
+        yield Sight(value=100 * share, words={**words, "least": least}, site=_entry(record))
+
+
+@possible("{place}: the same value in all {value:.0f} rows", "data_wrangling/*@inputs")
+def constant_columns(record: Record) -> Iterator[Sight]:
+    """Columns of a table that say nothing."""
+    table = _table(record)
+    if table is None or record.inputs is None or len(record.inputs.shape) != 2 or len(table) < _LEAST_ROWS:
+        return
+    found = np.flatnonzero((table == table[:1]).all(0))
+    if len(found):
+        yield Sight(value=float(len(table)), place=_columns(found, table.shape[1]), site=_entry(record))
+
+
+def _entry(record: Record) -> Site | None:
+    """Where the rows come into the network."""
+    return record.forward or next((one.made for one in record.loaders if one.trains), None)
+
+
+def _rows(record: Record) -> Values | None:
+    """The rows that were trained on; None where none were kept, or they are ids."""
+    rows = kept(record.data).get("inputs")
+    if rows is None or rows.dtype.kind != "f" or not rows.size:
+        return None
+    return rows.astype(np.float64)
+
+
+def _table(record: Record) -> Values | None:
+    """The same with a column for each value of a row."""
+    rows = _rows(record)
+    return None if rows is None else rows.reshape(len(rows), -1)
+
+
+def _scales(record: Record) -> tuple[Values, Values]:
+    """Mean and deviation of each column; 1 where too few rows are known, or the network scales them."""
+    rows = _rows(record)
+    first = record.operations[0].kind if record.operations else ""
+    if rows is None or len(rows) < _LEAST_ROWS or first.startswith(_NORMALISING):
+        return np.ones(1), np.ones(1)
+    return moments(rows)
+
+
+def _labels(record: Record) -> NDArray[np.int64] | None:
+    """The class of each row, where the targets are classes."""
+    kind, loss, targets = loss_kind(record), record.loss, kept(record.data).get("targets")
+    if loss is None or targets is None or not (loss.kind == "nll_loss" or (kind and kind.form != "values")):
+        return None
+    values = targets.astype(np.float64)
+    if values.ndim == 2 and values.shape[1] > 1:
+        one_hot = np.isin(values, (0, 1)).all() and (values.sum(1) == 1).all()
+        return values.argmax(1) if one_hot else None
+    if values.size != len(values) or not np.isfinite(values).all() or (values != np.round(values)).any():
+        return None
+    whole = values.reshape(-1).astype(np.int64)
+    return whole if len(np.unique(whole)) <= _MOST_CLASSES else None
+
+
+def _batch_rows(record: Record) -> int:
+    return record.inputs.shape[0] if record.inputs is not None and record.inputs.shape else 0
+
+
+def _columns(found: NDArray[np.int64], total: int) -> str:
+    names = ", ".join(str(int(index) + 1) for index in found[:NAMED])
+    if len(found) == 1:
+        return f"column {names} of {total}"
+    more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+    return f"columns {names}{more} of {total}"

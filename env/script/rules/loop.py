@@ -1,0 +1,202 @@
+"""The training loop: gradients, the optimizer and what it was given, modes, rate and schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import prod
+
+from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
+from netmend.env.findings.finding import Finder, Sight
+from netmend.env.program.kinds import DEFAULT_LR
+from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import Rule, fact, facts
+
+LOOP: list[Rule] = []
+CHOICES: list[Rule] = []
+fault = Finder("fault", LOOP)
+likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
+_TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "SyncBatchNorm")
+"""Beginnings of classes of modules that work in one way while training and in another while predicting."""
+
+
+@fault(
+    "gradients are never set to zero, so every update repeats all the gradients before it",
+    "api_contract/zero_grad@program",
+)
+def gradients_add_up(record: Record) -> Iterator[Sight]:
+    """Gradients of an update that stand there in the next, and are never set to zero.
+
+    Of two optimizers one may be set to zero later than the other's backward pass, so nothing at all must be
+    set to zero then.
+    """
+    for one in facts(record, "no_zero_grad"):
+        if record.zeroed is None or len(record.optimizers) == 1:
+            yield Sight(value=one.value, site=one.site or record.backward)
+
+
+@fault(
+    "the optimizer steps before the backward pass, not with the gradient of its batch",
+    "api_contract/step_order@program",
+)
+def step_before_backward(record: Record) -> Iterator[Sight]:
+    """A step in front of the backward pass in the same round. One in front of the loop is harmless."""
+    behind = record.backward
+    for one in facts(record, "step_before_backward"):
+        site = one.site
+        if site is None or behind is None or (site.file, site.function) != (behind.file, behind.function):
+            continue
+        heads = [loop.site.line for loop in record.loops if loop.site.function == site.function]
+        if max(heads, default=0) <= site.line < behind.line:
+            yield Sight(value=one.value, site=site)
+
+
+fault(
+    "the loss has no gradient graph, so nothing is learnt",
+    "api_contract/loss_graph@program",
+    name="loss_cut",
+)(fact("detached_loss", otherwise=lambda record: record.backward))
+
+
+@fault("the optimizer never steps: {value:.0f} backward passes and no update")
+def never_stepped(record: Record) -> Iterator[Sight]:
+    """Backward passes of a run that went on to its end, and an optimizer that never steps."""
+    if (
+        record.framework == "torch"
+        and record.ending == "finished"
+        and record.optimizers
+        and not record.updates
+    ):
+        backwards = len(record.losses)
+        if backwards > 1 and all(made.given and not made.steps for made in record.optimizers):
+            yield Sight(value=float(backwards), site=record.backward)
+
+
+@fault(
+    "{layers} are used, but not registered in the network (a plain list?), and no optimizer has them:"
+    " they never change",
+    "api_contract/optimize_all@program",
+)
+def unregistered(record: Record) -> Iterator[Sight]:
+    """Parameters in the loss's graph that stand neither in the network nor in an optimizer."""
+    for one in facts(record, "unregistered"):
+        yield Sight(value=one.value, site=one.site or record.made, words={"layers": one.text})
+
+
+@fault(
+    "the optimizer was not given the parameters of {layers}: they never change",
+    "api_contract/optimize_all@program",
+)
+def not_all_optimized(record: Record) -> Iterator[Sight]:
+    """Parameters with a gradient that no optimizer has, beside others of the same network that one has.
+
+    Where weights were loaded, a part may be meant to stay as it is: nothing is said.
+    """
+    if any("pretrained" in what for what in record.opaque):
+        return
+    made = next((made for made in record.optimizers if made.given), None)
+    for one in facts(record, "not_optimized"):
+        if made is not None:
+            yield Sight(value=one.value, site=one.site or made.made, words={"layers": one.text})
+
+
+@fault(
+    "the network is trained in evaluation mode, which switches {layers} off",
+    "api_contract/training_mode@program",
+)
+def no_training_mode(record: Record) -> Iterator[Sight]:
+    """A network with dropout that is trained in evaluation mode. Batch statistics may be frozen on purpose,
+    so they are not meant.
+    """
+    layers = _of_two_modes(record, "Dropout")
+    for one in facts(record, "trained_in_evaluation_mode"):
+        if layers:
+            yield Sight(value=one.value, site=one.site or record.forward, words={"layers": layers})
+
+
+@fault(
+    "the network is judged in training mode, where {layers} work in another way",
+    "api_contract/evaluation_mode@program",
+)
+def no_evaluation_mode(record: Record) -> Iterator[Sight]:
+    """Rows that are compared with labels, without gradients, while dropout or batch statistics are on."""
+    layers = _of_two_modes(record, *_TWO_MODES)
+    for one in facts(record, "evaluated_in_training_mode"):
+        if layers:
+            yield Sight(value=one.value, site=one.site or record.evaluated, words={"layers": layers})
+
+
+likely(
+    "no gradient reaches {seen}: they never learn",
+    "neural_connection/remove_detach@all",
+    "api_contract/loss_graph@program",
+    name="no_gradient",
+)(fact("no_gradient", otherwise=lambda record: record.made))
+
+
+@likely(
+    "the learning rate {value:g} is {times} what {kind} usually has, {usual:g}",
+    "optimizer/lr_*",
+    "optimizer/*",
+)
+def far_rate(record: Record) -> Iterator[Sight]:
+    """A learning rate far from the optimizer's usual one."""
+    for made in record.optimizers:
+        rate = made.settings.get("lr", made.settings.get("learning_rate"))
+        usual = next((lr for kind, lr in DEFAULT_LR.items() if kind == made.kind.lower()), None)
+        if not isinstance(rate, int | float) or usual is None or rate <= 0:
+            continue
+        ratio = max(rate / usual, usual / rate)
+        if ratio >= FAR_RATE:
+            times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
+            words = {"kind": made.kind, "usual": usual, "times": times}
+            yield Sight(value=float(rate), site=made.made, words=words)
+
+
+@likely(
+    "the schedule is for epochs and steps after every update",
+    "api_contract/schedule_per_epoch@program",
+    "optimizer/remove_schedule@program",
+)
+def schedule_per_update(record: Record) -> Iterator[Sight]:
+    """A schedule for epochs that steps after every update. Some are made for updates, so it is a warning."""
+    for one in facts(record, "schedule_per_update"):
+        yield Sight(value=one.value, site=one.site)
+
+
+@possible("a momentum of {value:g} hardly forgets a step; 0.9 is usual", "optimizer/momentum_0.9@program")
+def heavy_momentum(record: Record) -> Iterator[Sight]:
+    """Momentum that remembers hundreds of updates."""
+    for made in record.optimizers:
+        momentum = made.settings.get("momentum")
+        if isinstance(momentum, int | float) and momentum >= HEAVY_MOMENTUM:
+            yield Sight(value=float(momentum), site=made.made)
+
+
+@possible("the training makes only {value:.0f} updates in all", "iterations/epochs_*", "iterations/batch_*")
+def few_updates(record: Record) -> Iterator[Sight]:
+    """A training that ends before it has begun."""
+    rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
+    total = prod(rounds)
+    if (
+        record.ending == "finished"
+        and record.loops
+        and len(rounds) == len(record.loops)
+        and total < LEAST_UPDATES
+    ):
+        yield Sight(value=float(total), site=record.loops[0].site)
+
+
+@possible(
+    "the loss is summed over a batch of {value:.0f} rows, so its gradient is as many times larger",
+    "loss_function/mean_reduction@program",
+)
+def summed_loss(record: Record) -> Iterator[Sight]:
+    """The loss of a batch is the sum over its rows."""
+    loss = record.loss
+    if loss is not None and loss.settings.get("reduction") == "sum" and loss.output.shape[:1] > (1,):
+        yield Sight(value=float(loss.output.shape[0]), site=loss.made or loss.called)
+
+
+def _of_two_modes(record: Record, *kinds: str) -> str:
+    """The network's modules of these kinds, in words; empty where there are none."""
+    return ", ".join(sorted({kind for kind in record.modules.values() if kind.startswith(kinds)}))

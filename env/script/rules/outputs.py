@@ -1,0 +1,263 @@
+"""What does not go together: output, loss and targets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from netmend.env.findings.finding import Finder, Sight
+from netmend.env.program.kinds import ACTIVATION_KINDS, PROBABILITIES, REAL
+from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import (
+    PRODUCTS,
+    Rule,
+    activation_name,
+    activations,
+    behind_loss,
+    last_layer,
+    loss_kind,
+    loss_site,
+    output_site,
+    units,
+)
+
+OUTPUTS: list[Rule] = []
+CHOICES: list[Rule] = []
+fault = Finder("fault", OUTPUTS)
+likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
+_TOLERANCE = 0.02
+"""Share of an activation's range by which rounding and noise may put targets out of it."""
+_MATCH = ("api_contract/match_output@output", "activation/linear@output")
+_HEAD = (
+    "layer_dimension/task_units@output",
+    "neural_connection/replace_head@output",
+    "loss_function/*",
+)
+
+
+@fault(
+    "outputs {outputs} meet targets {targets}: {loss} compares each output with the targets of all"
+    " {value:.0f} rows, so the network learns their mean"
+)
+def broadcast_targets(record: Record) -> Iterator[Sight]:
+    """A loss that compares each output with the targets of all rows, since one of both lacks an axis.
+
+    It is sound: the comparison has more values than outputs and than targets. A target that stands for all
+    outputs, such as one number, is not meant.
+    """
+    loss = record.loss
+    kind = loss_kind(record)
+    if loss is None or kind is None or not kind.broadcasts or record.framework == "keras":
+        return
+    outputs, targets = loss.output.shape, loss.target.shape
+    try:
+        compared = np.broadcast_shapes(outputs, targets)
+    except ValueError:
+        return
+    if compared not in (outputs, targets):
+        edit = "drop_axis" if len(targets) > len(outputs) else "add_axis"
+        words = {"outputs": outputs, "targets": targets, "loss": loss.kind}
+        edits = (f"data_dimension/{edit}@targets",)
+        yield Sight(value=float(targets[0]), site=loss_site(record), words=words, edits=edits)
+
+
+@fault("{loss} has a {own} of its own and takes any number, but it gets {activation} outputs", *_MATCH)
+def logits_squashed(record: Record) -> Iterator[Sight]:
+    """A softmax, sigmoid or relu in front of a loss that takes logits.
+
+    It is sound: the autograd graph, or Keras' own layers, show the one right in front of the other. A
+    log-softmax changes nothing in front of another and is not meant; other activations are rare and left out.
+    """
+    kind, found = loss_kind(record), activations(record)
+    if kind is None or not kind.own or not found or found[0] not in ("softmax", "sigmoid", "relu"):
+        return
+    words = {"loss": _loss(record), "own": kind.own, "activation": found[0]}
+    back = {"sigmoid": "binary_crossentropy", "softmax": "sparse_categorical_crossentropy"}.get(found[0])
+    fitting = kind.own == found[0] and back is not None
+    edits = (*_MATCH, f"loss_function/{back}@program") if fitting else _MATCH
+    yield Sight(site=output_site(record, found[0]), place=_place(record), words=words, edits=edits)
+
+
+@fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
+def activation_twice(record: Record) -> Iterator[Sight]:
+    """Two activations behind the last layer, one of them a relu, sigmoid or softmax.
+
+    It is sound, since the second takes what the first has cut off. A log-softmax behind a softmax is the same
+    fault.
+    """
+    kind, found = loss_kind(record), activations(record)
+    squashing = [name for name in found[1:] if name in ("relu", "sigmoid", "softmax")]
+    if squashing and (kind is None or not kind.own):
+        words = {"functions": " and then ".join(reversed(found))}
+        yield Sight(value=float(len(found)), site=output_site(record, squashing[0]), words=words)
+
+
+@fault("{loss} takes {takes}, but it gets {given}", "api_contract/match_output@output", "loss_function/*")
+def no_probabilities(record: Record) -> Iterator[Sight]:
+    """Outputs that are no probabilities, or no logarithms of these, in front of a loss that takes them.
+
+    It is sound: a logarithm of a probability is never above 0, and the layer right in front of the loss
+    gives any number.
+    """
+    loss, kind = record.loss, loss_kind(record)
+    if loss is None:
+        return
+    found = activations(record)
+    site = output_site(record)
+    if loss.kind == "nll_loss" and loss.output.high > 1e-4:
+        given = f"{found[0]} outputs" if found else "plain outputs"
+        words = {
+            "loss": loss.kind,
+            "takes": "logarithms of probabilities",
+            "given": f"{given} up to {loss.output.high:.3g}",
+        }
+        edits: tuple[str, ...] = ("loss_function/cross_entropy@program",)
+        yield Sight(
+            value=loss.output.high,
+            site=loss_site(record),
+            words=words,
+            edits=edits if not found else (*edits, *_MATCH),
+        )
+    elif kind is not None and kind.of_probabilities and _is_bare(record):
+        words = {
+            "loss": _loss(record),
+            "takes": "probabilities",
+            "given": "outputs without a sigmoid or softmax",
+        }
+        logits = "bce_with_logits" if kind.form == "binary" else "cross_entropy"
+        activation = "sigmoid" if kind.form == "binary" else "softmax"
+        edits = (f"activation/{activation}@output", f"loss_function/{logits}@program")
+        yield Sight(site=site, words=words, edits=edits)
+
+
+@fault(
+    "the softmax has one unit and always gives 1",
+    "activation/sigmoid@output",
+    "activation/linear@output",
+    *_HEAD,
+)
+def lone_softmax(record: Record) -> Iterator[Sight]:
+    """A softmax over one unit in front of the loss, which is 1 whatever comes in."""
+    if (
+        activations(record)[:1] in (("softmax",), ("log_softmax",))
+        and units(record) == 1
+        and _is_flat(record)
+    ):
+        yield Sight(site=output_site(record, "softmax"), place=_place(record))
+
+
+@fault("the softmax runs over the {value:.0f} rows of a batch, not over the classes of a row", *_MATCH)
+def softmax_over_rows(record: Record) -> Iterator[Sight]:
+    """A softmax over the first axis right in front of the loss: the rows of a batch share out a sum of 1."""
+    shape = () if record.loss is None else record.loss.output.shape
+    if not {"softmax", "log_softmax"} & set(activations(record)[:1]) or len(shape) != 2 or shape[0] < 2:
+        return
+    for one in record.operations:
+        if (
+            "softmax" in one.kind.lower()
+            and one.returned.shape == shape
+            and one.settings.get("dim") in (0, -2)
+        ):
+            yield Sight(value=float(shape[0]), site=one.made or one.called)
+
+
+@fault(
+    "{loss} compares the outputs of a row with each other, and there is only one",
+    "loss_function/bce_with_logits@program",
+    *_HEAD,
+)
+def lone_category(record: Record) -> Iterator[Sight]:
+    """A loss that compares the outputs of a row with each other, and one output: the loss is always 0."""
+    kind = loss_kind(record)
+    categorical = (kind is not None and kind.form == "categorical") or _loss(record) == "nll_loss"
+    if categorical and units(record) == 1 and _is_flat(record) and not any(lone_softmax(record)):
+        yield Sight(site=loss_site(record), words={"loss": _loss(record)})
+
+
+@fault("{loss} takes targets from {least:g} to {most:g}, and they go from {low:.3g} to {high:.3g}", *_HEAD)
+def refused_targets(record: Record) -> Iterator[Sight]:
+    """Targets for which the loss means nothing: below 0 or above 1 for a binary cross-entropy."""
+    kind, loss = loss_kind(record), record.loss
+    if kind is None or loss is None or kind.targets == REAL:
+        return
+    (least, most), low, high = kind.targets, loss.target.low, loss.target.high
+    if low < least or high > most:
+        edits = ("loss_function/mse@program", *_HEAD)
+        if loss.target.whole and 2 < loss.target.distinct <= 50 and low >= 0:
+            edits = ("loss_function/cross_entropy@program", *_HEAD)
+        words = {"loss": _loss(record), "least": least, "most": most, "low": low, "high": high}
+        yield Sight(value=low if low < least else high, site=loss_site(record), words=words, edits=edits)
+
+
+@fault(
+    "the targets go from {low:.3g} to {high:.3g}, but a {activation} output only from {least:g} to {most:g}",
+    "activation/linear@output",
+    "api_contract/match_output@output",
+    "data_wrangling/*@targets",
+)
+def out_of_reach(record: Record) -> Iterator[Sight]:
+    """Targets that the output's activation cannot reach, whatever is learnt."""
+    kind, loss, found = loss_kind(record), record.loss, activations(record)
+    if kind is None or loss is None or kind.form != "values" or not found:
+        return
+    name = activation_name(found[0])
+    least, most = ACTIVATION_KINDS[name].reach if name else REAL
+    low, high = loss.target.low, loss.target.high
+    room = _TOLERANCE * (most - least) if most < float("inf") else _TOLERANCE * max(high - low, 1e-9)
+    if low < least - room or high > most + room:
+        words = {"low": low, "high": high, "activation": name, "least": least, "most": most}
+        yield Sight(value=low if low < least else high, site=output_site(record, found[0]), words=words)
+
+
+@possible(
+    "{loss} is a loss for real values; classes are learnt faster with a cross-entropy",
+    "loss_function/*crossentropy@program",
+    "loss_function/*",
+)
+def values_for_classes(record: Record) -> Iterator[Sight]:
+    """A loss for real values behind a softmax or sigmoid whose targets are 0 and 1."""
+    kind, loss = loss_kind(record), record.loss
+    if (
+        kind is None
+        or loss is None
+        or kind.form != "values"
+        or not PROBABILITIES & set(activations(record)[:1])
+    ):
+        return
+    if loss.target.whole and loss.target.distinct <= 2:
+        yield Sight(site=loss_site(record), words={"loss": loss.kind})
+
+
+@possible("dropout stands on the output, in front of the loss", "neural_connection/remove_dropout@all")
+def dropped_outputs(record: Record) -> Iterator[Sight]:
+    """Dropout behind the last layer: it blanks the outputs themselves."""
+    layer = last_layer(record)
+    if layer is None:
+        return
+    behind = record.operations[record.operations.index(layer) + 1 :]
+    for operation in behind:
+        if operation.kind.lower().startswith("dropout") and operation.settings.get("p", 1):
+            yield Sight(site=operation.made or operation.called)
+
+
+def _loss(record: Record) -> str:
+    return record.loss.kind if record.loss is not None else ""
+
+
+def _place(record: Record) -> str:
+    layer = last_layer(record)
+    return "" if layer is None else layer.module or ""
+
+
+def _is_flat(record: Record) -> bool:
+    """Whether the loss gets a row of numbers for each row."""
+    return record.loss is not None and len(record.loss.output.shape) == 2
+
+
+def _is_bare(record: Record) -> bool:
+    """Whether a layer that gives any number stands right in front of the loss."""
+    if record.framework == "keras":
+        layer = last_layer(record)
+        return layer is not None and layer == record.operations[-1] and not activations(record)
+    return bool(PRODUCTS & set(behind_loss(record)[:1]))

@@ -1,0 +1,201 @@
+"""What rules read in a record: the loss in the words of programs, and what stands in front of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.findings.finding import Heuristic, Look, Sight
+from netmend.env.program.kinds import LOSS_KINDS, LossKind
+from netmend.env.program.names import ActivationName, LossName
+from netmend.env.script.record import Fact, Operation, Record
+from netmend.env.script.site import Site
+
+Rule = Heuristic[Record]
+
+_LOSSES: dict[str, LossName] = {
+    "cross_entropy": "cross_entropy",
+    "binary_cross_entropy": "binary_crossentropy",
+    "binary_cross_entropy_with_logits": "bce_with_logits",
+    "mse_loss": "mse",
+    "mean_squared_error": "mse",
+    "l1_loss": "mae",
+    "mean_absolute_error": "mae",
+    "smooth_l1_loss": "huber",
+    "huber_loss": "huber",
+}
+"""What torch and Keras call them; what is missing is called as in a program."""
+_OF_LOGITS: dict[LossName, LossName] = {
+    "binary_crossentropy": "bce_with_logits",
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+}
+"""What a loss of Keras is with ``from_logits``."""
+_LAST_NODE = {
+    "cross_entropy": "LogSoftmax",
+    "nll_loss": "NllLoss",
+    "binary_cross_entropy": "BinaryCrossEntropy",
+    "binary_cross_entropy_with_logits": "BinaryCrossEntropyWithLogits",
+    "mse_loss": "MseLoss",
+    "smooth_l1_loss": "SmoothL1Loss",
+    "huber_loss": "HuberLoss",
+}
+"""The autograd node of a loss that the network's output goes into."""
+_LOSS_NODES = frozenset(("NllLoss", *_LAST_NODE.values()))
+_SAME_VALUES = frozenset(
+    [
+        *("View", "UnsafeView", "ReshapeAlias", "Squeeze", "Unsqueeze", "Select", "Slice"),
+        *("Transpose", "Permute", "T", "Expand", "ToCopy", "Clone", "Alias"),
+    ]
+)
+"""Nodes that move values and do not change them."""
+_NODES: dict[str, str] = {
+    "Softmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Sigmoid": "sigmoid",
+    "Relu": "relu",
+    "Tanh": "tanh",
+    "LeakyRelu": "leaky_relu",
+    "Elu": "elu",
+    "Gelu": "gelu",
+    "Softplus": "softplus",
+}
+PRODUCTS = frozenset(("Addmm", "Mm", "Convolution", "Bmm"))
+"""Nodes of layers whose output can be any number."""
+_REDUCTIONS = frozenset(("Mean", "Sum", "Mul", "Div", "Neg"))
+"""Nodes between the loss of rows and the one number that is trained."""
+_SQUASHED = {
+    "double_softmax": "softmax",
+    "softmax_before_sigmoid": "softmax",
+    "double_sigmoid": "sigmoid",
+    "sigmoid_before_softmax": "sigmoid",
+    "relu_on_output": "relu",
+}
+"""Facts of the recorder that say which activation stands in front of the loss."""
+
+
+def loss_name(record: Record) -> LossName | None:
+    """The trained loss as programs call it, None for one that they do not have."""
+    if record.loss is None:
+        return None
+    name = record.loss.kind.lower()
+    known = _LOSSES.get(name) or next((kind for kind in LOSS_KINDS if kind == name), None)
+    if known and record.loss.settings.get("from_logits"):
+        return _OF_LOGITS.get(known, known)
+    return known
+
+
+def loss_kind(record: Record) -> LossKind | None:
+    """The facts about it."""
+    name = loss_name(record)
+    return None if name is None else LOSS_KINDS[name]
+
+
+def behind_loss(record: Record) -> tuple[str, ...]:
+    """Autograd nodes that the loss takes, the nearest first, without those that only move values."""
+    if record.loss is None:
+        return ()
+    nodes = [re.sub(r"(2D|Nd)?\d*$", "", node) for node in record.loss.behind]
+    nodes = [node for node in nodes if node not in _SAME_VALUES]
+    own = [place for place, node in enumerate(nodes) if node == _LAST_NODE.get(record.loss.kind)]
+    # With a branch in front of the loss, its next node in the list may be another branch's.
+    if not own or not set(nodes[: own[0]]) <= _REDUCTIONS | _LOSS_NODES:
+        return ()
+    return tuple(nodes[own[0] + 1 :])
+
+
+def activations(record: Record) -> tuple[str, ...]:
+    """Activations between the last layer and the loss, the nearest to the loss first.
+
+    They are read from the autograd graph, or from what Keras says of its layers; with neither there are none.
+    """
+    if record.framework == "keras":
+        return _keras_activations(record)
+    found = []
+    for node in behind_loss(record):
+        if node not in _NODES:
+            break
+        found.append(_NODES[node])
+    return tuple(found) or tuple(_SQUASHED[one.name] for one in facts(record, *_SQUASHED))[:1]
+
+
+def _keras_activations(record: Record) -> tuple[str, ...]:
+    found = []
+    for operation in reversed(record.operations):
+        own = operation.settings.get("activation")
+        if isinstance(own, str) and own != "linear":
+            found.append(own)
+        if operation.trainable or operation.frozen:
+            break
+    return tuple(found)
+
+
+def activation_name(name: str) -> ActivationName | None:
+    """The activation as programs call it."""
+    known: dict[str, ActivationName] = {
+        "softmax": "softmax",
+        "sigmoid": "sigmoid",
+        "relu": "relu",
+        "tanh": "tanh",
+    }
+    return known.get(name)
+
+
+def output_site(record: Record, kind: str = "") -> Site | None:
+    """Where the last operation of a kind stands; without one, the loss."""
+    wanted = kind.replace("_", "")
+    for operation in reversed(record.operations):
+        own = operation.settings.get("activation")
+        if wanted in (operation.kind.lower().replace("_", ""), own):
+            return operation.called if operation.module is None else operation.made or operation.called
+    return loss_site(record)
+
+
+def loss_site(record: Record) -> Site | None:
+    """Where the loss is called, or else made."""
+    return None if record.loss is None else record.loss.called or record.loss.made
+
+
+def last_layer(record: Record) -> Operation | None:
+    """The last operation with weights."""
+    return next((one for one in reversed(record.operations) if one.trainable or one.frozen), None)
+
+
+def units(record: Record) -> int:
+    """Values that the loss is given for a row, or for a pixel or step of it; 0 where that is not known."""
+    if record.loss is None:
+        return 0
+    shape = record.loss.output.shape
+    return shape[1] if len(shape) > 1 else 1 if shape else 0
+
+
+def facts(record: Record, *names: str) -> Iterator[Fact]:
+    """The facts of these names."""
+    return (fact for fact in record.facts if fact.name in names)
+
+
+def fact(*names: str, otherwise: Callable[[Record], Site | None] = lambda _: None) -> Look[Record]:
+    """A look for a fact; where it has no site, it stands at another."""
+
+    def look(record: Record) -> Iterator[Sight]:
+        for one in facts(record, *names):
+            yield Sight(value=one.value, site=one.site or otherwise(record), words={"seen": one.text})
+
+    return look
+
+
+@lru_cache(maxsize=8)
+def kept(path: str | None) -> dict[str, NDArray[np.generic]]:
+    """Rows of the training that the run kept: ``inputs`` and ``targets``, nothing where there are none."""
+    if path is None:
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            return {name: data[name] for name in ("inputs", "targets") if name in data}
+    except (OSError, ValueError, BadZipFile):
+        return {}
