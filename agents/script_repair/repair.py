@@ -15,11 +15,13 @@ from netmend.agents.script_repair.runs import ENDED_WELL, Length, RealRuns, Text
 from netmend.agents.script_repair.search import Candidate, common, found_by_policy
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.errors import NetmendError
-from netmend.env.script.lift import lift
+from netmend.env.findings import Finding
+from netmend.env.script.lift import Lifted, lift
 from netmend.env.script.record import Record
-from netmend.env.script.rules import ScriptFinding, script_findings
+from netmend.env.script.rules import findings as script_findings
 from netmend.env.script.source import EditRefused
 from netmend.env.training.trial import Trainer
+from netmend.repair_actions import CATALOGUE
 
 Claim = Literal["repair", "mended", "none"]
 SHORT, LONGER = 3, 12
@@ -55,7 +57,7 @@ class ScriptRepair:
     """
 
     first: Record
-    findings: tuple[ScriptFinding, ...]
+    findings: tuple[Finding, ...]
     steps: tuple[Step, ...]
     diff: str
     texts: Texts
@@ -111,7 +113,9 @@ class ScriptRepairer:
 
     def _stage(self, texts: Texts) -> Stage:
         record = self.runs.capture(texts, SHORT)
-        return Stage(self.runs.script.parent, texts, record, lift(record))
+        found = lift(record)
+        lifted = found if isinstance(found, Lifted) else None
+        return Stage(self.runs.script.parent, texts, record, lifted, () if lifted else found.reasons)
 
     # What is wrong for sure
 
@@ -138,18 +142,14 @@ class ScriptRepairer:
                 return stage
         return stage
 
-    def _answers(self, stage: Stage, finding: ScriptFinding) -> Iterator[tuple[tuple[str, ...], Texts]]:
-        """What answers a finding and can be written: its own changes, else its repair actions."""
-        if finding.changes:
-            try:
-                yield (finding.name,), stage.written(finding.changes)
-            except EditRefused as refused:
-                self._notes.append(f"{finding.name}: {refused}")
+    def _answers(self, stage: Stage, finding: Finding) -> Iterator[tuple[tuple[str, ...], Texts]]:
+        """The repair actions that answer a finding and can be written."""
         for name in finding.edits:
-            try:
-                yield (name,), stage.patched((name,))
-            except (EditRefused, KeyError) as refused:
-                self._notes.append(f"{name}: {refused}")
+            if name in CATALOGUE:
+                try:
+                    yield (name,), stage.patched((name,))
+                except EditRefused as refused:
+                    self._notes.append(f"{name}: {refused}")
 
     # The search
 
@@ -199,8 +199,8 @@ class ScriptRepairer:
         return replace(stage, texts=answer.texts, record=self.runs.run(answer.texts))
 
     def _candidates(self, stage: Stage) -> list[Candidate]:
-        if stage.lifted.reasons:
-            self._notes += [f"not lifted: {reason}" for reason in stage.lifted.reasons]
+        if stage.lifted is None:
+            self._notes += [f"no program can say it: {reason}" for reason in stage.reasons]
             return common(stage, self.keep)
         self.tell("searches on the program that the script is")
         found = found_by_policy(stage, self.method, self.trainer, self.keep, self.trials)
@@ -226,7 +226,7 @@ class ScriptRepairer:
     def _result(
         self,
         first: Stage,
-        findings: tuple[ScriptFinding, ...],
+        findings: tuple[Finding, ...],
         stage: Stage,
         steps: Sequence[Step],
         seconds: float,
@@ -279,7 +279,7 @@ def planned_updates(record: Record) -> int | None:
     return total if record.loops else None
 
 
-def _is_better(before: Record, after: Record, finding: ScriptFinding) -> bool:
+def _is_better(before: Record, after: Record, finding: Finding) -> bool:
     """Whether an edit has answered a finding and brought nothing worse."""
     if before.crash is not None:
         if after.crash is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, run_repairs
@@ -76,12 +77,7 @@ def found_by_policy(
 
 def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
     """The commonest edits, each alone, as far as the source takes them."""
-    from netmend.repair_actions.keep import touched  # noqa: PLC0415
-    from netmend.repair_actions.patch import applied  # noqa: PLC0415
-
-    allowed = [
-        names for names in COMMON if not touched(stage.program, applied(stage.program, stage.task, names), keep)
-    ]
+    allowed = [names for names in COMMON if not any(fnmatchcase(name, kept) for name in names for kept in keep)]
     return list(_written(stage, [(names, None) for names in allowed]))
 
 

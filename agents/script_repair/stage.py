@@ -11,7 +11,7 @@ from netmend.agents.script_repair.runs import Texts
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.loading import task_of
 from netmend.env.program import Program, Task
-from netmend.env.program.part import changed
+from netmend.env.script.actions import record_changes
 from netmend.env.script.changes import SourceChange, source_changes
 from netmend.env.script.edit import edit
 from netmend.env.script.lift import Lifted
@@ -29,17 +29,20 @@ class Stage:
         folder: of the original.
         texts: what is new in its files so far.
         record: of a short run.
-        lifted: the program that it is.
+        lifted: the program that it is, None where no program can say it.
+        reasons: why not.
     """
 
     folder: Path
     texts: Texts
     record: Record
-    lifted: Lifted
+    lifted: Lifted | None
+    reasons: tuple[str, ...] = ()
 
     @property
     def program(self) -> Program:
-        """The program that the script is; of one that cannot be lifted the settings alone."""
+        """The program that the script is."""
+        assert self.lifted is not None
         return self.lifted.program
 
     @cached_property
@@ -77,11 +80,9 @@ class Stage:
         return tuple(action.name for action in actions if not self._takes(action))
 
     def _takes(self, action: RepairAction) -> bool:
-        after = action.apply(self.program, self.task)
-        if changed(after, data=self.program.data) == self.program and after.data == self.program.data:
-            return True
         try:
-            self.written(source_changes(self.program, after, self.lifted.layers, self.task))
+            self.patched((action.name,))
         except EditRefused:
-            return False
+            # what changes nothing now may do so later, when other edits stand
+            return action.apply(self.program, self.task) == self.program
         return True

@@ -10,6 +10,7 @@ import sys
 import time
 import types
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -120,6 +121,20 @@ def _settle(out: Path, plan: Plan) -> None:
         random.seed(plan.seed)
         np.random.seed(plan.seed)
         torch.manual_seed(plan.seed)
+    if plan.shift:
+        for module, name in ((random, "seed"), (np.random, "seed"), (torch, "manual_seed")):
+            setattr(module, name, _shifted(getattr(module, name), plan.shift))
+
+
+def _shifted(seeding: Callable[..., object], shift: int) -> Callable[..., object]:
+    """What sets a seed, with another one."""
+
+    def seed(*args: object, **kwargs: object) -> object:
+        if args and isinstance(args[0], int):
+            return seeding((args[0] + shift) % 2**32, *args[1:], **kwargs)
+        return seeding(*args, **kwargs)
+
+    return seed
 
 
 def _crashed(error: BaseException, recorder: Recorder, frames: Frames) -> tuple[Ending, str, Crashed]:

@@ -18,6 +18,7 @@ class Plan:
             script goes on to its own evaluation; where there is no loader, it ends a few updates later.
         seed: of random, NumPy and torch before the first line; a script that seeds itself overrides it. None
             sets none.
+        shift: added to every seed that the script sets itself, so that it can be run anew.
         data: whether the rows of training and evaluation are kept.
         data_rows, data_bytes: at most so many of each.
         withhold: where the loader is made from whose rows 20 % are kept from training and scored afterwards.
@@ -35,6 +36,7 @@ class Plan:
     rows: int | None = None
     cap: Literal["stop", "dry"] = "dry"
     seed: int | None = 0
+    shift: int = 0
     data: bool = True
     data_rows: int = 20_000
     data_bytes: int = 64 << 20

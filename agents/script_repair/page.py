@@ -1,0 +1,93 @@
+"""What the repair of a script says: for people on the error stream, as JSON, and the diff itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from netmend.agents.confirm import SEEDS
+from netmend.agents.script_repair.repair import ScriptRepair
+
+_MOST_NOTES = 6
+
+
+def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
+    """For people: what was found, what was done, what it brought, what to do next."""
+    yield f"\n{script}"
+    yield from (f"  {line}" for line in _findings(result))
+    if result.diff:
+        yield "\nwhat the diff does"
+        for number, step in enumerate(result.steps, start=1):
+            yield f"  {number}. {step.why}"
+            yield f"     {', '.join(step.actions)}"
+    if result.after:
+        yield f"\nconfirmed by {SEEDS} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
+        yield f"  before  {_scores(result.before)}"
+        yield f"  after   {_scores(result.after)}"
+    yield f"\n{verdict(script, result)}"
+    shown = result.notes[:_MOST_NOTES]
+    yield from (f"  note: {note}" for note in shown)
+    yield f"  {result.runs} runs of the script, {result.seconds:.0f} s"
+    yield from (f"  {line}" for line in _next(script, result))
+
+
+def as_json(script: Path, result: ScriptRepair) -> str:
+    """One JSON object."""
+    found = {
+        "script": str(script),
+        "claim": result.claim,
+        "score": result.kind,
+        "before": list(result.before),
+        "after": list(result.after),
+        "whole": result.length.whole,
+        "findings": [
+            {"name": own.name, "severity": own.severity, "text": own.text, "site": str(own.site or "")}
+            for own in result.findings
+        ],
+        "steps": [{"why": step.why, "actions": list(step.actions)} for step in result.steps],
+        "notes": list(result.notes),
+        "runs": result.runs,
+        "seconds": round(result.seconds, 1),
+        "diff": result.diff,
+    }
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def verdict(script: Path, result: ScriptRepair) -> str:
+    """What is claimed, in one sentence."""
+    before = [score for score in result.before if score is not None]
+    after = [score for score in result.after if score is not None]
+    if result.claim == "none":
+        tried = "no edit that was tried helps" if not result.steps else "the gain does not hold up"
+        return f"{script} is not repaired: {tried}"
+    short = "" if result.length.whole else ", not confirmed at full length"
+    if result.claim == "mended":
+        return f"{script}: what is wrong for sure is mended, and the score is as it was{short}"
+    if len(before) < len(result.before):
+        return f"{script} is repaired: it did not run to its end, and does now{short}"
+    return f"{script} is repaired: {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
+
+
+def _findings(result: ScriptRepair) -> Iterator[str]:
+    for finding in result.findings:
+        where = f"{finding.site}: " if finding.site is not None else ""
+        yield f"{finding.severity:7}  {where}{finding.text}"
+    if not result.findings:
+        yield "nothing is wrong for sure"
+
+
+def _scores(scores: Sequence[float | None]) -> str:
+    each = ", ".join("no score" if score is None else f"{score:.3f}" for score in scores)
+    known = [score for score in scores if score is not None]
+    return f"{fmean(known):.3f} ({each})" if known else each
+
+
+def _next(script: Path, result: ScriptRepair) -> Iterator[str]:
+    if result.claim == "none":
+        yield f"netmend check {script} says more about each finding"
+        return
+    yield f"to apply it: netmend repair {script} --apply, or git apply the diff below"
+    if not result.length.whole:
+        yield f"to confirm it at full length: netmend repair {script} --whole"

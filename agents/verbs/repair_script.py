@@ -1,0 +1,73 @@
+"""``netmend repair train.py``: a verified diff for a person's own training script."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from netmend.agents.script_repair.page import as_json, as_lines
+from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
+from netmend.agents.script_repair.runs import RealRuns
+from netmend.agents.verbs.check import ScriptParser, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.evaluate import policy_method
+from netmend.env.errors import NetmendError
+from netmend.env.script.parent import Runner
+from netmend.env.training.front import build_trainer
+from netmend.env.writing import write_whole
+from netmend.repair_actions.keep import check_keep
+
+UNREPAIRED = 3
+"""Exit status of a repair after which there is nothing to offer."""
+
+
+def repair_script_verb(words: Sequence[str]) -> int:
+    """Run the verb; returns the exit status: 0, or 3 where there is nothing to offer.
+
+    Raises:
+        NetmendError: the words make no sense, or the script could not be run.
+    """
+    own, arguments = parted(words)
+    parser = _parser()
+    if {"-h", "--help"} & set(own):
+        parser.print_help()
+        return 0
+    asked = parser.parse_args(own)
+    script, plan = Path(asked.script), plan_of(asked, "repair")
+    keep = tuple(name for part in asked.keep for name in part.split(",") if name)
+    check_keep(keep)
+    method = policy_method(asked.policy)
+    print(warning(script, plan), file=sys.stderr)
+    with Runner() as runner, build_trainer(workers=0) as trainer:
+        runs = RealRuns(runner, script, arguments, plan)
+        result = ScriptRepairer(runs, method, trainer, keep, asked.trials, asked.whole, _tell).repair()
+    for line in as_lines(script, result):
+        print(line, file=sys.stderr)
+    print(as_json(script, result) if asked.json else result.diff, end="\n" if asked.json else "")
+    if asked.apply:
+        for name, text in result.texts.items():
+            write_whole(script.parent / name, text)
+    return 0 if result.diff else UNREPAIRED
+
+
+def _parser() -> ScriptParser:
+    parser = script_parser(
+        "repair",
+        "Find a diff that makes a training script run, or train better, and confirm it by real runs. The diff "
+        "is printed; everything else goes to the error stream.",
+        "exit status: 0 a diff is offered, 2 the script could not be run, 3 nothing helped",
+        updates=None,
+        seconds=600.0,
+    )
+    add = parser.add_argument
+    add("--policy", default="default", help="folder of a trained policy, or default")
+    add("--keep", action="append", default=[], metavar="PART", help="what must not be touched: architecture, ...")
+    add("--trials", type=int, default=TRIALS, metavar="N", help=f"trials of the search ({TRIALS})")
+    add("--whole", action="store_true", help="let every run of the script go to its end")
+    add("--apply", action="store_true", help="write the diff into the script's files")
+    add("--json", action="store_true", help="print one JSON object in place of the diff")
+    return parser
+
+
+def _tell(line: str) -> None:
+    print(f"  {line}", file=sys.stderr)
