@@ -1,0 +1,105 @@
+"""Changes written into the source of a script.
+
+>>> from netmend.env.script.changes import SourceChange
+>>> from netmend.env.script.record import OptimizerMade, Record
+>>> from netmend.env.script.site import Site
+>>> from netmend.env.script.source import Project
+>>> text = "import torch\\nopt = torch.optim.SGD(w, lr=0.1)  # fast\\n"
+>>> made = OptimizerMade(kind="SGD", settings={"lr": 0.1}, made=Site("t.py", 2, 6, 2, 32), given=())
+>>> record = Record(modules={}, optimizers=(made,))
+>>> patch = edit(Project({"t.py": text}), record, [SourceChange(what="optimizer.lr", value=0.01)])
+>>> print(patch.texts["t.py"].splitlines()[1])
+opt = torch.optim.SGD(w, lr=0.01)  # fast
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from netmend.env.errors import UnknownNameError
+from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit import chain, contract, layers, loop, loss, network, optimizer
+from netmend.env.script.edit.editor import Editor
+from netmend.env.script.record import Record
+from netmend.env.script.source import Project, diff
+
+_FIELDS = ("kind", "lr", "momentum", "nesterov", "weight_decay", "beta1", "beta2")
+
+WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
+    **{f"optimizer.{name}": optimizer.write_optimizer for name in _FIELDS},
+    "loop.epochs": loop.write_epochs,
+    "loop.batch_size": loop.write_batch_size,
+    "loop.shuffle": loop.write_shuffle,
+    "loop.clip": loop.write_clip,
+    "loop.schedule": loop.write_schedule,
+    "loop.schedule_per_epoch": loop.write_schedule_per_epoch,
+    "loop.patience": loop.write_patience,
+    "loop.zero_grad": contract.write_zero_grad,
+    "loop.order": contract.write_step_order,
+    "loop.training_mode": contract.write_training_mode,
+    "loop.evaluation_mode": contract.write_evaluation_mode,
+    "loop.optimized": contract.write_optimized,
+    "loop.loss_graph": contract.write_loss_graph,
+    "loss.kind": loss.write_kind,
+    "loss.shapes": loss.write_shapes,
+    "loss.labels": loss.write_labels,
+    "loss.reduction": loss.write_reduction,
+    "loss.class_weights": loss.write_class_weights,
+    "layer.units": layers.write_units,
+    "layer.inputs": layers.write_inputs,
+    "layer.activation": layers.write_activation,
+    "layer.rate": layers.write_rate,
+    "layer.kernel": layers.write_window,
+    "layer.stride": layers.write_window,
+    "layer.padding": layers.write_window,
+    "layer.bias": layers.write_bias,
+    "layer.trainable": layers.write_trainable,
+    "layer.start": network.write_start,
+    "layer.insert": chain.write_insert,
+    "layer.remove": chain.write_remove,
+    "network.registered": network.write_registered,
+    "input.standardize": network.write_standardize,
+    "input.fill_missing": network.write_fill_missing,
+    "input.flatten": network.write_input_shape,
+    "input.add_axis": network.write_input_shape,
+    "input.drop_axis": network.write_input_shape,
+    "input.scale": network.write_input_shape,
+}
+"""What writes each kind of change."""
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A script with changes written into it.
+
+    Attributes:
+        texts: the new text of every file that changed, by path.
+        diff: the same as a unified diff, which ``git apply`` takes.
+        notes: what a person should know about the edits.
+    """
+
+    texts: Mapping[str, str]
+    diff: str
+    notes: tuple[str, ...]
+
+
+def edit(project: Project, record: Record, changes: Sequence[SourceChange]) -> Patch:
+    """Write changes into a script's source, all of them or none.
+
+    Args:
+        project: its files as they stand.
+        record: of a run of these files.
+        changes: what is to change.
+
+    Raises:
+        EditRefused: one of the changes has no faithful form in this source; the message says why.
+        UnknownNameError: a change is none of ``WORDS``.
+    """
+    editor = Editor(project, record, changes)
+    for change in changes:
+        if change.what not in WORDS:
+            raise UnknownNameError("change", change.what, WORDS)
+        WORDS[change.what](editor, change)
+    texts = editor.texts()
+    return Patch(texts, diff(project.texts, texts), tuple(editor.notes))

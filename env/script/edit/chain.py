@@ -1,0 +1,331 @@
+"""Layers put into the network, and taken out of it.
+
+Written in: elements of a Sequential, of a list, of an ``OrderedDict``; ``append``, ``add``, ``add_module``;
+modules that ``forward`` applies; functions that it calls; Keras' Sequential and functional networks.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import TypeAlias
+
+from netmend.env.program import Activation, Layer
+from netmend.env.program.misfit import Shape
+from netmend.env.script.changes import FRONT, SourceChange
+from netmend.env.script.edit.editor import Editor, body_start
+from netmend.env.script.edit.layer_text import FUNCTIONS, keras_texts, module_texts
+from netmend.env.script.edit.statements import free_name
+from netmend.env.script.follow import argument
+from netmend.env.script.record import Operation
+from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused, SourceFile
+
+_ADDERS = ("add", "append", "add_module", "register_module")
+_HOLDERS = ("Sequential", "OrderedDict")
+Texts: TypeAlias = list[tuple[str, str]]
+Write: TypeAlias = Callable[[Draft], Texts]
+"""Makes the texts of new layers as a file spells them."""
+
+
+def write_insert(editor: Editor, change: SourceChange) -> None:
+    """New layers behind an operation, or in front of the first."""
+    if change.at == FRONT:
+        insert_in_front(editor, lambda draft: _texts(editor, draft, change.layers, change.shape))
+        return
+    insert(editor, change)
+
+
+def write_remove(editor: Editor, change: SourceChange) -> None:
+    """An operation taken out."""
+    remove(editor, change)
+
+
+def _texts(editor: Editor, draft: Draft, layers: tuple[Layer, ...], shape: Shape) -> Texts:
+    write = keras_texts if editor.record.framework == "keras" else module_texts
+    return write(layers, shape, lambda dotted: editor.spell(draft, dotted))
+
+
+def holder_of(file: SourceFile, made: ast.expr) -> ast.expr | None:
+    """The element of a container that a constructor is: itself, or the pair with its name."""
+    parent = file.parents[made]
+    if isinstance(parent, ast.Tuple) and len(parent.elts) == 2 and parent.elts[1] is made:
+        first = parent.elts[0]
+        if isinstance(first, ast.Constant) and isinstance(first.value, str):
+            return parent
+    if isinstance(parent, ast.List):
+        return made
+    if isinstance(parent, ast.Call) and made in parent.args:
+        name = file.dotted(parent.func).rpartition(".")[2]
+        return made if name in _HOLDERS else None
+    return None
+
+
+def adder_of(file: SourceFile, made: ast.expr) -> ast.Call | None:
+    """The statement's call that adds a layer to a network: ``model.add(...)``, ``layers.append(...)``."""
+    parent = file.parents[made]
+    if not isinstance(parent, ast.Call) or not isinstance(parent.func, ast.Attribute):
+        return None
+    whole = isinstance(file.parents[parent], ast.Expr)
+    return parent if whole and parent.func.attr in _ADDERS and parent.args[-1] is made else None
+
+
+def insert(editor: Editor, change: SourceChange) -> None:
+    """Put layers, or the activation that a change names, behind its operation."""
+    operation = editor.operation(change)
+    layers: tuple[Layer, ...] = change.layers
+    shape = change.shape
+    if change.what == "layer.activation":
+        layers = (Activation(function=change.value),)  # type: ignore[arg-type]
+        shape = operation.returned.shape[1:]
+    in_front = operation.kind.startswith(("Conv", "MaxPool", "AvgPool", "BatchNorm"))
+    if len(operation.returned.shape) == 3 and not in_front and any(layer.normalises for layer in layers):
+        raise EditRefused("features stand last there, where a normalisation takes them first")
+    if operation.made is not None and operation.module is not None:
+        draft, made = editor.call(operation.made, f"the {operation.kind}")
+        element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
+        if (element is not None or adder is not None) and operation.called is None:
+            if editor.first(change, operation.made, made=True):
+                _insert_element(draft, element, adder, _texts(editor, draft, layers, shape))
+            return
+        outer = draft.file.parents[made]
+        if editor.record.framework == "keras" and isinstance(outer, ast.Call) and outer.func is made:
+            if editor.first(change, operation.made, made=True):
+                for _, text in _texts(editor, draft, layers, shape):
+                    draft.wrap(outer, f"{text}(", ")")
+            return
+    if operation.called is None or operation.kind in ("LSTM", "GRU", "RNN"):
+        raise EditRefused(f"there is no place behind the {operation.kind} where a layer could be put")
+    if editor.first(change, operation.called, made=False):
+        _wrap_call(editor, operation, layers, shape)
+
+
+def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
+    file = draft.file
+    if adder is not None:
+        named = len(adder.args) == 2
+        receiver = file.text_of(adder.func)
+        for name, text in texts:
+            first = f'"{free_name(file, name)}", ' if named else ""
+            draft.after(file.statement(adder), f"{receiver}({first}{text})")
+        return
+    if element is None:
+        return
+    start, end = file.span(element)
+    line = file.line_start(element.lineno)
+    indent = file.raw[line:start].decode()
+    for name, text in texts:
+        new = f'("{name}", {text})' if isinstance(element, ast.Tuple) else text
+        behind = file.raw[end:].lstrip()[:1] == b","
+        if indent.strip():
+            draft.insert(end, f", {new}")
+        elif behind and file.raw[end : end + 1] == b"," and _ends_line(file, end + 1):
+            draft.insert(
+                file.line_start((element.end_lineno or element.lineno) + 1), f"{indent}{new},{file.newline}"
+            )
+        else:
+            draft.insert(end, f",{file.newline}{indent}{new}")
+
+
+def _ends_line(file: SourceFile, end: int) -> bool:
+    rest = file.rest_of_line(end).strip()
+    return not rest or rest.startswith(b"#")
+
+
+def _wrap_call(editor: Editor, operation: Operation, layers: tuple[Layer, ...], shape: Shape) -> None:
+    """Around a call in ``forward``: functions as they are, modules as new attributes of the network."""
+    draft, call = editor.call(operation.called, f"the call of the {operation.kind}")
+    for layer in layers:
+        if isinstance(layer, Activation) and layer.function in FUNCTIONS:
+            name, more = FUNCTIONS[layer.function]
+            draft.wrap(call, f"{editor.spell(draft, name)}(", f"{more})")
+    left = tuple(layer for layer in layers if not isinstance(layer, Activation))
+    if left and len(left) != len(layers):
+        raise EditRefused("layers and activations are put in by several edits")
+    for name, text in _texts(editor, draft, left, shape) if left else []:
+        attribute = define(draft, draft.file.class_of(call), operation, name, text)
+        draft.wrap(call, f"self.{attribute}(", ")")
+
+
+def define(
+    draft: Draft, owner: ast.ClassDef | None, operation: Operation | None, name: str, text: str
+) -> str:
+    """Make a module an attribute of a class of modules, behind that of an operation; its name.
+
+    Raises:
+        EditRefused: there is no such class, or it has no ``__init__``.
+    """
+    start = (
+        next((p for p in owner.body if isinstance(p, DEFINITIONS) and p.name == "__init__"), None)
+        if owner
+        else None
+    )
+    if owner is None or start is None:
+        raise EditRefused("the network is no class of the script, so that a layer has no place of its own")
+    behind: ast.stmt | None = None
+    if operation is not None and operation.made is not None and operation.made.file == draft.file.path:
+        made = draft.file.node(operation.made)
+        if draft.file.function(made) is start:
+            behind = draft.file.statement(made)
+            target = behind.targets[0] if isinstance(behind, ast.Assign) else None
+            if isinstance(target, ast.Attribute):
+                name = f"{target.attr}_{name}"
+    if behind is None:
+        calls = [
+            p
+            for p in start.body
+            if isinstance(p, ast.Expr) and "super()" in draft.file.text_of(p).replace(" ", "")
+        ]
+        calls += [p for p in start.body if isinstance(p, ast.Expr) and "__init__(" in draft.file.text_of(p)]
+        if not calls:
+            raise EditRefused(f"{owner.name}.__init__ does not begin with that of the module")
+        behind = calls[0]
+    attribute = free_name(draft.file, name)
+    draft.after(behind, f"self.{attribute} = {text}")
+    return attribute
+
+
+def insert_in_front(editor: Editor, write: Write) -> None:
+    """Put layers in front of the network's first operation, inside of the network."""
+    record = editor.record
+    if "several inputs" in record.opaque:
+        raise EditRefused("the network takes several inputs")
+    first = next((op for op in record.operations if -1 in op.inputs), None)
+    several = sum(-1 in op.inputs for op in record.operations) > 1
+    if first is not None and first.made is not None and not several:
+        draft, made = editor.call(first.made, f"the {first.kind}")
+        element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
+        if element is not None and first.called is None:
+            _before_element(draft, element, write(draft))
+            return
+        if adder is not None and first.called is None and len(adder.args) == 1:
+            for _, text in write(draft):
+                draft.before(draft.file.statement(adder), f"{draft.file.text_of(adder.func)}({text})")
+            return
+        outer = draft.file.parents[made]
+        if record.framework == "keras" and isinstance(outer, ast.Call) and outer.func is made and outer.args:
+            for _, text in write(draft):
+                draft.wrap(outer.args[0], f"{text}(", ")")
+            return
+        if first.made == record.made:
+            _wrap_network(editor, draft, made, write(draft))
+            return
+
+    def line(draft: Draft, name: str) -> str:
+        lines = []
+        for short, text in write(draft):
+            attribute = define(draft, network_class(editor)[0], None, f"input_{short}", text)
+            lines.append(f"{name} = self.{attribute}({name})")
+        return "\n".join(lines)
+
+    in_forward(editor, line)
+
+
+def _before_element(draft: Draft, element: ast.expr, texts: Texts) -> None:
+    start, _ = draft.file.span(element)
+    indent = draft.file.raw[draft.file.line_start(element.lineno) : start].decode()
+    for name, text in texts:
+        new = f'("{name}", {text})' if isinstance(element, ast.Tuple) else text
+        gap = " " if indent.strip() else f"{draft.file.newline}{indent}"
+        draft.insert(start, f"{new},{gap}")
+
+
+def _wrap_network(editor: Editor, draft: Draft, made: ast.Call, texts: Texts) -> None:
+    """A network of one layer becomes a Sequential, unless the script reads the layer's own attributes."""
+    statement = draft.file.statement(made)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if isinstance(target, ast.Name):
+        for node in ast.walk(draft.file.tree):
+            own = (
+                isinstance(node, ast.Attribute)
+                and isinstance(node.value, ast.Name)
+                and node.value.id == target.id
+            )
+            if own and isinstance(node, ast.Attribute) and node.attr in ("weight", "bias", "in_features"):
+                raise EditRefused(f"the script reads {target.id}.{node.attr} of its only layer")
+    new = "".join(f"{text}, " for _, text in texts)
+    draft.wrap(made, f"{editor.spell(draft, 'torch.nn.Sequential')}({new}", ")")
+
+
+def in_forward(editor: Editor, write: Callable[[Draft, str], str]) -> None:
+    """Put a statement at the start of the network's ``forward``.
+
+    Args:
+        editor: of the patch.
+        write: makes the statement of the file's draft and the name of the first argument.
+    """
+    owner, draft = network_class(editor)
+    forward = next(
+        (part for part in owner.body if isinstance(part, DEFINITIONS) and part.name == "forward"), None
+    )
+    if forward is None or len(forward.args.args) < 2 or "several inputs" in editor.record.opaque:
+        raise EditRefused("the network has no forward of one argument in the script")
+    draft.before(body_start(forward.body), write(draft, forward.args.args[1].arg))
+
+
+def network_class(editor: Editor) -> tuple[ast.ClassDef, Draft]:
+    """The class of the network and the draft of its file."""
+    found = [
+        (node, file)
+        for file in editor.project.files.values()
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.ClassDef) and node.name == editor.record.network
+    ]
+    if len(found) != 1:
+        raise EditRefused("the network is no class of the script")
+    return found[0][0], editor.draft(found[0][1].path)
+
+
+def remove(editor: Editor, change: SourceChange) -> None:
+    """Take the operation of a change out of the network."""
+    operation = editor.operation(change)
+    if operation.made is not None and operation.module is not None and operation.called is None:
+        if not editor.first(change, operation.made, made=True):
+            return
+        draft, made = editor.call(operation.made, f"the {operation.kind}")
+        _remove_made(editor, draft, made)
+        return
+    if operation.made is not None and editor.record.framework == "keras":
+        draft, made = editor.call(operation.made, f"the {operation.kind}")
+        _remove_made(editor, draft, made)
+        return
+    if editor.first(change, operation.called, made=False):
+        draft, call = editor.call(operation.called, f"the {operation.kind}")
+        inner = applied_to(draft, call, is_method=operation.module is None)
+        statement = draft.file.statement(call)
+        nothing = (
+            isinstance(statement, ast.Assign) and statement.value is call and isinstance(inner, ast.Name)
+        )
+        if nothing and draft.file.text_of(statement.targets[0]) == inner.id:  # type: ignore[attr-defined]
+            draft.remove(statement)
+        else:
+            draft.unwrap(call, inner)
+
+
+def _remove_made(editor: Editor, draft: Draft, made: ast.Call) -> None:
+    element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
+    outer = draft.file.parents[made]
+    if element is not None:
+        holder = draft.file.parents[element]
+        if len(getattr(holder, "args", getattr(holder, "elts", ()))) < 2:
+            draft.put(made, f"{editor.spell(draft, 'torch.nn.Identity')}()")
+        else:
+            editor.drop(holder, element)
+    elif adder is not None:
+        draft.remove(draft.file.statement(adder))
+    elif isinstance(outer, ast.Call) and outer.func is made and len(outer.args) == 1:
+        draft.unwrap(outer, outer.args[0])
+    else:
+        raise EditRefused(f"{draft.file.path}:{made.lineno} stands in no list of layers")
+
+
+def applied_to(draft: Draft, call: ast.Call, *, is_method: bool) -> ast.expr:
+    """What a function, a method of a tensor or a module is applied to."""
+    function = call.func
+    if is_method and isinstance(function, ast.Attribute):
+        base = draft.file.dotted(function.value)
+        if base.partition(".")[0] != "torch":
+            return function.value
+    node = argument(call, "input", 0)
+    if node is None:
+        raise EditRefused(f"{draft.file.path}:{call.lineno} is applied to nothing that is seen")
+    return node

@@ -1,0 +1,260 @@
+"""Changes of the loss: its kind, the types and shapes that it is given, its reduction, weights of classes.
+
+Written in: a loss module or a functional call of PyTorch, and the ``loss`` of Keras' ``compile``. What a loss
+is given is cast at every call of it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+
+from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.editor import Code, Editor, Value
+from netmend.env.script.edit.optimizer import keras_call
+from netmend.env.script.follow import argument
+from netmend.env.script.record import Array
+from netmend.env.script.source import Draft, EditRefused
+
+_TORCH = {
+    "cross_entropy": ("CrossEntropyLoss", "cross_entropy"),
+    "bce_with_logits": ("BCEWithLogitsLoss", "binary_cross_entropy_with_logits"),
+    "binary_crossentropy": ("BCELoss", "binary_cross_entropy"),
+    "mse": ("MSELoss", "mse_loss"),
+    "mae": ("L1Loss", "l1_loss"),
+    "huber": ("HuberLoss", "huber_loss"),
+}
+"""Class and function by the name of a loss in a program."""
+_KERAS = {
+    "cross_entropy": "SparseCategoricalCrossentropy",
+    "bce_with_logits": "BinaryCrossentropy",
+}
+"""Keras' losses on logits."""
+_KERAS_WORDS = ("mse", "mae", "huber", "binary_crossentropy", "categorical_crossentropy")
+_ON_IDS = ("cross_entropy", "nll_loss")
+_RESHAPED = ("squeeze", "view", "reshape", "flatten", "[:, 0]", "[:, None]")
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
+
+
+def _loss_call(editor: Editor) -> tuple[Draft, ast.Call, str, Array, Array]:
+    """The call of the loss with its kind, output and target; also where that call crashed."""
+    record = editor.record
+    if record.loss is not None and record.loss.called is not None:
+        draft, call = editor.call(record.loss.called, "the loss")
+        return draft, call, record.loss.kind, record.loss.output, record.loss.target
+    crash = record.crash
+    if crash is None or len(crash.operands) < 2 or not _known(crash.operation):
+        raise EditRefused("the run shows no loss")
+    draft, call = editor.call(crash.site, "the loss")
+    return draft, call, _known(crash.operation), crash.operands[0], crash.operands[1]
+
+
+def _known(operation: str) -> str:
+    """The functional of a loss by its own name or that of its module; empty where it is none."""
+    pairs = [*_TORCH.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")]
+    return next((function for pair in pairs for function in pair[1:] if operation in pair), "")
+
+
+def _calls(draft: Draft, call: ast.Call) -> Iterator[ast.Call]:
+    """Every call of the same loss in the file, the recorded one first."""
+    name = draft.file.text_of(call.func)
+    yield call
+    for node in ast.walk(draft.file.tree):
+        same = isinstance(node, ast.Call) and node is not call and len(node.args) == len(call.args)
+        if same and isinstance(node, ast.Call) and draft.file.text_of(node.func) == name:
+            yield node
+
+
+def _given(call: ast.Call, index: int) -> ast.expr:
+    node = argument(call, ("input", "target")[index], index)
+    if node is None:
+        raise EditRefused("the loss is given its values in another way")
+    return node
+
+
+def _append(draft: Draft, node: ast.expr, suffix: str) -> None:
+    """Put a method's call behind an expression."""
+    plain = isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+    draft.wrap(node, "" if plain else "(", suffix if plain else f"){suffix}")
+
+
+def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
+    """Cast and reshape what a loss is given to what it takes; ``strict`` refuses where it fits already."""
+    draft, call, _, output, target = _loss_call(editor)
+    suffixes = _target_suffix(function, output, target), ""
+    if function not in _ON_IDS and output.shape == (*target.shape, 1):
+        suffixes = suffixes[0], ".squeeze(-1)"
+    if suffixes == ("", ""):
+        if strict:
+            raise EditRefused("the loss is given what it takes")
+        return
+    for node in _calls(draft, call):
+        for index, suffix in zip((1, 0), suffixes, strict=True):
+            given = _given(node, index)
+            done = node is not call and any(word in draft.file.text_of(given) for word in _RESHAPED)
+            if suffix and not done:
+                _append(draft, given, suffix)
+
+
+def _target_suffix(function: str, output: Array, target: Array) -> str:
+    """Method calls that make of a target what a loss takes."""
+    floating = target.dtype in _FLOATS
+    if function in _ON_IDS:
+        ids = output.shape[:1] + output.shape[2:]
+        if target.shape == output.shape and floating:
+            return ""  # probabilities of the classes
+        if len(target.shape) == len(ids) + 1 and target.shape[-1] == 1:
+            return ".squeeze(-1)" + (".long()" if target.dtype != "int64" else "")
+        if target.shape == output.shape:
+            return ".argmax(1)"
+        if target.shape != ids:
+            raise EditRefused(f"targets of {target.shape} are no class ids for outputs of {output.shape}")
+        return ".long()" if target.dtype != "int64" else ""
+    cast = "" if target.dtype == output.dtype else ".double()" if output.dtype == "float64" else ".float()"
+    if target.shape == output.shape or output.shape == (*target.shape, 1):
+        return cast
+    if target.shape == (*output.shape, 1):
+        return f".squeeze(-1){cast}"
+    raise EditRefused(f"targets of {target.shape} are none for outputs of {output.shape}")
+
+
+def write_shapes(editor: Editor, _change: SourceChange) -> None:
+    """Outputs and targets of one shape: an axis of size 1 that only one of them has goes."""
+    _refuse_keras(editor)
+    _adapt(editor, _loss_call(editor)[2])
+
+
+def write_labels(editor: Editor, _change: SourceChange) -> None:
+    """Targets of the type that the loss takes."""
+    _refuse_keras(editor)
+    _adapt(editor, _loss_call(editor)[2])
+
+
+def _refuse_keras(editor: Editor) -> None:
+    if editor.record.framework in ("keras", "transformers"):
+        raise EditRefused(f"{editor.record.framework} hands the targets to the loss itself")
+
+
+def _maker(editor: Editor) -> tuple[Draft, ast.Call, bool]:
+    """The call that says the kind of the loss: of the module's class (True), or of the function."""
+    made = editor.record.loss.made if editor.record.loss is not None else None
+    if made is None and editor.record.loss is None and editor.record.crash is not None:
+        made = editor.record.crash.made
+    if made is not None:
+        draft, call = editor.call(made, "the loss")
+        return draft, call, True
+    return *_loss_call(editor)[:2], False
+
+
+def write_kind(editor: Editor, change: SourceChange) -> None:
+    """Another loss, with targets of the type and shape that it takes."""
+    kind = str(change.value)
+    if editor.record.framework == "keras":
+        _write_keras(editor, kind)
+        return
+    if kind not in _TORCH:
+        raise EditRefused(f"PyTorch has no loss {kind}")
+    if editor.record.loss is not None and not editor.record.loss.kind:
+        raise EditRefused("the script has a loss of its own")
+    name, function = _TORCH[kind]
+    draft, call, is_module = _maker(editor)
+    known = {*_TORCH.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")}
+    if draft.file.dotted(call.func).rpartition(".")[2] not in {part for pair in known for part in pair}:
+        raise EditRefused(f"the loss is made by {draft.file.text_of(call.func)}")
+    if is_module:
+        if call.args:
+            raise EditRefused("the loss' settings are given by position")
+        draft.put(call.func, editor.spell(draft, f"torch.nn.{name}"))
+    else:
+        draft.put(call.func, _beside(editor, draft, call.func, function))
+        for other in list(_calls(draft, call))[1:]:
+            draft.put(other.func, _beside(editor, draft, other.func, function))
+    leave = [keyword.arg for keyword in call.keywords if keyword.arg not in ("reduction", "input", "target")]
+    editor.arguments(draft, call, {}, leave=[name for name in leave if name is not None])
+    _adapt(editor, function, strict=False)
+
+
+def _beside(editor: Editor, draft: Draft, function: ast.expr, name: str) -> str:
+    """Another function of the module that one is called from."""
+    if isinstance(function, ast.Attribute):
+        return f"{draft.file.text_of(function.value)}.{name}"
+    return editor.spell(draft, f"torch.nn.functional.{name}")
+
+
+def _write_keras(editor: Editor, kind: str) -> None:
+    target = editor.record.loss.target if editor.record.loss is not None else editor.record.targets
+    ids = target is None or len(target.shape) < 2 or target.shape[-1] == 1
+    if (
+        (kind == "categorical_crossentropy" and ids)
+        or ("sparse" in kind and not ids)
+        or (kind == "cross_entropy" and not ids)
+    ):
+        raise EditRefused(f"{kind} takes labels of another encoding")
+    draft, call = keras_call(editor, "compile")
+    value: Value = kind
+    if kind in _KERAS:
+        value = Code(f"{editor.spell(draft, f'keras.losses.{_KERAS[kind]}')}(from_logits=True)")
+    elif kind not in (*_KERAS_WORDS, "sparse_categorical_crossentropy"):
+        raise EditRefused(f"no edit of a script makes the loss {kind}")
+    given = argument(call, "loss", 1)
+    if given is not None and not isinstance(given, ast.Constant):
+        draft.put(given, value.text if isinstance(value, Code) else f'"{value}"')
+        return
+    editor.arguments(draft, call, {"loss": value}, {"loss": 1})
+
+
+def write_reduction(editor: Editor, change: SourceChange) -> None:
+    """The mean or the sum over a batch."""
+    if editor.record.framework == "keras":
+        raise EditRefused("Keras' losses are means")
+    draft, call, is_module = _maker(editor)
+    targets = [call] if is_module else list(_calls(draft, call))
+    for node in targets:
+        if change.value == "mean":
+            editor.arguments(draft, node, {}, leave=["reduction", "size_average", "reduce"])
+        else:
+            editor.arguments(draft, node, {"reduction": change.value})
+
+
+def write_class_weights(editor: Editor, change: SourceChange) -> None:
+    """What the loss of a row is multiplied by, by its class; ``balanced`` counts the rows of the run."""
+    is_keras = editor.record.framework == "keras"
+    draft, call, _ = (*keras_call(editor, "fit"), True) if is_keras else _maker(editor)
+    if change.value is None:
+        editor.arguments(draft, call, {}, leave=["class_weight", "weight", "pos_weight"])
+        return
+    weights = _balanced(editor) if change.value == "balanced" else change.value
+    if not isinstance(weights, tuple):
+        raise EditRefused(f"{weights!r} are no weights of classes")
+    if is_keras:
+        text = ", ".join(f"{number}: {weight:g}" for number, weight in enumerate(weights))
+        editor.arguments(draft, call, {"class_weight": Code(f"{{{text}}}")})
+        return
+    kind = editor.record.loss.kind if editor.record.loss is not None else ""
+    tensor = editor.spell(draft, "torch.tensor")
+    if kind in _ON_IDS:
+        listed = ", ".join(f"{weight:g}" for weight in weights)
+        editor.arguments(draft, call, {"weight": Code(f"{tensor}([{listed}])")}, {"weight": 0})
+    elif kind == "binary_cross_entropy_with_logits" and len(weights) == 2:
+        share = f"{weights[1] / weights[0]:g}"
+        editor.arguments(draft, call, {"pos_weight": Code(f"{tensor}([{share}])")})
+        editor.notes.append("pos_weight counts rows of the first class once, and not by their weight")
+    else:
+        raise EditRefused("the loss takes no weights of classes")
+
+
+def _balanced(editor: Editor) -> tuple[float, ...]:
+    """Rows / (classes * rows of the class), of the labels that the run saw."""
+    if editor.record.data is None:
+        raise EditRefused("the run kept no labels to count")
+    with np.load(editor.record.data) as data:
+        labels = np.asarray(data["targets"])
+    if labels.ndim > 1 and labels.shape[-1] > 1:
+        labels = labels.argmax(-1)
+    counts = Counter(labels.reshape(-1).astype(int).tolist())
+    if not counts or min(counts) < 0 or len(counts) != max(counts) + 1:
+        raise EditRefused("the labels are no class ids")
+    return tuple(labels.size / (len(counts) * counts[number]) for number in range(len(counts)))

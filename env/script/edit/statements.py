@@ -1,0 +1,130 @@
+"""Statements of a training loop: where they stand, and the names that they can use there."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from netmend.env.script.edit.editor import Editor, body_start
+from netmend.env.script.edit.optimizer import the_optimizer
+from netmend.env.script.follow import resolve, scope_of
+from netmend.env.script.source import FUNCTIONS, Draft, EditRefused, SourceFile
+
+LOOPS = (ast.For, ast.While)
+
+
+def own_loop(editor: Editor, what: str) -> None:
+    """Refuse where a framework holds the training loop, so that nothing can be put into it."""
+    if editor.record.framework != "torch":
+        raise EditRefused(f"{editor.record.framework} holds the training loop: there is no place for {what}")
+
+
+def backward_statement(editor: Editor) -> tuple[Draft, ast.stmt]:
+    """The statement of the backward pass; after a crash in front of it, the only one in the script."""
+    if editor.record.backward is not None:
+        draft, node = editor.at(editor.record.backward, "the backward pass")
+        return draft, draft.file.statement(node)
+    found = [
+        (file, node)
+        for file in editor.project.files.values()
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "backward"
+    ]
+    if len(found) != 1:
+        raise EditRefused("the run did not show where the backward pass is")
+    return editor.draft(found[0][0].path), found[0][0].statement(found[0][1])
+
+
+def step_call(editor: Editor) -> tuple[Draft, ast.Call, str]:
+    """The call that steps the optimizer, and how the optimizer is called there."""
+    draft, call = editor.call(the_optimizer(editor).stepped, "the optimizer's step")
+    if not isinstance(call.func, ast.Attribute) or call.func.attr != "step":
+        raise EditRefused(f"the optimizer is stepped by {draft.file.text_of(call.func)}")
+    scaled = bool(call.args) and isinstance(call.args[0], ast.Name | ast.Attribute)
+    name = call.args[0] if scaled and "scaler" in draft.file.text_of(call.func) else call.func.value
+    return draft, call, draft.file.text_of(name)
+
+
+def network_name(editor: Editor, draft: Draft, near: ast.AST) -> str | None:
+    """How the network is called at a place: as a forward pass there calls it, or as it was made."""
+    file, record = draft.file, editor.record
+    for site in (record.forward, record.evaluated):
+        if site is not None and site.file == file.path:
+            node = file.node(site)
+            if (
+                isinstance(node, ast.Call)
+                and is_plain(node.func)
+                and _function(file, node) is _function(file, near)
+            ):
+                return file.text_of(node.func)
+    if record.made is not None and record.made.file == file.path:
+        statement = file.statement(file.node(record.made))
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+        if isinstance(target, ast.Name):
+            return target.id if resolve(file, near, target.id)[0] is scope_of(file, target) else None
+    return None
+
+
+def is_plain(node: ast.expr) -> bool:
+    """Whether an expression is a name or an attribute of one."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
+
+
+def _function(file: SourceFile, node: ast.AST) -> ast.AST:
+    return next((part for part in (node, *file.around(node)) if isinstance(part, FUNCTIONS)), file.tree)
+
+
+def loops_around(file: SourceFile, node: ast.AST) -> list[ast.For | ast.While]:
+    """The loops of the same function that a node stands in, the innermost first."""
+    found: list[ast.For | ast.While] = []
+    for part in file.around(node):
+        if isinstance(part, FUNCTIONS):
+            break
+        if isinstance(part, LOOPS):
+            found.append(part)
+    return found
+
+
+def epoch_loop(editor: Editor) -> tuple[Draft, ast.For]:
+    """The loop over the epochs.
+
+    Raises:
+        EditRefused: it is no ``for``, or the run did not show it.
+    """
+    loops = editor.record.loops
+    if not loops:
+        raise EditRefused("the run shows no loop over epochs")
+    draft, node = editor.at(loops[0].site, "the loop over the epochs")
+    loop = next((part for part in draft.file.around(node) if isinstance(part, LOOPS)), None)
+    if not isinstance(loop, ast.For):
+        raise EditRefused("the epochs are no for loop")
+    return draft, loop
+
+
+def put_first(draft: Draft, body: list[ast.stmt], text: str) -> None:
+    """Put a statement at the start of a block, behind its docstring."""
+    draft.before(body_start(body), text)
+
+
+def method_calls(file: SourceFile, *names: str) -> Iterator[ast.Call]:
+    """Calls of methods or functions of some names in a file."""
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
+            yield node
+
+
+def free_name(file: SourceFile, name: str) -> str:
+    """A name that nothing in a file has yet."""
+    taken = {node.id for node in ast.walk(file.tree) if isinstance(node, ast.Name)}
+    taken |= {node.attr for node in ast.walk(file.tree) if isinstance(node, ast.Attribute)}
+    taken |= {node.arg for node in ast.walk(file.tree) if isinstance(node, ast.arg)}
+    number = 1
+    found = name
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    return found
