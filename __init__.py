@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from netmend.env.script.recording import check, recording
+
+__all__ = ["OLDEST_PYTHON", "__version__", "check", "recording", "refusal"]
 __version__ = "0.1.0"
 
 OLDEST_PYTHON = (3, 11)
@@ -17,3 +22,12 @@ def refusal() -> str | None:
     if sys.platform == "win32":
         return "does not run on Windows; use Linux, WSL or macOS"
     return None
+
+
+def __getattr__(name: str) -> object:
+    """``check`` and ``recording``, which bring torch along, when they are first asked for."""
+    if name in ("check", "recording"):
+        from netmend.env.script import recording as home
+
+        return getattr(home, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -51,6 +51,10 @@ class Finding:
     sure: Sureness = "possible"
     site: Site | None = None
 
+    def __str__(self) -> str:
+        where = self.site or self.place
+        return f"{where}: {self.severity}: {self.text}" if where else f"{self.severity}: {self.text}"
+
     @property
     def only_answer(self) -> bool:
         """Whether it is a fault that one repair action answers and no other."""

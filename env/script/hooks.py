@@ -1,8 +1,9 @@
-"""Where the recorder is tied into torch. It happens in the script's own process alone, and is never undone."""
+"""Where the recorder is tied into torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 import torch
@@ -43,17 +44,19 @@ class Watcher(Protocol):
     def site_of(self, made: object) -> Site | None: ...
 
 
-def install(watcher: Watcher) -> None:
-    """Tie a watcher into torch."""
-    _modules(watcher)
-    _optimizers(watcher)
-    _loaders(watcher)
-    _schedules(watcher)
-    _backward(watcher)
-    torch.compile = _as_it_is  # type: ignore[assignment]  # a compiled network shows none of its operations
+def install(watcher: Watcher) -> Callable[[], None]:
+    """Tie a watcher into torch; returns what unties it."""
+    undo = ExitStack()
+    _modules(watcher, undo)
+    _optimizers(watcher, undo)
+    _loaders(watcher, undo)
+    _schedules(watcher, undo)
+    _backward(watcher, undo)
+    _put(undo, torch, compile=_as_it_is)  # a compiled network shows none of its operations
+    return undo.close
 
 
-def _modules(watcher: Watcher) -> None:
+def _modules(watcher: Watcher, undo: ExitStack) -> None:
     init, call, train, zero, load = (
         nn.Module.__init__,
         nn.Module.__call__,
@@ -89,6 +92,7 @@ def _modules(watcher: Watcher) -> None:
         return load(self, *args, **kwargs)
 
     _put(
+        undo,
         nn.Module,
         __init__=__init__,
         __call__=__call__,
@@ -98,7 +102,7 @@ def _modules(watcher: Watcher) -> None:
     )
 
 
-def _optimizers(watcher: Watcher) -> None:
+def _optimizers(watcher: Watcher, undo: ExitStack) -> None:
     init, zero = Optimizer.__init__, Optimizer.zero_grad
 
     def __init__(self: Optimizer, params: Any, defaults: dict[str, Any]) -> None:  # noqa: N807
@@ -109,7 +113,7 @@ def _optimizers(watcher: Watcher) -> None:
         watcher.on_zero()
         zero(self, *args, **kwargs)
 
-    _put(Optimizer, __init__=__init__, zero_grad=zero_grad)
+    _put(undo, Optimizer, __init__=__init__, zero_grad=zero_grad)
 
     def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         watcher.on_step(optimizer, closure=any(map(callable, (*args[1:], *kwargs.values()))))
@@ -117,11 +121,11 @@ def _optimizers(watcher: Watcher) -> None:
     def behind(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
         watcher.on_stepped(optimizer)
 
-    register_optimizer_step_pre_hook(before)
-    register_optimizer_step_post_hook(behind)
+    undo.callback(register_optimizer_step_pre_hook(before).remove)
+    undo.callback(register_optimizer_step_post_hook(behind).remove)
 
 
-def _loaders(watcher: Watcher) -> None:
+def _loaders(watcher: Watcher, undo: ExitStack) -> None:
     init, iterate = DataLoader.__init__, DataLoader.__iter__
 
     def __init__(self: DataLoader[Any], dataset: Dataset[Any], *args: Any, **kwargs: Any) -> None:  # noqa: N807
@@ -135,48 +139,48 @@ def _loaders(watcher: Watcher) -> None:
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
         return watcher.on_batches(self, iterate(self))
 
-    _put(DataLoader, __init__=__init__, __iter__=__iter__)
+    _put(undo, DataLoader, __init__=__init__, __iter__=__iter__)
 
 
-def _schedules(watcher: Watcher) -> None:
+def _schedules(watcher: Watcher, undo: ExitStack) -> None:
     for kind in (lr_scheduler.LRScheduler, lr_scheduler.ReduceLROnPlateau):
-        _schedule_made(kind, watcher)
+        _schedule_made(kind, watcher, undo)
     for kind in (
         lr_scheduler.LRScheduler,
         lr_scheduler.ReduceLROnPlateau,
         lr_scheduler.CosineAnnealingWarmRestarts,
     ):
-        _schedule_stepped(kind, watcher)
+        _schedule_stepped(kind, watcher, undo)
 
 
-def _schedule_made(kind: Any, watcher: Watcher) -> None:
+def _schedule_made(kind: Any, watcher: Watcher, undo: ExitStack) -> None:
     init = kind.__init__
 
     def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         init(self, *args, **kwargs)
         watcher.on_schedule(self)
 
-    _put(kind, __init__=__init__)
+    _put(undo, kind, __init__=__init__)
 
 
-def _schedule_stepped(kind: Any, watcher: Watcher) -> None:
+def _schedule_stepped(kind: Any, watcher: Watcher, undo: ExitStack) -> None:
     step = kind.step
 
     def step_(self: object, *args: Any, **kwargs: Any) -> None:
         step(self, *args, **kwargs)
         watcher.on_scheduled(self)
 
-    _put(kind, step=step_)
+    _put(undo, kind, step=step_)
 
 
-def _backward(watcher: Watcher) -> None:
+def _backward(watcher: Watcher, undo: ExitStack) -> None:
     backward = torch.autograd.backward
 
     def backward_(tensors: Any, *args: Any, **kwargs: Any) -> None:
         watcher.on_backward(tensors)
         backward(tensors, *args, **kwargs)
 
-    _put(torch.autograd, backward=backward_)
+    _put(undo, torch.autograd, backward=backward_)
 
 
 def _as_it_is(model: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG001
@@ -184,6 +188,7 @@ def _as_it_is(model: Any = None, *args: Any, **kwargs: Any) -> Any:  # noqa: ARG
     return (lambda function: function) if model is None else model
 
 
-def _put(home: Any, **functions: Callable[..., Any]) -> None:
+def _put(undo: ExitStack, home: Any, **functions: Callable[..., Any]) -> None:
     for name, function in functions.items():
+        undo.callback(setattr, home, name, getattr(home, name))
         setattr(home, name, function)

@@ -30,7 +30,7 @@ def gradients_add_up(record: Record) -> Iterator[Sight]:
     set to zero then.
     """
     for one in facts(record, "no_zero_grad"):
-        if record.zeroed is None or len(record.optimizers) == 1:
+        if record.zeroed is None or sum(made.steps > 0 for made in record.optimizers) == 1:
             yield Sight(value=one.value, site=one.site or record.backward)
 
 
@@ -50,6 +50,11 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
             yield Sight(value=one.value, site=site)
 
 
+fault(
+    "gradients are set to zero between the backward pass and the step, so the step changes nothing",
+    "api_contract/step_order@program",
+    name="zeroed_before_step",
+)(fact("zeroed_before_step", otherwise=lambda record: record.zeroed))
 fault(
     "the loss has no gradient graph, so nothing is learnt",
     "api_contract/loss_graph@program",

@@ -1,0 +1,326 @@
+"""What holds for every rule: it finds something in its example, and nothing in a good script."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from netmend.env.script.record import (
+    Array,
+    Crashed,
+    Fact,
+    LoaderMade,
+    Loop,
+    LossCall,
+    Operation,
+    OptimizerMade,
+    Record,
+    Setting,
+)
+from netmend.env.script.rules import RULES, findings
+from netmend.env.script.site import Site
+from netmend.repair_actions import CATALOGUE
+
+ROWS = 32
+
+
+def at(line: int, function: str = "<module>") -> Site:
+    return Site("train.py", line, 4, line, 20, function)
+
+
+def floats(*shape: int, low: float = -2.0, high: float = 2.0) -> Array:
+    return Array(shape=shape, dtype="float32", low=low, high=high, mean=0.0, deviation=1.0, distinct=100)
+
+
+def ids(*shape: int, high: int, low: int = 0) -> Array:
+    return Array(
+        shape=shape,
+        dtype="int64",
+        low=low,
+        high=high,
+        mean=1.0,
+        deviation=1.0,
+        whole=True,
+        distinct=high - low + 1,
+    )
+
+
+def linear(inputs: int, outputs: int, name: str, *taken: int) -> Operation:
+    return Operation(
+        kind="Linear",
+        module=name,
+        owner="",
+        settings={"in_features": inputs, "out_features": outputs, "bias": True},
+        inputs=taken or (-1,),
+        received=floats(ROWS, inputs),
+        returned=floats(ROWS, outputs),
+        made=at(5),
+        called=None,
+        trainable=inputs * outputs + outputs,
+        weights=(0.0, inputs**-0.5 / 2),
+    )
+
+
+def function(kind: str, width: int, *taken: int, low: float = 0.0, **settings: Setting) -> Operation:
+    return Operation(
+        kind=kind,
+        module=None,
+        owner="",
+        settings=settings,
+        inputs=taken,
+        received=floats(ROWS, width),
+        returned=floats(ROWS, width, low=low),
+        made=None,
+        called=at(7, "forward"),
+    )
+
+
+LAYERS = (linear(4, 16, "hidden"), function("relu", 16, 0), linear(16, 3, "out", 1))
+LOSS = LossCall(
+    kind="cross_entropy",
+    settings={},
+    output=floats(ROWS, 3),
+    target=ids(ROWS, high=2),
+    made=at(12),
+    called=at(16),
+    behind=("NllLoss", "LogSoftmax", "Addmm", "Relu", "Addmm"),
+)
+VALUES = replace(
+    LOSS,
+    kind="mse_loss",
+    output=floats(ROWS, 1),
+    target=floats(ROWS, 1),
+    behind=("MseLoss", "Addmm", "Relu", "Addmm"),
+)
+ADAM = OptimizerMade(
+    kind="Adam",
+    settings={"lr": 0.001},
+    made=at(11),
+    given=("hidden.weight", "hidden.bias", "out.weight", "out.bias"),
+    stepped=at(18),
+    steps=100,
+)
+GOOD = Record(
+    operations=LAYERS,
+    modules={"": "Net", "hidden": "Linear", "drop": "Dropout", "out": "Linear"},
+    made=at(10),
+    network="Net",
+    inputs=floats(ROWS, 4),
+    targets=ids(ROWS, high=2),
+    loss=LOSS,
+    optimizers=(ADAM,),
+    loaders=(LoaderMade(batch_size=ROWS, shuffle=True, rows=320, made=at(9), trains=True),),
+    loops=(
+        Loop(kind="range", rounds=10, step=1, site=at(13)),
+        Loop(kind="loader", rounds=10, step=1, site=at(14)),
+    ),
+    zeroed=at(15),
+    backward=at(17),
+    forward=at(16),
+    losses=tuple(float(loss) for loss in np.linspace(1.1, 0.2, 100)),
+    updates=100,
+)
+
+
+def with_fact(name: str, text: str = "what was seen", line: int | None = 17, **changes: object) -> Record:
+    fact = Fact(name=name, value=2.0, text=text, site=at(line) if line else None)
+    return replace(GOOD, facts=(fact,), **changes)  # type: ignore[arg-type]
+
+
+def with_loss(loss: LossCall = LOSS, layers: tuple[Operation, ...] = LAYERS, **changes: object) -> Record:
+    return replace(GOOD, loss=replace(loss, **changes), operations=layers)  # type: ignore[arg-type]
+
+
+def with_rows(folder: Path, inputs: np.ndarray, targets: np.ndarray | None = None) -> Record:
+    path = folder / "data.npz"
+    labels = np.arange(len(inputs)) % 3 if targets is None else targets
+    np.savez(path, inputs=inputs.astype(np.float32), targets=labels)
+    return replace(GOOD, data=str(path))
+
+
+def crashed(operation: str, message: str, *operands: Array, error: str = "RuntimeError") -> Record:
+    crash = Crashed(
+        error=error,
+        message=message,
+        site=at(7),
+        operation=operation,
+        module="out",
+        made=at(5),
+        operands=operands,
+    )
+    return replace(GOOD, crash=crash, updates=0, losses=(), ending="crashed")
+
+
+def examples(folder: Path) -> Mapping[str, Record]:
+    """By rule, a record in which it finds something. Rows are written into the folder."""
+    rows = np.random.default_rng(0).normal(size=(320, 4))
+    gap, constant = rows.copy(), rows.copy()
+    gap[3, 2], constant[:, 1] = np.nan, 7.0
+    folders = [folder / str(number) for number in range(6)]
+    for one in folders:
+        one.mkdir()
+    behind_sigmoid = ("MseLoss", "Sigmoid", "Addmm")
+    heavy = replace(ADAM, kind="SGD", settings={"momentum": 0.999})
+    dead = replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0))
+    return {
+        "crash": crashed(
+            "Linear", "mat1 and mat2 shapes cannot be multiplied", floats(32, 128), floats(64, 2048)
+        ),
+        "missing_values": with_rows(folders[0], gap),
+        "gradients_add_up": with_fact("no_zero_grad", zeroed=None),
+        "step_before_backward": with_fact("step_before_backward", line=16),
+        "zeroed_before_step": with_fact("zeroed_before_step"),
+        "loss_cut": with_fact("detached_loss"),
+        "never_stepped": replace(GOOD, updates=0, optimizers=(replace(ADAM, steps=0),)),
+        "unregistered": with_fact("unregistered"),
+        "not_all_optimized": with_fact("not_optimized"),
+        "no_training_mode": with_fact("trained_in_evaluation_mode"),
+        "no_evaluation_mode": with_fact("evaluated_in_training_mode"),
+        "broadcast_targets": with_loss(VALUES, target=floats(ROWS)),
+        "logits_squashed": with_loss(behind=("NllLoss", "LogSoftmax", "Softmax", "Addmm")),
+        "activation_twice": with_loss(kind="nll_loss", behind=("NllLoss", "LogSoftmax", "Relu", "Addmm")),
+        "no_probabilities": with_loss(kind="nll_loss", behind=("NllLoss", "Addmm")),
+        "lone_softmax": with_loss(
+            kind="binary_cross_entropy",
+            output=floats(ROWS, 1, low=1, high=1),
+            target=ids(ROWS, 1, high=1),
+            behind=("BinaryCrossEntropy", "Softmax", "Addmm"),
+        ),
+        "softmax_over_rows": with_loss(
+            kind="nll_loss",
+            output=floats(ROWS, 3, high=0),
+            behind=("NllLoss", "LogSoftmax", "Addmm"),
+            layers=(*LAYERS, function("log_softmax", 3, 2, dim=0)),
+        ),
+        "lone_category": with_loss(output=floats(ROWS, 1)),
+        "refused_targets": with_loss(
+            kind="binary_cross_entropy_with_logits", target=floats(ROWS, high=5, low=0)
+        ),
+        "out_of_reach": with_loss(VALUES, behind=behind_sigmoid, target=floats(ROWS, 1, high=90)),
+        "sorted_rows": with_rows(folders[1], rows, np.arange(320) // 107),
+        "unscaled_inputs": with_rows(folders[2], 100 * rows),
+        "input_spread": with_rows(folders[3], rows * [0.001, 1, 1, 1]),
+        "unscaled_targets": with_loss(VALUES, target=replace(floats(ROWS, 1), mean=2e5)),
+        "imbalance": with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int)),
+        "constant_columns": with_rows(folders[5], constant),
+        "no_gradient": with_fact("no_gradient"),
+        "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
+        "schedule_per_update": with_fact("schedule_per_update"),
+        "heavy_momentum": replace(
+            GOOD, optimizers=(replace(ADAM, kind="SGD", settings={"momentum": 0.999}),)
+        ),
+        "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
+        "summed_loss": with_loss(settings={"reduction": "sum"}),
+        "values_for_classes": with_loss(VALUES, behind=behind_sigmoid, target=ids(ROWS, 1, high=1)),
+        "dropped_outputs": replace(GOOD, operations=(*LAYERS, function("dropout", 3, 2, p=0.5))),
+        "equal_start": replace(GOOD, operations=(replace(LAYERS[0], weights=(0.1, 0.0)), *LAYERS[1:])),
+        "wide_start": replace(
+            GOOD, operations=(LAYERS[0], LAYERS[1], replace(LAYERS[2], weights=(0.0, 5.0)))
+        ),
+        "broke_down": replace(GOOD, losses=(1.0, float("nan"))),
+        "growing_loss": replace(GOOD, losses=tuple(float(loss) for loss in range(1, 60))),
+        "constant_loss": replace(GOOD, losses=(0.7,) * 50),
+        "dead_units": replace(
+            GOOD,
+            operations=(LAYERS[0], replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0)), LAYERS[2]),
+        ),
+        "no_activation": replace(GOOD, operations=(LAYERS[0], linear(16, 3, "out", 0))),
+    }
+
+
+UNANSWERED = {"never_stepped"}
+"""No repair action writes a call of the loop that is missing."""
+NAMES = [rule.name for rule in RULES]
+
+
+@pytest.fixture(scope="module")
+def by_rule(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Record]:
+    return examples(tmp_path_factory.mktemp("rows"))
+
+
+def test_every_rule_has_one_name_and_one_example(by_rule: Mapping[str, Record]) -> None:
+    assert [name for name, count in Counter(NAMES).items() if count > 1] == []
+    assert by_rule.keys() == set(NAMES)
+
+
+def test_a_good_script_has_no_finding(tmp_path: Path) -> None:
+    assert findings(GOOD) == ()
+    assert findings(with_rows(tmp_path, np.random.default_rng(0).normal(size=(320, 4)))) == ()
+    assert findings(with_loss(VALUES)) == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_found_in_its_example_with_a_site_and_a_sentence(
+    name: str, by_rule: Mapping[str, Record]
+) -> None:
+    record = by_rule[name]
+    (finding, *_) = (one for one in findings(record) if one.name == name)
+    assert finding.site is not None
+    assert finding.sure == "certain" or finding.severity == "warning"
+    assert math.isfinite(finding.value)
+    assert not re.search(r"[{}]", finding.text)
+    assert not finding.text.endswith(".")
+    assert len(finding.text) < 180
+    assert bool(finding.edits) == (name not in UNANSWERED)
+    for edit in finding.edits:
+        assert any(fnmatchcase(action, edit) for action in CATALOGUE), edit
+
+
+@pytest.mark.parametrize("name", [rule.name for rule in RULES if rule.severity == "fault"])
+def test_a_fault_is_the_first_finding_of_its_example(name: str, by_rule: Mapping[str, Record]) -> None:
+    assert findings(by_rule[name])[0].name == name
+
+
+def test_a_fault_with_one_answer_comes_before_all_others(by_rule: Mapping[str, Record]) -> None:
+    record = replace(by_rule["logits_squashed"], facts=by_rule["gradients_add_up"].facts, zeroed=None)
+    record = replace(record, optimizers=by_rule["far_rate"].optimizers)
+    assert [one.name for one in findings(record)] == ["gradients_add_up", "logits_squashed", "far_rate"]
+
+
+def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
+    by_rule: Mapping[str, Record],
+) -> None:
+    crash, wrong = by_rule["crash"], by_rule["far_rate"]
+    both = replace(wrong, crash=crash.crash, updates=0)
+    assert [one.name for one in findings(both)] == ["crash"]
+    assert [one.name for one in findings(replace(both, updates=9))] == ["crash", "far_rate"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param(with_fact("no_zero_grad", optimizers=(ADAM, ADAM)), id="of two optimizers one"),
+        pytest.param(with_fact("step_before_backward", line=12), id="a step in front of the loop"),
+        pytest.param(with_fact("not_optimized", opaque=("pretrained part",)), id="loaded weights"),
+        pytest.param(with_fact("not_optimized", optimizers=(replace(ADAM, given=()),)), id="a picture"),
+        pytest.param(with_fact("evaluated_in_training_mode", modules={"": "Net"}), id="no dropout"),
+        pytest.param(with_loss(VALUES, target=floats(1)), id="one target for all rows"),
+        pytest.param(with_loss(VALUES, output=floats(ROWS, 1, 8), target=floats(ROWS, 4, 8)), id="targets"),
+        pytest.param(with_loss(behind=("NllLoss", "LogSoftmax", "LogSoftmax")), id="logarithms twice"),
+        pytest.param(
+            with_loss(behind=("Add", "NllLoss", "LogSoftmax", "Softmax")), id="a branch in front of the loss"
+        ),
+        pytest.param(
+            with_loss(VALUES, behind=("MseLoss", "Sigmoid"), target=floats(ROWS, 1, low=0, high=1.01)),
+            id="noise at the end of the range",
+        ),
+        pytest.param(with_loss(kind="nll_loss", output=floats(ROWS, 3, high=0)), id="logarithms"),
+        pytest.param(
+            with_loss(kind="cross_entropy", output=floats(ROWS, 1, 8, 8)), id="a picture with one class"
+        ),
+        pytest.param(
+            replace(GOOD, operations=(LAYERS[0], linear(16, 8, "low", 0), linear(8, 30, "rank", 1))),
+            id="a low rank",
+        ),
+    ],
+)
+def test_what_is_right_has_no_fault(record: Record) -> None:
+    assert [one.name for one in findings(record) if one.severity == "fault"] == []
