@@ -81,6 +81,7 @@ class ScriptRepairer:
         trainer: of the trials of the search.
         keep: what must not be touched.
         trials: most trials of the search.
+        whole: whether every run goes to its end, however long.
         tell: is told what is done, in a line.
     """
 
@@ -89,6 +90,7 @@ class ScriptRepairer:
     trainer: Trainer
     keep: tuple[str, ...] = ()
     trials: int = TRIALS
+    whole: bool = False
     tell: Callable[[str], None] = lambda _: None
 
     def repair(self) -> ScriptRepair:
