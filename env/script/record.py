@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from netmend.env.script.site import Site
@@ -44,8 +44,10 @@ class Operation:
         kind: the module's class (``Linear``, ``LSTM``, Keras' ``Dense``) or the function (``relu``, ``cat``,
             ``view``). What happens inside a leaf module is not recorded.
         module: dotted name of the leaf module in the network, None for a function.
-        owner: dotted name of the module whose ``forward`` calls it, empty for the network itself.
-        settings: of the module (``in_features``, ``kernel_size``, ``p``), or constant arguments of the call.
+        owner: dotted name of the module whose ``forward`` calls it, empty for the network itself;
+            ``<script>`` where the script applies it outside of the network, in front of the loss.
+        settings: of the module (``in_features``, ``kernel_size``, ``p``), or constant arguments of the call,
+            by name where torch has one, else by position (``1``).
         inputs: indices of the operations that it takes, -1 for the rows of the batch.
         received, returned: the first tensor that went in, and the first that came out.
         made: where the module was constructed, or None.
@@ -217,7 +219,7 @@ class Record:
 
     Attributes:
         framework: who holds the training loop.
-        ending: how the run ended.
+        ending: how the run ended; message: why, in words, empty where there is nothing to say.
         crash: what crashed it.
         operations: the network's first training forward pass.
         modules: dotted names of the network's modules and their classes, containers included.
@@ -247,9 +249,10 @@ class Record:
 
     framework: Framework = "torch"
     ending: Ending = "finished"
+    message: str = ""
     crash: Crashed | None = None
     operations: tuple[Operation, ...] = ()
-    modules: dict[str, str]
+    modules: dict[str, str] = field(default_factory=dict)
     made: Site | None = None
     network: str = ""
     inputs: Array | None = None

@@ -1,0 +1,182 @@
+"""Runs one script under the recorder, in a process of its own that ends with it."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import random
+import re
+import sys
+import time
+import types
+import warnings
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from netmend.env.script.codec import encode
+from netmend.env.script.flow import Flow
+from netmend.env.script.frames import Frames
+from netmend.env.script.hooks import install
+from netmend.env.script.limits import confine, rest
+from netmend.env.script.notebook import read_notebook
+from netmend.env.script.plan import Plan
+from netmend.env.script.record import Crashed, Ending, Record, Score
+from netmend.env.script.recorder import Recorder
+from netmend.env.script.site import Site
+from netmend.env.script.stop import StopScript
+from netmend.env.script.summary import summarise
+
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc")
+_QUIET = {
+    "MPLBACKEND": "Agg",
+    "WANDB_MODE": "disabled",
+    "TQDM_DISABLE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "COMET_MODE": "disabled",
+    "CLEARML_OFFLINE": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def run_script(
+    folder: Path, script: str, arguments: tuple[str, ...], plan: Plan, kept: Path, out: Path
+) -> None:
+    """Run it and write ``record.json``. Called in a forked process, which it does not outlive.
+
+    Args:
+        folder: copy of the script's folder; script: path in it.
+        arguments: of the command line.
+        plan: of the run.
+        kept: the original folder.
+        out: folder for ``record.json``, ``data.npz`` and ``output``, outside of ``folder``.
+    """
+    path = folder / script
+    os.chdir(folder)
+    _settle(out, plan)
+    text = path.read_text("utf-8")
+    if path.suffix == ".ipynb":
+        text = read_notebook(text).text
+    frames = Frames(folder, {script: text})
+    recorder = Recorder(frames, plan)
+    install(recorder)
+    sys.argv = [str(path), *arguments]
+    sys.path[0] = str(path.parent)
+    main = types.ModuleType("__main__")
+    main.__file__ = str(path)
+    sys.modules["__main__"] = main
+    confine(plan, kept)
+    began = time.process_time()
+    ending: Ending = "finished"
+    message, crash = "", None
+    try:
+        with Flow(recorder, gpu=torch.cuda.is_available()):
+            exec(compile(text, str(path), "exec"), main.__dict__)
+    except StopScript as stop:
+        ending = stop.ending
+    except SystemExit as left:
+        if left.code not in (None, 0):
+            ending, message = "exited", f"the script exits with {str(left.code)[:200]}"
+    except BaseException as error:
+        ending, message, crash = _crashed(error, recorder, frames)
+    rest()
+    if recorder.capped and ending in ("finished", "crashed"):
+        ending = "capped"
+    seconds = time.process_time() - began
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    with torch._C.DisableTorchFunction():
+        record = summarise(recorder, str(out / "data.npz"))
+    printed = (out / "output").read_text("utf-8", errors="replace")
+    record = replace(
+        record,
+        ending=ending,
+        message=message or _usage(ending, printed),
+        crash=crash if ending == "crashed" else None,
+        printed=printed[-4_000:],
+        score=_printed_score(plan.metric, printed) if plan.metric else _believed(record, ending),
+        seconds=seconds,
+        imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
+        files=_files(folder, script),
+    )
+    temporary = out / "record.part"
+    temporary.write_text(encode(record))
+    temporary.rename(out / "record.json")
+
+
+def _settle(out: Path, plan: Plan) -> None:
+    """Make the process one in which a script finds what it expects, and nothing to wait for."""
+    os.environ.update(_QUIET, HOME=str(out / "home"))
+    (out / "home").mkdir(exist_ok=True)
+    warnings.simplefilter("ignore")
+    builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer  # type: ignore[func-returns-value]
+    torch.set_num_threads(plan.threads)
+    if plan.seed is not None:
+        random.seed(plan.seed)
+        np.random.seed(plan.seed)
+        torch.manual_seed(plan.seed)
+
+
+def _crashed(error: BaseException, recorder: Recorder, frames: Frames) -> tuple[Ending, str, Crashed]:
+    """How it ended, in words, and the crash, with the operation where torch raised the error."""
+    message = f"{type(error).__name__}: {error}"[:300]
+    no_memory = isinstance(error, MemoryError) or any(words in message for words in _NO_MEMORY)
+    if recorder.crash is not None and recorder.crash[0] is error:
+        crash = recorder.crash[1]
+    else:
+        crash = Crashed(error=type(error).__name__, message=str(error)[:300], site=_site(error, frames))
+    return ("memory" if no_memory else "crashed"), message, crash
+
+
+def _site(error: BaseException, frames: Frames) -> Site | None:
+    """The innermost place of the traceback in the script's own files."""
+    found = None
+    place = error.__traceback__
+    while place is not None:
+        code = place.tb_frame.f_code
+        name = frames.file(code)
+        if name is not None:
+            positions = next(islice(code.co_positions(), place.tb_lasti // 2, None))
+            line, end_line, column, end_column = (number or 0 for number in positions)
+            found = Site(name, line or place.tb_lineno, column, end_line, end_column, code.co_name)
+        place = place.tb_next
+    if isinstance(error, SyntaxError) and error.lineno is not None and found is None:
+        found = Site(Path(error.filename or "").name, error.lineno, 0, error.lineno, 0)
+    return found
+
+
+def _usage(ending: Ending, printed: str) -> str:
+    """What a script that ended says of it: its usage, or its last line."""
+    if ending != "exited":
+        return ""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    usage = next((line for line in reversed(lines) if line.lower().startswith("usage:")), "")
+    return " ".join(filter(None, (usage, lines[-1] if lines else "")))[:300]
+
+
+def _printed_score(metric: str, printed: str) -> Score | None:
+    """The last figure in the output that ``NAME=REGEX`` finds: its first group, or all of it."""
+    name, _, pattern = metric.partition("=")
+    found = [match.group(match.re.groups and 1) for match in re.finditer(pattern, printed, re.MULTILINE)]
+    try:
+        return Score(kind=name, value=float(found[-1]), rows=0, source="printed") if found else None
+    except ValueError:
+        return None
+
+
+def _believed(record: Record, ending: Ending) -> Score | None:
+    return record.score if ending in ("finished", "capped", "timeout") else None
+
+
+def _files(folder: Path, script: str) -> tuple[str, ...]:
+    """The script's own files that were imported, itself first."""
+    paths = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    own = {
+        str(Path(path).relative_to(folder)) for path in paths if path and Path(path).is_relative_to(folder)
+    }
+    return (script, *sorted(own - {script}))

@@ -1,0 +1,100 @@
+"""What the autograd graph of a loss shows: which functions stand behind it, and which parameters it reaches."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.autograd.graph import Node
+
+_MOST = 50_000
+_SHAPING = frozenset(
+    ["View", "Reshape", "ReshapeAlias", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute", "Expand", "Alias", "Select", "Slice", "Clone", "ToCopy", "AsStrided", "Index", "Cat", "Split", "Unbind", "Flatten", "Contiguous", "Narrow"]
+)
+_LOGITS = frozenset({"Addmm", "Mm", "Convolution", "Bmm", "Linear"})
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The graph behind a loss.
+
+    Attributes:
+        names: of the nodes, from the loss backwards, by level (``MseLoss``, ``Addmm``).
+        fed: for each node, the name of the first that feeds it, less those that only shape.
+        leaves: ids of the tensors that gradients reach.
+        attached: whether there is a graph.
+    """
+
+    names: tuple[str, ...]
+    fed: tuple[str, ...]
+    leaves: frozenset[int]
+    attached: bool
+    nodes: frozenset[Node] = frozenset()
+
+
+def walk(loss: Tensor) -> Graph:
+    """Read the graph, at most 50,000 nodes of it."""
+    if loss.grad_fn is None:
+        return Graph((), (), frozenset({id(loss)} if loss.requires_grad else ()), loss.requires_grad)
+    seen: set[Node] = {loss.grad_fn}
+    waiting = deque([loss.grad_fn])
+    names: list[str] = []
+    fed: list[str] = []
+    leaves: set[int] = set()
+    while waiting and len(names) < _MOST:
+        node = waiting.popleft()
+        variable = getattr(node, "variable", None)
+        if variable is not None:
+            leaves.add(id(variable))
+            continue
+        names.append(_name(node))
+        fed.append(_feeding(node))
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return Graph(tuple(names), tuple(fed), frozenset(leaves), True, frozenset(seen))
+
+
+def squashed(graph: Graph) -> tuple[str, str] | None:
+    """A fault of the output in front of the loss: its name and the two functions, None where there is none.
+
+    LogSoftmax in front of LogSoftmax changes nothing and is none.
+    """
+    for name, behind in list(zip(graph.names, graph.fed, strict=True))[:40]:
+        found = ""
+        if name == "LogSoftmax":
+            found = {
+                "Softmax": "double_softmax",
+                "Sigmoid": "sigmoid_before_softmax",
+                "Relu": "relu_on_output",
+            }.get(behind, "")
+        elif name == "BinaryCrossEntropyWithLogits":
+            found = {
+                "Sigmoid": "double_sigmoid",
+                "Softmax": "softmax_before_sigmoid",
+                "Relu": "relu_on_output",
+            }.get(behind, "")
+        elif name.startswith("NllLoss") and (behind in ("Softmax", "Sigmoid", "Relu") or behind in _LOGITS):
+            found = "nll_without_log"
+        elif name == "BinaryCrossEntropy" and behind in _LOGITS | {"Relu"}:
+            found = "bce_without_sigmoid"
+        if found:
+            return found, f"{behind} in front of {name}"
+    return None
+
+
+def _name(node: Node) -> str:
+    return re.sub(r"Backward\d*$", "", node.name().removeprefix("torch::autograd::"))
+
+
+def _feeding(node: Node) -> str:
+    while True:
+        following = next((found for found, _ in node.next_functions if found is not None), None)
+        if following is None:
+            return ""
+        if _name(following).rstrip("0123456789") not in _SHAPING:
+            return _name(following) if getattr(following, "variable", None) is None else ""
+        node = following

@@ -1,0 +1,110 @@
+"""The script's loaders: what they are, which of them trains, and the batch in flight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, SequentialSampler, Subset
+
+from netmend.env.script.measure import tensors_in
+from netmend.env.script.plan import Plan
+from netmend.env.script.record import LoaderMade
+from netmend.env.script.site import Site
+
+_SHARE = 5  # one row of so many is withheld
+
+
+class Loaders:
+    """The loaders that the script has made.
+
+    Attributes:
+        dry: the training loader yields nothing more.
+        withheld: rows that are kept from training, None where there are none.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.dry = False
+        self.withheld: Dataset[Any] | None = None
+        self._made: dict[int, tuple[DataLoader[Any], Site | None]] = {}
+        self._training: set[int] = set()
+        self._batch: tuple[int, list[Tensor]] | None = None
+        self._seed = plan.seed or 0
+
+    def has(self, value: object) -> bool:
+        """Whether it is one of them."""
+        return id(value) in self._made
+
+    def add(self, loader: DataLoader[Any], site: Site | None) -> None:
+        """A loader is made; those that libraries make for themselves are kept too, without a site."""
+        self._made[id(loader)] = loader, site
+
+    def watch(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
+        """The loader's batches; from a dry one none."""
+        while not (self.dry and id(loader) in self._training):
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            with torch._C.DisableTorchFunction():
+                self._batch = id(loader), tensors_in(batch)
+            yield batch
+
+    def truth(self, given: Sequence[Tensor]) -> Tensor | None:
+        """Last tensor of the batch in flight, where the network is given another of its tensors."""
+        if self._batch is None or len(self._batch[1]) < 2:
+            return None
+        *others, last = self._batch[1]
+        same = any(
+            tensor is other or (tensor.data_ptr() == other.data_ptr() and tensor.numel() == other.numel())
+            for tensor in given
+            for other in others
+        )
+        return last if same else None
+
+    def trained(self) -> None:
+        """A backward pass takes the batch in flight."""
+        if self._batch is not None:
+            self._training.add(self._batch[0])
+
+    def withhold(self, dataset: Dataset[Any]) -> Dataset[Any]:
+        """Keep one row of five from training, once."""
+        if self.withheld is not None:
+            return dataset
+        rows = len(dataset)  # type: ignore[arg-type]  # a stranger's dataset may have none: the caller catches it
+        order = torch.randperm(rows, generator=torch.Generator().manual_seed(self._seed)).tolist()
+        self.withheld = Subset(dataset, order[: rows // _SHARE])
+        return Subset(dataset, sorted(order[rows // _SHARE :]))
+
+    def withheld_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows that were kept from training: first and last tensor of each batch."""
+        trainers = [loader for key, (loader, _) in self._made.items() if key in self._training]
+        if self.withheld is None or not trainers:
+            return
+        for batch in DataLoader(
+            self.withheld, trainers[0].batch_size or 1, collate_fn=trainers[0].collate_fn
+        ):
+            tensors = tensors_in(batch)
+            yield tensors[0], tensors[-1]
+
+    def records(self) -> tuple[LoaderMade, ...]:
+        """Those that the script itself has made, in order."""
+        return tuple(
+            LoaderMade(
+                batch_size=loader.batch_size,
+                shuffle=not isinstance(loader.sampler, SequentialSampler),
+                rows=_rows(loader),
+                made=site,
+                trains=key in self._training,
+            )
+            for key, (loader, site) in self._made.items()
+        )
+
+
+def _rows(loader: DataLoader[Any]) -> int | None:
+    try:
+        return len(loader.dataset)  # type: ignore[arg-type]
+    except Exception:  # a stranger's dataset may raise anything
+        return None

@@ -1,0 +1,224 @@
+"""Forward passes of the network from outside: which are trained on, what they are compared with, how good."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from netmend.env.script.record import Score
+from netmend.env.script.rows import Rows
+from netmend.env.script.scores import Tally, compare, together
+
+_TAGS = 2_000  # tensors that are followed at once
+_LEAST = 5  # rows of an evaluation that is believed
+COMPARISONS = frozenset({"eq", "ne", "sub", "rsub", "isclose"})
+_GOOD_SCORES = frozenset(
+    {
+        "accuracy_score",
+        "balanced_accuracy_score",
+        "r2_score",
+        "f1_score",
+        "roc_auc_score",
+        "average_precision_score",
+        "matthews_corrcoef",
+        "cohen_kappa_score",
+    }
+)
+
+
+@dataclass(eq=False)
+class Pass:
+    """A forward pass of the network that the script itself calls.
+
+    Attributes:
+        inputs: first tensor that goes in; output: first that comes out.
+        training: mode of the network; grad: whether gradients were recorded.
+        update: how many updates there had been.
+        where: the way from the script's first line to the call.
+        truth: what the output was compared with; tally: how it compares.
+        weak: whether ``truth`` is only the last tensor of the loader's batch.
+    """
+
+    inputs: Tensor | None
+    output: Tensor
+    training: bool
+    grad: bool
+    update: int
+    where: object
+    truth: Tensor | None = None
+    tally: Tally | None = None
+    weak: bool = False
+
+
+@dataclass
+class Passes:
+    """Passes of a run.
+
+    Attributes:
+        loss: kind of the trained loss, as soon as it is known.
+        scored_in_training_mode: rows that were judged while the network was in training mode.
+        trained_in_evaluation_mode: passes that were trained on while it was not.
+    """
+
+    training_rows: Rows
+    evaluation_rows: Rows
+    loss: str = ""
+    scored_in_training_mode: int = 0
+    trained_in_evaluation_mode: int = 0
+    _open: list[Pass] = field(default_factory=list)
+    _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
+    _trained: list[Tally] = field(default_factory=list)
+    _evaluation: list[Tally] = field(default_factory=list)
+    _outputs: list[Pass] = field(default_factory=list)
+    _key: object = None
+    _metric: tuple[object, str, float, int] | None = None
+
+    def begin(self, run: Pass, outputs: Sequence[Tensor], truth: Tensor | None) -> None:
+        """A pass has come out; ``truth`` is what the batch or the call itself says it should be."""
+        if len(self._open) > 5_000:
+            self.close(trained=False)
+        self._open.append(run)
+        for output in outputs:
+            self._tag(output, (run,))
+        if truth is not None:
+            self._judge(run, truth, weak=True)
+
+    def _tag(self, value: object, runs: tuple[Pass, ...]) -> None:
+        if len(self._tags) < _TAGS:
+            self._tags[id(value)] = (value, runs)
+
+    def followed(self, values: Sequence[object]) -> tuple[Pass, ...]:
+        """Passes from which any of the values come."""
+        found: dict[int, Pass] = {}
+        for value in values:
+            for run in self._tags.get(id(value), (None, ()))[1]:
+                found[id(run)] = run
+        return tuple(found.values())
+
+    def flow(self, name: str, given: Sequence[Tensor], returned: Sequence[object]) -> None:
+        """A function was called: what comes from a pass is followed, a comparison with labels is taken."""
+        if not self._tags:
+            return
+        runs = self.followed(given)
+        if not runs:
+            return
+        if name in COMPARISONS and len(given) == 2:
+            others = [value for value in given if id(value) not in self._tags]
+            if len(others) == 1 and given[0].numel() == given[1].numel():
+                self.compared(runs, others[0])
+                return
+        for value in returned:
+            self._tag(value, runs)
+
+    def compared(self, runs: tuple[Pass, ...], truth: Tensor) -> None:
+        """Outputs of passes, one behind the other, were compared with labels."""
+        sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
+        if len(runs) == 1:
+            self._judge(runs[0], truth)
+        elif truth.dim() and sum(sizes) == len(truth):
+            for run, part in zip(runs, truth.split(sizes), strict=True):
+                self._judge(run, part)
+
+    def _judge(self, run: Pass, truth: Tensor, *, weak: bool = False) -> None:
+        if run.truth is not None and not run.weak:
+            return
+        tally = compare(run.output, truth, self.loss)
+        if tally is None:
+            return
+        run.truth, run.tally, run.weak = truth.detach(), tally, weak
+
+    def lost(self, output: Tensor, target: Tensor) -> None:
+        """A loss was called with them."""
+        runs = self.followed([output])
+        if (len(runs) == 1 and runs[0].truth is None) or (runs and runs[0].weak):
+            run = runs[0]
+            self._judge(run, target)
+            if run.truth is None or run.weak:  # the output is shaped anew before the loss
+                tally = compare(output, target, self.loss)
+                if tally is not None:
+                    run.truth, run.tally, run.weak = target.detach(), tally, False
+
+    def close(self, *, trained: bool) -> int:
+        """Put the open passes where they belong: to training, where a backward pass came, else to evaluation.
+
+        Returns:
+            Rows of those that are trained on.
+        """
+        rows = 0
+        last = next((run for run in reversed(self._open) if run.grad), None)
+        for run in self._open:
+            if trained and last is not None and run.grad and run.where == last.where:
+                rows += len(run.output) if run.output.dim() else 1
+                self.training_rows.add(run.inputs, run.truth)
+                self.trained_in_evaluation_mode += not run.training
+                if run.tally is not None:
+                    self._trained.append(run.tally)
+            else:
+                self._evaluate(run)
+        self._open.clear()
+        self._tags.clear()
+        return rows
+
+    def _evaluate(self, run: Pass) -> None:
+        key = (run.update, run.where)
+        if key != self._key:
+            self._key, self._evaluation, self._outputs = key, [], []
+            self.evaluation_rows.clear()
+        self._outputs.append(run)
+        if run.tally is None:
+            return
+        self._evaluation.append(run.tally)
+        self.evaluation_rows.add(run.inputs, run.truth)
+        if run.training and run.update:
+            self.scored_in_training_mode += run.tally.rows
+
+    def measured(self, name: str, truth: object, value: object) -> None:
+        """The script called a metric of scikit-learn.
+
+        Args:
+            name: of the function.
+            truth: its first argument, a list or an array.
+            value: that it returned.
+        """
+        if name not in _GOOD_SCORES or not isinstance(value, (float, np.floating)):
+            return
+        labels = np.asarray(truth)
+        runs = [run for run in (*self._outputs, *self._open)]
+        rows = sum(len(run.output) for run in runs)
+        if labels.dtype.kind not in "biuf" or rows != len(labels):
+            return
+        if self._metric is None or runs[-1] is not self._metric[0]:
+            self._metric = (runs[-1], name.removesuffix("_score"), float(value), rows)
+        self.compared(tuple(runs), torch.as_tensor(labels))
+
+    def own(self) -> Score | None:
+        """Score of the script's last own evaluation."""
+        self.close(trained=False)
+        if self._metric is not None and self._outputs and self._metric[0] is self._outputs[-1]:
+            _, name, value, rows = self._metric
+            return Score(kind=name, value=value, rows=rows, source="own")
+        tally = together(self._evaluation)
+        return _score(tally, "own") if tally is not None and tally.rows >= _LEAST else None
+
+    def prequential(self) -> Score | None:
+        """Score of each training batch before its update, over the last fifth of the updates."""
+        last = self._trained[-max(len(self._trained) // 5, 1) :]
+        tally = together(last)
+        return None if tally is None else _score(tally, "prequential")
+
+    def withheld(self, outputs: Callable[[], list[tuple[Tensor, Tensor]]]) -> Score | None:
+        """Score of rows that were kept from training."""
+        tallies = [compare(output, target, self.loss) for output, target in outputs()]
+        tally = together(tally for tally in tallies if tally is not None)
+        return None if tally is None else _score(tally, "withheld")
+
+
+def _score(tally: Tally, source: str) -> Score | None:
+    value = tally.value
+    if not np.isfinite(value):
+        return None
+    return Score(kind=tally.kind, value=value, rows=tally.rows, source=source)  # type: ignore[arg-type]

@@ -1,0 +1,395 @@
+"""Records a running script: what it builds, where, and what its loop does with it."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.loss import _Loss
+from torch.optim.optimizer import Optimizer
+from torch.utils.data import DataLoader, Dataset
+
+from netmend.env.script.frames import Frames
+from netmend.env.script.loaders import Loaders
+from netmend.env.script.loops import read_loops
+from netmend.env.script.losses import LOSSES, LossSeen
+from netmend.env.script.measure import describe, tensors_in
+from netmend.env.script.passes import Pass, Passes
+from netmend.env.script.plan import Plan
+from netmend.env.script.record import Array, Crashed, Framework, Loop
+from netmend.env.script.rows import Rows
+from netmend.env.script.site import Site
+from netmend.env.script.stop import StopScript
+from netmend.env.script.trace import OUTSIDE, Trace, function_name, is_leaf, module_names
+from netmend.env.script.updates import OptimizerSeen, Updates
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def _quiet(
+    default: Any = None,
+) -> Callable[[Callable[Concatenate[Recorder, _P], _R]], Callable[Concatenate[Recorder, _P], _R]]:
+    """No error of the recorder's own reaches the script, and no call of its own is recorded."""
+
+    def around(method: Callable[Concatenate[Recorder, _P], _R]) -> Callable[Concatenate[Recorder, _P], _R]:
+        @wraps(method)
+        def guarded(self: Recorder, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+            if self.busy:
+                return default
+            self.busy = True
+            try:
+                with torch._C.DisableTorchFunction():
+                    return method(self, *args, **kwargs)
+            except Exception:  # whatever strangers' objects raise when they are looked at
+                self.troubles.append(traceback.format_exc(limit=-3))
+                return default
+            finally:
+                self.busy = False
+
+        return guarded
+
+    return around
+
+
+@dataclass
+class _Entered:
+    """A module whose ``forward`` runs."""
+
+    module: nn.Module
+    called: Site | None
+    leaf: bool
+
+
+class Recorder:
+    """Listens to the hooks and to the calls of functions.
+
+    Args:
+        frames: knows the script's own files.
+        plan: of the run.
+
+    Attributes:
+        made: where each module was made, by id; the modules are kept, so that an id stands for one.
+        began: CPU time at which the first module was made.
+        network: the first module with parameters that was applied from outside, or None.
+        troubles: errors of the recorder's own.
+    """
+
+    def __init__(self, frames: Frames, plan: Plan) -> None:
+        self.frames, self.plan = frames, plan
+        self.busy = False
+        self.began = 0.0
+        self.troubles: list[str] = []
+        self.made: dict[int, tuple[nn.Module, Site | None]] = {}
+        self.network: nn.Module | None = None
+        self.others: list[nn.Module] = []
+        self.names: dict[int, str] = {}
+        self.modes: list[Site] = []
+        self.loops: tuple[Loop, ...] = ()
+        self.forward: Site | None = None
+        self.evaluated: Site | None = None
+        self.inputs: Array | None = None
+        self.crash: tuple[BaseException, Crashed] | None = None
+        self.opaque: list[str] = []
+        self.no_gpu = False
+        self.framework: Framework = "torch"
+        self.trace = Trace()
+        self.loaders = Loaders(plan)
+        rows = (Rows(plan.data_rows if plan.data else 0, plan.data_bytes, once) for once in (True, False))
+        self.passes = Passes(*rows)
+        self.updates = Updates(frames)
+        self.losses: list[LossSeen] = []
+        self._stack: list[_Entered] = []
+        self._leaves = 0
+        self._rows = 0
+        self._capped = False
+        self._limit = 0.0
+
+    # Modules
+
+    @_quiet()
+    def on_module(self, module: nn.Module) -> None:
+        """A module is made. What subclasses do in their own ``__init__`` is not where it is made."""
+        self.began = self.began or time.process_time()
+        self.made.setdefault(id(module), (module, self.frames.site(module)))
+
+    @_quiet()
+    def on_enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """A module is applied."""
+        leaf = is_leaf(module)
+        outside = not self._stack and not isinstance(module, _Loss)
+        if outside and (self._is_network(module)):
+            if self.loops == ():
+                self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
+            if not self.trace.done and (torch.is_grad_enabled() or module.training):
+                given = tensors_in(*args, *kwargs.values())
+                again = module is self.network and not self.updates.count
+                self.trace.begin(module, given, anew=again)
+                if module is self.network:
+                    self._look(given)
+        self._stack.append(_Entered(module, self.frames.direct(), leaf))
+        self._leaves += leaf
+
+    def _is_network(self, module: nn.Module) -> bool:
+        if id(module) in self.names:
+            return id(module) == id(self.network) or module in self.others
+        if next(module.parameters(), None) is None:
+            return False
+        if self.network is None:
+            self.network = module
+        else:
+            self.others.append(module)
+        prefix = f"<{len(self.others)}>" if self.others else ""
+        for key, name in module_names(module).items():
+            self.names.setdefault(key, f"{prefix}.{name}".strip(".") if prefix else name)
+        return True
+
+    def _look(self, given: Sequence[Tensor]) -> None:
+        if given:
+            self.inputs = describe(given[0])
+        if len(given) > 1 and "several inputs" not in self.opaque:
+            self.opaque.append("several inputs")
+
+    def on_leave(
+        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: object, *, failed: bool
+    ) -> None:
+        """A module has returned, or raised."""
+        if self._stack and self._stack[-1].module is module:
+            entered = self._stack.pop()
+            self._leaves -= entered.leaf
+            if not failed:
+                self._left(entered, args, kwargs, out)
+
+    @_quiet()
+    def _left(self, entered: _Entered, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
+        module = entered.module
+        if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
+            name = self.names.get(id(module))
+            given = tensors_in(*args, *kwargs.values())
+            _, made = self.made.get(id(module), (module, None))
+            self.trace.module(module, name, self._owner(), given, out, made, entered.called)
+        if not self._stack and (module is self.network or module in self.others):
+            self._passed(module, args, kwargs, out, entered.called)
+
+    def _owner(self) -> str:
+        return self.names.get(id(self._stack[-1].module), OUTSIDE) if self._stack else OUTSIDE
+
+    def _passed(
+        self,
+        module: nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        out: object,
+        called: Site | None,
+    ) -> None:
+        """The network was applied from outside."""
+        given = tensors_in(*args, *kwargs.values())
+        outputs = [out.logits] if isinstance(getattr(out, "logits", None), Tensor) else tensors_in(out)
+        if not outputs:
+            return
+        grad = torch.is_grad_enabled() or outputs[0].requires_grad
+        training = grad and module.training
+        if training:
+            self.forward = self.forward or called or self.frames.site()
+        else:
+            self.evaluated = self.evaluated or called or self.frames.site()
+        labels = kwargs.get("labels")
+        truth = labels if isinstance(labels, Tensor) else self.loaders.truth(given)
+        run = Pass(
+            given[0] if given else None,
+            outputs[0].detach(),
+            module.training,
+            grad,
+            self.updates.count,
+            self.frames.where(),
+        )
+        self.passes.begin(run, outputs, truth)
+
+    # Functions
+
+    def on_call(
+        self,
+        function: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        returned: object,
+    ) -> object:
+        """A function has returned."""
+        if not self.busy:
+            self._called(function, args, kwargs, returned)
+        return returned
+
+    @_quiet()
+    def _called(
+        self,
+        function: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        returned: object,
+    ) -> None:
+        name = function_name(function)
+        if name in LOSSES and isinstance(returned, Tensor):
+            self._lost(name, kwargs, tensors_in(*args, *kwargs.values()), returned)
+        elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
+            self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
+        if not self._stack:
+            self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
+
+    def _lost(
+        self, name: str, kwargs: Mapping[str, object], given: Sequence[Tensor], returned: Tensor
+    ) -> None:
+        if len(given) < 2:
+            return
+        self.passes.loss = self.passes.loss or name
+        self.passes.lost(given[0], given[1])
+        if not self.updates.traced and len(self.losses) < 1_000:
+            module = next(
+                (entered for entered in reversed(self._stack) if isinstance(entered.module, _Loss)), None
+            )
+            made = None if module is None else self.made.get(id(module.module), (None, None))[1]
+            called = (module.called if module else None) or self.frames.site()
+            self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], returned, made, called))
+
+    @_quiet()
+    def on_failure(
+        self,
+        function: Callable[..., object],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        error: Exception,
+    ) -> None:
+        """A function has raised."""
+        given = tensors_in(*args, *kwargs.values())
+        module = self._stack[-1].module if self._stack else None
+        if self.crash is not None and self.crash[0] is error:
+            return
+        if self.loops == ():
+            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
+        leaf = module is not None and self._stack[-1].leaf
+        name = function_name(function)
+        if name in LOSSES and len(given) > 1:
+            self._lost(name, kwargs, given, given[0])
+        crashed = Crashed(
+            error=type(error).__name__,
+            message=str(error)[:300],
+            site=self.frames.site(),
+            operation=type(module).__name__ if leaf else name,
+            module=None if module is None else self.names.get(id(module)),
+            made=None if module is None else self.made.get(id(module), (module, None))[1],
+            operands=tuple(map(describe, given)),
+        )
+        self.crash = error, crashed
+
+    @_quiet()
+    def on_no_gpu(self) -> None:
+        """Something was to go to a GPU that is not there."""
+        self.no_gpu = True
+
+    # The loop
+
+    @_quiet()
+    def on_optimizer(self, optimizer: Optimizer) -> None:
+        """An optimizer is made."""
+        self.updates.optimizers.append(OptimizerSeen(optimizer, self.frames.site(optimizer)))
+
+    @_quiet()
+    def on_zero(self) -> None:
+        """Gradients are set to zero."""
+        self.updates.zero()
+
+    @_quiet()
+    def on_backward(self, tensors: object) -> None:
+        """A backward pass begins."""
+        given = tensors_in(tensors)
+        if not given:
+            return
+        if self.updates.backwards == 0:
+            self.framework = self.frames.framework()
+            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has) or self.loops
+        self.loaders.trained()
+        self.updates.backward(given[0], self.network, self.others)
+        self._rows += self.passes.close(trained=True)
+        if self.trace.active:
+            self.trace.end()
+
+    @property
+    def capped(self) -> bool:
+        """Whether the plan's cap was reached."""
+        return self._capped
+
+    @_quiet()
+    def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
+        """An optimizer is about to step; with a closure the backward pass comes inside."""
+        self.updates.step(optimizer, closure=closure)
+
+    def on_stepped(self, optimizer: Optimizer) -> None:  # noqa: ARG002
+        """An optimizer has stepped.
+
+        Raises:
+            StopScript: the plan's cap is reached.
+        """
+        self.updates.stepped()
+        plan, count = self.plan, self.updates.count
+        if not self._capped:
+            self._capped = (plan.updates is not None and count >= plan.updates) or (
+                plan.rows is not None and self._rows >= plan.rows
+            )
+            self._limit = count * 1.05 + 5
+            self.loaders.dry = self._capped and plan.cap == "dry"
+        if self._capped and (plan.cap == "stop" or count > self._limit):
+            raise StopScript("capped")
+
+    @_quiet()
+    def on_mode(self, module: nn.Module, mode: bool) -> None:  # noqa: ARG002
+        """``train`` or ``eval`` is called."""
+        site = self.frames.direct()
+        if site is not None and site not in self.modes:
+            self.modes.append(site)
+
+    @_quiet()
+    def on_loaded(self) -> None:
+        """Weights are loaded into a module."""
+        if self.updates.count == 0 and "pretrained part" not in self.opaque:
+            self.opaque.append("pretrained part")
+
+    @_quiet()
+    def on_schedule(self, schedule: object) -> None:
+        """A learning-rate schedule is made."""
+        self.updates.schedule(schedule)
+
+    @_quiet()
+    def on_scheduled(self, schedule: object) -> None:
+        """A learning-rate schedule steps."""
+        self.updates.scheduled(schedule)
+
+    # Loaders
+
+    def on_loader(self, loader: DataLoader[Any], dataset: Dataset[Any]) -> Dataset[Any]:  # noqa: ARG002
+        """A loader is being made: what it is to load."""
+        return self._withheld(dataset) or dataset
+
+    @_quiet()
+    def _withheld(self, dataset: Dataset[Any]) -> Dataset[Any] | None:
+        if self.plan.withhold is None or self.frames.site() != self.plan.withhold:
+            return None
+        return self.loaders.withhold(dataset)
+
+    @_quiet()
+    def on_loader_made(self, loader: DataLoader[Any], site: Site | None) -> None:
+        """A loader is made."""
+        self.loaders.add(loader, site)
+
+    def on_batches(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches of a loader, one after the other."""
+        return self.loaders.watch(loader, batches)
+
+    @_quiet()
+    def site_of(self, made: object) -> Site | None:
+        """Where an object is constructed."""
+        return self.frames.site(made)

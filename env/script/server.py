@@ -1,0 +1,92 @@
+"""The warm process: it has imported torch, and forks one process for each run. ``parent.Runner`` starts it."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from netmend.env.script.child import run_script
+from netmend.env.script.codec import decode
+from netmend.env.script.keeper import keep
+from netmend.env.script.plan import Plan
+
+_WARM = (
+    "torch.utils.data",
+    "torch.optim.lr_scheduler",
+    "torch._dynamo",  # the first optimizer imports it
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "sklearn.preprocessing",
+    "sklearn.metrics",
+)
+
+
+def serve(address: str) -> None:
+    """Answer requests on a socket until stdin is closed. No thread runs here: a fork has only the one that forks."""
+    torch.set_num_threads(1)
+    for name in _WARM:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(address)
+        server.listen()
+        print("ready", flush=True)
+        while True:
+            ready, _, _ = select.select([server, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            client, _ = server.accept()
+            if os.fork() == 0:
+                server.close()
+                _serve_one(client)
+            client.close()
+
+
+def _serve_one(client: socket.socket) -> None:
+    """In a process of its own: one request."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        request = json.loads(client.makefile().readline())
+        plan = decode(Plan, json.dumps(request["plan"]))
+        out = Path(request["out"])
+        _redirect(out / "output")
+
+        def run() -> None:
+            run_script(
+                Path(request["folder"]),
+                request["script"],
+                tuple(request["arguments"]),
+                plan,
+                Path(request["kept"]),
+                out,
+            )
+
+        client.sendall(json.dumps(keep(run, plan, client)).encode() + b"\n")
+    finally:
+        os._exit(0)
+
+
+def _redirect(output: Path) -> None:
+    """Nothing to read, and one file for all that is printed."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    printed = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(nothing, 0)
+    os.dup2(printed, 1)
+    os.dup2(printed, 2)
+    sys.stdin = open(0, closefd=False)
+    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = open(2, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])

@@ -1,0 +1,215 @@
+"""The updates of a run: gradients set to zero, backward passes, steps, in which order and on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.optim.optimizer import Optimizer
+
+from netmend.env.script.frames import Frames
+from netmend.env.script.graph import Graph, walk
+from netmend.env.script.record import Fact, OptimizerMade, Setting
+from netmend.env.script.site import Site
+
+_PER_EPOCH = ("StepLR", "MultiStepLR", "ExponentialLR", "ReduceLROnPlateau")
+_LOOKED_AT = 5  # backward passes in which the order of the calls is looked at
+_LOSSES = 100_000
+
+
+@dataclass(eq=False)
+class OptimizerSeen:
+    """An optimizer, where it was made, where and how often it steps."""
+
+    optimizer: Optimizer
+    made: Site | None
+    stepped: Site | None = None
+    steps: int = 0
+
+    def parameters(self) -> list[Tensor]:
+        """All that it was given."""
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+
+@dataclass(eq=False)
+class _Schedule:
+    schedule: object
+    made: Site | None
+    steps: int = 0
+
+
+@dataclass
+class Updates:
+    """What happens in the training loop.
+
+    Attributes:
+        count: of optimizer steps; backwards: of backward passes.
+        losses: the trained loss of each backward pass.
+        graph: behind the first loss.
+        zeroed, backward_site: where.
+        facts: that the order of the calls and the graph show.
+        hidden: ids of what gradients reach that no module and no optimizer holds.
+    """
+
+    frames: Frames
+    count: int = 0
+    backwards: int = 0
+    optimizers: list[OptimizerSeen] = field(default_factory=list)
+    schedules: list[_Schedule] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+    graph: Graph | None = None
+    zeroed: Site | None = None
+    backward_site: Site | None = None
+    facts: dict[str, Fact] = field(default_factory=dict)
+    hidden: frozenset[int] = frozenset()
+    _zeroed_since_step: bool = False
+    _zeroed_since_backward: bool = False
+    _backward_since_step: bool = False
+
+    @property
+    def traced(self) -> bool:
+        """Whether a backward pass was seen."""
+        return self.backwards > 0
+
+    def note(self, name: str, value: float, text: str, site: Site | None) -> None:
+        """Keep a fact, the first of its name."""
+        self.facts.setdefault(name, Fact(name=name, value=value, text=text, site=site))
+
+    def zero(self) -> None:
+        """Gradients are set to zero."""
+        self._zeroed_since_step = self._zeroed_since_backward = True
+        self.zeroed = self.zeroed or self.frames.site()
+
+    def backward(self, loss: Tensor, network: nn.Module | None, others: Sequence[nn.Module]) -> None:
+        """A backward pass begins at a loss."""
+        self.backwards += 1
+        if loss.numel() == 1 and len(self.losses) < _LOSSES:
+            self.losses.append(float(loss.detach()))
+        if self.backwards == 1:
+            self.backward_site = self.frames.site()
+            self.graph = walk(loss)
+            if not self.graph.attached:
+                self.note("detached_loss", 1, "the loss has no gradient graph", self.backward_site)
+            elif network is not None:
+                self._reached(self.graph, network, others)
+        if self.backwards <= _LOOKED_AT and self.count and not self._backward_since_step:
+            self._stale()
+        self._backward_since_step = True
+        self._zeroed_since_backward = False
+
+    def _stale(self) -> None:
+        """Gradients of the last update that nobody has set to zero. (Accumulation sets them to zero at times.)"""
+        if self._zeroed_since_step or len(self.optimizers) != 1:
+            return
+        held, given = _gradients(self.optimizers[0]), len(self.optimizers[0].parameters())
+        if held:
+            text = f"{held} of {given} gradients still hold those of the last update"
+            self.note("no_zero_grad", held, text, self.backward_site)
+
+    def _reached(self, graph: Graph, network: nn.Module, others: Sequence[nn.Module]) -> None:
+        """Which parameters the gradients reach, and which the optimizers were given."""
+        given = {id(parameter) for seen in self.optimizers for parameter in seen.parameters()}
+        named = {
+            id(parameter): name
+            for module in (network, *others)
+            for name, parameter in module.named_parameters()
+        }
+        own = {id(parameter): parameter for module in (network, *others) for parameter in module.parameters()}
+        left = [named[key] for key in own if key in graph.leaves and key not in given]
+        made = next((seen.made for seen in self.optimizers), None)
+        if left and given:
+            self.note("not_optimized", len(left), f"not given to the optimizer: {_list(left)}", made)
+        hidden = [key for key in graph.leaves if key not in own and key not in given]
+        if hidden:
+            self.hidden = frozenset(hidden)
+        cut = [named[key] for key, value in own.items() if value.requires_grad and key not in graph.leaves]
+        if cut:
+            self.note("no_gradient", len(cut), f"no gradient reaches {_list(cut)}", self.backward_site)
+
+    def step(self, optimizer: Optimizer, *, closure: bool) -> None:
+        """An optimizer is about to step."""
+        seen = next((one for one in self.optimizers if one.optimizer is optimizer), None)
+        if seen is None:
+            return
+        seen.steps += 1
+        seen.stepped = seen.stepped or self.frames.site()
+        if closure or self.backwards > _LOOKED_AT or len(self.optimizers) > 1:
+            return
+        if self.backwards == 0:
+            self.note(
+                "step_before_backward",
+                1,
+                "the optimizer steps in front of the first backward pass",
+                seen.stepped,
+            )
+        elif self._backward_since_step and self._zeroed_since_backward and not _gradients(seen):
+            self.note(
+                "zeroed_before_step", 1, "gradients are set to zero between backward and step", self.zeroed
+            )
+
+    def stepped(self) -> None:
+        """An optimizer has stepped."""
+        self.count += 1
+        self._zeroed_since_step = self._backward_since_step = False
+
+    def schedule(self, schedule: object) -> None:
+        """A learning-rate schedule is made."""
+        if all(one.schedule is not schedule for one in self.schedules):
+            self.schedules.append(_Schedule(schedule, self.frames.site(schedule)))
+
+    def scheduled(self, schedule: object) -> None:
+        """A learning-rate schedule steps."""
+        for one in self.schedules:
+            if one.schedule is schedule:
+                one.steps += 1
+
+    def schedule_facts(self, batches: int | None) -> None:
+        """A schedule that is meant for epochs but steps with every update.
+
+        Args:
+            batches: of an epoch, None where that is not known.
+        """
+        for one in self.schedules:
+            kind = type(one.schedule).__name__
+            if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and one.steps >= self.count:
+                text = f"{kind} steps with each of {self.count} updates"
+                self.note("schedule_per_update", one.steps, text, one.made)
+
+    def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
+        """The optimizers as plain data; ``names`` of parameters by id."""
+        return tuple(
+            OptimizerMade(
+                kind=type(seen.optimizer).__name__,
+                settings=_settings(seen.optimizer),
+                made=seen.made,
+                given=tuple(names[id(one)] for one in seen.parameters() if id(one) in names),
+                stepped=seen.stepped,
+                steps=seen.steps,
+            )
+            for seen in self.optimizers
+        )
+
+
+def _settings(optimizer: Optimizer) -> dict[str, Setting]:
+    """The values at the start: a schedule changes those of the groups."""
+    found: dict[str, Setting] = {}
+    values = {
+        **optimizer.param_groups[0],
+        **{"lr": optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0].get("lr"))},
+    }
+    for name, value in values.items():
+        if isinstance(value, (bool, int, float, str)) and name != "initial_lr":
+            found[name] = value
+        elif isinstance(value, tuple):
+            found[name] = tuple(map(float, value))
+    return found
+
+
+def _gradients(seen: OptimizerSeen) -> int:
+    """How many of its parameters hold a gradient other than zero."""
+    return sum(one.grad is not None and bool(one.grad.any()) for one in seen.parameters())
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
