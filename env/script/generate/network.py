@@ -244,13 +244,15 @@ def _nested(program: Program, pieces: list[Piece], words: Words) -> Written:
     names = stems.get(len(groups), [f"block{i}" for i in range(1, len(groups) + 1)])
     made: list[str] = []
     parts: list[tuple[Piece, str]] = []
-    output = ""
-    for group, name in zip(groups, names, strict=True):
-        first = group[0].pieces[0]
+    output, counts = "", Counter[str]()
+    for group, stem in zip(groups, names, strict=True):
+        first, name = group[0].pieces[0], stem
         if len(group) > 1 or group[0].residual:
             made += [f"self.{name} = nn.Sequential(", *_indented(_entries(group)), ")"]
             parts.append((Piece(layer=first.layer, module="nn.Sequential"), f"self.{name}"))
         elif first.module:
+            counts[first.name] += 1
+            name = f"{first.name}{counts[first.name]}" if counts[first.name] > 1 else first.name
             made.append(f"self.{name} = {first.module}")
             parts.append((first, f"self.{name}"))
         else:

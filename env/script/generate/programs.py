@@ -44,7 +44,43 @@ LOSSES: frozenset[LossName] = frozenset(
 PREPS = frozenset(
     ("standardize", "min_max", "scale", "standardize_target", "scale_target", "drop_axis_target")
 )
-FAULTS = ["hbs", "hdb", "hlr", "hlx", "hne", "lch", "och", "omo", "owd", "dis", "diw", "dns", "tzg", "tem", "tpo", "tsb", "tsu", "tde", "xgr", "ach", "arm", "aal", "rcd", "rad", "lbn", "lrn", "lrh", "wab", "wrb", "dbt", "xin", "xou", "xem", "xtl"]
+FAULTS = (
+    *(
+        "hbs",
+        "hdb",
+        "hlr",
+        "hlx",
+        "hne",
+        "lch",
+        "och",
+        "omo",
+        "owd",
+        "dis",
+        "diw",
+        "dns",
+        "tzg",
+        "tem",
+        "tpo",
+    ),
+    *(
+        "tsb",
+        "tsu",
+        "tde",
+        "xgr",
+        "ach",
+        "arm",
+        "aal",
+        "rcd",
+        "rad",
+        "lbn",
+        "lrn",
+        "lrh",
+        "wab",
+        "wrb",
+        "dbt",
+    ),
+    *("xin", "xou", "xem", "xtl"),
+)
 """Mutation operators whose faults a script can hold."""
 
 

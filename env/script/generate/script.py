@@ -161,7 +161,7 @@ class _Parts:
         model = self.model_function()
         parts = [*self.classes(), *([model] if model else []), self.load_function()]
         body = [*parts, *self.functions(), self.main_function(), ['if __name__ == "__main__":', "    main()"]]
-        return _file([list(self.values.top), *body], self.comment(), self.style)
+        return _file([list(self.values.top), *body], self.comment())
 
     def flat(self) -> str:
         comment = self.words.comments
@@ -171,13 +171,13 @@ class _Parts:
         end = [*(["# evaluation"] * comment), *self.evaluation(), self.report("score")]
         start = [*self.values.start, "torch.manual_seed(0)"]
         main = [*start, "", *load, "", *setup, "", *loop, "", *end]
-        return _file([list(self.values.top), *self.classes(), main], self.comment(), self.style)
+        return _file([list(self.values.top), *self.classes(), main], self.comment())
 
     def several(self) -> dict[str, str]:
         own = [OWN_DATASET] if self.style.batches == "dataset" else []
-        data = _file([*own, self.load_function()], "", self.style)
+        data = _file([*own, self.load_function()], "")
         model = self.model_function()
-        networks = _file([*self.network.classes, *([model] if model else [])], "", self.style)
+        networks = _file([*self.network.classes, *([model] if model else [])], "")
         body = [list(self.values.top), *self.functions(), self.main_function()]
         train = [*body, ['if __name__ == "__main__":', "    main()"]]
         names = ", ".join((*(["ArrayDataset"] * bool(own)), "load_data"))
@@ -186,7 +186,7 @@ class _Parts:
         return {
             "data.py": data,
             "model.py": networks,
-            MAIN: _file(train, self.comment(), self.style, imports),
+            MAIN: _file(train, self.comment(), imports),
         }
 
     def model_function(self) -> Lines:
@@ -254,7 +254,7 @@ def _indented(lines: Sequence[str]) -> Lines:
     return [f"    {line}" if line else "" for line in lines]
 
 
-def _file(parts: Sequence[Sequence[str]], comment: str, style: Style, own: Sequence[str] = ()) -> str:
+def _file(parts: Sequence[Sequence[str]], comment: str, own: Sequence[str] = ()) -> str:
     """A file of parts, two empty lines between them, with the imports that they need on top."""
     text = "\n\n\n".join("\n".join(part) for part in parts if part)
     imports = [line for word, line in IMPORTS if not word or _holds(text, word)]
@@ -264,8 +264,11 @@ def _file(parts: Sequence[Sequence[str]], comment: str, style: Style, own: Seque
     if used:
         loaders.append(f"from torch.utils.data import {', '.join(used)}")
     module = ["import settings"] if "settings." in text else []
-    head = "\n".join([*([comment] if comment else []), *imports, *loaders, *own, *module]).strip("\n")
-    return f"{head}\n\n{text}\n"
+    local = [*own, *module]
+    blank = [""] * bool(local)
+    head = "\n".join([*([comment] if comment else []), *imports, *loaders, *blank, *local]).strip("\n")
+    apart = "\n\n\n" if text.startswith(("def ", "class ", "@")) else "\n\n"
+    return f"{head}{apart}{text}\n"
 
 
 def _holds(text: str, word: str) -> bool:
