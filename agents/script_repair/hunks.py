@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
 
 from netmend.agents.script_repair.runs import Texts
 from netmend.env.script.source import diff
 
+WIDTH = 70
+"""Characters of a reason in the head of a hunk."""
 _HUNK = re.compile(r"^(@@ [^@]* @@).*$", re.MULTILINE)
 
 
@@ -40,7 +43,9 @@ def _headed(part: str, lines: Mapping[str, set[str]]) -> str:
     if not part.startswith("@@ "):
         return part
     own = _edited(part)
-    why = "; ".join(why for why, changed in lines.items() if own & changed)
+    why = "; ".join(
+        shorten(why, WIDTH, placeholder=" ...") for why, changed in lines.items() if own & changed
+    )
     return _HUNK.sub(rf"\1 {_plain(why)}", part, count=1) if why else part
 
 
@@ -55,4 +60,6 @@ def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> set[str]:
 def _edited(text: str) -> set[str]:
     """Lines that a diff adds or removes, with their sign."""
     lines = text.splitlines()
-    return {line for line in lines if line[:1] in "+-" and line[:4] not in ("--- ", "+++ ") and line[1:].strip()}
+    return {
+        line for line in lines if line[:1] in "+-" and line[:4] not in ("--- ", "+++ ") and line[1:].strip()
+    }

@@ -24,10 +24,16 @@ from netmend.env.training.trial import Trainer
 from netmend.repair_actions import CATALOGUE
 
 Claim = Literal["repair", "mended", "none"]
-SHORT, LONGER = 3, 12
-"""Updates of a run for what the recorder sees, and of one more that shows how long an update takes."""
+SHORT = 3
+"""Updates of a run for what the recorder sees of the loop."""
+LEAST_EPOCH, MOST_EPOCH = 12, 400
+"""Updates of a run for the rows of an epoch, and for how long an update takes."""
 WHOLE_SECONDS, CUT_SECONDS = 20.0, 10.0
 """A run that takes longer is cut to the other."""
+MOST_RUNS = 20
+"""Real runs that a repair makes at most: candidates, what minimises them, and what confirms."""
+GOOD = 0.98
+"""A score behind which nothing is searched for."""
 MOST_MENDS = 8
 """Edits that mend crashes and faults, one after another."""
 TRIALS = 5
@@ -109,15 +115,15 @@ class ScriptRepairer:
         steps: list[Step] = []
         stage = self._mended(first, steps)
         if stage.record.crash is None:
-            self._plan(stage)
-            stage = self._searched(stage, steps)
+            stage = self._searched(self._plan(stage), steps)
         return self._result(first, findings, stage, steps, time.monotonic() - begun)
 
-    def _stage(self, texts: Texts) -> Stage:
-        record = self.runs.capture(texts, SHORT)
+    def _stage(self, texts: Texts, updates: int = SHORT) -> Stage:
+        record = self.runs.capture(texts, updates)
         found = lift(record)
-        lifted = found if isinstance(found, Lifted) else None
-        return Stage(self.runs.script.parent, texts, record, lifted, () if lifted else found.reasons)
+        if isinstance(found, Lifted):
+            return Stage(self.runs.script.parent, texts, record, found)
+        return Stage(self.runs.script.parent, texts, record, None, found.reasons)
 
     # What is wrong for sure
 
@@ -155,34 +161,49 @@ class ScriptRepairer:
 
     # The search
 
-    def _plan(self, stage: Stage) -> None:
-        """Decide how long real runs are, and where their score comes from."""
-        pace = self.runs.capture(stage.texts, LONGER)
-        extra = pace.updates - stage.record.updates
-        update = max(pace.seconds - stage.record.seconds, 0.0) / extra if extra > 0 else 0.0
+    def _plan(self, stage: Stage) -> Stage:
+        """Decide how long real runs are, and where their score comes from; the script with an epoch's rows."""
+        rounds = stage.record.loops[-1].rounds if stage.record.loops else None
+        seen = self._stage(stage.texts, min(max(rounds or 0, LEAST_EPOCH), MOST_EPOCH))
+        start, pace = stage.record, seen.record
+        extra = pace.updates - start.updates
+        update = max(pace.seconds - start.seconds, 0.0) / extra if extra > 0 else 0.0
         planned = planned_updates(pace)
-        seconds = stage.record.seconds + update * (planned or 0)
-        if planned is None or seconds <= WHOLE_SECONDS or extra <= 0:
-            self.runs.length = Length(None, seconds, planned)
-            limits = self.runs.plan
-            if planned is None:
-                self.runs.plan = replace(limits, wall=min(limits.wall, 2 * WHOLE_SECONDS))
-            record = self.runs.run(stage.texts)
-            self.runs.plan = limits
-            if record.ending in ENDED_WELL:
-                self.runs.length = Length(None, record.seconds, planned or record.updates)
-        if planned is not None and seconds > WHOLE_SECONDS or self.runs.run(stage.texts).ending == "timeout":
-            updates = max(SHORT, int((CUT_SECONDS - stage.record.seconds) / update)) if update else LONGER
-            self.runs.length = Length(updates, CUT_SECONDS, planned)
+        expected = start.seconds + update * (planned or 0)
+        if self.whole or planned is None or expected <= WHOLE_SECONDS:
+            whole = self._tried_whole(stage.texts, limited=planned is None and not self.whole)
+            if whole is not None:
+                self.runs.length = Length(None, whole.seconds, planned or whole.updates)
+                return self._scored(seen)
+        updates = max(SHORT, int(CUT_SECONDS / update)) if update else MOST_EPOCH
+        self.runs.length = Length(updates, start.seconds + updates * update, planned)
+        return self._scored(seen)
+
+    def _tried_whole(self, texts: Texts, *, limited: bool) -> Record | None:
+        """A whole run, None where it takes too long."""
+        plan = self.runs.plan
+        if limited:
+            self.runs.plan = replace(plan, wall=min(plan.wall, 2 * WHOLE_SECONDS))
+        record = self.runs.run(texts)
+        self.runs.plan = plan
+        return record if record.ending in ENDED_WELL else None
+
+    def _scored(self, stage: Stage) -> Stage:
+        """Decide where the score comes from, and say what a run costs."""
         record = self.runs.run(stage.texts)
         if record.score is None or record.score.source == "prequential":
             trains = next((loader for loader in record.loaders if loader.trains and loader.made), None)
             if trains is not None:
                 self.runs.withhold = trains.made
-        self.tell(f"a run takes {self.runs.length.seconds:.0f} s; {self.runs.length}")
+        length = self.runs.length
+        self.tell(f"{length} of {length.seconds:.0f} s each, at most {MOST_RUNS} of them")
+        return stage
 
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
         """The script behind the best patch that real runs show to help."""
+        good = score_of(self.runs.run(stage.texts))
+        if good is not None and good >= GOOD:
+            return stage
         candidates = self._candidates(stage)
         records = self.runs.run_all([(stage.texts, 0), *((own.texts, 0) for own in candidates)])
         own, *others = records
@@ -295,9 +316,7 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
     return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
 
 
-def _claim(
-    before: Sequence[float | None], after: Sequence[float | None], *, is_mended: bool
-) -> Claim:
+def _claim(before: Sequence[float | None], after: Sequence[float | None], *, is_mended: bool) -> Claim:
     """What may be said of an answer."""
     new = [score for score in after if score is not None]
     if not after or len(new) < len(after):
@@ -306,7 +325,8 @@ def _claim(
     if len(old) < len(before):
         return "repair"
     gains = [late - early for early, late in zip(old, new, strict=True)]
-    if may_be_claimed(gains):
+    apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
+    if apart or may_be_claimed(gains):
         return "repair"
     return "mended" if is_mended and sum(gains) / len(gains) > -LEAST_GAIN else "none"
 

@@ -77,13 +77,13 @@ def found_by_policy(
 
 def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
     """The commonest edits, each alone, as far as the source takes them."""
-    allowed = [names for names in COMMON if not any(fnmatchcase(name, kept) for name in names for kept in keep)]
+    allowed = [
+        names for names in COMMON if not any(fnmatchcase(name, kept) for name in names for kept in keep)
+    ]
     return list(_written(stage, [(names, None) for names in allowed]))
 
 
-def _written(
-    stage: Stage, patches: Sequence[tuple[tuple[str, ...], float | None]]
-) -> Iterator[Candidate]:
+def _written(stage: Stage, patches: Sequence[tuple[tuple[str, ...], float | None]]) -> Iterator[Candidate]:
     seen: list[Texts] = []
     for names, skill in patches:
         try:

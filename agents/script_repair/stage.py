@@ -11,6 +11,7 @@ from netmend.agents.script_repair.runs import Texts
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.loading import task_of
 from netmend.env.program import Program, Task
+from netmend.env.program.misfit import MisfitError
 from netmend.env.script.actions import record_changes
 from netmend.env.script.changes import SourceChange, source_changes
 from netmend.env.script.edit import edit
@@ -72,17 +73,31 @@ class Stage:
         """
         if self.lifted is None:
             return self.written(change for name in actions for change in record_changes(name, self.record))
-        after = applied(self.program, self.task, actions)
-        return self.written(source_changes(self.program, after, self.lifted.layers, self.task))
+        return self.become(applied(self.program, self.task, actions))
+
+    def become(self, program: Program) -> Texts:
+        """What is new in its files where it is another program.
+
+        Raises:
+            EditRefused: the difference cannot be written, or there is none.
+        """
+        assert self.lifted is not None
+        try:
+            changes = source_changes(self.program, program, self.lifted.layers, self.task)
+        except MisfitError as error:
+            raise EditRefused(str(error)) from error
+        return self.written(changes)
 
     def impossible(self, actions: Iterable[RepairAction]) -> tuple[str, ...]:
         """Names of the actions that change the program in a way that its source cannot take."""
         return tuple(action.name for action in actions if not self._takes(action))
 
     def _takes(self, action: RepairAction) -> bool:
+        after = action.apply(self.program, self.task)
+        if after == self.program:
+            return True  # it may change something later, when other edits stand
         try:
-            self.patched((action.name,))
+            self.become(after)
         except EditRefused:
-            # what changes nothing now may do so later, when other edits stand
-            return action.apply(self.program, self.task) == self.program
+            return False
         return True

@@ -61,7 +61,13 @@ def _parser() -> ScriptParser:
     )
     add = parser.add_argument
     add("--policy", default="default", help="folder of a trained policy, or default")
-    add("--keep", action="append", default=[], metavar="PART", help="what must not be touched: architecture, ...")
+    add(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="PART",
+        help="what must not be touched: architecture, ...",
+    )
     add("--trials", type=int, default=TRIALS, metavar="N", help=f"trials of the search ({TRIALS})")
     add("--whole", action="store_true", help="let every run of the script go to its end")
     add("--apply", action="store_true", help="write the diff into the script's files")
