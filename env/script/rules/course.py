@@ -136,6 +136,27 @@ def no_activation(record: Record) -> Iterator[Sight]:
                 yield Sight(place=before.module or before.kind, site=before.made, words=words)
 
 
+@possible(
+    "{value:.0f} layers in a row with a sigmoid: their gradients shrink four times or more with each",
+    "activation/relu@hidden",
+    "add_layer/batch_norm@hidden",
+    "activation/*@hidden",
+)
+def vanishing(record: Record) -> Iterator[Sight]:
+    """Three or more hidden layers with a sigmoid, whose slope is at most 0.25, and no normalisation."""
+    if any("Norm" in kind for kind in record.modules.values()):
+        return
+    layers = [place for place, one in enumerate(record.operations) if one.weights is not None]
+    hidden = record.operations[: layers[-1]] if layers else ()
+    found = [one for one in hidden if _is_sigmoid(one)]
+    if len(found) >= 3:
+        yield Sight(value=float(len(found)), site=found[0].made or found[0].called)
+
+
+def _is_sigmoid(one: Operation) -> bool:
+    return one.kind.lower() == "sigmoid" or one.settings.get("activation") == "sigmoid"
+
+
 def _finite(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
     losses = np.asarray(record.losses, dtype=np.float64)
     return losses if len(losses) and np.isfinite(losses).all() else None

@@ -214,9 +214,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "no_gradient": with_fact("no_gradient"),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "schedule_per_update": with_fact("schedule_per_update"),
-        "heavy_momentum": replace(
-            GOOD, optimizers=(replace(ADAM, kind="SGD", settings={"momentum": 0.999}),)
-        ),
+        "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
         "summed_loss": with_loss(settings={"reduction": "sum"}),
         "values_for_classes": with_loss(VALUES, behind=behind_sigmoid, target=ids(ROWS, 1, high=1)),
@@ -228,10 +226,8 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "broke_down": replace(GOOD, losses=(1.0, float("nan"))),
         "growing_loss": replace(GOOD, losses=tuple(float(loss) for loss in range(1, 60))),
         "constant_loss": replace(GOOD, losses=(0.7,) * 50),
-        "dead_units": replace(
-            GOOD,
-            operations=(LAYERS[0], replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0)), LAYERS[2]),
-        ),
+        "dead_units": replace(GOOD, operations=(LAYERS[0], dead, LAYERS[2])),
+        "vanishing": replace(GOOD, operations=(*(function("sigmoid", 16, 0),) * 3, LAYERS[2])),
         "no_activation": replace(GOOD, operations=(LAYERS[0], linear(16, 3, "out", 0))),
     }
 
