@@ -6,12 +6,18 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from netmend.agents.check_page import as_github, as_json, as_sarif, as_text
 from netmend.agents.cli import main
+from netmend.env.findings import Finding
+from netmend.env.script.check import Checked
 from netmend.env.script.parent import Runner
+from netmend.env.script.record import Record
+from netmend.env.script.site import Site
 
 HEAD = """\
 import torch
@@ -26,7 +32,7 @@ loader = DataLoader(TensorDataset(x[:320], y[:320]), batch_size=32, shuffle=True
 LOOP = """\
 criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
-for epoch in range(3):
+for epoch in range(7):
     net.train()
     for xb, yb in loader:
         optimizer.zero_grad()
@@ -109,74 +115,86 @@ def test_a_right_script_has_no_finding(name: str, capsys: pytest.CaptureFixture[
     assert "which is your own code" in told.err
 
 
-def test_the_text_fits_a_screen_and_marks_the_place(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(SOFTMAX) == 1
-    text = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A script with odd characters in its source and its name, and a fault; it is read and not run."""
+    script = tmp_path_factory.mktemp("odd") / "my net.py"
+    script.write_text(SOFTMAX.replace("net = nn", "größe = '日本'; net = nn"), encoding="utf-8")
+    line = script.read_text("utf-8").splitlines()[8]
+    start = len(line[: line.index("nn.Softmax")].encode())
+    site = Site("my net.py", 9, start, 9, start + len("nn.Softmax(dim=1)"))
+    answers = ("activation/linear@output",)
+    text = "100 % wrong: softmax, twice"
+    fault = Finding(
+        name="logits_squashed", severity="fault", text=text, value=1, place="", edits=answers, site=site
+    )
+    doubt = replace(fault, name="far_rate", severity="warning", site=None, edits=())
+    return Checked(script, Record(modules={}, updates=70), (fault, doubt))
+
+
+def test_the_text_fits_a_screen_and_marks_the_place(
+    checked: Checked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checked.script.parent)
+    text = as_text(replace(checked, script=Path("my net.py")))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "\x1b" not in text
-    assert lines[0].startswith("ran train.py: 30 updates")
+    assert lines[0].startswith("ran my net.py: 70 updates")
+    assert "my net.py:9: fault: 100 % wrong: softmax, twice [logits_squashed]" in lines
     marked = next(place for place, line in enumerate(lines) if "^" in line)
     start, end = lines[marked].index("^"), lines[marked].rindex("^") + 1
     assert lines[marked - 1][start:end] == "nn.Softmax(dim=1)"
-    assert lines[-1] == "1 fault; next: netmend repair train.py"
+    assert lines[-1] == "1 fault, 1 warning; next: netmend repair my net.py"
 
 
-def test_columns_are_counted_in_characters(capsys: pytest.CaptureFixture[str]) -> None:
-    odd = SOFTMAX.replace("net = nn", "größe = '日本'; net = nn")
-    check(odd, "--json")
-    (finding,) = json.loads(capsys.readouterr().out)["findings"]
-    line = odd.splitlines()[finding["line"] - 1]
+def test_columns_are_counted_in_characters_from_1(checked: Checked) -> None:
+    finding, doubt = json.loads(as_json(checked))["findings"]
+    line = checked.script.read_text("utf-8").splitlines()[finding["line"] - 1]
     assert line[finding["column"] - 1 : finding["end_column"] - 1] == "nn.Softmax(dim=1)"
+    assert "line" not in doubt
 
 
-def test_annotations_of_github(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(SOFTMAX, "--format", "github") == 1
-    (line,) = capsys.readouterr().out.splitlines()
-    place = r"file=train\.py,line=9,endLine=9,col=\d+,endColumn=\d+"
-    assert re.match(rf"::error title=netmend logits_squashed,{place}::cross_entropy has", line)
-    assert check(FAULTY["far_rate"], "--format", "github") == 1
-    assert capsys.readouterr().out.startswith("::warning ")
+def test_annotations_of_github(checked: Checked) -> None:
+    first, second = as_github(replace(checked, script=Path("a,b/my net.py"))).splitlines()
+    assert re.match(
+        r"::error title=netmend logits_squashed,file=a%2Cb/my net\.py,line=9,endLine=9,col=\d+", first
+    )
+    assert first.endswith("::100 %25 wrong: softmax, twice")
+    assert second == "::warning title=netmend far_rate::100 %25 wrong: softmax, twice"
 
 
-def test_sarif_has_what_the_schema_requires(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(SOFTMAX, "--format", "sarif", name="my net.py") == 1
-    log = json.loads(capsys.readouterr().out)
+def test_sarif_has_what_the_schema_requires(checked: Checked) -> None:
+    log = json.loads(as_sarif(replace(checked, script=Path("code/my net.py"))))
     assert log["version"] == "2.1.0"
     assert log["$schema"].endswith("sarif-2.1.0.json")
     (run,) = log["runs"]
     assert run["tool"]["driver"]["name"] == "netmend"
-    (result,) = run["results"]
-    assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"] == "logits_squashed"
-    assert result["level"] == "error"
-    assert result["message"]["text"]
-    place = result["locations"][0]["physicalLocation"]
-    assert place["artifactLocation"]["uri"] == "my%20net.py"
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert [rules[result["ruleIndex"]] for result in run["results"]] == ["logits_squashed", "far_rate"]
+    assert [result["level"] for result in run["results"]] == ["error", "warning"]
+    assert all(result["message"]["text"] for result in run["results"])
+    place = run["results"][0]["locations"][0]["physicalLocation"]
+    assert place["artifactLocation"]["uri"] == "code/my%20net.py"
     assert 1 <= place["region"]["startColumn"] < place["region"]["endColumn"]
+    assert "locations" not in run["results"][1]
 
 
 def test_warnings_fail_where_they_are_asked_to(capsys: pytest.CaptureFixture[str]) -> None:
     assert check(FAULTY["far_rate"], "--fail-on", "fault") == 0
-    assert check(SOFTMAX, "--fail-on", "fault") == 1
-    assert "far_rate" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "far_rate" in told.out
+    assert "\x1b" not in told.out
 
 
 def test_words_behind_two_dashes_are_the_scripts(capsys: pytest.CaptureFixture[str]) -> None:
     asks = "import argparse\nparser = argparse.ArgumentParser()\n"
     asks += "parser.add_argument('--lr', type=float, required=True)\n"
     text = asks + GOOD.replace("lr=0.01", "lr=parser.parse_args().lr")
-    assert check(text, "--", "--lr", "0.01") == 0
-    assert check(text, "--", "--lr", "3") == 1
-    capsys.readouterr()
+    assert check(text, "--json", "--metric", r"acc=accuracy (\S+)", "--", "--lr", "0.01") == 0
+    score = json.loads(capsys.readouterr().out)["score"]
+    assert (score["kind"], score["source"]) == ("acc", "printed")
     assert check(text) == 2
     assert "--lr" in capsys.readouterr().err
-
-
-def test_a_printed_score_is_read(capsys: pytest.CaptureFixture[str]) -> None:
-    assert check(GOOD, "--json", "--metric", r"acc=accuracy (\S+)") == 0
-    score = json.loads(capsys.readouterr().out)["score"]
-    assert score["kind"] == "acc"
-    assert score["source"] == "printed"
 
 
 @pytest.mark.parametrize(
