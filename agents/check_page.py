@@ -242,8 +242,8 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _characters(line: str, column: int) -> int:
-    """A column in bytes as one in characters."""
-    return len(line.encode()[:column].decode(errors="ignore"))
+    """A column in bytes as one in characters; the same where the line cannot be read."""
+    return len(line.encode()[:column].decode(errors="ignore")) if line else column
 
 
 def _wrapped(text: str, indent: str = "    ") -> list[str]:

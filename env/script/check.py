@@ -64,7 +64,8 @@ def unjudged(record: Record) -> str:
         return ""
     if record.ending in ("finished", "capped"):
         return "no training was seen: no backward pass of PyTorch and no fit of Keras"
-    said = f": {record.message}" if record.message else ""
+    printed = record.printed.strip().splitlines() if record.ending == "exited" else []
+    said = "".join(f": {text}" for text in (record.message, *printed[-1:]) if text)
     return f"it ended before its first update, {_ENDINGS.get(record.ending, record.ending)}{said}"
 
 

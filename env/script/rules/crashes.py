@@ -181,7 +181,8 @@ def _labels(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:
-        return _Cause(f"{text}: the labels start at 1", target.high, ANSWERS["loss", "label"])
+        edits = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
+        return _Cause(f"{text}: the labels start at 1", target.high, edits)
     edits = ("layer_dimension/task_units@output",) if target.low >= 0 else ANSWERS["loss", "label"]
     return _Cause(text, target.high, edits)
 

@@ -321,3 +321,14 @@ def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
 )
 def test_what_is_right_has_no_fault(record: Record) -> None:
     assert [one.name for one in findings(record) if one.severity == "fault"] == []
+
+
+def test_the_page_lists_every_rule_with_how_sure_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "check.md").read_text("utf-8")
+    faults, warnings = page.split("## Faults")[1].split("## Warnings")
+    assert re.findall(r"^\| `(\w+)`", faults, re.MULTILINE) == [
+        rule.name for rule in RULES if rule.severity == "fault"
+    ]
+    assert re.findall(r"^\| `(\w+)` \| (\w+)", warnings, re.MULTILINE) == [
+        (rule.name, rule.sure) for rule in RULES if rule.severity == "warning"
+    ]
