@@ -89,7 +89,7 @@ def _ran(checked: Checked) -> Iterator[str]:
     record, score = checked.record, checked.record.score
     loops = "" if record.framework == "torch" else f" in {record.framework}"
     updates = f"{record.updates} {'update' if record.updates == 1 else 'updates'}{loops}"
-    end = {"finished": "to its end", "capped": "and no further"}.get(record.ending, record.ending)
+    end = {"finished": "to its end", "capped": "then it was stopped"}.get(record.ending, record.ending)
     yield from _wrapped(f"ran {checked.script}: {updates}, {end}, in {record.seconds:.1f} s")
     if score is not None:
         rows = f" on {score.rows} rows" if score.rows else ""

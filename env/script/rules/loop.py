@@ -9,7 +9,7 @@ from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, fact, facts, judges_training_rows
+from netmend.env.script.rules.reading import Rule, facts, judges_training_rows
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -50,11 +50,15 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
             yield Sight(value=one.value, site=site)
 
 
-fault(
+@fault(
     "gradients are set to zero between the backward pass and the step, so the step changes nothing",
     "api_contract/step_order@program",
-    name="zeroed_before_step",
-)(fact("zeroed_before_step", otherwise=lambda record: record.zeroed))
+)
+def zeroed_before_step(record: Record) -> Iterator[Sight]:
+    """A step of the only optimizer at which all its gradients are zero, since they were set to that."""
+    for one in facts(record, "zeroed_before_step"):
+        if _steps_alone(record):
+            yield Sight(value=one.value, site=one.site or record.zeroed)
 
 
 @fault(
@@ -110,21 +114,22 @@ def not_all_optimized(record: Record) -> Iterator[Sight]:
 
 
 @fault(
-    "the network is trained in evaluation mode, which switches {layers} off",
+    "the network is trained in evaluation mode, which matters to {layers}",
     "api_contract/training_mode@program",
 )
 def no_training_mode(record: Record) -> Iterator[Sight]:
-    """A network with dropout that is trained in evaluation mode. Batch statistics may be frozen on purpose,
-    so they are not meant.
+    """A network with dropout that is trained in evaluation mode.
+
+    Batch statistics may be frozen on purpose, and a network that no optimizer has may only look on.
     """
-    layers = _of_two_modes(record, "Dropout")
+    layers = _of_two_modes(record, "Dropout") if any(made.given for made in record.optimizers) else ""
     for one in facts(record, "trained_in_evaluation_mode"):
         if layers:
             yield Sight(value=one.value, site=one.site or record.forward, words={"layers": layers})
 
 
 @fault(
-    "the network is judged in training mode, where {layers} work in another way",
+    "the network is judged in training mode, which matters to {layers}",
     "api_contract/evaluation_mode@program",
 )
 def no_evaluation_mode(record: Record) -> Iterator[Sight]:

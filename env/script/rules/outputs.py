@@ -30,6 +30,7 @@ CHOICES: list[Rule] = []
 fault = Finder("fault", OUTPUTS)
 likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
 Shape: TypeAlias = tuple[int, ...]
+_SQUASHING = ("softmax", "sigmoid", "relu")
 _TOLERANCE = 0.02
 """Share of an activation's range by which rounding and noise may put targets out of it."""
 _MATCH = ("api_contract/match_output@output", "activation/linear@output")
@@ -94,7 +95,7 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
     log-softmax changes nothing in front of another and is not meant; other activations are rare and left out.
     """
     kind, found = loss_kind(record), activations(record)
-    if kind is None or not kind.own or not found or found[0] not in ("softmax", "sigmoid", "relu"):
+    if kind is None or not kind.own or not found or found[0] not in _SQUASHING:
         return
     words = {"loss": _loss(record), "own": kind.own, "activation": found[0]}
     back = {"sigmoid": "binary_crossentropy", "softmax": "sparse_categorical_crossentropy"}.get(found[0])
@@ -105,16 +106,12 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
 
 @fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
 def activation_twice(record: Record) -> Iterator[Sight]:
-    """Two activations behind the last layer, one of them a relu, sigmoid or softmax.
-
-    It is sound, since the second takes what the first has cut off. A log-softmax behind a softmax is the same
-    fault.
-    """
-    kind, found = loss_kind(record), activations(record)
-    squashing = [name for name in found[1:] if name in ("relu", "sigmoid", "softmax")]
-    if squashing and (kind is None or not kind.own):
+    """A softmax or sigmoid behind another, or behind a relu: it takes what the first one has cut off."""
+    kind, found = loss_kind(record), activations(record)[:2]
+    twice = len(found) == 2 and found[0] in ("softmax", "log_softmax", "sigmoid") and found[1] in _SQUASHING
+    if twice and (kind is None or not kind.own):
         words = {"functions": " and then ".join(reversed(found))}
-        yield Sight(value=float(len(found)), site=output_site(record, squashing[0]), words=words)
+        yield Sight(value=2.0, site=output_site(record, found[1]), words=words)
 
 
 @fault("{loss} takes {takes}, but it gets {given}", "api_contract/match_output@output", "loss_function/*")
@@ -202,6 +199,10 @@ def lone_category(record: Record) -> Iterator[Sight]:
         yield Sight(site=loss_site(record), words={"loss": _loss(record)})
 
 
+_NOISE = 0.5
+"""By how much noise on labels may go beyond 0 and 1: some do that on purpose."""
+
+
 @fault("{loss} takes targets from {least:g} to {most:g}, and they go from {low:.3g} to {high:.3g}", *_HEAD)
 def refused_targets(record: Record) -> Iterator[Sight]:
     """Targets for which the loss means nothing: below 0 or above 1 for a binary cross-entropy."""
@@ -209,7 +210,7 @@ def refused_targets(record: Record) -> Iterator[Sight]:
     if kind is None or loss is None or kind.targets == REAL:
         return
     (least, most), low, high = kind.targets, loss.target.low, loss.target.high
-    if low < least or high > most:
+    if low < least - _NOISE or high > most + _NOISE:
         edits = ("loss_function/mse@program", *_HEAD)
         if loss.target.whole and 2 < loss.target.distinct <= 50 and low >= 0:
             edits = ("loss_function/cross_entropy@program", *_HEAD)

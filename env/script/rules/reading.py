@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netmend.env.findings.finding import Heuristic, Look, Sight
+from netmend.env.findings.finding import Heuristic
 from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
 from netmend.env.script.record import Fact, Operation, Record
@@ -179,16 +179,6 @@ def units(record: Record) -> int:
 def facts(record: Record, *names: str) -> Iterator[Fact]:
     """The facts of these names."""
     return (fact for fact in record.facts if fact.name in names)
-
-
-def fact(*names: str, otherwise: Callable[[Record], Site | None] = lambda _: None) -> Look[Record]:
-    """A look for a fact; where it has no site, it stands at another."""
-
-    def look(record: Record) -> Iterator[Sight]:
-        for one in facts(record, *names):
-            yield Sight(value=one.value, site=one.site or otherwise(record), words={"seen": one.text})
-
-    return look
 
 
 @lru_cache(maxsize=8)
