@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from textwrap import wrap
@@ -50,7 +50,7 @@ def as_json(checked: Checked) -> str:
         "ending": record.ending,
         "updates": record.updates,
         "seconds": round(record.seconds, 3),
-        "score": score and {"kind": score.kind, "value": score.value, "rows": score.rows, "source": score.source},
+        "score": score and asdict(score),
         "not_said": list(record.opaque),
         "findings": [_plain(checked, finding) for finding in checked.findings],
     }
@@ -89,7 +89,7 @@ def _ran(checked: Checked) -> Iterator[str]:
     record, score = checked.record, checked.record.score
     loops = "" if record.framework == "torch" else f" in {record.framework}"
     updates = f"{record.updates} {'update' if record.updates == 1 else 'updates'}{loops}"
-    end = {"finished": "to its end", "capped": "and no further"}.get(record.ending, record.ending)
+    end = {"finished": "to its end", "capped": "then it was stopped"}.get(record.ending, record.ending)
     yield from _wrapped(f"ran {checked.script}: {updates}, {end}, in {record.seconds:.1f} s")
     if score is not None:
         rows = f" on {score.rows} rows" if score.rows else ""
@@ -105,7 +105,7 @@ _SOURCES = {
 
 
 def _block(checked: Checked, finding: Finding) -> Iterator[str]:
-    """A finding as compilers print theirs: where, what, the line with what is meant, how sure, what answers it."""
+    """A finding as compilers print theirs: where, what, the line that is meant, how sure, what answers it."""
     at = f"{_path(checked, finding.site)}:{finding.site.line}: " if finding.site else ""
     yield from _wrapped(f"{at}{finding.severity}: {finding.text} [{finding.name}]")
     if finding.site is not None:
@@ -133,8 +133,9 @@ def _excerpt(checked: Checked, site: Site) -> Iterator[str]:
         shown = "..." + shown[3:]
     if cut + room < len(line):
         shown = shown[:-3] + "..."
+    carets = "^" * max(1, min(end - start, len(shown) - start + cut))
     yield f"{site.line:6} | {shown}"
-    yield f"       | {' ' * (start - cut)}{'^' * min(end - start, max(1, len(shown) - (start - cut)))}".rstrip()
+    yield f"       | {' ' * (start - cut)}{carets}"
 
 
 def _next(checked: Checked) -> Iterator[str]:
@@ -173,7 +174,8 @@ def _annotation(checked: Checked, finding: Finding) -> str:
     properties: dict[str, object] = {"title": f"netmend {finding.name}"}
     if finding.site is not None:
         region = _region(checked, finding.site)
-        properties |= {"file": region.path, "line": region.line, "endLine": region.end_line, "col": region.column}
+        properties |= {"file": region.path, "line": region.line, "endLine": region.end_line}
+        properties["col"] = region.column
         if region.line == region.end_line:
             properties["endColumn"] = region.end_column
     told = ",".join(f"{name}={_escaped(str(value), ':,')}" for name, value in properties.items())
@@ -240,8 +242,8 @@ def _lines(path: Path) -> tuple[str, ...]:
 
 
 def _characters(line: str, column: int) -> int:
-    """A column in bytes as one in characters."""
-    return len(line.encode()[:column].decode(errors="ignore"))
+    """A column in bytes as one in characters; the same where the line cannot be read."""
+    return len(line.encode()[:column].decode(errors="ignore")) if line else column
 
 
 def _wrapped(text: str, indent: str = "    ") -> list[str]:

@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line.
 
     Returns:
-        the exit status: 0, 1 (a bug of netmend; of ``check``, findings), 2 (refused), 3 (``repair`` has nothing to offer) or 130
-        (Ctrl-C).
+        the exit status: 0, 1 (a bug of netmend; ``check``: something was found), 2 (refused), 3 (``repair``
+        has nothing to offer) or 130 (Ctrl-C).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:

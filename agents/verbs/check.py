@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="netmend check",
         usage="netmend check SCRIPT [options] [-- ARGUMENTS OF THE SCRIPT]",
-        description="Run a training script for a while, on a copy of its folder, and say what is wrong with it.",
+        description="Run a training script for a while, in a copy of its folder, and say what is wrong.",
         epilog="exit status: 0 nothing found, 1 something found, 2 it could not be run",
         allow_abbrev=False,
     )

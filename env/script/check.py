@@ -12,6 +12,7 @@ from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
 from netmend.env.script.rules import findings
+from netmend.env.script.rules.crashes import is_of_training
 
 UPDATES = 100
 """Updates that a check looks at: a symptom needs some dozens."""
@@ -55,7 +56,7 @@ def unjudged(record: Record) -> str:
     """Why nothing can be said of a script, in one line; empty where something can be."""
     crash = record.crash
     if crash is not None:
-        if crash.operation or record.network or record.optimizers:
+        if record.network or record.optimizers or is_of_training(crash):
             return ""
         where = f" ({crash.site})" if crash.site else ""
         return f"it stops before it makes a network: {crash.error}: {crash.message.strip()}{where}"
@@ -63,7 +64,8 @@ def unjudged(record: Record) -> str:
         return ""
     if record.ending in ("finished", "capped"):
         return "no training was seen: no backward pass of PyTorch and no fit of Keras"
-    said = f": {record.message}" if record.message else ""
+    printed = record.printed.strip().splitlines() if record.ending == "exited" else []
+    said = "".join(f": {text}" for text in (record.message, *printed[-1:]) if text)
     return f"it ended before its first update, {_ENDINGS.get(record.ending, record.ending)}{said}"
 
 

@@ -60,12 +60,14 @@ class Runner:
     ) -> None:
         """End the process, with all runs, and remove the copies."""
         assert self._server.stdin is not None
+        assert self._server.stdout is not None
         self._server.stdin.close()
         try:
             self._server.wait(10)
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        self._server.stdout.close()
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 

@@ -173,7 +173,7 @@ class Passes:
             return
         self._evaluation.append(run.tally)
         self.evaluation_rows.add(run.inputs, run.truth)
-        if run.training and run.update:
+        if run.training and run.update and not run.grad:  # with gradients it may be part of a loss
             self.scored_in_training_mode += run.tally.rows
 
     def measured(self, name: str, truth: object, value: object) -> None:

@@ -6,6 +6,7 @@ import gc
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -42,8 +43,9 @@ class Recording:
 def recording() -> Iterator[Recording]:
     """Record the training loop in the block; at its end nothing of the recorder is left in PyTorch.
 
-    Errors of the block pass through. Network and optimizer may be made in the block or before it; where they
-    were made is known of those that are made in it. Keras is not seen here: use ``check`` with a file.
+    Errors of the block pass through; what PyTorch raised is a finding too. Network and optimizer may be made
+    in the block or before it; where is known of those that are made in it. Keras is not seen here: use
+    ``check`` with a file.
 
     >>> with netmend.recording() as run:  # doctest: +SKIP
     ...     train(model, loader, optimizer)
@@ -55,18 +57,22 @@ def recording() -> Iterator[Recording]:
 
 @contextmanager
 def _recording(file: str) -> Iterator[Recording]:
-    seen = Recording()
+    seen, crash = Recording(), None
     recorder = Recorder(Frames(Path(file).parent, {}), Plan())
     _know(recorder)
     undo = install(recorder)
     try:
         with Flow(recorder, gpu=True):
             yield seen
+    except BaseException as error:
+        failed = recorder.crash
+        crash = failed[1] if failed is not None and failed[0] is error else None
+        raise
     finally:
         undo()
+        recorder.busy = True  # what follows is not the block's
         with TemporaryDirectory(prefix="netmend-") as folder:
-            recorder.busy = True  # what follows is not the block's
-            seen.record = summarise(recorder, f"{folder}/data.npz")
+            seen.record = replace(summarise(recorder, f"{folder}/data.npz"), crash=crash)
             seen.findings = findings(seen.record)
 
 

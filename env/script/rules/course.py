@@ -9,7 +9,7 @@ import numpy as np
 
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Operation, Record
-from netmend.env.script.rules.reading import Rule
+from netmend.env.script.rules.reading import OUTSIDE, Rule
 
 START: list[Rule] = []
 COURSE: list[Rule] = []
@@ -21,6 +21,8 @@ _CALMER = (
     "optimizer/*",
     "data_wrangling/*@inputs",
 )
+_EQUAL, _WIDE = 1e-6, 5.0
+"""Deviation of weights that are the same, and times the usual one from which they start too wide."""
 _LEAST_LOSSES = 12
 _GREW = 3.0
 """Times its start, from which a loss is called larger at the end."""
@@ -28,33 +30,42 @@ _RELUS = ("relu", "ReLU", "relu_")
 
 
 @start(
-    "all weights of {place} start with the same number, so its units learn the same",
+    "{place}: all weights start with the same number, so the units learn the same",
     "neural_connection/glorot_uniform@all",
     "neural_connection/*_uniform@*",
 )
 def equal_start(record: Record) -> Iterator[Sight]:
-    """A hidden layer whose weights are all the same. The last layer may start with zeros."""
-    weighted = [one for one in record.operations if one.weights is not None]
-    for one in weighted[:-1]:
-        if one.weights is not None and one.weights[1] == 0 and one.trainable > 1 and _width(one) > 1:
-            yield Sight(place=one.module or one.kind, site=one.made)
+    """Hidden layers whose weights are all the same. The last layer may start with zeros."""
+    weighted = [one for one in record.operations if one.weights is not None and one.trainable > 1]
+    yield from _together([one for one in weighted[:-1] if _spread(one) < _EQUAL and _width(one) > 1])
 
 
 @start(
-    "the weights of {place} start with a deviation of {value:.2g}, for {inputs} inputs {usual:.2g} is usual",
+    "{place}: the weights start with a deviation of {value:.2g}, which is far too much for {inputs} inputs",
     "neural_connection/torch_default@all",
     "neural_connection/*_uniform@*",
 )
 def wide_start(record: Record) -> Iterator[Sight]:
-    """A dense layer or convolution that starts with weights far too large for its width."""
-    for one in record.operations:
-        inputs = _fan_in(one)
-        if one.weights is None or inputs < 2 or not one.trainable:
-            continue
-        usual = math.sqrt(2 / inputs)
-        if one.weights[1] >= 5 * usual:
-            words = {"inputs": inputs, "usual": usual}
-            yield Sight(value=one.weights[1], place=one.module or one.kind, site=one.made, words=words)
+    """Dense layers whose weights start several times as wide as sqrt(2 / inputs)."""
+    wide = [
+        one
+        for one in record.operations
+        if one.trainable and _fan_in(one) > 1 and _spread(one) >= _WIDE * math.sqrt(2 / _fan_in(one))
+    ]
+    yield from _together(wide)
+
+
+def _together(found: list[Operation]) -> Iterator[Sight]:
+    """One sight of several layers, at the first of them."""
+    if found:
+        place = ", ".join(one.module or one.kind for one in found)
+        words = {"inputs": _fan_in(found[0])}
+        yield Sight(value=_spread(found[0]), place=place, site=found[0].made, words=words)
+
+
+def _spread(one: Operation) -> float:
+    """Deviation of a layer's kernel at the start; as usual where there is none."""
+    return math.sqrt(1 / max(_fan_in(one), 1)) if one.weights is None else one.weights[1]
 
 
 @likely(
@@ -110,7 +121,8 @@ def constant_loss(record: Record) -> Iterator[Sight]:
 def dead_units(record: Record) -> Iterator[Sight]:
     """A relu all of whose outputs are 0."""
     for one in record.operations:
-        if one.kind in _RELUS and one.returned.low == one.returned.high == 0 and one.returned.missing == 0:
+        silent = one.returned.low == one.returned.high == 0 and one.returned.missing == 0
+        if one.kind in _RELUS and silent and one.owner != OUTSIDE:
             yield Sight(
                 place=one.module or f"line {one.called.line}" if one.called else "relu",
                 site=one.called or one.made,
@@ -134,6 +146,27 @@ def no_activation(record: Record) -> Iterator[Sight]:
             if plain and min(_fan_in(before), _width(before), _width(one)) > 0 and not _narrows(before, one):
                 words = {"other": one.module or "the next"}
                 yield Sight(place=before.module or before.kind, site=before.made, words=words)
+
+
+@possible(
+    "{value:.0f} layers in a row with a sigmoid: their gradients shrink four times or more with each",
+    "activation/relu@hidden",
+    "add_layer/batch_norm@hidden",
+    "activation/*@hidden",
+)
+def vanishing(record: Record) -> Iterator[Sight]:
+    """Three or more hidden layers with a sigmoid, whose slope is at most 0.25, and no normalisation."""
+    if any("Norm" in kind for kind in record.modules.values()):
+        return
+    layers = [place for place, one in enumerate(record.operations) if one.weights is not None]
+    hidden = record.operations[: layers[-1]] if layers else ()
+    found = [one for one in hidden if _is_sigmoid(one)]
+    if len(found) >= 3:
+        yield Sight(value=float(len(found)), site=found[0].made or found[0].called)
+
+
+def _is_sigmoid(one: Operation) -> bool:
+    return one.kind.lower() == "sigmoid" or one.settings.get("activation") == "sigmoid"
 
 
 def _finite(record: Record) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:

@@ -43,8 +43,7 @@ def crash(record: Record) -> Iterator[Sight]:
     found = record.crash
     if found is None:
         return
-    cause = next((cause for read in _READERS if (cause := read(found))), None)
-    cause = cause or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
+    cause = _cause(found) or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
     layer = f" at {found.module}" if found.module else ""
     updates = f" after {record.updates} updates" if record.updates else ""
     yield Sight(
@@ -54,6 +53,15 @@ def crash(record: Record) -> Iterator[Sight]:
         edits=cause.edits,
         site=found.made if cause.edits and set(cause.edits) & set(_FIT) and found.made else found.site,
     )
+
+
+def is_of_training(crash: Crashed) -> bool:
+    """Whether it is an error of PyTorch, or one that is known to be of a training."""
+    return bool(crash.operation) or _cause(crash) is not None
+
+
+def _cause(crash: Crashed) -> _Cause | None:
+    return next((cause for read in _READERS if (cause := read(crash))), None)
 
 
 def _linear(crash: Crashed) -> _Cause | None:
@@ -173,7 +181,8 @@ def _labels(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:
-        return _Cause(f"{text}: the labels start at 1", target.high, ANSWERS["loss", "label"])
+        edits = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
+        return _Cause(f"{text}: the labels start at 1", target.high, edits)
     edits = ("layer_dimension/task_units@output",) if target.low >= 0 else ANSWERS["loss", "label"]
     return _Cause(text, target.high, edits)
 
@@ -221,6 +230,16 @@ _MESSAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         "does not require grad and does not have a grad_fn",
         "the loss has no gradient graph: something on its way was detached, or computed without gradients",
         ("api_contract/loss_graph@program",),
+    ),
+    (
+        "'float' object has no attribute 'backward'",
+        "the loss is a plain number: item() or float() has taken its gradient graph",
+        ("api_contract/loss_graph@program",),
+    ),
+    (
+        "Expected floating point type for target with class probabilities",
+        "rows of labels have to be floats, or class ids in their place",
+        ("data_type/loss_type@targets", "data_dimension/index@targets"),
     ),
     (
         "got an empty parameter list",

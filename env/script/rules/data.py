@@ -14,7 +14,7 @@ from netmend.env.findings.training import FAR_SCALE, FAR_SPREAD
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, kept, loss_kind
 from netmend.env.script.site import Site
-from netmend.env.training.scales import Values, moments, spread, unscaled
+from netmend.env.training.scales import Values, moments, unscaled
 
 DATA: list[Rule] = []
 SCALES: list[Rule] = []
@@ -26,6 +26,8 @@ _SCALE_INPUTS = (
     "data_wrangling/*@inputs",
 )
 _MOST_CLASSES = 200
+_MOST_COLUMNS = 50
+"""Columns of a table: of pixels and counts of words, which are more, some are always empty."""
 _LEAST_ROWS = 20
 """Rows from which shares and scales say something."""
 _NORMALISING = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling")
@@ -72,17 +74,24 @@ def sorted_rows(record: Record) -> Iterator[Sight]:
 )
 def unscaled_inputs(record: Record) -> Iterator[Sight]:
     """Inputs far larger or smaller than 1, which nothing in front of the first layer scales."""
-    scale = unscaled(*_scales(record))
+    rows = _rows(record)
+    if rows is None or len(rows) < _LEAST_ROWS or _is_scaled(record):
+        return
+    scale = unscaled(*moments(rows))
     if abs(scale) >= FAR_SCALE:
         yield Sight(value=10**scale, site=_entry(record))
 
 
 @likely("one column of the inputs is {value:,.0f} times as large as another", *_SCALE_INPUTS)
 def input_spread(record: Record) -> Iterator[Sight]:
-    """Columns of a table of very different size."""
-    found = spread(_scales(record)[1])
-    if found >= FAR_SPREAD and len(record.inputs.shape if record.inputs else ()) == 2:
-        yield Sight(value=10**found, site=_entry(record))
+    """Columns of a table of very different size. A column that is seldom more than 0 is not called small."""
+    table = _table(record)
+    if table is None or len(table) < _LEAST_ROWS or table.shape[1] > _MOST_COLUMNS or _is_scaled(record):
+        return
+    largest = np.abs(np.where(np.isfinite(table), table, 0.0)).max(0)
+    largest = largest[(table != table[:1]).any(0) & (largest > 0)]
+    if len(largest) > 1 and largest.max() >= 10**FAR_SPREAD * largest.min():
+        yield Sight(value=float(largest.max() / largest.min()), site=_entry(record))
 
 
 @likely(
@@ -95,7 +104,7 @@ def unscaled_targets(record: Record) -> Iterator[Sight]:
     if kind is None or loss is None or kind.form != "values":
         return
     size = float(np.hypot(loss.target.mean, loss.target.deviation))
-    if size >= 10 ** (2 * FAR_SCALE):
+    if size >= 10 ** (3 * FAR_SCALE):
         yield Sight(value=size, site=loss.called or loss.made)
 
 
@@ -126,7 +135,7 @@ def imbalance(record: Record) -> Iterator[Sight]:
 def constant_columns(record: Record) -> Iterator[Sight]:
     """Columns of a table that say nothing."""
     table = _table(record)
-    if table is None or record.inputs is None or len(record.inputs.shape) != 2 or len(table) < _LEAST_ROWS:
+    if table is None or len(table) < _LEAST_ROWS or table.shape[1] > _MOST_COLUMNS:
         return
     found = np.flatnonzero((table == table[:1]).all(0))
     if len(found):
@@ -152,13 +161,9 @@ def _table(record: Record) -> Values | None:
     return None if rows is None else rows.reshape(len(rows), -1)
 
 
-def _scales(record: Record) -> tuple[Values, Values]:
-    """Mean and deviation of each column; 1 where too few rows are known, or the network scales them."""
-    rows = _rows(record)
-    first = record.operations[0].kind if record.operations else ""
-    if rows is None or len(rows) < _LEAST_ROWS or first.startswith(_NORMALISING):
-        return np.ones(1), np.ones(1)
-    return moments(rows)
+def _is_scaled(record: Record) -> bool:
+    """Whether the network scales its inputs itself."""
+    return bool(record.operations) and record.operations[0].kind.startswith(_NORMALISING)
 
 
 def _labels(record: Record) -> NDArray[np.int64] | None:

@@ -9,7 +9,7 @@ from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, fact, facts
+from netmend.env.script.rules.reading import Rule, facts, judges_training_rows
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -30,7 +30,7 @@ def gradients_add_up(record: Record) -> Iterator[Sight]:
     set to zero then.
     """
     for one in facts(record, "no_zero_grad"):
-        if record.zeroed is None or sum(made.steps > 0 for made in record.optimizers) == 1:
+        if record.zeroed is None or _steps_alone(record):
             yield Sight(value=one.value, site=one.site or record.backward)
 
 
@@ -50,16 +50,25 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
             yield Sight(value=one.value, site=site)
 
 
-fault(
+@fault(
     "gradients are set to zero between the backward pass and the step, so the step changes nothing",
     "api_contract/step_order@program",
-    name="zeroed_before_step",
-)(fact("zeroed_before_step", otherwise=lambda record: record.zeroed))
-fault(
-    "the loss has no gradient graph, so nothing is learnt",
-    "api_contract/loss_graph@program",
-    name="loss_cut",
-)(fact("detached_loss", otherwise=lambda record: record.backward))
+)
+def zeroed_before_step(record: Record) -> Iterator[Sight]:
+    """A step of the only optimizer at which all its gradients are zero, since they were set to that."""
+    for one in facts(record, "zeroed_before_step"):
+        if _steps_alone(record):
+            yield Sight(value=one.value, site=one.site or record.zeroed)
+
+
+@fault(
+    "no gradient goes from the loss to the network, so nothing is learnt", "api_contract/loss_graph@program"
+)
+def loss_cut(record: Record) -> Iterator[Sight]:
+    """A loss that is trained and has no gradient graph, or that is made anew of its number."""
+    anew = record.loss is not None and not record.loss.behind and any(facts(record, "no_gradient"))
+    for one in facts(record, "detached_loss", *(("no_gradient",) if anew else ())):
+        yield Sight(value=one.value, site=one.site or record.backward)
 
 
 @fault("the optimizer never steps: {value:.0f} backward passes and no update")
@@ -77,14 +86,13 @@ def never_stepped(record: Record) -> Iterator[Sight]:
 
 
 @fault(
-    "{layers} are used, but not registered in the network (a plain list?), and no optimizer has them:"
-    " they never change",
+    "{seen} (in a plain list?), so no optimizer has them and they never change",
     "api_contract/optimize_all@program",
 )
 def unregistered(record: Record) -> Iterator[Sight]:
     """Parameters in the loss's graph that stand neither in the network nor in an optimizer."""
     for one in facts(record, "unregistered"):
-        yield Sight(value=one.value, site=one.site or record.made, words={"layers": one.text})
+        yield Sight(value=one.value, site=one.site or record.made, words={"seen": one.text})
 
 
 @fault(
@@ -101,41 +109,59 @@ def not_all_optimized(record: Record) -> Iterator[Sight]:
     made = next((made for made in record.optimizers if made.given), None)
     for one in facts(record, "not_optimized"):
         if made is not None:
-            yield Sight(value=one.value, site=one.site or made.made, words={"layers": one.text})
+            layers = one.text.rpartition(": ")[2]
+            yield Sight(value=one.value, site=one.site or made.made, words={"layers": layers})
 
 
 @fault(
-    "the network is trained in evaluation mode, which switches {layers} off",
+    "the network is trained in evaluation mode, which matters to {layers}",
     "api_contract/training_mode@program",
 )
 def no_training_mode(record: Record) -> Iterator[Sight]:
-    """A network with dropout that is trained in evaluation mode. Batch statistics may be frozen on purpose,
-    so they are not meant.
+    """A network with dropout that is trained in evaluation mode.
+
+    Batch statistics may be frozen on purpose, and a network that no optimizer has may only look on.
     """
-    layers = _of_two_modes(record, "Dropout")
+    layers = _of_two_modes(record, "Dropout") if any(made.given for made in record.optimizers) else ""
     for one in facts(record, "trained_in_evaluation_mode"):
         if layers:
             yield Sight(value=one.value, site=one.site or record.forward, words={"layers": layers})
 
 
 @fault(
-    "the network is judged in training mode, where {layers} work in another way",
+    "the network is judged in training mode, which matters to {layers}",
     "api_contract/evaluation_mode@program",
 )
 def no_evaluation_mode(record: Record) -> Iterator[Sight]:
-    """Rows that are compared with labels, without gradients, while dropout or batch statistics are on."""
+    """Rows that are compared with labels, without gradients, while dropout or batch statistics are on.
+
+    A look at how the training rows are doing is not meant.
+    """
     layers = _of_two_modes(record, *_TWO_MODES)
+    if judges_training_rows(record):
+        return
     for one in facts(record, "evaluated_in_training_mode"):
         if layers:
             yield Sight(value=one.value, site=one.site or record.evaluated, words={"layers": layers})
 
 
-likely(
-    "no gradient reaches {seen}: they never learn",
+@likely(
+    "{seen}, though the network uses it: it never learns",
     "neural_connection/remove_detach@all",
     "api_contract/loss_graph@program",
-    name="no_gradient",
-)(fact("no_gradient", otherwise=lambda record: record.made))
+)
+def no_gradient(record: Record) -> Iterator[Sight]:
+    """Layers that the training forward pass uses, and that the loss does not reach.
+
+    With several optimizers another loss may reach them, and a second network ("<1>") may be there to compare.
+    """
+    if any(loss_cut(record)):
+        return
+    used = {one.module for one in record.operations if one.module and not one.module.startswith("<")}
+    for one in facts(record, "no_gradient"):
+        names = one.text.removeprefix("no gradient reaches ").split(", ")
+        if used & {name.rpartition(".")[0] for name in names} and _steps_alone(record):
+            yield Sight(value=one.value, site=one.site or record.made, words={"seen": one.text})
 
 
 @likely(
@@ -148,7 +174,7 @@ def far_rate(record: Record) -> Iterator[Sight]:
     for made in record.optimizers:
         rate = made.settings.get("lr", made.settings.get("learning_rate"))
         usual = next((lr for kind, lr in DEFAULT_LR.items() if kind == made.kind.lower()), None)
-        if not isinstance(rate, int | float) or usual is None or rate <= 0:
+        if not isinstance(rate, int | float) or usual is None or rate <= 0 or not made.given:
             continue
         ratio = max(rate / usual, usual / rate)
         if ratio >= FAR_RATE:
@@ -180,6 +206,8 @@ def heavy_momentum(record: Record) -> Iterator[Sight]:
 @possible("the training makes only {value:.0f} updates in all", "iterations/epochs_*", "iterations/batch_*")
 def few_updates(record: Record) -> Iterator[Sight]:
     """A training that ends before it has begun."""
+    if any(made.kind == "LBFGS" for made in record.optimizers):  # an update of it is many steps
+        return
     rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
     total = prod(rounds)
     if (
@@ -200,6 +228,11 @@ def summed_loss(record: Record) -> Iterator[Sight]:
     loss = record.loss
     if loss is not None and loss.settings.get("reduction") == "sum" and loss.output.shape[:1] > (1,):
         yield Sight(value=float(loss.output.shape[0]), site=loss.made or loss.called)
+
+
+def _steps_alone(record: Record) -> bool:
+    """Whether one optimizer steps, and no other."""
+    return sum(made.steps > 0 for made in record.optimizers) == 1
 
 
 def _of_two_modes(record: Record, *kinds: str) -> str:

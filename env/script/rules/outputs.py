@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import ACTIVATION_KINDS, PROBABILITIES, REAL
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import (
+    OUTSIDE,
     PRODUCTS,
     Rule,
     activation_name,
@@ -21,11 +23,14 @@ from netmend.env.script.rules.reading import (
     output_site,
     units,
 )
+from netmend.env.script.site import Site
 
 OUTPUTS: list[Rule] = []
 CHOICES: list[Rule] = []
 fault = Finder("fault", OUTPUTS)
 likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
+Shape: TypeAlias = tuple[int, ...]
+_SQUASHING = ("softmax", "sigmoid", "relu")
 _TOLERANCE = 0.02
 """Share of an activation's range by which rounding and noise may put targets out of it."""
 _MATCH = ("api_contract/match_output@output", "activation/linear@output")
@@ -46,20 +51,40 @@ def broadcast_targets(record: Record) -> Iterator[Sight]:
     It is sound: the comparison has more values than outputs and than targets. A target that stands for all
     outputs, such as one number, is not meant.
     """
-    loss = record.loss
-    kind = loss_kind(record)
-    if loss is None or kind is None or not kind.broadcasts or record.framework == "keras":
-        return
-    outputs, targets = loss.output.shape, loss.target.shape
+    loss, kind = record.loss, loss_kind(record)
+    if loss is not None and kind is not None and kind.broadcasts and record.framework != "keras":
+        yield from _spread(loss.kind, loss.output.shape, loss.target.shape, loss_site(record))
+    elif loss is not None and not loss.kind:
+        yield from _spread_by_hand(record)
+
+
+def _spread(loss: str, outputs: Shape, targets: Shape, site: Site | None) -> Iterator[Sight]:
     try:
         compared = np.broadcast_shapes(outputs, targets)
     except ValueError:
         return
     if compared not in (outputs, targets):
         edit = "drop_axis" if len(targets) > len(outputs) else "add_axis"
-        words = {"outputs": outputs, "targets": targets, "loss": loss.kind}
+        words = {"outputs": outputs, "targets": targets, "loss": loss}
         edits = (f"data_dimension/{edit}@targets",)
-        yield Sight(value=float(targets[0]), site=loss_site(record), words=words, edits=edits)
+        yield Sight(value=float(targets[0]), site=site, words=words, edits=edits)
+
+
+def _spread_by_hand(record: Record) -> Iterator[Sight]:
+    """A difference of the outputs (n, 1) or (n) and something else that is no output, of shape (n, n)."""
+    rows = 0 if record.inputs is None else record.inputs.shape[0]
+    for one in record.operations:
+        if (
+            one.kind not in ("sub", "rsub")
+            or one.owner != OUTSIDE
+            or len(one.inputs) != 1
+            or one.inputs[0] < 0
+        ):
+            continue
+        outputs = record.operations[one.inputs[0]].returned.shape
+        if rows > 1 and outputs in ((rows, 1), (rows,)) and one.returned.shape == (rows, rows):
+            targets = (rows,) if len(outputs) == 2 else (rows, 1)
+            yield from _spread("the difference", outputs, targets, one.called)
 
 
 @fault("{loss} has a {own} of its own and takes any number, but it gets {activation} outputs", *_MATCH)
@@ -70,7 +95,7 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
     log-softmax changes nothing in front of another and is not meant; other activations are rare and left out.
     """
     kind, found = loss_kind(record), activations(record)
-    if kind is None or not kind.own or not found or found[0] not in ("softmax", "sigmoid", "relu"):
+    if kind is None or not kind.own or not found or found[0] not in _SQUASHING:
         return
     words = {"loss": _loss(record), "own": kind.own, "activation": found[0]}
     back = {"sigmoid": "binary_crossentropy", "softmax": "sparse_categorical_crossentropy"}.get(found[0])
@@ -81,16 +106,12 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
 
 @fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
 def activation_twice(record: Record) -> Iterator[Sight]:
-    """Two activations behind the last layer, one of them a relu, sigmoid or softmax.
-
-    It is sound, since the second takes what the first has cut off. A log-softmax behind a softmax is the same
-    fault.
-    """
-    kind, found = loss_kind(record), activations(record)
-    squashing = [name for name in found[1:] if name in ("relu", "sigmoid", "softmax")]
-    if squashing and (kind is None or not kind.own):
+    """A softmax or sigmoid behind another, or behind a relu: it takes what the first one has cut off."""
+    kind, found = loss_kind(record), activations(record)[:2]
+    twice = len(found) == 2 and found[0] in ("softmax", "log_softmax", "sigmoid") and found[1] in _SQUASHING
+    if twice and (kind is None or not kind.own):
         words = {"functions": " and then ".join(reversed(found))}
-        yield Sight(value=float(len(found)), site=output_site(record, squashing[0]), words=words)
+        yield Sight(value=2.0, site=output_site(record, found[1]), words=words)
 
 
 @fault("{loss} takes {takes}, but it gets {given}", "api_contract/match_output@output", "loss_function/*")
@@ -105,19 +126,22 @@ def no_probabilities(record: Record) -> Iterator[Sight]:
         return
     found = activations(record)
     site = output_site(record)
-    if loss.kind == "nll_loss" and loss.output.high > 1e-4:
+    of_logs = loss.kind == "nll_loss" or (
+        loss.kind == "kl_div" and loss.output.low >= 0 and loss.output.high <= 1
+    )
+    if of_logs and loss.output.high > 1e-4:
         given = f"{found[0]} outputs" if found else "plain outputs"
         words = {
             "loss": loss.kind,
             "takes": "logarithms of probabilities",
             "given": f"{given} up to {loss.output.high:.3g}",
         }
-        edits: tuple[str, ...] = ("loss_function/cross_entropy@program",)
+        edits = _MATCH if loss.kind == "kl_div" else ("loss_function/cross_entropy@program",)
         yield Sight(
             value=loss.output.high,
             site=loss_site(record),
             words=words,
-            edits=edits if not found else (*edits, *_MATCH),
+            edits=(*edits, *_MATCH) if found and edits != _MATCH else edits,
         )
     elif kind is not None and kind.of_probabilities and _is_bare(record):
         words = {
@@ -175,6 +199,10 @@ def lone_category(record: Record) -> Iterator[Sight]:
         yield Sight(site=loss_site(record), words={"loss": _loss(record)})
 
 
+_NOISE = 0.5
+"""By how much noise on labels may go beyond 0 and 1: some do that on purpose."""
+
+
 @fault("{loss} takes targets from {least:g} to {most:g}, and they go from {low:.3g} to {high:.3g}", *_HEAD)
 def refused_targets(record: Record) -> Iterator[Sight]:
     """Targets for which the loss means nothing: below 0 or above 1 for a binary cross-entropy."""
@@ -182,7 +210,7 @@ def refused_targets(record: Record) -> Iterator[Sight]:
     if kind is None or loss is None or kind.targets == REAL:
         return
     (least, most), low, high = kind.targets, loss.target.low, loss.target.high
-    if low < least or high > most:
+    if low < least - _NOISE or high > most + _NOISE:
         edits = ("loss_function/mse@program", *_HEAD)
         if loss.target.whole and 2 < loss.target.distinct <= 50 and low >= 0:
             edits = ("loss_function/cross_entropy@program", *_HEAD)

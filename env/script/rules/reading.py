@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netmend.env.findings.finding import Heuristic, Look, Sight
+from netmend.env.findings.finding import Heuristic
 from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
 from netmend.env.script.record import Fact, Operation, Record
 from netmend.env.script.site import Site
 
 Rule = Heuristic[Record]
+OUTSIDE = "<script>"
+"""What the recorder calls the owner of what a script applies outside of its network."""
 
 _LOSSES: dict[str, LossName] = {
     "cross_entropy": "cross_entropy",
@@ -179,23 +181,22 @@ def facts(record: Record, *names: str) -> Iterator[Fact]:
     return (fact for fact in record.facts if fact.name in names)
 
 
-def fact(*names: str, otherwise: Callable[[Record], Site | None] = lambda _: None) -> Look[Record]:
-    """A look for a fact; where it has no site, it stands at another."""
-
-    def look(record: Record) -> Iterator[Sight]:
-        for one in facts(record, *names):
-            yield Sight(value=one.value, site=one.site or otherwise(record), words={"seen": one.text})
-
-    return look
-
-
 @lru_cache(maxsize=8)
 def kept(path: str | None) -> dict[str, NDArray[np.generic]]:
-    """Rows of the training that the run kept: ``inputs`` and ``targets``, nothing where there are none."""
+    """The rows that the run kept, as ``Record.data`` says; nothing where there are none."""
     if path is None:
         return {}
     try:
         with np.load(path, allow_pickle=False) as data:
-            return {name: data[name] for name in ("inputs", "targets") if name in data}
+            return dict(data)
     except (OSError, ValueError, BadZipFile):
         return {}
+
+
+def judges_training_rows(record: Record) -> bool:
+    """Whether the rows that the script judges are all among those that it trains on."""
+    rows = kept(record.data)
+    if "inputs" not in rows or "holdout_inputs" not in rows:
+        return False
+    trained = {row.tobytes() for row in rows["inputs"]}
+    return all(row.tobytes() in trained for row in rows["holdout_inputs"])

@@ -211,12 +211,10 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "unscaled_targets": with_loss(VALUES, target=replace(floats(ROWS, 1), mean=2e5)),
         "imbalance": with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int)),
         "constant_columns": with_rows(folders[5], constant),
-        "no_gradient": with_fact("no_gradient"),
+        "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "schedule_per_update": with_fact("schedule_per_update"),
-        "heavy_momentum": replace(
-            GOOD, optimizers=(replace(ADAM, kind="SGD", settings={"momentum": 0.999}),)
-        ),
+        "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
         "summed_loss": with_loss(settings={"reduction": "sum"}),
         "values_for_classes": with_loss(VALUES, behind=behind_sigmoid, target=ids(ROWS, 1, high=1)),
@@ -228,10 +226,8 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "broke_down": replace(GOOD, losses=(1.0, float("nan"))),
         "growing_loss": replace(GOOD, losses=tuple(float(loss) for loss in range(1, 60))),
         "constant_loss": replace(GOOD, losses=(0.7,) * 50),
-        "dead_units": replace(
-            GOOD,
-            operations=(LAYERS[0], replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0)), LAYERS[2]),
-        ),
+        "dead_units": replace(GOOD, operations=(LAYERS[0], dead, LAYERS[2])),
+        "vanishing": replace(GOOD, operations=(*(function("sigmoid", 16, 0),) * 3, LAYERS[2])),
         "no_activation": replace(GOOD, operations=(LAYERS[0], linear(16, 3, "out", 0))),
     }
 
@@ -302,6 +298,7 @@ def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
         pytest.param(with_fact("not_optimized", opaque=("pretrained part",)), id="loaded weights"),
         pytest.param(with_fact("not_optimized", optimizers=(replace(ADAM, given=()),)), id="a picture"),
         pytest.param(with_fact("evaluated_in_training_mode", modules={"": "Net"}), id="no dropout"),
+        pytest.param(with_fact("no_gradient", "no gradient reaches unused.weight"), id="a layer without use"),
         pytest.param(with_loss(VALUES, target=floats(1)), id="one target for all rows"),
         pytest.param(with_loss(VALUES, output=floats(ROWS, 1, 8), target=floats(ROWS, 4, 8)), id="targets"),
         pytest.param(with_loss(behind=("NllLoss", "LogSoftmax", "LogSoftmax")), id="logarithms twice"),
@@ -324,3 +321,14 @@ def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
 )
 def test_what_is_right_has_no_fault(record: Record) -> None:
     assert [one.name for one in findings(record) if one.severity == "fault"] == []
+
+
+def test_the_page_lists_every_rule_with_how_sure_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "check.md").read_text("utf-8")
+    faults, warnings = page.split("## Faults")[1].split("## Warnings")
+    assert re.findall(r"^\| `(\w+)`", faults, re.MULTILINE) == [
+        rule.name for rule in RULES if rule.severity == "fault"
+    ]
+    assert re.findall(r"^\| `(\w+)` \| (\w+)", warnings, re.MULTILINE) == [
+        (rule.name, rule.sure) for rule in RULES if rule.severity == "warning"
+    ]
