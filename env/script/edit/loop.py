@@ -56,7 +56,8 @@ def _want_sum(editor: Editor, draft: Draft, node: ast.expr, value: int, old: int
         node = node.args[0]
     shift = 0
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and not is_written_out(node.left):
-        shift = node.right.value if isinstance(node.right, ast.Constant) else 0
+        added = node.right.value if isinstance(node.right, ast.Constant) else 0
+        shift = added if isinstance(added, int) else 0
         node = node.left if shift else node
     editor.want(draft, node, value - shift, None if old is None else old - shift)
 
