@@ -39,17 +39,23 @@ def test_a_literal_that_feeds_something_else_stays(script, text, after):
 
 def test_a_rate_of_another_file(script):
     case = script("import settings\nopt = SGD(w, lr=settings.LR)\n", settings="LR = 0.1  # rate\n")
-    patch = case.optimizer("SGD(w, lr=settings.LR)", lr=0.1).patch(SourceChange(what="optimizer.lr", value=0.01))
+    patch = case.optimizer("SGD(w, lr=settings.LR)", lr=0.1).patch(
+        SourceChange(what="optimizer.lr", value=0.01)
+    )
     assert dict(patch.texts) == {"settings.py": "LR = 0.01  # rate\n"}
 
 
 def test_a_rate_that_is_left_out_is_written_behind_the_rest(script):
-    case = script("opt = Adam(\n    w,\n    eps=1e-8\n)\n").optimizer("Adam(\n    w,\n    eps=1e-8\n)", "Adam")
+    case = script("opt = Adam(\n    w,\n    eps=1e-8\n)\n").optimizer(
+        "Adam(\n    w,\n    eps=1e-8\n)", "Adam"
+    )
     assert case.edited("optimizer.lr", 0.01) == "opt = Adam(\n    w,\n    eps=1e-8,\n    lr=0.01\n)\n"
 
 
 def _kind(kind, **more):
-    return [SourceChange(what=f"optimizer.{name}", value=value) for name, value in {"kind": kind, **more}.items()]
+    return [
+        SourceChange(what=f"optimizer.{name}", value=value) for name, value in {"kind": kind, **more}.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -83,17 +89,25 @@ def test_another_kind_takes_its_rate_and_leaves_what_it_does_not_take(script, te
 
 
 def test_another_kind_keeps_the_rate_that_the_old_one_had_by_default(script):
-    case = script("import torch\nopt = torch.optim.Adam(w)\n").optimizer("torch.optim.Adam(w)", "Adam", lr=0.001)
+    case = script("import torch\nopt = torch.optim.Adam(w)\n").optimizer(
+        "torch.optim.Adam(w)", "Adam", lr=0.001
+    )
     assert "torch.optim.NAdam(w, lr=0.001)" in case.patch(*_kind("nadam")).texts["train.py"]
 
 
 def test_momentum_with_nesterov_is_added_and_zero_goes(script):
     case = script("opt = SGD(w, lr=0.1)\n").optimizer("SGD(w, lr=0.1)", lr=0.1)
-    both = [SourceChange(what="optimizer.momentum", value=0.9), SourceChange(what="optimizer.nesterov", value=True)]
+    both = [
+        SourceChange(what="optimizer.momentum", value=0.9),
+        SourceChange(what="optimizer.nesterov", value=True),
+    ]
     assert case.patch(*both).texts["train.py"] == "opt = SGD(w, lr=0.1, momentum=0.9, nesterov=True)\n"
     text = "opt = SGD(w, momentum=0.9, lr=0.1, weight_decay=1e-4)\n"
     case = script(text).optimizer(text[6:-1], lr=0.1)
-    gone = [SourceChange(what="optimizer.momentum", value=0.0), SourceChange(what="optimizer.weight_decay", value=0.0)]
+    gone = [
+        SourceChange(what="optimizer.momentum", value=0.0),
+        SourceChange(what="optimizer.weight_decay", value=0.0),
+    ]
     assert case.patch(*gone).texts["train.py"] == "opt = SGD(w, lr=0.1)\n"
 
 
@@ -126,13 +140,20 @@ def test_keras_word_becomes_a_class_for_another_rate(script):
 def test_training_arguments_take_rate_and_kind(script):
     text = "args = TrainingArguments(output_dir='o', learning_rate=1.0)\n"
     patch = script(text).knows(framework="transformers").patch(*_kind("sgd", lr=0.01))
-    assert patch.texts["train.py"] == "args = TrainingArguments(output_dir='o', learning_rate=0.01, optim=\"sgd\")\n"
+    assert (
+        patch.texts["train.py"]
+        == "args = TrainingArguments(output_dir='o', learning_rate=0.01, optim=\"sgd\")\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "made", "reason"),
     [
-        ("opt = SGD([{'params': a, 'lr': 1}], lr=0.1)\n", "SGD([{'params': a, 'lr': 1}], lr=0.1)", "parameter groups"),
+        (
+            "opt = SGD([{'params': a, 'lr': 1}], lr=0.1)\n",
+            "SGD([{'params': a, 'lr': 1}], lr=0.1)",
+            "parameter groups",
+        ),
         ("opt = SGD(w, **config)\n", "SGD(w, **config)", "spreads a dictionary"),
         ("opt = make(w)\n", "make(w", "no expression stands"),
     ],
