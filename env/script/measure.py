@@ -60,10 +60,14 @@ def describe(value: Tensor | np.ndarray) -> Array:
 
 
 def module_settings(module: nn.Module) -> dict[str, Setting]:
-    """The public plain attributes of a module, and whether it has a bias."""
+    """The public plain attributes of a module, and whether it has a bias.
+
+    Those of the modules inside stand behind their dotted names: all that an encoder block shows of its sizes.
+    """
     found = _plain(
-        (name, value)
-        for name, value in vars(module).items()
+        (f"{inside}.{name}" if inside else name, value)
+        for inside, part in module.named_modules()
+        for name, value in vars(part).items()
         if not name.startswith("_") and name not in ("training", "call_super_init", "dump_patches")
     )
     if "bias" in module._parameters:
@@ -110,4 +114,6 @@ def _plain(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
             found[name] = str(value).removeprefix("torch.")
         elif isinstance(value, (tuple, list)) and value and all(type(item) in (int, float) for item in value):
             found[name] = tuple(value)
+        elif isinstance(value, tuple) and any(isinstance(item, slice) for item in value):
+            found[name] = ",".join(":" if item == slice(None) else str(item) for item in value)
     return found

@@ -1,0 +1,82 @@
+"""How a script is written: its form, and the small things in which people differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from numpy.random import Generator
+
+Network = Literal["sequential", "modules", "functional", "nested", "list"]
+Batches = Literal["loader", "dataset", "slices", "full"]
+Settings = Literal["literals", "constants", "argparse", "dict", "dataclass", "module"]
+Layout = Literal["flat", "functions", "files"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """A way of writing a training script in PyTorch.
+
+    Attributes:
+        network: ``nn.Sequential``; a subclass with a module for everything, with functional activations, with
+            parts that are sequences of their own, or with an ``nn.ModuleList``.
+        batches: a ``DataLoader`` of a ``TensorDataset`` or of the script's own ``Dataset``, slices in a
+            ``range``, or all rows at once.
+        settings: where rate, epochs and batch size stand: where they are used, in constants, arguments, a
+            dictionary, a dataclass, or a module of their own.
+        layout: code at the top level, functions with a ``main``, or several files.
+    """
+
+    network: Network
+    batches: Batches
+    settings: Settings
+    layout: Layout
+
+
+def draw_style(rng: Generator) -> Style:
+    """A style, each part by itself."""
+    network, batches, settings, layout = (
+        str(rng.choice(get_args(names))) for names in (Network, Batches, Settings, Layout)
+    )
+    return Style(network=network, batches=batches, settings=settings, layout=layout)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What a person calls things."""
+
+    model: str
+    optimizer: str
+    loss: str
+    x: str
+    y: str
+    out: str
+    network: str
+    comments: bool
+    device: bool
+    functional_loss: bool
+    imports_optim: bool
+    zeroes_first: bool
+
+
+def draw_words(rng: Generator) -> Words:
+    """Names as they stand in people's scripts."""
+
+    def one_of(*names: str) -> str:
+        return str(rng.choice(names))
+
+    x, y = [("xb", "yb"), ("inputs", "targets"), ("x", "y"), ("batch", "labels")][rng.integers(4)]
+    return Words(
+        model=one_of("model", "net"),
+        optimizer=one_of("optimizer", "opt"),
+        loss=one_of("criterion", "loss_fn"),
+        x=x,
+        y=y,
+        out=one_of("out", "pred", "outputs"),
+        network=one_of("Net", "Model", "Classifier", "MyNetwork"),
+        comments=bool(rng.random() < 0.6),
+        device=bool(rng.random() < 0.3),
+        functional_loss=bool(rng.random() < 0.3),
+        imports_optim=bool(rng.random() < 0.4),
+        zeroes_first=bool(rng.random() < 0.6),
+    )
