@@ -139,6 +139,7 @@ def free_name(file: SourceFile, name: str) -> str:
     taken = {node.id for node in ast.walk(file.tree) if isinstance(node, ast.Name)}
     taken |= {node.attr for node in ast.walk(file.tree) if isinstance(node, ast.Attribute)}
     taken |= {node.arg for node in ast.walk(file.tree) if isinstance(node, ast.arg)}
+    taken |= {str(node.value) for node in ast.walk(file.tree) if isinstance(node, ast.Constant)}  # add_module
     number = 1
     found = name
     while found in taken:

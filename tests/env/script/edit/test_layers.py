@@ -89,17 +89,16 @@ def test_one_name_for_both_is_changed_where_it_is_written(script):
     assert case.patch(*changes).texts["train.py"] == after
 
 
+def test_a_layer_that_takes_the_units_has_to_change_along(script):
+    with pytest.raises(EditRefused, match="the Linear behind it takes the old number"):
+        _sequential(script).edited("layer.units", 64, 0)
+
+
 def test_a_line_that_makes_two_layers_changes_for_both_or_not(script):
-    text = "from torch import nn\nnet = nn.Sequential(*[nn.Linear(8, 8) for _ in range(2)])\n"
-    case = script(text)
-    case.operation("Linear", "nn.Linear(8, 8)", out_features=8).operation(
-        "Linear", "nn.Linear(8, 8)", out_features=8
-    )
-    both = [
-        SourceChange(what="layer.units", value=16, at=0),
-        SourceChange(what="layer.units", value=16, at=1),
-    ]
-    assert case.patch(*both).texts["train.py"] == text.replace("(8, 8)", "(8, 16)")
+    text = "from torch import nn\nnet = nn.Sequential(*[nn.Dropout(0.5) for _ in range(2)])\n"
+    case = script(text).operation("Dropout", "nn.Dropout(0.5)", p=0.5).operation("Dropout", "nn.Dropout(0.5)", p=0.5)
+    both = [SourceChange(what="layer.rate", value=0.1, at=0), SourceChange(what="layer.rate", value=0.1, at=1)]
+    assert case.patch(*both).texts["train.py"] == text.replace("0.5", "0.1")
     with pytest.raises(EditRefused, match="makes several layers"):
         case.patch(both[0])
 
@@ -168,6 +167,12 @@ def test_the_output_activation_goes_with_its_line(script):
 )
 def test_an_element_goes_with_its_comma(script, text, after):
     assert script(text).operation("Softmax", "nn.Softmax(dim=1)").edited("layer.remove", at=0) == after
+
+
+def test_a_named_layer_gets_a_name_of_its_own(script):
+    text = "from torch import nn\nn.add_module('act', nn.Linear(1, 1))\n"
+    case = script(text).operation("Linear", "nn.Linear(1, 1)", shapes=((2, 1), (2, 1)))
+    assert case.edited("layer.activation", "relu", 0) == text + 'n.add_module("act_2", nn.ReLU())\n'
 
 
 def test_neighbours_go_together(script):
