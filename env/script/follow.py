@@ -96,8 +96,13 @@ def _arguments(scope: ast.AST) -> list[ast.arg]:
 
 
 def bindings(scope: ast.AST, name: str) -> list[ast.AST]:
-    """Every node that binds a name in a scope: names that are stored, parameters, imports, definitions."""
+    """Every node that binds a name in a scope: names that are stored, parameters, imports, definitions.
+
+    A ``global`` in a function counts for the module, which it may bind again.
+    """
     found: list[ast.AST] = [arg for arg in _arguments(scope) if arg.arg == name]
+    if isinstance(scope, ast.Module):
+        found += [node for node in ast.walk(scope) if isinstance(node, ast.Global) and name in node.names]
     for node in _own(scope):
         if isinstance(node, ast.Name):
             hit = node.id == name and not isinstance(node.ctx, ast.Load)

@@ -19,6 +19,7 @@ from netmend.env.errors import NetmendError
 from netmend.env.script.site import Site
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_MARK = "\ufeff"  # a byte order mark stands in front of column 0
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
 
 
@@ -40,10 +41,10 @@ class SourceFile:
     def __init__(self, path: str, text: str) -> None:
         self.path, self.text, self.raw = path, text, text.encode()
         try:
-            self.tree = ast.parse(text)
+            self.tree = ast.parse(text.removeprefix(_MARK))
         except (SyntaxError, ValueError) as error:
             raise EditRefused(f"{path} is no Python: {error}") from error
-        self._starts = [3 if text.startswith("\ufeff") else 0]  # a byte order mark is in front of column 0
+        self._starts = [len(_MARK.encode()) if text.startswith(_MARK) else 0]
         end = 0
         for line in self.raw.splitlines(keepends=True):
             end += len(line)
@@ -129,7 +130,7 @@ class SourceFile:
         start = self.span(statement)[0]
         lines = self.raw[:start].splitlines(keepends=True)
         before = lines[-1].decode() if lines and not lines[-1].endswith((b"\n", b"\r")) else ""
-        before = before.removeprefix("\ufeff")
+        before = before.removeprefix(_MARK)
         return None if before.strip() else before
 
     def rest_of_line(self, end: int) -> bytes:
@@ -307,7 +308,7 @@ class Draft:
             at = splice.end
         text = b"".join([*parts, raw[at:]]).decode()
         try:
-            ast.parse(text)
+            ast.parse(text.removeprefix(_MARK))
         except SyntaxError as error:
             raise EditRefused(f"{self.file.path} would be no Python: {error}") from error
         return text

@@ -102,11 +102,8 @@ def insert(editor: Editor, change: SourceChange) -> None:
 def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
     file = draft.file
     if adder is not None:
-        named = len(adder.args) == 2
-        receiver = file.text_of(adder.func)
-        for name, text in texts:
-            first = f'"{free_name(file, name)}", ' if named else ""
-            draft.after(file.statement(adder), f"{receiver}({first}{text})")
+        for text in _added(file, adder, texts):
+            draft.after(file.statement(adder), text)
         return
     if element is None:
         return
@@ -124,6 +121,13 @@ def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | No
             )
         else:
             draft.insert(end, f",{file.newline}{indent}{new}")
+
+
+def _added(file: SourceFile, adder: ast.Call, texts: Texts) -> list[str]:
+    """Statements that add layers as another one is added: by a name of their own, or without."""
+    named = len(adder.args) == 2
+    names = [f'"{free_name(file, name)}", ' if named else "" for name, _ in texts]
+    return [f"{file.text_of(adder.func)}({name}{text})" for name, (_, text) in zip(names, texts, strict=True)]
 
 
 def _ends_line(file: SourceFile, end: int) -> bool:
@@ -197,9 +201,9 @@ def insert_in_front(editor: Editor, write: Write) -> None:
         if element is not None and first.called is None:
             _before_element(draft, element, write(draft))
             return
-        if adder is not None and first.called is None and len(adder.args) == 1:
-            for _, text in write(draft):
-                draft.before(draft.file.statement(adder), f"{draft.file.text_of(adder.func)}({text})")
+        if adder is not None and first.called is None:
+            for text in _added(draft.file, adder, write(draft)):
+                draft.before(draft.file.statement(adder), text)
             return
         outer = draft.file.parents[made]
         if record.framework == "keras" and isinstance(outer, ast.Call) and outer.func is made and outer.args:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from typing import cast
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
@@ -175,42 +176,35 @@ def write_loss_graph(editor: Editor, _change: SourceChange) -> None:
                 draft.unwrap(node, inner)
                 return
     draft, backward = backward_statement(editor)
-    file = draft.file
-    calls = [
-        n for n in ast.walk(backward) if isinstance(n, ast.Call) and getattr(n.func, "attr", "") == "backward"
-    ]
-    trail = _trail(file, calls[0].func.value if isinstance(calls[0].func, ast.Attribute) else calls[0])
-    origins = [file.node(site) for site in _passes(editor) if site.file == file.path]
-    found = 0
-    for node in trail:
-        inner = _cut(file, node)
-        if inner is not None and not set(origins).isdisjoint(_trail(file, inner)):
-            draft.unwrap(node, inner)
-            found += 1
-    for origin in origins:
-        for part in file.around(origin):
-            heads: list[ast.expr] = []
-            if isinstance(part, ast.With):
-                heads = [item.context_expr for item in part.items]
-            elif isinstance(part, ast.FunctionDef):
-                heads = part.decorator_list
-            for head in heads:
-                name = head.func if isinstance(head, ast.Call) else head
-                if (
-                    isinstance(name, ast.Attribute)
-                    and name.attr in _STILL
-                    and backward in set(ast.walk(_body(file, part)))
-                ):
-                    end = file.span(name)[1]
-                    draft.replace(end - len(name.attr), end, "enable_grad")
-                    found += 1
-    if not found:
+    passes = [draft.file.node(site) for site in _passes(editor) if site.file == draft.file.path]
+    if not _uncut(draft, backward, passes) and not _allow_gradients(draft, passes):
         raise EditRefused("nothing that cuts the loss off the network was found")
 
 
-def _body(file: SourceFile, part: ast.AST) -> ast.AST:
-    """Where the backward pass can stand of what is done without gradients."""
-    return file.function(part) or file.tree
+def _uncut(draft: Draft, backward: ast.stmt, passes: list[ast.expr]) -> bool:
+    """Unwrap what stands between the loss and the network's pass."""
+    found = False
+    for node in _trail(draft.file, backward):
+        inner = _cut(draft.file, node)
+        if inner is not None and not set(passes).isdisjoint(_trail(draft.file, inner)):
+            draft.unwrap(cast(ast.expr, node), inner)
+            found = True
+    return found
+
+
+def _allow_gradients(draft: Draft, passes: list[ast.expr]) -> bool:
+    """Turn the ``no_grad`` around the network's pass into ``enable_grad``."""
+    found = False
+    for part in (part for node in passes for part in draft.file.around(node)):
+        heads = [item.context_expr for item in part.items] if isinstance(part, ast.With) else []
+        heads += part.decorator_list if isinstance(part, ast.FunctionDef) else []
+        for head in heads:
+            name = head.func if isinstance(head, ast.Call) else head
+            if isinstance(name, ast.Attribute) and name.attr in _STILL:
+                end = draft.file.span(name)[1]
+                draft.replace(end - len(name.attr), end, "enable_grad")
+                found = True
+    return found
 
 
 def _passes(editor: Editor) -> list[Site]:
@@ -230,7 +224,7 @@ def _cut(file: SourceFile, node: ast.AST) -> ast.expr | None:
     return node.args[0] if file.dotted(node.func) in _COPIES and node.args else None
 
 
-def _trail(file: SourceFile, start: ast.expr) -> Iterator[ast.AST]:
+def _trail(file: SourceFile, start: ast.AST) -> Iterator[ast.AST]:
     """All nodes that a value is computed from, through the names of its scope."""
     todo: list[ast.AST] = [start]
     seen: set[str] = set()

@@ -112,14 +112,18 @@ class Editor:
         """Whether all operations of one site (``made`` or ``called``) take part in a change.
 
         A line in a loop, a helper that is called twice and a module that is applied twice stand for
-        several operations; what is written there holds for all of them.
+        several operations; what is written there holds for all of them. A module with weights is one layer
+        however often it is applied.
         """
-        same = {
-            index
-            for index, operation in enumerate(self.record.operations)
+        wanted = {other.at for other in self._alike(change)}
+        operations = self.record.operations
+        layers = {operations[at].module for at in wanted if at is not None and operations[at].module}
+        return all(
+            index in wanted
+            or (made and operation.module in layers and operation.trainable + operation.frozen)
+            for index, operation in enumerate(operations)
             if site is not None and (operation.made if made else operation.called) == site
-        }
-        return same <= {other.at for other in self._alike(change)}
+        )
 
     def first(self, change: SourceChange, site: Site | None, *, made: bool) -> bool:
         """Whether a change is the one that writes for all operations of its site; the others follow it.

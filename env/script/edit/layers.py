@@ -47,14 +47,39 @@ _WINDOWS = {"kernel": ("kernel_size", 2), "stride": ("stride", 3), "padding": ("
 
 
 def write_units(editor: Editor, change: SourceChange) -> None:
-    """So many units, filters or cells; what takes them has a change of its own."""
+    """So many units, filters or cells; what takes them has a change of its own.
+
+    Raises:
+        EditRefused: a layer that takes them would still declare the old number.
+    """
     operation = editor.operation(change)
+    for at in _takers(editor, change.at or 0):
+        if all((other.what, other.at) != ("layer.inputs", at) for other in editor.changes):
+            raise EditRefused(
+                f"the {editor.record.operations[at].kind} behind it takes the old number of units"
+            )
     if editor.record.framework == "keras":
         known = _KERAS_OUT.get(operation.kind)
         name = (known, 1 if operation.kind == "Embedding" else 0) if known else None
     else:
         name = _OUT.get(operation.kind)
     _set(editor, change, operation, name, change.value)
+
+
+def _takers(editor: Editor, at: int) -> list[int]:
+    """The operations that declare the size of what an operation returns."""
+    found, through = [], {at}
+    for index, operation in enumerate(editor.record.operations):
+        if index > at and through & set(operation.inputs):
+            if operation.kind in _IN and editor.record.framework != "keras":
+                found.append(index)
+            else:
+                through.add(index)
+    return [
+        index
+        for index in found
+        if editor.record.operations[index].module != editor.record.operations[at].module
+    ]
 
 
 def write_inputs(editor: Editor, change: SourceChange) -> None:

@@ -21,7 +21,17 @@ from netmend.env.script.edit.statements import (
     own_loop,
     step_call,
 )
-from netmend.env.script.follow import Place, argument, calls, is_written_out, origin, resolve, scope_of
+from netmend.env.script.follow import (
+    Place,
+    argument,
+    assigned,
+    bindings,
+    calls,
+    is_written_out,
+    origin,
+    resolve,
+    scope_of,
+)
 from netmend.env.script.record import LoaderMade, Loop
 from netmend.env.script.source import Draft, EditRefused
 
@@ -56,7 +66,8 @@ def _want_sum(editor: Editor, draft: Draft, node: ast.expr, value: int, old: int
         node = node.args[0]
     shift = 0
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and not is_written_out(node.left):
-        shift = node.right.value if isinstance(node.right, ast.Constant) else 0
+        added = node.right.value if isinstance(node.right, ast.Constant) else 0
+        shift = added if isinstance(added, int) else 0
         node = node.left if shift else node
     editor.want(draft, node, value - shift, None if old is None else old - shift)
 
@@ -80,8 +91,14 @@ def _whole(value: object) -> int:
 
 
 def training_loader(editor: Editor) -> LoaderMade | None:
-    """The loader whose batches are trained; None where batches are cut by hand."""
-    found = [loader for loader in editor.record.loaders if loader.trains]
+    """The loader whose batches are trained; None where batches are cut by hand.
+
+    A script that crashes in front of its first update trains the one that it goes over.
+    """
+    loaders = editor.record.loaders
+    found = [loader for loader in loaders if loader.trains]
+    if not found and any(loop.kind == "loader" for loop in editor.record.loops):
+        found = [loader for loader in loaders if loader.shuffle or len(loaders) == 1]
     return found[0] if found else None
 
 
@@ -242,15 +259,15 @@ def write_schedule(editor: Editor, change: SourceChange) -> None:
     if editor.record.schedules:
         raise EditRefused("the script has a schedule")
     draft, loop = epoch_loop(editor)
-    made_draft, made = editor.call(the_optimizer(editor).made, "the optimizer")
-    statement = made_draft.file.statement(made)
-    same = made_draft is draft and scope_of(draft.file, made) is scope_of(draft.file, loop)
-    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
-    if not same or not isinstance(target, ast.Name):
+    step_draft, _, optimizer = step_call(editor)
+    scope = scope_of(draft.file, loop)
+    made = [part for part in bindings(scope, optimizer) if assigned(draft.file, part) is not None]
+    if step_draft is not draft or len(made) != 1:
         raise EditRefused("the optimizer is made in another function than the loop over the epochs")
+    statement = draft.file.statement(made[0])
     name = free_name(draft.file, "scheduler")
     function = editor.spell(draft, "torch.optim.lr_scheduler.ExponentialLR")
-    draft.after(statement, f"{name} = {function}({target.id}, gamma={change.value!r})")
+    draft.after(statement, f"{name} = {function}({optimizer}, gamma={change.value!r})")
     draft.after(loop.body[-1], f"{name}.step()")
 
 

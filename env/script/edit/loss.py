@@ -104,7 +104,7 @@ def _target_suffix(function: str, output: Array, target: Array) -> str:
     floating = target.dtype in _FLOATS
     if function in _ON_IDS:
         ids = output.shape[:1] + output.shape[2:]
-        if target.shape == output.shape and floating:
+        if target.shape == output.shape and floating and len(ids) < len(output.shape):
             return ""  # probabilities of the classes
         if len(target.shape) == len(ids) + 1 and target.shape[-1] == 1:
             return ".squeeze(-1)" + (".long()" if target.dtype != "int64" else "")

@@ -39,12 +39,29 @@ def backward_statement(editor: Editor) -> tuple[Draft, ast.stmt]:
 
 def step_call(editor: Editor) -> tuple[Draft, ast.Call, str]:
     """The call that steps the optimizer, and how the optimizer is called there."""
-    draft, call = editor.call(the_optimizer(editor).stepped, "the optimizer's step")
+    draft, call = _stepped(editor)
     if not isinstance(call.func, ast.Attribute) or call.func.attr != "step":
         raise EditRefused(f"the optimizer is stepped by {draft.file.text_of(call.func)}")
     scaled = bool(call.args) and isinstance(call.args[0], ast.Name | ast.Attribute)
     name = call.args[0] if scaled and "scaler" in draft.file.text_of(call.func) else call.func.value
     return draft, call, draft.file.text_of(name)
+
+
+def _stepped(editor: Editor) -> tuple[Draft, ast.Call]:
+    """As recorded; after a crash in front of it, the only step of what the optimizer was assigned to."""
+    optimizer = the_optimizer(editor)
+    if optimizer.stepped is None and optimizer.made is not None:
+        draft, made = editor.at(optimizer.made, "the optimizer")
+        statement = draft.file.statement(made)
+        name = draft.file.text_of(statement.targets[0]) if isinstance(statement, ast.Assign) else ""
+        found = [
+            call
+            for call in method_calls(draft.file, "step")
+            if draft.file.text_of(call.func) == f"{name}.step"
+        ]
+        if len(found) == 1:
+            return draft, found[0]
+    return editor.call(optimizer.stepped, "the optimizer's step")
 
 
 def network_name(editor: Editor, draft: Draft, near: ast.AST) -> str | None:
@@ -122,6 +139,7 @@ def free_name(file: SourceFile, name: str) -> str:
     taken = {node.id for node in ast.walk(file.tree) if isinstance(node, ast.Name)}
     taken |= {node.attr for node in ast.walk(file.tree) if isinstance(node, ast.Attribute)}
     taken |= {node.arg for node in ast.walk(file.tree) if isinstance(node, ast.arg)}
+    taken |= {str(node.value) for node in ast.walk(file.tree) if isinstance(node, ast.Constant)}  # add_module
     number = 1
     found = name
     while found in taken:

@@ -1,0 +1,133 @@
+"""What a training loop calls, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from netmend.env.script.record import Fact
+from netmend.env.script.source import EditRefused
+
+LOOP = """\
+opt = SGD(net.parameters())
+for e in range(5):
+    for x, y in data:
+        out = net(x)
+        loss = f(out, y)
+        loss.backward()
+        opt.step()
+    with torch.no_grad():
+        for a, b in held:
+            print(net(a))
+"""
+
+
+def _loop(script, text=LOOP, **known):
+    case = script(text).optimizer("SGD(net.parameters())").loop("range(5)").loop("data", kind="loader")
+    sites = {
+        "backward": "loss.backward()",
+        "forward": "net(x)",
+        "evaluated": "net(a)",
+        "zeroed": "opt.zero_grad()",
+    }
+    found = {name: case.site(part) for name, part in sites.items() if part in text}
+    return case.knows(**found, **known)
+
+
+def test_gradients_are_set_to_zero_in_front_of_the_backward_pass(script):
+    new = "        opt.zero_grad()\n        loss.backward()\n"
+    assert _loop(script).edited("loop.zero_grad") == LOOP.replace("        loss.backward()\n", new)
+
+
+def test_gradients_are_set_to_zero_behind_a_step_that_is_rarer(script):
+    text = LOOP.replace("        opt.step()\n", "        if last:\n            opt.step()\n")
+    assert _loop(script, text).edited("loop.zero_grad") == text.replace(
+        "opt.step()\n", "opt.step()\n            opt.zero_grad()\n"
+    )
+
+
+def test_a_framework_needs_no_zero_grad(script):
+    with pytest.raises(EditRefused, match="lightning holds the training loop"):
+        _loop(script, framework="lightning").edited("loop.zero_grad")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "opt.step()  # s\n        loss.backward()\n",
+        "loss.backward()\n        opt.zero_grad()\n        opt.step()\n",
+    ],
+)
+def test_the_step_follows_the_backward_pass(script, wrong):
+    right = "loss.backward()\n        opt.step()\n"
+    after = _loop(script, LOOP.replace(right, wrong)).edited("loop.order")
+    lines = [line.strip() for line in after.splitlines()]
+    assert lines.index("loss.backward()") < lines.index("opt.step()")
+    if "zero_grad" in wrong:
+        assert lines.index("opt.zero_grad()") < lines.index("loss.backward()")
+    assert sorted(after.split()) == sorted(LOOP.replace(right, wrong).replace("  # s", "").split())
+
+
+def test_evaluation_mode_goes_in_front_of_the_evaluation_and_training_mode_back(script):
+    after = _loop(script).edited("loop.evaluation_mode")
+    expected = LOOP.replace("    with torch", "    net.eval()\n    with torch")
+    assert after == expected.replace("    for x, y", "    net.train()\n    for x, y")
+
+
+def test_evaluation_mode_of_a_function_and_behind_the_training(script):
+    text = LOOP.split("    with")[0] + 'def check(m, a):\n    """Look."""\n    return m(a)\ncheck(net, z)\n'
+    case = _loop(script, text)
+    after = case.knows(evaluated=case.site("m(a)")).edited("loop.evaluation_mode")
+    assert after == text.replace("    return m(a)", "    m.eval()\n    return m(a)")
+
+
+def test_training_mode_at_the_start_of_every_epoch(script):
+    assert _loop(script).edited("loop.training_mode") == LOOP.replace(
+        "    for x, y", "    net.train()\n    for x, y"
+    )
+
+
+def test_all_parameters_are_optimized(script):
+    text = LOOP.replace("SGD(net.parameters())", "SGD(net.head.parameters(), lr=1)")
+    case = script(text).optimizer("SGD(net.head.parameters(), lr=1)")
+    assert case.knows(forward=case.site("net(x)")).edited("loop.optimized") == text.replace(
+        "net.head.p", "net.p"
+    )
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("net(x)\n", "net(x).detach()\n"),
+        ("f(out, y)", "f(out.data, y)"),
+        ("f(out, y)", "torch.tensor(f(out, y), requires_grad=True)"),
+        ("f(out, y)", "f(out, y).item()"),
+        ("loss.backward()", "loss.detach().backward()"),
+    ],
+)
+def test_the_loss_keeps_its_graph(script, right, wrong):
+    text = LOOP.replace(right, wrong)
+    case = _loop(script, "import torch\n" + text)
+    backward = case.site(wrong if "backward" in wrong else "loss.backward()")
+    assert case.knows(backward=backward).edited("loop.loss_graph") == "import torch\n" + LOOP
+
+
+def test_targets_may_stay_detached(script):
+    text = LOOP.replace("net(x)\n", "net(x).detach()\n").replace("f(out, y)", "f(out, y.detach())")
+    assert _loop(script, text).edited("loop.loss_graph") == LOOP.replace("f(out, y)", "f(out, y.detach())")
+
+
+def test_a_pass_without_gradients_gets_them(script):
+    text = LOOP.replace("        out = net(x)\n", "        with torch.no_grad():\n            out = net(x)\n")
+    assert _loop(script, text).edited("loop.loss_graph") == text.replace("no_grad", "enable_grad", 1)
+
+
+def test_what_the_run_saw_detach_is_unwrapped(script):
+    text = LOOP.replace("net(x)\n", "cut(net(x)).detach()\n")
+    case = _loop(script, text)
+    fact = Fact(name="detached_loss", value=1, text="", site=case.site("cut(net(x)).detach()"))
+    assert case.knows(facts=(fact,)).edited("loop.loss_graph") == text.replace(".detach()", "")
+
+
+def test_a_graph_that_nothing_cuts_is_left(script):
+    with pytest.raises(EditRefused, match="nothing that cuts"):
+        _loop(script).edited("loop.loss_graph")
