@@ -21,7 +21,7 @@ import torch
 from netmend.env.script.codec import encode
 from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
-from netmend.env.script.hooks import install
+from netmend.env.script.hooks import install, install_frameworks
 from netmend.env.script.limits import confine, rest
 from netmend.env.script.notebook import read_notebook
 from netmend.env.script.plan import Plan
@@ -66,6 +66,7 @@ def run_script(
     frames = Frames(folder, {script: text})
     recorder = Recorder(frames, plan)
     install(recorder)
+    install_frameworks(recorder)
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent)
     main = types.ModuleType("__main__")
@@ -115,7 +116,7 @@ def _settle(out: Path, plan: Plan) -> None:
     os.environ.update(_QUIET, HOME=str(out / "home"))
     (out / "home").mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
-    builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer  # type: ignore[func-returns-value]
+    builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer
     torch.set_num_threads(plan.threads)
     if plan.seed is not None:
         random.seed(plan.seed)
