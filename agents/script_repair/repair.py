@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed

@@ -17,6 +17,7 @@ from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rul
 from netmend.agents.verbs.evaluate import policy_method
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
+from netmend.agents.verbs.repair_script import is_script, repair_script_verb
 from netmend.env.data import load_dataset
 from netmend.env.training.trial import Budget
 from netmend.env.writing import from_here
@@ -48,7 +49,9 @@ class RepairConfig(RepairingConfig):
 
 
 def repair_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status."""
+    """Run the verb, for a script or for a program file; returns the exit status."""
+    if is_script(words):
+        return repair_script_verb(words)
     return run_job("repair", words, RepairConfig, repair_job)
 
 

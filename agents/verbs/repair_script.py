@@ -9,9 +9,8 @@ from pathlib import Path
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.check import ScriptParser, parted, plan_of, script_parser, warning
 from netmend.agents.verbs.evaluate import policy_method
-from netmend.env.errors import NetmendError
+from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
 from netmend.env.script.parent import Runner
 from netmend.env.training.front import build_trainer
 from netmend.env.writing import write_whole
@@ -19,6 +18,14 @@ from netmend.repair_actions.keep import check_keep
 
 UNREPAIRED = 3
 """Exit status of a repair after which there is nothing to offer."""
+SECONDS = 600.0
+"""Wall time of one run of the script."""
+SUFFIXES = (".py", ".ipynb")
+
+
+def is_script(words: Sequence[str]) -> bool:
+    """Whether the words of ``netmend repair`` begin with a script."""
+    return bool(words) and words[0].endswith(SUFFIXES)
 
 
 def repair_script_verb(words: Sequence[str]) -> int:
@@ -33,13 +40,14 @@ def repair_script_verb(words: Sequence[str]) -> int:
         parser.print_help()
         return 0
     asked = parser.parse_args(own)
-    script, plan = Path(asked.script), plan_of(asked, "repair")
+    script, plan = Path(asked.script), plan_of(parser, asked)
     keep = tuple(name for part in asked.keep for name in part.split(",") if name)
     check_keep(keep)
     method = policy_method(asked.policy)
     print(warning(script, plan), file=sys.stderr)
-    with Runner() as runner, build_trainer(workers=0) as trainer:
+    with Runner() as runner:
         runs = RealRuns(runner, script, arguments, plan)
+        trainer = build_trainer(workers=0)
         result = ScriptRepairer(runs, method, trainer, keep, asked.trials, asked.whole, _tell).repair()
     for line in as_lines(script, result):
         print(line, file=sys.stderr)
@@ -56,8 +64,7 @@ def _parser() -> ScriptParser:
         "Find a diff that makes a training script run, or train better, and confirm it by real runs. The diff "
         "is printed; everything else goes to the error stream.",
         "exit status: 0 a diff is offered, 2 the script could not be run, 3 nothing helped",
-        updates=None,
-        seconds=600.0,
+        Limits(updates=None, seconds=SECONDS),
     )
     add = parser.add_argument
     add("--policy", default="default", help="folder of a trained policy, or default")

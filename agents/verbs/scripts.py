@@ -1,0 +1,95 @@
+"""Words that the verbs about scripts share: the script, its own arguments, and the limits of its runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from netmend.env.errors import NetmendError
+from netmend.env.script.plan import Plan
+
+MEMORY = 4.0
+
+
+class ScriptParser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every verb does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise it. Raises NetmendError."""
+        raise NetmendError(f"{self.prog.split()[-1]}: {message}; {self.prog} --help shows what it takes")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of the runs of a script, where the words set no others.
+
+    Attributes:
+        updates: None for no limit.
+        seconds: of one run.
+    """
+
+    updates: int | None
+    seconds: float
+
+
+def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The verb's own words, and those for the script behind ``--``."""
+    place = words.index("--") if "--" in words else len(words)
+    return list(words[:place]), list(words[place + 1 :])
+
+
+def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> ScriptParser:
+    """A parser of the words that all verbs about scripts take."""
+    parser = ScriptParser(
+        prog=f"netmend {verb}",
+        usage=f"netmend {verb} SCRIPT [options] [-- ARGUMENTS OF THE SCRIPT]",
+        description=description,
+        epilog=epilog,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("script", help="a .py or .ipynb file")
+    add("--metric", metavar="NAME=REGEX", help="read the score from what the script prints")
+    if limits.updates is not None:
+        add("--updates", type=int, default=limits.updates, metavar="N", help=f"updates ({limits.updates})")
+    add("--seconds", type=float, default=limits.seconds, metavar="S", help=f"of a run ({limits.seconds:g})")
+    add("--memory", type=float, default=MEMORY, metavar="GB", help=f"of a run ({MEMORY:g})")
+    add("--allow-network", action="store_true", help="let the script use the network")
+    return parser
+
+
+def plan_of(parser: ScriptParser, asked: argparse.Namespace) -> Plan:
+    """What a run may use. Raises NetmendError where the words make no sense."""
+    for name in ("updates", "seconds", "memory"):
+        if hasattr(asked, name) and not 0 < getattr(asked, name) < float("inf"):
+            parser.error(f"--{name} {getattr(asked, name)}: it has to be above 0")
+    if asked.metric is not None:
+        name, _, pattern = asked.metric.partition("=")
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            parser.error(f"--metric {asked.metric}: no regular expression: {error}")
+        if not name or not pattern:
+            parser.error(f"--metric {asked.metric}: it has to be NAME=REGEX")
+    return Plan(
+        updates=getattr(asked, "updates", None),
+        wall=asked.seconds,
+        cpu=2 * asked.seconds,
+        memory=int(asked.memory * 2**30),
+        network=asked.allow_network,
+        metric=asked.metric,
+    )
+
+
+def warning(script: Path, plan: Plan) -> str:
+    """That a person's own code is run, and within which limits."""
+    network = "with" if plan.network else "without"
+    updates = "" if plan.updates is None else f"at most {plan.updates} updates and "
+    return (
+        f"netmend runs {script}, which is your own code: on a copy of its folder, {network} network,"
+        f" {updates}at most {plan.wall:g} s a run"
+    )
