@@ -43,10 +43,10 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The command lines of netmend in a block, as words."""
+    """The command lines of a block, as words."""
     for line in text.replace("\\\n", " ").splitlines():
-        program, *words = shlex.split(line, comments=True) or [""]
-        if program == "netmend":
+        words = shlex.split(line, comments=True)
+        if words:
             yield words
 
 
@@ -72,19 +72,21 @@ def parse(block: Block) -> None:
     else:
         assert block.kind == "bash", f"a block of kind {block.kind!r}: name bash, python, yaml or text"
         subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
-        for words in commands(block.text):
-            compose(words)
+        for program, *words in commands(block.text):
+            if program == "netmend":
+                compose(words)
 
 
 def run(block: Block, names: dict[str, object]) -> None:
-    """Raises where it does not run. A YAML file is kept as program.yaml for the blocks behind it."""
+    """Raises where it does not run. YAML is kept as program.yaml for the blocks that follow."""
     if block.kind == "python":
         exec(compile(block.text, "a block", "exec"), names)
     elif block.kind == "yaml":
         Path("program.yaml").write_text(block.text)
         load_bug(Path("program.yaml"))
     else:
-        for words in commands(block.text):
+        for program, *words in commands(block.text):
+            assert program == "netmend", f"{program} is not run here: give a reason"
             assert main(words) == 0, words
 
 
