@@ -6,9 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from netmend.agents.repair_one import repair
     from netmend.env.script.recording import check, recording
 
-__all__ = ["OLDEST_PYTHON", "__version__", "check", "recording", "refusal"]
+__all__ = ["OLDEST_PYTHON", "__version__", "check", "recording", "refusal", "repair"]
 __version__ = "0.1.0"
 
 OLDEST_PYTHON = (3, 11)
@@ -25,9 +26,13 @@ def refusal() -> str | None:
 
 
 def __getattr__(name: str) -> object:
-    """``check`` and ``recording``, which bring torch along, when they are first asked for."""
+    """``check``, ``recording`` and ``repair``, which bring torch along, when they are first asked for."""
     if name in ("check", "recording"):
         from netmend.env.script import recording as home
 
         return getattr(home, name)
+    if name == "repair":
+        from netmend.agents.repair_one import repair
+
+        return repair
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

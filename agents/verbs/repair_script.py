@@ -9,7 +9,7 @@ from pathlib import Path
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.evaluate import policy_method
+from netmend.agents.repair_one import policy_method
 from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
 from netmend.env.script.parent import Runner
 from netmend.env.training.front import build_trainer

@@ -1,0 +1,104 @@
+"""Scripts as people write them, repaired by real runs."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from netmend.agents.cli import main
+from netmend.agents.script_repair.hunks import Step, explained
+from netmend.agents.script_repair.repair import planned_updates
+from netmend.env.script.record import Loop, Record
+from netmend.env.script.site import Site
+
+BODY = '''"""Two moons."""
+import torch
+from sklearn.datasets import make_moons
+from torch import nn
+
+torch.manual_seed(0)
+x, y = make_moons(400, noise=0.1, random_state=0)
+x, y = torch.tensor(x, dtype=torch.float32), torch.tensor(y)
+net = nn.Sequential(nn.Linear({inputs}, 16), nn.ReLU(), nn.Linear(16, 2))  # small
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+loss_function = nn.CrossEntropyLoss()
+for epoch in range(40):
+    for i in range(0, 300, 50):
+        {zero}loss = loss_function({output}(x[i : i + 50]), y[i : i + 50])
+        loss.backward()
+        optimizer.step()
+net.eval()
+with torch.no_grad():
+    right = (net(x[300:]).argmax(1) == y[300:]).float().mean()
+print("accuracy", right.item())
+'''
+GOOD = {"inputs": 2, "zero": "optimizer.zero_grad()\n        ", "output": "net"}
+
+
+@pytest.fixture
+def write(tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Write the script into a folder of its own, with other parts; its path."""
+
+    def written(**parts: object) -> Path:
+        script = tmp_path / "own" / "train.py"
+        script.parent.mkdir()
+        script.write_text(BODY.format(**{**GOOD, **parts}))
+        return script
+
+    return written
+
+
+def test_a_layer_of_the_wrong_size_is_mended_by_a_diff_that_git_takes(write, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write(inputs=3)
+    before = script.read_text()
+    assert main(["repair", str(script)]) == 0
+    shown = capsys.readouterr()
+    assert script.read_text() == before
+    assert "did not run to its end, and does now" in shown.err
+    assert "-net = nn.Sequential(nn.Linear(3, 16)" in shown.out
+    assert "+net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))  # small" in shown.out
+    (tmp_path / "fix.patch").write_text(shown.out)
+    subprocess.run(["git", "apply", "--check", "../fix.patch"], cwd=script.parent, check=True)
+
+
+def test_apply_writes_what_a_fault_in_the_loop_needs(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write(zero="")
+    assert main(["repair", str(script), "--apply"]) == 0
+    assert "optimizer.zero_grad()\n" in script.read_text()
+    assert "gradients are never set to zero" in capsys.readouterr().err
+
+
+def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    assert main(["repair", str(script)]) == 3
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "is not repaired" in shown.err
+
+
+def test_what_cannot_be_run_is_refused(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = tmp_path / "train.py"
+    script.write_text("print('hello')\n")
+    assert main(["repair", str(script)]) == 2
+    assert "no training was seen" in capsys.readouterr().err
+    assert main(["repair", str(tmp_path / "none.py")]) == 2
+
+
+def test_hunks_say_why() -> None:
+    original = {"train.py": "".join(f"line_{n} = {n}\n" for n in range(30))}
+    first = {"train.py": original["train.py"].replace("line_2 = 2", "line_2 = 3")}
+    both = {"train.py": first["train.py"].replace("line_25 = 25", "line_25 = 26")}
+    steps = [Step("two is too few", ("a",), {}, first), Step("so is 25", ("b",), first, both)]
+    heads = [line for line in explained(original, both, steps).splitlines() if line.startswith("@@")]
+    assert [head.split("@@ ")[1] for head in heads] == ["two is too few", "so is 25"]
+
+
+def test_planned_updates_are_those_of_all_loops() -> None:
+    site = Site("train.py", 1, 0, 1, 1)
+    loops = (Loop(kind="range", rounds=40, step=1, site=site), Loop(kind="loader", rounds=6, step=1, site=site))
+    assert planned_updates(Record(loops=loops)) == 240
+    unknown = Loop(kind="while", rounds=None, step=1, site=site)
+    assert planned_updates(Record(loops=(unknown,))) is None
+    assert planned_updates(Record()) is None
