@@ -216,8 +216,7 @@ class ScriptRepairer:
         if best is None or (score is not None and best[0] < score + LEAST_GAIN):
             return stage
         answer = self._minimised(stage, best[1], best[0])
-        why = ", ".join(answer.actions)
-        steps.append(Step(why, answer.actions, stage.texts, answer.texts))
+        steps.append(Step(stage.told(answer.actions), answer.actions, stage.texts, answer.texts))
         return replace(stage, texts=answer.texts, record=self.runs.run(answer.texts))
 
     def _candidates(self, stage: Stage) -> list[Candidate]:

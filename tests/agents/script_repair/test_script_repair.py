@@ -92,12 +92,15 @@ def test_hunks_say_why() -> None:
     both = {"train.py": first["train.py"].replace("line_25 = 25", "line_25 = 26")}
     steps = [Step("two is too few", ("a",), {}, first), Step("so is 25", ("b",), first, both)]
     heads = [line for line in explained(original, both, steps).splitlines() if line.startswith("@@")]
-    assert [head.split("@@ ")[1] for head in heads] == ["two is too few", "so is 25"]
+    assert [head.split("@@ ")[-1] for head in heads] == ["two is too few", "so is 25"]
 
 
 def test_planned_updates_are_those_of_all_loops() -> None:
     site = Site("train.py", 1, 0, 1, 1)
-    loops = (Loop(kind="range", rounds=40, step=1, site=site), Loop(kind="loader", rounds=6, step=1, site=site))
+    loops = (
+        Loop(kind="range", rounds=40, step=1, site=site),
+        Loop(kind="loader", rounds=6, step=1, site=site),
+    )
     assert planned_updates(Record(loops=loops)) == 240
     unknown = Loop(kind="while", rounds=None, step=1, site=site)
     assert planned_updates(Record(loops=(unknown,))) is None
