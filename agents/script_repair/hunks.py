@@ -32,7 +32,7 @@ class Step:
 
 
 def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step]) -> str:
-    """The unified diff of a repair, as ``git apply`` takes it; each hunk is headed by the steps that made it."""
+    """The unified diff of a repair, as ``git apply`` takes it; the head of a hunk says why it is there."""
     lines = {step.why: _changed({**original, **step.before}, {**original, **step.after}) for step in steps}
     text = diff(original, {path: text for path, text in texts.items() if text != original[path]})
     parts = re.split(r"(?m)^(?=@@ |--- a/)", text)

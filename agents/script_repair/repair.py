@@ -38,7 +38,7 @@ MOST_MENDS = 8
 TRIALS = 5
 
 
-class CannotRun(NetmendError):
+class CannotRunError(NetmendError):
     """The script could not be run far enough for anything to be seen of its training."""
 
 
@@ -102,13 +102,13 @@ class ScriptRepairer:
         """Repair it.
 
         Raises:
-            CannotRun: it shows nothing of a training.
+            CannotRunError: it shows nothing of a training.
         """
         begun = time.monotonic()
         first = self._stage({})
         record = first.record
         if record.crash is None and (record.ending not in ENDED_WELL or not record.updates):
-            raise CannotRun(_why_not(record))
+            raise CannotRunError(_why_not(record))
         findings = tuple(script_findings(record))
         self._notes: list[str] = list(record.opaque)
         steps: list[Step] = []
@@ -161,7 +161,7 @@ class ScriptRepairer:
     # The search
 
     def _plan(self, stage: Stage) -> Stage:
-        """Decide how long real runs are, and where their score comes from; the script with an epoch's rows."""
+        """Decide how long real runs are and what scores them; the script as an epoch of it shows it."""
         rounds = stage.record.loops[-1].rounds if stage.record.loops else None
         seen = self._stage(stage.texts, min(max(rounds or 0, LEAST_EPOCH), MOST_EPOCH))
         start, pace = stage.record, seen.record

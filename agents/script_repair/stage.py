@@ -1,4 +1,4 @@
-"""A script as it stands in the middle of its repair: sources, a record of a run, and the program that it is."""
+"""A script in the middle of its repair: sources, a record of a run, and the program that it is."""
 
 from __future__ import annotations
 

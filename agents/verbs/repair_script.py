@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.repair_one import policy_method
 from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
 from netmend.env.script.parent import Runner
 from netmend.env.training.front import build_trainer
@@ -61,8 +61,8 @@ def repair_script_verb(words: Sequence[str]) -> int:
 def _parser() -> ScriptParser:
     parser = script_parser(
         "repair",
-        "Find a diff that makes a training script run, or train better, and confirm it by real runs. The diff "
-        "is printed; everything else goes to the error stream.",
+        "Find a diff that makes a training script run, or train better, and confirm it by real runs. "
+        "The diff is printed; everything else goes to the error stream.",
         "exit status: 0 a diff is offered, 2 the script could not be run, 3 nothing helped",
         Limits(updates=None, seconds=SECONDS),
     )
