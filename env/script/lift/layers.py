@@ -60,6 +60,8 @@ OWN_ATTENTION = (
     *("matmul", "bmm", "baddbmm", "einsum"),
     *("maskedfill", "scaleddotproductattention"),
 )
+FEW_WEIGHTS = 64
+"""Below so many their deviation does not tell how they were drawn."""
 SAME_START = 0.15
 """By how much the deviation of initial weights may be off the one that an initialiser gives."""
 
@@ -120,8 +122,10 @@ def _start(walk: Walk, operation: Operation, inputs: int, outputs: int) -> Initi
     if operation.weights is None:
         return "torch_default"
     mean, deviation = operation.weights
-    if deviation == 0:
-        return "zeros" if mean == 0 else "ones" if mean == 1 else "constant"
+    if deviation == 0 and mean in (0, 1):
+        return "ones" if mean else "zeros"
+    if operation.trainable + operation.frozen < FEW_WEIGHTS:
+        return "torch_default"
     known: dict[InitialiserName, float] = {
         "torch_default": 1 / sqrt(3 * inputs),
         "glorot_uniform": sqrt(2 / (inputs + outputs)),
@@ -130,8 +134,6 @@ def _start(walk: Walk, operation: Operation, inputs: int, outputs: int) -> Initi
         "random_normal": 0.05,
         "standard_normal": 1.0,
     }
-    if operation.trainable + operation.frozen < 64:
-        return "torch_default"  # too few weights to tell
     near = [name for name, wanted in known.items() if abs(deviation / wanted - 1) < SAME_START]
     if not near:
         walk.doubt(f"initial weights of {operation.kind} with a deviation of {deviation:.3g}")

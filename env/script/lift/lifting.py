@@ -134,7 +134,12 @@ def _lift(record: Record) -> Lifted:
     name = _loss_name(loss, walk)
     with np.load(data) as captured:
         if "targets" not in captured:
-            raise CannotSayError("rows whose targets were not seen")
+            crash = record.crash
+            raise CannotSayError(
+                f"it crashes before a row is trained on: {crash.message}"
+                if crash
+                else "targets that were not seen"
+            )
         values = captured["targets"]
     scored = record.score is not None and record.score.kind != "r2"
     targets = read_targets(loss, name, values, of_classes=scored)
