@@ -77,19 +77,24 @@ def lift_layers(operations: Sequence[Operation], parameters: Sequence[str]) -> W
         CannotSayError: naming what a program cannot say.
     """
     walk = Walk(operations, parameters)
-    for index, operation in enumerate(operations):
-        kind = operation.kind.lower().replace("_", "")
-        if kind in OWN_ATTENTION:
+    for operation in operations:
+        if _kind(operation) in OWN_ATTENTION:
             raise CannotSayError(f"attention with its own code ({_where(operation)})")
+    for index, operation in enumerate(operations):
+        kind = _kind(operation)
         lift = _LIFTS.get(kind)
         if kind in FUNCTIONS or kind in NEAR:
             lift = _activation
         if lift is None:
-            raise CannotSayError(f"{operation.kind} ({_where(operation)})")
+            raise CannotSayError(_where(operation))
         if not walk.is_current(index) and kind not in ("add", "getitem", "cat", "squeeze"):
             raise CannotSayError(f"a branch of the network ({_where(operation)})")
         lift(walk, index, operation)
     return walk
+
+
+def _kind(operation: Operation) -> str:
+    return operation.kind.lower().replace("_", "")
 
 
 def _where(operation: Operation) -> str:
@@ -422,7 +427,7 @@ def _scaled(walk: Walk, index: int, operation: Operation) -> None:
 
 
 def _activation(walk: Walk, index: int, operation: Operation) -> None:
-    kind = operation.kind.lower().replace("_", "")
+    kind = _kind(operation)
     if kind in NEAR:
         walk.doubt(f"{operation.kind}, taken for {NEAR[kind]}")
     name = FUNCTIONS.get(kind) or NEAR[kind]
