@@ -20,14 +20,12 @@ from netmend.env.program.changes import differing
 from netmend.env.program.part import changed
 from netmend.env.script.generate.programs import Case, draw_case, shown
 from netmend.env.script.generate.script import write_script
-from netmend.env.script.generate.style import Style, draw_style
+from netmend.env.script.generate.style import Style, draw_style, in_style
 from netmend.env.script.lift import Lifted, NotLifted, lift
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
 
-FULL_BATCH, LONGER = 65_536, 10
-"""Rows of a batch that holds all of them, and how many times the epochs that it needs."""
 SEEN = Plan(updates=4, wall=100.0)
 """Enough of a run for a lift: two updates show whether gradients are set to zero."""
 
@@ -64,13 +62,6 @@ class Trip:
     def same(self) -> bool:
         """Whether the program came back."""
         return isinstance(self.lifted, Lifted) and not self.differences
-
-
-def in_style(program: Program, style: Style) -> Program:
-    """The program with a batch that the style can have."""
-    if style.batches != "full":
-        return program
-    return changed(program, batch_size=FULL_BATCH, epochs=program.epochs * LONGER)
 
 
 def make_trip(seed: int, folder: Path, runner: Runner, *, held_out: bool = False) -> Trip:
