@@ -17,6 +17,13 @@ from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import DEFAULT
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair_one import policy_method
+from netmend.agents.script_repair.evaluation import (
+    RESULTS,
+    Judged,
+    evaluate_scripts,
+    table_of,
+    write_results,
+)
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
     ActionsConfig,
@@ -33,6 +40,7 @@ from netmend.agents.verbs.opening import open_suite, open_trainer, workers_of
 from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
+from netmend.env.script.suite import is_suite, read_suite
 from netmend.env.training.trial import Trainer
 from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE, RepairAction, select
@@ -91,8 +99,11 @@ class EvaluateConfig(RepairingConfig):
         return found + at_least(1, self, "seeds", "limit", "order_trials")
 
     def require(self) -> None:
-        """Look up the suite, the methods and the policy that are named."""
-        super().require()
+        """Look up the suite, or the scripts, the methods and the policy that are named."""
+        if is_suite(Path(self.bugs)):
+            read_suite(Path(self.bugs))
+        else:
+            super().require()
         for name in self.methods:
             require_method(name)
         if POLICY in self.methods and self.policy is not None:
@@ -106,8 +117,11 @@ def evaluate_verb(words: Sequence[str]) -> int:
 
 
 def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
-    """Compare methods, write results into the run's folder, print the table."""
+    """Compare methods, or repair scripts; write results into the run's folder, print the table."""
     console = Console()
+    if is_suite(Path(config.bugs)):
+        _evaluate_scripts(config, folder, console)
+        return
     suite = open_suite(config, console)
     bugs = _bugs(suite, config)
     policies = _policies(config.policy) if POLICY in config.methods and config.policy else ()
@@ -134,6 +148,25 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
         with make_round_progress(console) as progress:
             summary = evaluate(evaluation, trainer, folder, progress=progress)
     print_summary(summary, console)
+    console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
+
+
+def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) -> None:
+    """Repair the scripts of a folder with the policy: the other methods do not work on scripts."""
+
+    def tell(line: str) -> None:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    cases = [case for case in read_suite(Path(config.bugs)) if case.split in ("", config.split)]
+    method = policy_method((config.policy or DEFAULT).split("+")[0])
+    judged: list[Judged] = []
+    with open_trainer(config) as trainer:
+        for one in evaluate_scripts(
+            cases[: config.limit], method, trainer, config.keep, config.budget.trials, tell
+        ):
+            judged.append(one)
+            write_results(folder / RESULTS, judged)
+    table_of(judged).show(console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 

@@ -50,6 +50,11 @@ class ScriptCase:
         return f"{self.metric}={_FIGURE.format(name=re.escape(self.metric))}"
 
 
+def is_suite(folder: Path) -> bool:
+    """Whether a folder holds cases."""
+    return folder.is_dir() and next(folder.glob(f"*/{CASE_FILE}"), None) is not None
+
+
 def read_suite(folder: Path) -> list[ScriptCase]:
     """The cases of a folder, by name.
 
