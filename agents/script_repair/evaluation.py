@@ -16,7 +16,6 @@ from netmend.agents.table import Table
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.suite import ScriptCase
-from netmend.env.training.trial import Trainer
 
 CLOSE = 0.02
 """What a repaired script may be short of the fixed one's figure."""
@@ -61,7 +60,6 @@ class Judged:
 def evaluate_scripts(
     cases: Iterable[ScriptCase],
     method: PolicyMethod,
-    trainer: Trainer,
     keep: Sequence[str],
     trials: int,
     tell: Callable[[str], None],
@@ -73,7 +71,6 @@ def evaluate_scripts(
     Args:
         cases: of a suite.
         method: the policy that searches.
-        trainer: of its trials.
         keep: what must not be touched.
         trials: most trials of a search.
         tell: is told what is done.
@@ -84,7 +81,7 @@ def evaluate_scripts(
             plan = Plan(metric=case.pattern, wall=LIMITS.wall, cpu=LIMITS.cpu)
             runs = RealRuns(runner, case.faulty, (), plan)
             try:
-                result = ScriptRepairer(runs, method, trainer, tuple(keep), trials, tell=tell).repair()
+                result = ScriptRepairer(runs, method, tuple(keep), trials, tell=tell).repair()
             except CannotRunError as refused:
                 yield Judged(
                     case.name,
@@ -128,7 +125,7 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
 
 
 def _is_true(runs: RealRuns, texts: Texts) -> bool:
-    """Whether fresh seeds show the gain again: the script ends well, and gains where it has a score before."""
+    """Whether fresh seeds show the gain again, or that the script ends well where it did not before."""
     seeds = range(AGAIN, AGAIN + SEEDS)
     records = runs.run_all([(own, seed) for own in ({}, texts) for seed in seeds], every_seed=True)
     before, after = ([score_of(record) for record in own] for own in (records[:SEEDS], records[SEEDS:]))

@@ -19,7 +19,6 @@ from netmend.env.script.lift import Lifted, lift
 from netmend.env.script.record import Record
 from netmend.env.script.rules import findings as script_findings
 from netmend.env.script.source import EditRefused
-from netmend.env.training.trial import Trainer
 from netmend.repair_actions import CATALOGUE
 
 Claim = Literal["repair", "mended", "none"]
@@ -83,7 +82,6 @@ class ScriptRepairer:
     Attributes:
         runs: of the script.
         method: the policy that searches on its lift.
-        trainer: of the trials of the search.
         keep: what must not be touched.
         trials: most trials of the search.
         whole: whether every run goes to its end, however long.
@@ -92,7 +90,6 @@ class ScriptRepairer:
 
     runs: RealRuns
     method: PolicyMethod
-    trainer: Trainer
     keep: tuple[str, ...] = ()
     trials: int = TRIALS
     whole: bool = False
@@ -224,7 +221,7 @@ class ScriptRepairer:
             self._notes += [f"no program can say it: {reason}" for reason in stage.reasons]
             return common(stage, self.keep)
         self.tell("searches on the program that the script is")
-        found = found_by_policy(stage, self.method, self.trainer, self.keep, self.trials)
+        found = found_by_policy(stage, self.method, self.keep, self.trials)
         return found or common(stage, self.keep)
 
     def _minimised(self, stage: Stage, best: Candidate, score: float) -> Candidate:

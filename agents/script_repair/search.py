@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
+from netmend.agents.repair_one import worth_compiling
 from netmend.agents.script_repair.runs import Texts
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.reward import Rules
 from netmend.env.script.source import EditRefused
-from netmend.env.training.trial import Trainer
+from netmend.env.training.front import build_trainer
 
 MOST = 3
 """Programs of a search whose patches are run."""
@@ -46,9 +48,7 @@ class Candidate:
     skill: float | None = None
 
 
-def found_by_policy(
-    stage: Stage, method: PolicyMethod, trainer: Trainer, keep: Sequence[str], trials: int
-) -> list[Candidate]:
+def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], trials: int) -> list[Candidate]:
     """The best programs that a policy finds on the lift of a script, the best first.
 
     It only takes actions that the source can take. Programs that are not better than the script's own in a
@@ -57,7 +57,6 @@ def found_by_policy(
     Args:
         stage: a script that is lifted.
         method: the policy.
-        trainer: of the trials.
         keep: what must not be touched.
         trials: most trials of the search.
     """
@@ -68,7 +67,8 @@ def found_by_policy(
     )
     bug = Bug(id="script", program=stage.program)
     evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules, minimise=False)
-    (outcome,) = run_repairs(evaluation, trainer, holdout=False)
+    with closing(build_trainer(workers=0, compiled=worth_compiling(bug, rules))) as trainer:
+        (outcome,) = run_repairs(evaluation, trainer, holdout=False)
     first, *others = outcome.attempts
     better = [attempt for attempt in others if attempt.trial.skill > first.trial.skill]
     better.sort(key=lambda attempt: -attempt.trial.skill)

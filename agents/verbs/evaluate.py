@@ -160,12 +160,9 @@ def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) ->
     cases = [case for case in read_suite(Path(config.bugs)) if case.split in ("", config.split)]
     method = policy_method((config.policy or DEFAULT).split("+")[0])
     judged: list[Judged] = []
-    with open_trainer(config) as trainer:
-        for one in evaluate_scripts(
-            cases[: config.limit], method, trainer, config.keep, config.budget.trials, tell
-        ):
-            judged.append(one)
-            write_results(folder / RESULTS, judged)
+    for one in evaluate_scripts(cases[: config.limit], method, config.keep, config.budget.trials, tell):
+        judged.append(one)
+        write_results(folder / RESULTS, judged)
     table_of(judged).show(console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 

@@ -12,7 +12,6 @@ from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
 from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
 from netmend.env.script.parent import Runner
-from netmend.env.training.front import build_trainer
 from netmend.env.writing import write_whole
 from netmend.repair_actions.keep import check_keep
 
@@ -47,8 +46,7 @@ def repair_script_verb(words: Sequence[str]) -> int:
     print(warning(script, plan), file=sys.stderr)
     with Runner() as runner:
         runs = RealRuns(runner, script, arguments, plan)
-        trainer = build_trainer(workers=0)
-        result = ScriptRepairer(runs, method, trainer, keep, asked.trials, asked.whole, _tell).repair()
+        result = ScriptRepairer(runs, method, keep, asked.trials, asked.whole, _tell).repair()
     for line in as_lines(script, result):
         print(line, file=sys.stderr)
     print(as_json(script, result) if asked.json else result.diff, end="\n" if asked.json else "")
