@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -16,47 +16,33 @@ from torch.optim.optimizer import (
 )
 from torch.utils.data import DataLoader, Dataset
 
-from netmend.env.script.site import Site
+from netmend.env.script.arrays import install_metrics
+from netmend.env.script.keras import install_keras
+
+if TYPE_CHECKING:
+    from netmend.env.script.recorder import Recorder
 
 _WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context", "timeout")
 
 
-class Watcher(Protocol):
-    """What the hooks tell. No method raises an error of its own; ``on_stepped`` may end the run."""
-
-    def on_module(self, module: nn.Module) -> None: ...
-    def on_enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None: ...
-    def on_leave(
-        self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: object, *, failed: bool
-    ) -> None: ...
-    def on_optimizer(self, optimizer: Optimizer) -> None: ...
-    def on_zero(self) -> None: ...
-    def on_backward(self, tensors: object) -> None: ...
-    def on_step(self, optimizer: Optimizer, *, closure: bool) -> None: ...
-    def on_stepped(self, optimizer: Optimizer) -> None: ...
-    def on_mode(self, module: nn.Module, mode: bool) -> None: ...
-    def on_loaded(self) -> None: ...
-    def on_schedule(self, schedule: object) -> None: ...
-    def on_scheduled(self, schedule: object) -> None: ...
-    def on_loader(self, loader: DataLoader[Any], dataset: Dataset[Any]) -> Dataset[Any]: ...
-    def on_loader_made(self, loader: DataLoader[Any], site: Site | None) -> None: ...
-    def on_batches(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]: ...
-    def site_of(self, made: object) -> Site | None: ...
+def install(recorder: Recorder) -> None:
+    """Tie a recorder into torch, scikit-learn and Keras, for good: the process is the script's own."""
+    install_torch(recorder, ExitStack())
+    install_metrics(recorder.passes)
+    install_keras(recorder)
 
 
-def install(watcher: Watcher) -> Callable[[], None]:
-    """Tie a watcher into torch; returns what unties it."""
-    undo = ExitStack()
-    _modules(watcher, undo)
-    _optimizers(watcher, undo)
-    _loaders(watcher, undo)
-    _schedules(watcher, undo)
-    _backward(watcher, undo)
+def install_torch(recorder: Recorder, undo: ExitStack) -> None:
+    """Tie a recorder into torch until ``undo`` is closed."""
+    _modules(recorder, undo)
+    _optimizers(recorder, undo)
+    _loaders(recorder, undo)
+    _schedules(recorder, undo)
+    _backward(recorder, undo)
     _put(undo, torch, compile=_as_it_is)  # a compiled network shows none of its operations
-    return undo.close
 
 
-def _modules(watcher: Watcher, undo: ExitStack) -> None:
+def _modules(recorder: Recorder, undo: ExitStack) -> None:
     init, call, train, zero, load = (
         nn.Module.__init__,
         nn.Module.__call__,
@@ -67,28 +53,28 @@ def _modules(watcher: Watcher, undo: ExitStack) -> None:
 
     def __init__(self: nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         init(self, *args, **kwargs)
-        watcher.on_module(self)
+        recorder.on_module(self)
 
     def __call__(self: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: N807
-        watcher.on_enter(self, args, kwargs)
+        recorder.on_enter(self, args, kwargs)
         try:
             out = call(self, *args, **kwargs)
         except BaseException:
-            watcher.on_leave(self, args, kwargs, None, failed=True)
+            recorder.on_leave(self, args, kwargs, None, failed=True)
             raise
-        watcher.on_leave(self, args, kwargs, out, failed=False)
+        recorder.on_leave(self, args, kwargs, out, failed=False)
         return out
 
     def train_(self: nn.Module, mode: bool = True) -> Any:
-        watcher.on_mode(self, mode)
+        recorder.on_mode(self, mode)
         return train(self, mode)
 
     def zero_grad(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-        watcher.on_zero()
+        recorder.on_zero()
         zero(self, *args, **kwargs)
 
     def load_state_dict(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        watcher.on_loaded()
+        recorder.on_loaded()
         return load(self, *args, **kwargs)
 
     _put(
@@ -102,82 +88,78 @@ def _modules(watcher: Watcher, undo: ExitStack) -> None:
     )
 
 
-def _optimizers(watcher: Watcher, undo: ExitStack) -> None:
+def _optimizers(recorder: Recorder, undo: ExitStack) -> None:
     init, zero = Optimizer.__init__, Optimizer.zero_grad
 
     def __init__(self: Optimizer, params: Any, defaults: dict[str, Any]) -> None:  # noqa: N807
         init(self, params, defaults)
-        watcher.on_optimizer(self)
+        recorder.on_optimizer(self)
 
     def zero_grad(self: Optimizer, *args: Any, **kwargs: Any) -> None:
-        watcher.on_zero()
+        recorder.on_zero()
         zero(self, *args, **kwargs)
 
     _put(undo, Optimizer, __init__=__init__, zero_grad=zero_grad)
 
     def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        watcher.on_step(optimizer, closure=any(map(callable, (*args[1:], *kwargs.values()))))
+        recorder.on_step(optimizer, closure=any(map(callable, (*args[1:], *kwargs.values()))))
 
     def behind(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
-        watcher.on_stepped(optimizer)
+        recorder.on_stepped(optimizer)
 
     undo.callback(register_optimizer_step_pre_hook(before).remove)
     undo.callback(register_optimizer_step_post_hook(behind).remove)
 
 
-def _loaders(watcher: Watcher, undo: ExitStack) -> None:
+def _loaders(recorder: Recorder, undo: ExitStack) -> None:
     init, iterate = DataLoader.__init__, DataLoader.__iter__
 
     def __init__(self: DataLoader[Any], dataset: Dataset[Any], *args: Any, **kwargs: Any) -> None:  # noqa: N807
         if kwargs.get("num_workers"):
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
-        site = watcher.site_of(self)
-        init(self, watcher.on_loader(self, dataset), *args, **kwargs)
-        watcher.on_loader_made(self, site)
+        site = recorder.site_of(self)
+        init(self, recorder.on_loader(self, dataset), *args, **kwargs)
+        recorder.on_loader_made(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
-        return watcher.on_batches(self, iterate(self))
+        return recorder.on_batches(self, iterate(self))
 
     _put(undo, DataLoader, __init__=__init__, __iter__=__iter__)
 
 
-def _schedules(watcher: Watcher, undo: ExitStack) -> None:
+def _schedules(recorder: Recorder, undo: ExitStack) -> None:
     for kind in (lr_scheduler.LRScheduler, lr_scheduler.ReduceLROnPlateau):
-        _schedule_made(kind, watcher, undo)
-    for kind in (
-        lr_scheduler.LRScheduler,
-        lr_scheduler.ReduceLROnPlateau,
-        lr_scheduler.CosineAnnealingWarmRestarts,
-    ):
-        _schedule_stepped(kind, watcher, undo)
+        _schedule_made(kind, recorder, undo)
+        _schedule_stepped(kind, recorder, undo)
+    _schedule_stepped(lr_scheduler.CosineAnnealingWarmRestarts, recorder, undo)
 
 
-def _schedule_made(kind: Any, watcher: Watcher, undo: ExitStack) -> None:
+def _schedule_made(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
     init = kind.__init__
 
     def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         init(self, *args, **kwargs)
-        watcher.on_schedule(self)
+        recorder.on_schedule(self)
 
     _put(undo, kind, __init__=__init__)
 
 
-def _schedule_stepped(kind: Any, watcher: Watcher, undo: ExitStack) -> None:
+def _schedule_stepped(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
     step = kind.step
 
     def step_(self: object, *args: Any, **kwargs: Any) -> None:
         step(self, *args, **kwargs)
-        watcher.on_scheduled(self)
+        recorder.on_scheduled(self)
 
     _put(undo, kind, step=step_)
 
 
-def _backward(watcher: Watcher, undo: ExitStack) -> None:
+def _backward(recorder: Recorder, undo: ExitStack) -> None:
     backward = torch.autograd.backward
 
     def backward_(tensors: Any, *args: Any, **kwargs: Any) -> None:
-        watcher.on_backward(tensors)
+        recorder.on_backward(tensors)
         backward(tensors, *args, **kwargs)
 
     _put(undo, torch.autograd, backward=backward_)

@@ -61,7 +61,7 @@ def describe(value: Tensor | np.ndarray) -> Array:
 
 def module_settings(module: nn.Module) -> dict[str, Setting]:
     """The public plain attributes of a module, and whether it has a bias."""
-    found = _plain(
+    found = plain_settings(
         (name, value)
         for name, value in vars(module).items()
         if not name.startswith("_") and name not in ("training", "call_super_init", "dump_patches")
@@ -77,7 +77,7 @@ def call_settings(
     """Constant arguments of a call, by name where torch says it, else by position."""
     names = _names(function)
     placed = ((names[place] if place < len(names) else str(place), value) for place, value in enumerate(args))
-    return _plain([*placed, *kwargs.items()])
+    return plain_settings([*placed, *kwargs.items()])
 
 
 def kernel(module: nn.Module) -> tuple[float, float] | None:
@@ -101,7 +101,8 @@ def _names(function: Callable[..., object]) -> tuple[str, ...]:
         return ()
 
 
-def _plain(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
+def plain_settings(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
+    """Those that a record can hold: numbers, texts, tuples of numbers, types."""
     found: dict[str, Setting] = {}
     for name, value in pairs:
         if value is None or isinstance(value, (bool, int, float, str)):

@@ -99,7 +99,7 @@ class Updates:
         self._zeroed_since_backward = False
 
     def _stale(self) -> None:
-        """Gradients of the last update that nobody has set to zero. (Accumulation sets them to zero at times.)"""
+        """Gradients of the last update that nobody has set to zero; accumulation does so at times."""
         if self._zeroed_since_step or len(self.optimizers) != 1:
             return
         held, given = _gradients(self.optimizers[0]), len(self.optimizers[0].parameters())
@@ -116,10 +116,14 @@ class Updates:
             for name, parameter in module.named_parameters()
         }
         own = {id(parameter): parameter for module in (network, *others) for parameter in module.parameters()}
-        left = [named[key] for key in own if key in graph.leaves and key not in given]
         made = next((seen.made for seen in self.optimizers), None)
-        if left and given:
-            self.note("not_optimized", len(left), f"not given to the optimizer: {_list(left)}", made)
+        for module in (network, *others) if given else ():
+            keys = set(map(id, module.parameters()))
+            left = [named[key] for key in own if key in keys & graph.leaves - given]
+            # A network of which no optimizer has anything may be there to judge another.
+            name = "not_optimized" if keys & given else "network_not_optimized"
+            if left:
+                self.note(name, len(left), f"not given to the optimizer: {_list(left)}", made)
         hidden = [key for key in graph.leaves if key not in own and key not in given]
         if hidden:
             self.hidden = frozenset(hidden)

@@ -146,6 +146,18 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
 
 
 @likely(
+    "the optimizer was given nothing of a network that gradients reach: {layers} never change",
+    "api_contract/optimize_all@program",
+)
+def network_left_out(record: Record) -> Iterator[Sight]:
+    """A second network in the graph of the loss that no optimizer has. It may be there to judge the first."""
+    if any("pretrained" in what for what in record.opaque):
+        return
+    for one in facts(record, "network_not_optimized"):
+        yield Sight(value=one.value, site=one.site, words={"layers": one.text.rpartition(": ")[2]})
+
+
+@likely(
     "{seen}, though the network uses it: it never learns",
     "neural_connection/remove_detach@all",
     "api_contract/loss_graph@program",
