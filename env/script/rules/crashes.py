@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from netmend.env.findings.crashes import ANSWERS
@@ -43,6 +43,8 @@ def crash(record: Record) -> Iterator[Sight]:
     found = record.crash
     if found is None:
         return
+    if not found.operands and record.loss is not None:  # a crash of Keras names none
+        found = replace(found, operands=(record.loss.output, record.loss.target))
     cause = _cause(found) or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
     layer = f" at {found.module}" if found.module else ""
     updates = f" after {record.updates} updates" if record.updates else ""
@@ -181,8 +183,8 @@ def _labels(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:
-        edits = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
-        return _Cause(f"{text}: the labels start at 1", target.high, edits)
+        shifted = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
+        return _Cause(f"{text}: the labels start at 1", target.high, shifted)
     edits = ("layer_dimension/task_units@output",) if target.low >= 0 else ANSWERS["loss", "label"]
     return _Cause(text, target.high, edits)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from zipfile import BadZipFile
 
 import numpy as np
@@ -118,12 +119,10 @@ def activations(record: Record) -> tuple[str, ...]:
     """
     if record.framework == "keras":
         return _keras_activations(record)
-    found = []
-    for node in behind_loss(record):
-        if node not in _NODES:
-            break
-        found.append(_NODES[node])
-    return tuple(found) or tuple(_SQUASHED[one.name] for one in facts(record, *_SQUASHED))[:1]
+    nodes = behind_loss(record)
+    if not nodes:
+        return tuple(_SQUASHED[one.name] for one in facts(record, *_SQUASHED))[:1]
+    return tuple(_NODES[node] for node in takewhile(_NODES.__contains__, nodes))
 
 
 def _keras_activations(record: Record) -> tuple[str, ...]:
