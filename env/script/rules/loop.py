@@ -9,7 +9,7 @@ from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, judges_training_rows
+from netmend.env.script.rules.reading import Rule, cut, facts, judges_training_rows
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -68,7 +68,8 @@ def loss_cut(record: Record) -> Iterator[Sight]:
     """A loss that is trained and has no gradient graph, or that is made anew of its number."""
     anew = record.loss is not None and not record.loss.behind and any(facts(record, "no_gradient"))
     for one in facts(record, "detached_loss", *(("no_gradient",) if anew else ())):
-        yield Sight(value=one.value, site=one.site or record.backward)
+        by = cut(record)
+        yield Sight(value=one.value, site=(by and by.called) or one.site or record.backward)
 
 
 @fault("the optimizer never steps: {value:.0f} backward passes and no update")

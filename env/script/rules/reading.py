@@ -81,6 +81,10 @@ _SQUASHED = {
 }
 """Facts of the recorder that say which activation stands in front of the loss."""
 
+_CUTS = frozenset(
+    ("detach", "data", "argmax", "round", "sign", "floor", "ceil", "long", "int", "bool", "gt", "ge", "lt")
+)
+
 
 def loss_name(record: Record) -> LossName | None:
     """The trained loss as programs call it, None for one that they do not have."""
@@ -199,3 +203,8 @@ def judges_training_rows(record: Record) -> bool:
         return False
     trained = {row.tobytes() for row in rows["inputs"]}
     return all(row.tobytes() in trained for row in rows["holdout_inputs"])
+
+
+def cut(record: Record) -> Operation | None:
+    """The last operation that lets no gradient through, None where none was seen."""
+    return next((one for one in reversed(record.operations) if one.kind in _CUTS), None)
