@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
+from netmend.env.script.trainers import install_trainers
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -33,6 +34,7 @@ def install(recorder: Recorder) -> None:
     _backward(recorder)
     install_metrics(recorder.passes)
     install_keras(recorder)
+    install_trainers(recorder)
     torch.compile = _as_it_is  # a compiled network shows none of its operations
 
 

@@ -66,6 +66,8 @@ class Runner:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        assert self._server.stdout is not None
+        self._server.stdout.close()
         self._log.close()
         shutil.rmtree(self._home, ignore_errors=True)
 

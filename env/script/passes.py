@@ -202,9 +202,11 @@ class Passes:
         for run, labels in zip(runs, torch.split(truth, [len(run.output) for run in runs]), strict=True):
             self._judge(run, run.output, labels)
 
-    def own(self) -> Score | None:
-        """Score of the script's last own evaluation."""
+    def own(self, updates: int) -> Score | None:
+        """Score of the script's last own evaluation; one in front of the first of the updates is none."""
         self.close(trained=False)
+        if updates and self._outputs and self._outputs[-1].update == 0:
+            return None
         if self._metric is not None and self._outputs and self._metric[0] is self._outputs[-1]:
             _, name, value, rows = self._metric
             return Score(kind=name, value=value, rows=rows, source="own")

@@ -30,6 +30,7 @@ from netmend.env.script.rows import Rows
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 from netmend.env.script.trace import OUTSIDE, Trace, function_name, is_leaf, module_names
+from netmend.env.script.trainers import trainer_loop
 from netmend.env.script.updates import OptimizerSeen, Updates
 
 _P = ParamSpec("_P")
@@ -73,6 +74,7 @@ class Recorder:
 
     Attributes:
         made: where each module was made, by id; the modules are kept, so that an id stands for one.
+        arguments: where Hugging Face's ``TrainingArguments`` are made, from which its optimizer follows.
         began: CPU time at which the first module was made.
         network: the first module with parameters that was applied from outside, or None.
         troubles: errors of the recorder's own.
@@ -96,6 +98,7 @@ class Recorder:
         self.opaque: list[str] = []
         self.no_gpu = False
         self.framework: Framework = "torch"
+        self.arguments: Site | None = None
         self.keras: KerasSeen | None = None
         self.judge_keras: Callable[[], None] | None = None
         self.trace = Trace()
@@ -172,7 +175,8 @@ class Recorder:
             name = self.names.get(id(module))
             given = tensors_in(*args, *kwargs.values())
             _, made = self.made.get(id(module), (module, None))
-            self.trace.module(module, name, self._owner(), given, out, made, entered.called)
+            owner = self._owner() if self._stack or name is None else ""
+            self.trace.module(module, name, owner, given, out, made, entered.called)
         if not self._stack and (module is self.network or module in self.others):
             self._passed(module, args, kwargs, out, entered.called)
 
@@ -299,7 +303,9 @@ class Recorder:
     @_quiet
     def on_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is made."""
-        self.updates.optimizers.append(OptimizerSeen(optimizer, self.frames.site(optimizer)))
+        held = trainer_loop(self.frames)[0] == "transformers"
+        made = self.arguments if held else self.frames.site(optimizer)
+        self.updates.optimizers.append(OptimizerSeen(optimizer, made))
 
     @_quiet
     def on_zero(self) -> None:
@@ -313,8 +319,9 @@ class Recorder:
         if not given:
             return
         if self.updates.backwards == 0:
-            self.framework = self.frames.framework()
-            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has) or self.loops
+            self.framework, held = trainer_loop(self.frames)
+            found = read_loops(self.frames, self.frames.own(), self.loaders.has)
+            self.loops = found or self.loops if held is None else (held,)
         self.loaders.trained()
         self.updates.backward(given[0], self.network, self.others)
         self._rows += self.passes.close(trained=True)
