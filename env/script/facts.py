@@ -71,7 +71,12 @@ def loss_facts(loss: LossCall, targets: np.ndarray | None) -> Iterator[Fact]:
         yield Fact(name="labels_out_of_range", value=target.high, text=text, site=site)
     if loss.kind in _CLASSES and target.dtype.startswith("float") and target.shape != output.shape:
         yield Fact(name="float_labels", value=1, text=f"class labels are {target.dtype}", site=site)
-    if targets is not None and (loss.kind in _CLASSES or "binary" in loss.kind) and targets.size >= 50:
+    if (
+        targets is not None
+        and target.whole
+        and (loss.kind in _CLASSES or "binary" in loss.kind)
+        and targets.size >= 50
+    ):
         values, counts = np.unique(targets, return_counts=True)
         share = float(counts.max() / targets.size)
         if len(values) <= 1_000 and share >= max(0.4, min(0.7, 3 / len(values))):

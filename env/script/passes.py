@@ -14,7 +14,7 @@ from netmend.env.script.rows import Rows
 from netmend.env.script.scores import Tally, compare, equal, together
 
 _TAGS = 2_000  # tensors that are followed at once
-_LEAST = 5  # rows of an evaluation that is believed
+_LEAST = 5  # labels of an evaluation that is believed
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -211,7 +211,7 @@ class Passes:
             _, name, value, rows = self._metric
             return Score(kind=name, value=value, rows=rows, source="own")
         tally = together(self._evaluation)
-        return _score(tally, "own") if tally is not None and tally.rows >= _LEAST else None
+        return _score(tally, "own") if tally is not None and tally.items >= _LEAST else None
 
     def prequential(self) -> Score | None:
         """Score of each training batch before its update, over the last fifth of the updates."""

@@ -232,8 +232,6 @@ def _opaque(recorder: Recorder, loss: LossCall | None, places: int) -> Iterator[
     yield from recorder.opaque
     if sum(seen.steps > 0 for seen in recorder.updates.optimizers) > 1:
         yield "two optimizers"
-    if recorder.others:
-        yield "several networks"
     if loss is not None and not loss.kind:
         yield "own loss"
     if places > 1:

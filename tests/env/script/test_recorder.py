@@ -447,7 +447,8 @@ def test_printed_metric(run: Run) -> None:
             "f1",
         ),
         (
-            "p = torch.cat([model(X[96:108]), model(X[108:])]).argmax(1); print((p == y[96:]).float().mean().item())",
+            "p = torch.cat([model(X[96:108]), model(X[108:])]).argmax(1)\n"
+            "print((p == y[96:]).float().mean().item())",
             "accuracy",
         ),
         (
