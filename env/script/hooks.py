@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
+from netmend.env.script.trainers import install_trainers
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -30,6 +31,7 @@ def install(recorder: Recorder) -> None:
     install_torch(recorder, ExitStack())
     install_metrics(recorder.passes)
     install_keras(recorder)
+    install_trainers(recorder)
 
 
 def install_torch(recorder: Recorder, undo: ExitStack) -> None:
@@ -119,11 +121,11 @@ def _loaders(recorder: Recorder, undo: ExitStack) -> None:
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
         site = recorder.site_of(self)
-        init(self, recorder.on_loader(self, dataset), *args, **kwargs)
-        recorder.on_loader_made(self, site)
+        init(self, recorder.withheld(dataset) or dataset, *args, **kwargs)
+        recorder.loaders.add(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
-        return recorder.on_batches(self, iterate(self))
+        return recorder.loaders.watch(self, iterate(self))
 
     _put(undo, DataLoader, __init__=__init__, __iter__=__iter__)
 

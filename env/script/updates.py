@@ -127,7 +127,11 @@ class Updates:
         hidden = [key for key in graph.leaves if key not in own and key not in given]
         if hidden:
             self.hidden = frozenset(hidden)
-        cut = [named[key] for key, value in own.items() if value.requires_grad and key not in graph.leaves]
+        cut = [
+            name
+            for name, value in network.named_parameters()
+            if value.requires_grad and id(value) not in graph.leaves
+        ]
         if cut:
             self.note("no_gradient", len(cut), f"no gradient reaches {_list(cut)}", self.backward_site)
 

@@ -152,7 +152,9 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
 )
 def network_left_out(record: Record) -> Iterator[Sight]:
     """A second network in the graph of the loss that no optimizer has. It may be there to judge the first."""
-    if any("pretrained" in what for what in record.opaque):
+    if any("pretrained" in what for what in record.opaque) or not any(
+        made.given for made in record.optimizers
+    ):
         return
     for one in facts(record, "network_not_optimized"):
         yield Sight(value=one.value, site=one.site, words={"layers": one.text.rpartition(": ")[2]})
@@ -166,11 +168,11 @@ def network_left_out(record: Record) -> Iterator[Sight]:
 def no_gradient(record: Record) -> Iterator[Sight]:
     """Layers that the training forward pass uses, and that the loss does not reach.
 
-    With several optimizers another loss may reach them, and a second network ("<1>") may be there to compare.
+    With several optimizers another loss may reach them.
     """
     if any(loss_cut(record)):
         return
-    used = {one.module for one in record.operations if one.module and not one.module.startswith("<")}
+    used = {one.module for one in record.operations if one.module}
     for one in facts(record, "no_gradient"):
         names = one.text.removeprefix("no gradient reaches ").split(", ")
         if used & {name.rpartition(".")[0] for name in names} and _steps_alone(record):
