@@ -21,7 +21,7 @@ import torch
 from netmend.env.script.codec import encode
 from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
-from netmend.env.script.hooks import install, install_frameworks
+from netmend.env.script.hooks import install
 from netmend.env.script.limits import confine, rest
 from netmend.env.script.notebook import read_notebook
 from netmend.env.script.plan import Plan
@@ -58,6 +58,7 @@ def run_script(
         out: folder for ``record.json``, ``data.npz`` and ``output``, outside of ``folder``.
     """
     path = folder / script
+    own = os.getpid()
     os.chdir(folder)
     _settle(out, plan)
     text = path.read_text("utf-8")
@@ -66,7 +67,6 @@ def run_script(
     frames = Frames(folder, {script: text})
     recorder = Recorder(frames, plan)
     install(recorder)
-    install_frameworks(recorder)
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent)
     main = types.ModuleType("__main__")
@@ -81,12 +81,15 @@ def run_script(
             exec(compile(text, str(path), "exec"), main.__dict__)
     except StopScript as stop:
         ending = stop.ending
+        message = "its time was used up" if ending == "timeout" else ""
     except SystemExit as left:
         if left.code not in (None, 0):
-            ending, message = "exited", f"the script exits with {str(left.code)[:200]}"
+            ending, message = "exited", left.code[:300] if isinstance(left.code, str) else ""
     except BaseException as error:
         ending, message, crash = _crashed(error, recorder, frames)
     rest()
+    if os.getpid() != own:
+        os._exit(0)  # a process that the script has forked: it has nothing to say
     if recorder.capped and ending in ("finished", "crashed"):
         ending = "capped"
     seconds = time.process_time() - began
@@ -98,7 +101,7 @@ def run_script(
     record = replace(
         record,
         ending=ending,
-        message=message or _usage(ending, printed),
+        message=message or (_usage(printed) if ending == "exited" else ""),
         crash=crash if ending == "crashed" else None,
         printed=printed[-4_000:],
         score=_printed_score(plan.metric, printed) if plan.metric else _believed(record, ending),
@@ -166,13 +169,11 @@ def _site(error: BaseException, frames: Frames) -> Site | None:
     return found
 
 
-def _usage(ending: Ending, printed: str) -> str:
-    """What a script that ended says of it: its usage, or its last line."""
-    if ending != "exited":
-        return ""
+def _usage(printed: str) -> str:
+    """What a script that ended says of it: its usage, and its last line."""
     lines = [line for line in printed.splitlines() if line.strip()]
     usage = next((line for line in reversed(lines) if line.lower().startswith("usage:")), "")
-    return " ".join(filter(None, (usage, lines[-1] if lines else "")))[:300]
+    return " ".join(filter(None, (usage, lines[-1] if lines else "it ended without a word")))[:300]
 
 
 def _printed_score(metric: str, printed: str) -> Score | None:

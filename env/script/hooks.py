@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
+from netmend.env.script.trainers import install_trainers
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -25,22 +26,22 @@ if TYPE_CHECKING:
 _WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context", "timeout")
 
 
-def install(recorder: Recorder) -> Callable[[], None]:
-    """Tie a recorder into torch; returns what unties it."""
-    undo = ExitStack()
+def install(recorder: Recorder) -> None:
+    """Tie a recorder into torch, scikit-learn and Keras, for good: the process is the script's own."""
+    install_torch(recorder, ExitStack())
+    install_metrics(recorder.passes)
+    install_keras(recorder)
+    install_trainers(recorder)
+
+
+def install_torch(recorder: Recorder, undo: ExitStack) -> None:
+    """Tie a recorder into torch until ``undo`` is closed."""
     _modules(recorder, undo)
     _optimizers(recorder, undo)
     _loaders(recorder, undo)
     _schedules(recorder, undo)
     _backward(recorder, undo)
     _put(undo, torch, compile=_as_it_is)  # a compiled network shows none of its operations
-    return undo.close
-
-
-def install_frameworks(recorder: Recorder) -> None:
-    """Tie a recorder into what a script may import: in its own process alone, and never undone."""
-    install_metrics(recorder.passes)
-    install_keras(recorder)
 
 
 def _modules(recorder: Recorder, undo: ExitStack) -> None:
@@ -120,11 +121,11 @@ def _loaders(recorder: Recorder, undo: ExitStack) -> None:
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
         site = recorder.site_of(self)
-        init(self, recorder.on_loader(self, dataset), *args, **kwargs)
-        recorder.on_loader_made(self, site)
+        init(self, recorder.withheld(dataset) or dataset, *args, **kwargs)
+        recorder.loaders.add(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
-        return recorder.on_batches(self, iterate(self))
+        return recorder.loaders.watch(self, iterate(self))
 
     _put(undo, DataLoader, __init__=__init__, __iter__=__iter__)
 

@@ -181,7 +181,7 @@ class Fact:
 
     Attributes:
         name: ``no_zero_grad``, ``step_before_backward``, ``detached_loss``, ``not_optimized``,
-            ``unregistered``, ``no_gradient``, ``evaluated_in_training_mode``,
+            ``network_not_optimized``, ``unregistered``, ``no_gradient``, ``evaluated_in_training_mode``,
             ``trained_in_evaluation_mode``, ``broadcast_loss``, ``schedule_per_update``, ``input_missing``,
             ``input_constant``, ``labels_out_of_range``, ...
         value: the number that was seen.

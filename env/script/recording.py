@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,7 @@ from netmend.env.findings import Finding
 from netmend.env.script.check import check_script, unjudged
 from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
-from netmend.env.script.hooks import install
+from netmend.env.script.hooks import install_torch
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
 from netmend.env.script.recorder import Recorder
@@ -60,8 +60,9 @@ def _recording(file: str) -> Iterator[Recording]:
     seen, crash = Recording(), None
     recorder = Recorder(Frames(Path(file).parent, {}), Plan())
     _know(recorder)
-    undo = install(recorder)
+    undo = ExitStack()
     try:
+        install_torch(recorder, undo)
         with Flow(recorder, gpu=True):
             yield seen
     except BaseException as error:
@@ -69,7 +70,7 @@ def _recording(file: str) -> Iterator[Recording]:
         crash = failed[1] if failed is not None and failed[0] is error else None
         raise
     finally:
-        undo()
+        undo.close()
         recorder.busy = True  # what follows is not the block's
         with TemporaryDirectory(prefix="netmend-") as folder:
             seen.record = replace(summarise(recorder, f"{folder}/data.npz"), crash=crash)

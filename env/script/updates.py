@@ -116,14 +116,22 @@ class Updates:
             for name, parameter in module.named_parameters()
         }
         own = {id(parameter): parameter for module in (network, *others) for parameter in module.parameters()}
-        left = [named[key] for key in own if key in graph.leaves and key not in given]
         made = next((seen.made for seen in self.optimizers), None)
-        if left and given:
-            self.note("not_optimized", len(left), f"not given to the optimizer: {_list(left)}", made)
+        for module in (network, *others) if given else ():
+            keys = set(map(id, module.parameters()))
+            left = [named[key] for key in own if key in keys & graph.leaves - given]
+            # A network of which no optimizer has anything may be there to judge another.
+            name = "not_optimized" if keys & given else "network_not_optimized"
+            if left:
+                self.note(name, len(left), f"not given to the optimizer: {_list(left)}", made)
         hidden = [key for key in graph.leaves if key not in own and key not in given]
         if hidden:
             self.hidden = frozenset(hidden)
-        cut = [named[key] for key, value in own.items() if value.requires_grad and key not in graph.leaves]
+        cut = [
+            name
+            for name, value in network.named_parameters()
+            if value.requires_grad and id(value) not in graph.leaves
+        ]
         if cut:
             self.note("no_gradient", len(cut), f"no gradient reaches {_list(cut)}", self.backward_site)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Operation, Record
+from netmend.env.script.rules.data import missing_values
 from netmend.env.script.rules.reading import OUTSIDE, Rule
 
 START: list[Rule] = []
@@ -76,7 +77,9 @@ def _spread(one: Operation) -> float:
     "data_wrangling/*@inputs",
 )
 def broke_down(record: Record) -> Iterator[Sight]:
-    """A loss that is no number any more."""
+    """A loss that is no number any more, where the inputs are numbers."""
+    if any(missing_values(record)):
+        return
     first = next((place for place, loss in enumerate(record.losses) if not math.isfinite(loss)), None)
     if first is not None:
         yield Sight(value=float(first), site=record.backward)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 from netmend.env.findings.crashes import ANSWERS
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Array, Crashed, Record
-from netmend.env.script.rules.reading import Rule
+from netmend.env.script.rules.reading import Rule, cut
+from netmend.env.script.site import Site
 
 CRASHES: list[Rule] = []
 fault = Finder("fault", CRASHES)
@@ -27,11 +28,12 @@ _LOSS = re.compile(r"loss|cross_entropy|kl_div", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class _Cause:
-    """Why a crash happened: words, the number that is wrong or right, and what answers it."""
+    """Why a crash happened: words, the number that is wrong or right, what answers it, and where."""
 
     text: str
     value: float = 1.0
     edits: tuple[str, ...] = ()
+    site: Site | None = None
 
 
 _Reader = Callable[[Crashed], _Cause | None]
@@ -43,15 +45,36 @@ def crash(record: Record) -> Iterator[Sight]:
     found = record.crash
     if found is None:
         return
-    cause = _cause(found) or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
+    if not found.operands and record.loss is not None:  # a crash of Keras names none
+        found = replace(found, operands=(record.loss.output, record.loss.target))
+    cause = (
+        _cut(record, found)
+        or _cause(found)
+        or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
+    )
     layer = f" at {found.module}" if found.module else ""
     updates = f" after {record.updates} updates" if record.updates else ""
+    site = found.made if set(cause.edits) & set(_FIT) else None
     yield Sight(
         value=cause.value,
         place=found.module or "",
         words={"where": layer + updates, "cause": cause.text},
         edits=cause.edits,
-        site=found.made if cause.edits and set(cause.edits) & set(_FIT) and found.made else found.site,
+        site=cause.site or site or found.site,
+    )
+
+
+def _cut(record: Record, crash: Crashed) -> _Cause | None:
+    """A loss without a gradient graph, where it is known which call has cut that off."""
+    one = cut(record)
+    if one is None or "does not require grad" not in crash.message:
+        return None
+    text = f"the loss has no gradient graph: {one.kind} lets no gradient through"
+    loss = ("loss_function/cross_entropy@program", "loss_function/*")
+    return _Cause(
+        text,
+        edits=("api_contract/loss_graph@program",) if one.kind in ("detach", "data") else loss,
+        site=one.called,
     )
 
 
@@ -181,8 +204,8 @@ def _labels(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:
-        edits = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
-        return _Cause(f"{text}: the labels start at 1", target.high, edits)
+        shifted = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
+        return _Cause(f"{text}: the labels start at 1", target.high, shifted)
     edits = ("layer_dimension/task_units@output",) if target.low >= 0 else ANSWERS["loss", "label"]
     return _Cause(text, target.high, edits)
 

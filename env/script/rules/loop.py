@@ -9,7 +9,7 @@ from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, judges_training_rows
+from netmend.env.script.rules.reading import Rule, cut, facts, judges_training_rows
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -68,7 +68,8 @@ def loss_cut(record: Record) -> Iterator[Sight]:
     """A loss that is trained and has no gradient graph, or that is made anew of its number."""
     anew = record.loss is not None and not record.loss.behind and any(facts(record, "no_gradient"))
     for one in facts(record, "detached_loss", *(("no_gradient",) if anew else ())):
-        yield Sight(value=one.value, site=one.site or record.backward)
+        by = cut(record)
+        yield Sight(value=one.value, site=(by and by.called) or one.site or record.backward)
 
 
 @fault("the optimizer never steps: {value:.0f} backward passes and no update")
@@ -146,6 +147,20 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
 
 
 @likely(
+    "the optimizer was given nothing of a network that gradients reach: {layers} never change",
+    "api_contract/optimize_all@program",
+)
+def network_left_out(record: Record) -> Iterator[Sight]:
+    """A second network in the graph of the loss that no optimizer has. It may be there to judge the first."""
+    if any("pretrained" in what for what in record.opaque) or not any(
+        made.given for made in record.optimizers
+    ):
+        return
+    for one in facts(record, "network_not_optimized"):
+        yield Sight(value=one.value, site=one.site, words={"layers": one.text.rpartition(": ")[2]})
+
+
+@likely(
     "{seen}, though the network uses it: it never learns",
     "neural_connection/remove_detach@all",
     "api_contract/loss_graph@program",
@@ -153,11 +168,11 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
 def no_gradient(record: Record) -> Iterator[Sight]:
     """Layers that the training forward pass uses, and that the loss does not reach.
 
-    With several optimizers another loss may reach them, and a second network ("<1>") may be there to compare.
+    With several optimizers another loss may reach them.
     """
     if any(loss_cut(record)):
         return
-    used = {one.module for one in record.operations if one.module and not one.module.startswith("<")}
+    used = {one.module for one in record.operations if one.module}
     for one in facts(record, "no_gradient"):
         names = one.text.removeprefix("no gradient reaches ").split(", ")
         if used & {name.rpartition(".")[0] for name in names} and _steps_alone(record):

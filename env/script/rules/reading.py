@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import takewhile
 from zipfile import BadZipFile
 
 import numpy as np
@@ -80,6 +81,10 @@ _SQUASHED = {
 }
 """Facts of the recorder that say which activation stands in front of the loss."""
 
+_CUTS = frozenset(
+    ("detach", "data", "argmax", "round", "sign", "floor", "ceil", "long", "int", "bool", "gt", "ge", "lt")
+)
+
 
 def loss_name(record: Record) -> LossName | None:
     """The trained loss as programs call it, None for one that they do not have."""
@@ -118,12 +123,10 @@ def activations(record: Record) -> tuple[str, ...]:
     """
     if record.framework == "keras":
         return _keras_activations(record)
-    found = []
-    for node in behind_loss(record):
-        if node not in _NODES:
-            break
-        found.append(_NODES[node])
-    return tuple(found) or tuple(_SQUASHED[one.name] for one in facts(record, *_SQUASHED))[:1]
+    nodes = behind_loss(record)
+    if not nodes:
+        return tuple(_SQUASHED[one.name] for one in facts(record, *_SQUASHED))[:1]
+    return tuple(_NODES[node] for node in takewhile(_NODES.__contains__, nodes))
 
 
 def _keras_activations(record: Record) -> tuple[str, ...]:
@@ -200,3 +203,8 @@ def judges_training_rows(record: Record) -> bool:
         return False
     trained = {row.tobytes() for row in rows["inputs"]}
     return all(row.tobytes() in trained for row in rows["holdout_inputs"])
+
+
+def cut(record: Record) -> Operation | None:
+    """The last operation that lets no gradient through, None where none was seen."""
+    return next((one for one in reversed(record.operations) if one.kind in _CUTS), None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netmend.env.script.record import Array, Crashed, Record
+from netmend.env.script.record import Array, Crashed, Operation, Record
 from netmend.env.script.rules import findings
 from netmend.env.script.site import Site
 
@@ -224,3 +224,26 @@ def test_an_unknown_crash_is_told_as_it_is() -> None:
     (finding,) = findings(Record(modules={}, crash=crash))
     assert finding.text == "the script crashes: KeyError: 'lr'"
     assert finding.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "edit"),
+    [("detach", "api_contract/loss_graph@program"), ("argmax", "loss_function/cross_entropy@program")],
+)
+def test_what_has_cut_off_the_gradient_is_named(kind: str, edit: str) -> None:
+    cutting = Operation(
+        kind=kind,
+        module=None,
+        owner="<script>",
+        settings={},
+        inputs=(),
+        received=floats(8, 3),
+        returned=floats(8),
+        made=None,
+        called=Site("train.py", 5, 0, 5, 9),
+    )
+    crash = Crashed(error="RuntimeError", message="element 0 of tensors does not require grad", site=CALLED)
+    (finding,) = findings(Record(modules={}, operations=(cutting,), crash=crash))
+    assert f"{kind} lets no gradient through" in finding.text
+    assert finding.edits[0] == edit
+    assert finding.site == cutting.called

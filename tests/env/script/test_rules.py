@@ -212,6 +212,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "imbalance": with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int)),
         "constant_columns": with_rows(folders[5], constant),
         "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
+        "network_left_out": with_fact("network_not_optimized", "not given to the optimizer: weight"),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "schedule_per_update": with_fact("schedule_per_update"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
