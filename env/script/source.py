@@ -221,6 +221,21 @@ class Draft:
         self.file = file
         self._splices: list[_Splice] = []
 
+    def free_name(self, name: str) -> str:
+        """A name that nothing in the file has yet, nor anything that was promised one before."""
+        found, number = name, 1
+        while found in self._names:
+            number += 1
+            found = f"{name}_{number}"
+        self._names.add(found)
+        return found
+
+    @cached_property
+    def _names(self) -> set[str]:
+        """Every name, attribute and text of the file; modules are named by texts too."""
+        fields = ("id", "attr", "arg", "value")
+        return {str(getattr(node, field, "")) for node in ast.walk(self.file.tree) for field in fields}
+
     def replace(self, start: int, end: int, text: str) -> None:
         """Put text in the place of a range; the same replacement twice counts once."""
         if all((old.start, old.end, old.text) != (start, end, text) for old in self._splices):

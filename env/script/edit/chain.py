@@ -15,7 +15,6 @@ from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.layer_text import FUNCTIONS, keras_texts, module_texts
-from netmend.env.script.edit.statements import free_name
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Operation
 from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused, SourceFile
@@ -102,7 +101,7 @@ def insert(editor: Editor, change: SourceChange) -> None:
 def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
     file = draft.file
     if adder is not None:
-        for text in _added(file, adder, texts):
+        for text in _added(draft, adder, texts):
             draft.after(file.statement(adder), text)
         return
     if element is None:
@@ -123,11 +122,14 @@ def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | No
             draft.insert(end, f",{file.newline}{indent}{new}")
 
 
-def _added(file: SourceFile, adder: ast.Call, texts: Texts) -> list[str]:
+def _added(draft: Draft, adder: ast.Call, texts: Texts) -> list[str]:
     """Statements that add layers as another one is added: by a name of their own, or without."""
     named = len(adder.args) == 2
-    names = [f'"{free_name(file, name)}", ' if named else "" for name, _ in texts]
-    return [f"{file.text_of(adder.func)}({name}{text})" for name, (_, text) in zip(names, texts, strict=True)]
+    names = [f'"{draft.free_name(name)}", ' if named else "" for name, _ in texts]
+    return [
+        f"{draft.file.text_of(adder.func)}({name}{text})"
+        for name, (_, text) in zip(names, texts, strict=True)
+    ]
 
 
 def _ends_line(file: SourceFile, end: int) -> bool:
@@ -171,7 +173,7 @@ def define(
         if draft.file.function(made) is start:
             behind = draft.file.statement(made)
             target = behind.targets[0] if isinstance(behind, ast.Assign) else None
-            if isinstance(target, ast.Attribute):
+            if isinstance(target, ast.Attribute) and operation.trainable + operation.frozen:
                 name = f"{target.attr}_{name}"
     if behind is None:
         calls = [
@@ -183,7 +185,7 @@ def define(
         if not calls:
             raise EditRefused(f"{owner.name}.__init__ does not begin with that of the module")
         behind = calls[0]
-    attribute = free_name(draft.file, name)
+    attribute = draft.free_name(name)
     draft.after(behind, f"self.{attribute} = {text}")
     return attribute
 
@@ -202,7 +204,7 @@ def insert_in_front(editor: Editor, write: Write) -> None:
             _before_element(draft, element, write(draft))
             return
         if adder is not None and first.called is None:
-            for text in _added(draft.file, adder, write(draft)):
+            for text in _added(draft, adder, write(draft)):
                 draft.before(draft.file.statement(adder), text)
             return
         outer = draft.file.parents[made]

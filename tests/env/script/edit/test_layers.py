@@ -96,8 +96,15 @@ def test_a_layer_that_takes_the_units_has_to_change_along(script):
 
 def test_a_line_that_makes_two_layers_changes_for_both_or_not(script):
     text = "from torch import nn\nnet = nn.Sequential(*[nn.Dropout(0.5) for _ in range(2)])\n"
-    case = script(text).operation("Dropout", "nn.Dropout(0.5)", p=0.5).operation("Dropout", "nn.Dropout(0.5)", p=0.5)
-    both = [SourceChange(what="layer.rate", value=0.1, at=0), SourceChange(what="layer.rate", value=0.1, at=1)]
+    case = (
+        script(text)
+        .operation("Dropout", "nn.Dropout(0.5)", p=0.5)
+        .operation("Dropout", "nn.Dropout(0.5)", p=0.5)
+    )
+    both = [
+        SourceChange(what="layer.rate", value=0.1, at=0),
+        SourceChange(what="layer.rate", value=0.1, at=1),
+    ]
     assert case.patch(*both).texts["train.py"] == text.replace("0.5", "0.1")
     with pytest.raises(EditRefused, match="makes several layers"):
         case.patch(both[0])

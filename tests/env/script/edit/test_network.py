@@ -82,6 +82,11 @@ def test_rows_of_another_shape(script, what, line):
     assert f"        {line}\n        return self.a(x)\n" in _class(script).edited(f"input.{what}", 1.0)
 
 
+@pytest.mark.parametrize(("factor", "text"), [(1 / 255, "x / 255"), (0.5, "x / 2"), (1.5, "x * 1.5")])
+def test_rows_times_a_factor(script, factor, text):
+    assert f"        x = {text}\n" in _class(script).edited("input.scale", factor)
+
+
 def test_rows_are_flattened_in_front_of_a_sequence(script):
     assert "(nn.Flatten(), nn.Linear(4, 8)" in _sequential(script).edited("input.flatten", 1.0)
 
