@@ -114,7 +114,7 @@ def _settle(out: Path, plan: Plan) -> None:
     os.environ.update(_QUIET, HOME=str(out / "home"))
     (out / "home").mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
-    builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer  # type: ignore[func-returns-value]
+    builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer
     torch.set_num_threads(plan.threads)
     if plan.seed is not None:
         random.seed(plan.seed)

@@ -41,7 +41,8 @@ def row_facts(inputs: np.ndarray, site: Site | None) -> Iterator[Fact]:
         yield Fact(name="input_constant", value=len(constant), text=text, site=site)
     varied = deviation[deviation > 0]
     if len(varied) and (varied.max() / varied.min() > 100 or max(varied.max(), np.abs(mean).max()) > 10):
-        text = f"columns have deviations from {varied.min():.3g} to {varied.max():.3g} and means up to {np.abs(mean).max():.3g}"
+        spread = f"deviations from {varied.min():.3g} to {varied.max():.3g}"
+        text = f"columns have {spread} and means up to {np.abs(mean).max():.3g}"
         yield Fact(name="input_unscaled", value=float(varied.max() / varied.min()), text=text, site=site)
 
 
@@ -50,7 +51,7 @@ def loss_facts(loss: LossCall, targets: np.ndarray | None) -> Iterator[Fact]:
     site = loss.called
     output, target = loss.output, loss.target
     if loss.kind in POINTWISE and output.shape != target.shape:
-        text = f"the output of shape {list(output.shape)} and the target of {list(target.shape)} spread over each other"
+        text = f"the output of shape {list(output.shape)} meets a target of {list(target.shape)}"
         yield Fact(
             name="broadcast_loss",
             value=_count(output.shape) / max(_count(target.shape), 1),
@@ -121,6 +122,39 @@ def operation_facts(operations: Sequence[Operation]) -> Iterator[Fact]:
                     text=text,
                     site=operation.made or operation.called,
                 )
+
+
+def keras_facts(
+    operations: Sequence[Operation], loss: LossCall, targets: np.ndarray | None
+) -> Iterator[Fact]:
+    """The last activation, the loss and the labels of a Keras model, where they do not fit together."""
+    if not operations:
+        return
+    last, kind = operations[-1], loss.kind.lower()
+    activation = last.settings.get("activation", "softmax" if last.kind == "Softmax" else None)
+    logits = bool(loss.settings.get("from_logits"))
+    width = loss.output.shape[-1] if loss.output.shape else 0
+    if activation == "softmax" and width == 1:
+        yield Fact(
+            name="softmax_of_one", value=1, text="softmax over a single output is constant", site=last.made
+        )
+    if "crossentropy" in kind and not logits and activation in ("linear", "relu"):
+        text = f"{loss.kind} expects probabilities, and the last activation is {activation}"
+        yield Fact(name="loss_on_logits", value=1, text=text, site=last.made)
+    if "crossentropy" in kind and logits and activation in ("softmax", "sigmoid"):
+        name = "double_softmax" if activation == "softmax" else "double_sigmoid"
+        yield Fact(name=name, value=1, text=f"{activation} in front of a loss on logits", site=last.made)
+    low, high = (targets.min(), targets.max()) if targets is not None and targets.size else (0, 0)
+    limit = width - 1 if kind.startswith("sparse") else 1
+    if "crossentropy" in kind and not (low >= 0 and high <= limit):
+        text = f"labels from {low:g} to {high:g} where 0 to {limit} are expected"
+        yield Fact(name="labels_out_of_range", value=float(high), text=text, site=loss.called)
+    frozen = sum(operation.frozen for operation in operations)
+    if frozen:
+        names = ", ".join(str(operation.module) for operation in operations if operation.frozen)
+        yield Fact(
+            name="frozen", value=frozen, text=f"{frozen} parameters are frozen, in {names}", site=loss.called
+        )
 
 
 def _count(shape: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""What the autograd graph of a loss shows: which functions stand behind it, and which parameters it reaches."""
+"""What the autograd graph of a loss shows: the functions behind it, and the parameters it reaches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.autograd.graph import Node
 
 _MOST = 50_000
 _SHAPING = frozenset(
-    [
+    {
         "View",
         "Reshape",
         "ReshapeAlias",
@@ -35,7 +35,7 @@ _SHAPING = frozenset(
         "Flatten",
         "Contiguous",
         "Narrow",
-    ]
+    }
 )
 _LOGITS = frozenset({"Addmm", "Mm", "Convolution", "Bmm", "Linear"})
 

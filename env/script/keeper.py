@@ -51,7 +51,7 @@ def _begin(run: Callable[[], None]) -> None:
         run()
         os._exit(0)
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         os._exit(70)
 

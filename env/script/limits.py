@@ -25,6 +25,7 @@ _CHANGES = (
     "os.symlink",
     "os.link",
 )
+_CONNECTS = ("socket.connect", "socket.getaddrinfo")  # to a path there is no network
 _GRACE = 5  # seconds between a request to end and the end
 
 
@@ -98,9 +99,8 @@ def _guard(kept: str, *, network: bool):  # type: ignore[no-untyped-def]  # the 
             for path in args[:2]:
                 if isinstance(path, (str, bytes, os.PathLike)):
                     _keep(path, follow=event in ("os.truncate", "os.chmod"))
-        elif not network and event in ("socket.connect", "socket.getaddrinfo", "socket.sendto"):
-            if event != "socket.connect" or not isinstance(args[1], (str, bytes)):
-                raise OSError("no network: the script runs without one")
+        elif not network and event in _CONNECTS and not isinstance(args[1], (str, bytes)):
+            raise OSError("no network: the script runs without one")
 
     def _keep(path: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, follow: bool = True) -> None:
         name = os.fsdecode(path)

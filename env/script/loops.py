@@ -41,7 +41,7 @@ def read_loops(
 
 
 def _loops_of(tree: ast.Module, frame: FrameType) -> list[ast.For | ast.While]:
-    """Loops of the function that the frame runs, in the order of their lines, without those of functions inside."""
+    """Loops of the function that the frame runs, by line, without those of functions inside."""
     scope: ast.AST = tree
     if frame.f_code.co_name != "<module>":
         first = frame.f_code.co_firstlineno
@@ -73,10 +73,10 @@ def _loop(
     site = _site(over, file, frame)
     if isinstance(over, ast.Call) and _called(over) in ("range", "trange"):
         try:
-            rounds = range(*(int(_value(argument, frame)) for argument in over.args))  # type: ignore[call-overload]
+            values = range(*(int(_value(argument, frame)) for argument in over.args))
         except Exception:  # a stranger's expression may raise anything
             return Loop(kind="range", rounds=None, step=1, site=site)
-        return Loop(kind="range", rounds=len(rounds), step=rounds.step, site=site)
+        return Loop(kind="range", rounds=len(values), step=values.step, site=site)
     try:
         value = _value(over, frame)
         rounds = len(value)

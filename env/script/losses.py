@@ -13,7 +13,7 @@ from netmend.env.script.record import LossCall, Setting
 from netmend.env.script.site import Site
 
 LOSSES = frozenset(
-    [
+    {
         "cross_entropy",
         "nll_loss",
         "mse_loss",
@@ -34,7 +34,7 @@ LOSSES = frozenset(
         "margin_ranking_loss",
         "triplet_margin_loss",
         "ctc_loss",
-    ]
+    }
 )
 POINTWISE = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 _DEFAULTS: dict[str, object] = {"reduction": "mean", "label_smoothing": 0.0, "ignore_index": -100}

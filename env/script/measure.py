@@ -64,7 +64,7 @@ def module_settings(module: nn.Module) -> dict[str, Setting]:
 
     Those of the modules inside stand behind their dotted names: all that an encoder block shows of its sizes.
     """
-    found = _plain(
+    found = plain_settings(
         (f"{inside}.{name}" if inside else name, value)
         for inside, part in module.named_modules()
         for name, value in vars(part).items()
@@ -81,7 +81,7 @@ def call_settings(
     """Constant arguments of a call, by name where torch says it, else by position."""
     names = _names(function)
     placed = ((names[place] if place < len(names) else str(place), value) for place, value in enumerate(args))
-    return _plain([*placed, *kwargs.items()])
+    return plain_settings([*placed, *kwargs.items()])
 
 
 def kernel(module: nn.Module) -> tuple[float, float] | None:
@@ -105,7 +105,8 @@ def _names(function: Callable[..., object]) -> tuple[str, ...]:
         return ()
 
 
-def _plain(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
+def plain_settings(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
+    """Those that a record can hold: numbers, texts, tuples of numbers, types."""
     found: dict[str, Setting] = {}
     for name, value in pairs:
         if value is None or isinstance(value, (bool, int, float, str)):

@@ -57,7 +57,7 @@ def read_notebook(text: str) -> Notebook:
 
 
 def _plain(line: str, *, foreign: bool) -> str:
-    """The line, or where only a notebook understands it, a ``pass`` in its place, so that lines keep their number."""
+    """The line; where only a notebook understands it, a ``pass`` in its place."""
     bare = line.lstrip()
     if foreign:
         return f"# {line}"

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from netmend.env.script.record import Score
 from netmend.env.script.rows import Rows
-from netmend.env.script.scores import Tally, compare, together
+from netmend.env.script.scores import Tally, compare, equal, together
 
 _TAGS = 2_000  # tensors that are followed at once
 _LEAST = 5  # rows of an evaluation that is believed
-COMPARISONS = frozenset({"eq", "ne", "sub", "rsub", "isclose"})
-_GOOD_SCORES = frozenset(
+SAME = frozenset({"eq", "ne"})
+COMPARISONS = SAME | {"sub", "rsub"}
+GOOD_SCORES = frozenset(
     {
         "accuracy_score",
         "balanced_accuracy_score",
@@ -77,6 +78,11 @@ class Passes:
     _key: object = None
     _metric: tuple[object, str, float, int] | None = None
 
+    @property
+    def judged(self) -> bool:
+        """Whether outputs since the last update were compared with labels."""
+        return any(run.tally is not None for run in self._open)
+
     def begin(self, run: Pass, outputs: Sequence[Tensor], truth: Tensor | None) -> None:
         """A pass has come out; ``truth`` is what the batch or the call itself says it should be."""
         if len(self._open) > 5_000:
@@ -85,7 +91,7 @@ class Passes:
         for output in outputs:
             self._tag(output, (run,))
         if truth is not None:
-            self._judge(run, truth, weak=True)
+            self._judge(run, run.output, truth, weak=True)
 
     def _tag(self, value: object, runs: tuple[Pass, ...]) -> None:
         if len(self._tags) < _TAGS:
@@ -107,40 +113,45 @@ class Passes:
         if not runs:
             return
         if name in COMPARISONS and len(given) == 2:
+            own = [value for value in given if id(value) in self._tags]
             others = [value for value in given if id(value) not in self._tags]
-            if len(others) == 1 and given[0].numel() == given[1].numel():
-                self.compared(runs, others[0])
+            if len(own) == 1 and own[0].numel() == others[0].numel():
+                self.compared(runs, own[0], others[0], same=name in SAME)
                 return
         for value in returned:
             self._tag(value, runs)
 
-    def compared(self, runs: tuple[Pass, ...], truth: Tensor) -> None:
-        """Outputs of passes, one behind the other, were compared with labels."""
+    def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
+        """What the script made of the outputs of passes, one behind the other, was compared with labels.
+
+        Args:
+            runs: the passes; value: what became of their outputs.
+            truth: of the same size.
+            same: whether the script asks if both are the same; else it takes their difference.
+        """
         sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
         if len(runs) == 1:
-            self._judge(runs[0], truth)
-        elif truth.dim() and sum(sizes) == len(truth):
-            for run, part in zip(runs, truth.split(sizes), strict=True):
-                self._judge(run, part)
+            self._judge(runs[0], value, truth, same=same)
+        elif value.dim() and truth.dim() and sum(sizes) == len(value) == len(truth):
+            parts = zip(runs, torch.split(value, sizes), torch.split(truth, sizes), strict=True)
+            for run, own, labels in parts:
+                self._judge(run, own, labels, same=same)
 
-    def _judge(self, run: Pass, truth: Tensor, *, weak: bool = False) -> None:
+    def _judge(
+        self, run: Pass, value: Tensor, truth: Tensor, *, same: bool = False, weak: bool = False
+    ) -> None:
         if run.truth is not None and not run.weak:
             return
-        tally = compare(run.output, truth, self.loss)
-        if tally is None:
-            return
-        run.truth, run.tally, run.weak = truth.detach(), tally, weak
+        tally = equal(value, truth) if same else compare(value, truth, self.loss)
+        if tally is not None:
+            run.truth, run.tally, run.weak = truth.detach(), tally, weak
 
     def lost(self, output: Tensor, target: Tensor) -> None:
         """A loss was called with them."""
         runs = self.followed([output])
-        if (len(runs) == 1 and runs[0].truth is None) or (runs and runs[0].weak):
-            run = runs[0]
-            self._judge(run, target)
-            if run.truth is None or run.weak:  # the output is shaped anew before the loss
-                tally = compare(output, target, self.loss)
-                if tally is not None:
-                    run.truth, run.tally, run.weak = target.detach(), tally, False
+        if len(runs) == 1:
+            fits = compare(runs[0].output, target, self.loss) is not None
+            self._judge(runs[0], runs[0].output if fits else output, target)
 
     def close(self, *, trained: bool) -> int:
         """Put the open passes where they belong: to training, where a backward pass came, else to evaluation.
@@ -176,24 +187,20 @@ class Passes:
         if run.training and run.update:
             self.scored_in_training_mode += run.tally.rows
 
-    def measured(self, name: str, truth: object, value: object) -> None:
-        """The script called a metric of scikit-learn.
-
-        Args:
-            name: of the function.
-            truth: its first argument, a list or an array.
-            value: that it returned.
-        """
-        if name not in _GOOD_SCORES or not isinstance(value, (float, np.floating)):
-            return
-        labels = np.asarray(truth)
-        runs = [run for run in (*self._outputs, *self._open)]
-        rows = sum(len(run.output) for run in runs)
-        if labels.dtype.kind not in "biuf" or rows != len(labels):
+    def measured(self, name: str, truth: Tensor, value: float) -> None:
+        """The script called a score of scikit-learn with labels, for the last passes."""
+        runs: list[Pass] = []
+        rows = 0
+        for run in reversed((*self._outputs, *self._open)):
+            if rows < len(truth):
+                runs.insert(0, run)
+                rows += len(run.output) if run.output.dim() else 1
+        if not runs or rows != len(truth):
             return
         if self._metric is None or runs[-1] is not self._metric[0]:
-            self._metric = (runs[-1], name.removesuffix("_score"), float(value), rows)
-        self.compared(tuple(runs), torch.as_tensor(labels))
+            self._metric = runs[-1], name, value, rows
+        for run, labels in zip(runs, torch.split(truth, [len(run.output) for run in runs]), strict=True):
+            self._judge(run, run.output, labels)
 
     def own(self) -> Score | None:
         """Score of the script's last own evaluation."""

@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 from torch.optim.optimizer import Optimizer
 from torch.utils.data import DataLoader, Dataset
 
+from netmend.env.script.arrays import follow
 from netmend.env.script.frames import Frames
+from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
 from netmend.env.script.losses import LOSSES, LossSeen
@@ -33,29 +36,23 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def _quiet(
-    default: Any = None,
-) -> Callable[[Callable[Concatenate[Recorder, _P], _R]], Callable[Concatenate[Recorder, _P], _R]]:
+def _quiet(method: Callable[Concatenate[Recorder, _P], _R]) -> Callable[Concatenate[Recorder, _P], _R | None]:
     """No error of the recorder's own reaches the script, and no call of its own is recorded."""
 
-    def around(method: Callable[Concatenate[Recorder, _P], _R]) -> Callable[Concatenate[Recorder, _P], _R]:
-        @wraps(method)
-        def guarded(self: Recorder, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-            if self.busy:
-                return default
-            self.busy = True
-            try:
-                with torch._C.DisableTorchFunction():
-                    return method(self, *args, **kwargs)
-            except Exception:  # whatever strangers' objects raise when they are looked at
-                self.troubles.append(traceback.format_exc(limit=-3))
-                return default
-            finally:
-                self.busy = False
+    def guarded(self: Recorder, *args: _P.args, **kwargs: _P.kwargs) -> _R | None:
+        if self.busy:
+            return None
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                return method(self, *args, **kwargs)
+        except Exception:  # whatever strangers' objects raise when they are looked at
+            self.troubles.append(traceback.format_exc(limit=-3))
+            return None
+        finally:
+            self.busy = False
 
-        return guarded
-
-    return around
+    return guarded
 
 
 @dataclass
@@ -99,10 +96,12 @@ class Recorder:
         self.opaque: list[str] = []
         self.no_gpu = False
         self.framework: Framework = "torch"
+        self.keras: KerasSeen | None = None
+        self.judge_keras: Callable[[], None] | None = None
         self.trace = Trace()
         self.loaders = Loaders(plan)
-        rows = (Rows(plan.data_rows if plan.data else 0, plan.data_bytes, once) for once in (True, False))
-        self.passes = Passes(*rows)
+        most = plan.data_rows if plan.data else 0
+        self.passes = Passes(Rows(most, plan.data_bytes), Rows(most, plan.data_bytes, once=False))
         self.updates = Updates(frames)
         self.losses: list[LossSeen] = []
         self._stack: list[_Entered] = []
@@ -113,13 +112,13 @@ class Recorder:
 
     # Modules
 
-    @_quiet()
+    @_quiet
     def on_module(self, module: nn.Module) -> None:
         """A module is made. What subclasses do in their own ``__init__`` is not where it is made."""
         self.began = self.began or time.process_time()
         self.made.setdefault(id(module), (module, self.frames.site(module)))
 
-    @_quiet()
+    @_quiet
     def on_enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module is applied."""
         leaf = is_leaf(module)
@@ -130,7 +129,7 @@ class Recorder:
             if not self.trace.done and (torch.is_grad_enabled() or module.training):
                 given = tensors_in(*args, *kwargs.values())
                 again = module is self.network and not self.updates.count
-                self.trace.begin(module, given, anew=again)
+                self.trace.begin(given, anew=again)
                 if module is self.network:
                     self._look(given)
         self._stack.append(_Entered(module, self.frames.direct(), leaf))
@@ -166,7 +165,7 @@ class Recorder:
             if not failed:
                 self._left(entered, args, kwargs, out)
 
-    @_quiet()
+    @_quiet
     def _left(self, entered: _Entered, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         module = entered.module
         if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
@@ -190,7 +189,8 @@ class Recorder:
     ) -> None:
         """The network was applied from outside."""
         given = tensors_in(*args, *kwargs.values())
-        outputs = [out.logits] if isinstance(getattr(out, "logits", None), Tensor) else tensors_in(out)
+        logits = getattr(out, "logits", None)
+        outputs = [logits] if isinstance(logits, Tensor) else tensors_in(out)
         if not outputs:
             return
         grad = torch.is_grad_enabled() or outputs[0].requires_grad
@@ -221,11 +221,14 @@ class Recorder:
         returned: object,
     ) -> object:
         """A function has returned."""
-        if not self.busy:
-            self._called(function, args, kwargs, returned)
+        if self.busy:
+            return returned
+        self._called(function, args, kwargs, returned)
+        if type(returned) is np.ndarray and args and function_name(function) in ("numpy", "array"):
+            return follow(self.passes, self.passes.followed([args[0]]), returned)
         return returned
 
-    @_quiet()
+    @_quiet
     def _called(
         self,
         function: Callable[..., object],
@@ -238,7 +241,7 @@ class Recorder:
             self._lost(name, kwargs, tensors_in(*args, *kwargs.values()), returned)
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
-        if not self._stack:
+        if not self._stack or self._stack[0].module is not self.network:
             self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
 
     def _lost(
@@ -256,7 +259,7 @@ class Recorder:
             called = (module.called if module else None) or self.frames.site()
             self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], returned, made, called))
 
-    @_quiet()
+    @_quiet
     def on_failure(
         self,
         function: Callable[..., object],
@@ -286,24 +289,24 @@ class Recorder:
         )
         self.crash = error, crashed
 
-    @_quiet()
+    @_quiet
     def on_no_gpu(self) -> None:
         """Something was to go to a GPU that is not there."""
         self.no_gpu = True
 
     # The loop
 
-    @_quiet()
+    @_quiet
     def on_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is made."""
         self.updates.optimizers.append(OptimizerSeen(optimizer, self.frames.site(optimizer)))
 
-    @_quiet()
+    @_quiet
     def on_zero(self) -> None:
         """Gradients are set to zero."""
         self.updates.zero()
 
-    @_quiet()
+    @_quiet
     def on_backward(self, tensors: object) -> None:
         """A backward pass begins."""
         given = tensors_in(tensors)
@@ -318,12 +321,32 @@ class Recorder:
         if self.trace.active:
             self.trace.end()
 
+    def cap(self) -> None:
+        """The plan's cap is reached."""
+        self._capped = True
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        """What happens inside is a library's own and is not recorded."""
+        before, self.busy = self.busy, True
+        try:
+            yield
+        finally:
+            self.busy = before
+
+    @_quiet
+    def look_at_fit(self, model: object, x: object, y: object, given: dict[str, Any]) -> None:
+        """Keras is about to fit a model."""
+        if self.keras is not None:
+            self.framework = "keras"
+            look_at_fit(self, self.keras, model, x, y, given)
+
     @property
     def capped(self) -> bool:
         """Whether the plan's cap was reached."""
         return self._capped
 
-    @_quiet()
+    @_quiet
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
         """An optimizer is about to step; with a closure the backward pass comes inside."""
         self.updates.step(optimizer, closure=closure)
@@ -345,25 +368,25 @@ class Recorder:
         if self._capped and (plan.cap == "stop" or count > self._limit):
             raise StopScript("capped")
 
-    @_quiet()
+    @_quiet
     def on_mode(self, module: nn.Module, mode: bool) -> None:  # noqa: ARG002
         """``train`` or ``eval`` is called."""
         site = self.frames.direct()
         if site is not None and site not in self.modes:
             self.modes.append(site)
 
-    @_quiet()
+    @_quiet
     def on_loaded(self) -> None:
         """Weights are loaded into a module."""
         if self.updates.count == 0 and "pretrained part" not in self.opaque:
             self.opaque.append("pretrained part")
 
-    @_quiet()
+    @_quiet
     def on_schedule(self, schedule: object) -> None:
         """A learning-rate schedule is made."""
         self.updates.schedule(schedule)
 
-    @_quiet()
+    @_quiet
     def on_scheduled(self, schedule: object) -> None:
         """A learning-rate schedule steps."""
         self.updates.scheduled(schedule)
@@ -374,13 +397,13 @@ class Recorder:
         """A loader is being made: what it is to load."""
         return self._withheld(dataset) or dataset
 
-    @_quiet()
+    @_quiet
     def _withheld(self, dataset: Dataset[Any]) -> Dataset[Any] | None:
         if self.plan.withhold is None or self.frames.site() != self.plan.withhold:
             return None
         return self.loaders.withhold(dataset)
 
-    @_quiet()
+    @_quiet
     def on_loader_made(self, loader: DataLoader[Any], site: Site | None) -> None:
         """A loader is made."""
         self.loaders.add(loader, site)
@@ -389,7 +412,7 @@ class Recorder:
         """The batches of a loader, one after the other."""
         return self.loaders.watch(loader, batches)
 
-    @_quiet()
+    @_quiet
     def site_of(self, made: object) -> Site | None:
         """Where an object is constructed."""
         return self.frames.site(made)

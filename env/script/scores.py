@@ -94,6 +94,12 @@ def compare(output: Tensor, target: Tensor, loss: str = "") -> Tally | None:
     return Tally(kind, len(output), hits.numel(), float(hits.sum()))
 
 
+def equal(value: Tensor, truth: Tensor) -> Tally:
+    """How many values are the same as the labels; both have the same size."""
+    hits = value.detach().reshape(-1).to(truth.device) == truth.detach().reshape(-1)
+    return Tally("accuracy", len(value) if value.dim() else 1, hits.numel(), float(hits.sum()))
+
+
 def _whole(target: Tensor) -> bool:
     return not target.is_floating_point() or bool((target == target.round()).all())
 

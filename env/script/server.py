@@ -1,4 +1,4 @@
-"""The warm process: it has imported torch, and forks one process for each run. ``parent.Runner`` starts it."""
+"""The warm process: it has imported torch, and forks one process for each run of a script."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _WARM = (
 
 
 def serve(address: str) -> None:
-    """Answer requests on a socket until stdin is closed. No thread runs here: a fork has only the one that forks."""
+    """Answer requests on a socket until stdin is closed. No thread runs here: a fork would lose it."""
     torch.set_num_threads(1)
     for name in _WARM:
         with suppress(ImportError):
@@ -83,9 +83,9 @@ def _redirect(output: Path) -> None:
     os.dup2(nothing, 0)
     os.dup2(printed, 1)
     os.dup2(printed, 2)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = open(1, "w", encoding="utf-8", errors="replace", closefd=False)
-    sys.stderr = open(2, "w", encoding="utf-8", errors="replace", buffering=1, closefd=False)
+    sys.stdin = os.fdopen(0, closefd=False)
+    sys.stdout = os.fdopen(1, "w", encoding="utf-8", errors="replace", closefd=False)
+    sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", errors="replace", closefd=False)
 
 
 if __name__ == "__main__":

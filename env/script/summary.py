@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
-from netmend.env.script.facts import curve_facts, loss_facts, operation_facts, row_facts
+from netmend.env.script.facts import curve_facts, keras_facts, loss_facts, operation_facts, row_facts
 from netmend.env.script.graph import squashed
+from netmend.env.script.keras import KerasSeen
 from netmend.env.script.losses import trained_loss
 from netmend.env.script.measure import describe
 from netmend.env.script.record import Fact, LossCall, Record, Score
@@ -27,6 +29,8 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         recorder: after the script has ended.
         data: path of the ``npz`` that the rows are written to, None for none.
     """
+    if recorder.keras is not None and recorder.framework == "keras":
+        return _summarise_keras(recorder, recorder.keras, data)
     score = _score(recorder)
     seen = trained_loss(recorder.losses, recorder.updates.graph)
     loss = seen[0] if seen is not None else _own_loss(recorder)
@@ -60,6 +64,49 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
     )
 
 
+def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> Record:
+    passes, updates = recorder.passes, recorder.updates
+    passes.loss = "mse_loss"  # what Keras puts out is a probability, and judged at one half
+    if recorder.judge_keras is not None and not passes.judged:
+        recorder.judge_keras()
+    score = passes.own()
+    rows = passes.training_rows.arrays()
+    saved = data is not None and save(data, passes.training_rows, passes.evaluation_rows)
+    facts = [
+        *(() if rows is None else row_facts(rows[0], seen.fitted)),
+        *curve_facts(updates.losses, seen.fitted),
+        *(
+            ()
+            if seen.loss is None
+            else keras_facts(seen.operations, seen.loss, None if rows is None else rows[1])
+        ),
+    ]
+    return Record(
+        framework="keras",
+        operations=seen.operations,
+        modules=seen.modules,
+        network=seen.network[0],
+        made=seen.network[1],
+        inputs=seen.inputs,
+        targets=None if seen.loss is None else seen.loss.target,
+        loss=seen.loss,
+        optimizers=() if seen.optimizer is None else (replace(seen.optimizer, steps=updates.count),),
+        loaders=() if seen.loader is None else (seen.loader,),
+        loops=() if seen.loop is None else (seen.loop,),
+        forward=recorder.forward,
+        evaluated=recorder.evaluated,
+        backward=seen.fitted,
+        facts=tuple(facts),
+        losses=tuple(updates.losses),
+        updates=updates.count,
+        score=score,
+        opaque=tuple(
+            f"not recorded: {text.strip().splitlines()[-1][:200]}" for text in recorder.troubles[:1]
+        ),
+        data=data if saved else None,
+    )
+
+
 def _score(recorder: Recorder) -> Score | None:
     own = recorder.passes.own()
     if own is not None:
@@ -73,7 +120,7 @@ def _score(recorder: Recorder) -> Score | None:
 
 
 def _applied(recorder: Recorder, network: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    """Outputs and targets of the rows that were withheld; none where the network does not take them as they are."""
+    """Outputs and targets of the withheld rows; none where the network does not take them as they are."""
     recorder.busy = True  # nothing of this is the script's
     network.eval()
     try:
@@ -84,7 +131,7 @@ def _applied(recorder: Recorder, network: nn.Module) -> list[tuple[Tensor, Tenso
 
 
 def _own_loss(recorder: Recorder) -> LossCall | None:
-    """A loss that the script computes by itself: what is known of it is the network's output and its truth."""
+    """A loss that the script computes by itself: only the network's output and its truth are known."""
     updates, rows = recorder.updates, recorder.passes.training_rows.arrays()
     outputs = [operation.returned for operation in recorder.trace.operations if operation.owner != "<script>"]
     if updates.graph is None or not outputs:

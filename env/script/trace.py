@@ -25,7 +25,7 @@ _SAME = {"radd": "add", "iadd": "add", "rmul": "mul", "imul": "mul", "isub": "su
 
 
 def function_name(function: Callable[..., object]) -> str:
-    """The name of one of torch's functions: ``relu`` for ``relu_``, ``add`` for ``__iadd__``, ``T`` for a property."""
+    """The name of one of torch's functions: ``relu`` for ``relu_``, ``add`` for ``__iadd__``."""
     name = getattr(function, "__name__", "")
     if name == "__get__":
         name = getattr(getattr(function, "__self__", None), "__name__", "")
@@ -60,7 +60,7 @@ def module_names(network: nn.Module) -> dict[int, str]:
             waiting += [(f"{name}[{place}]", item) for place, item in enumerate(value[:1_000])]
         elif isinstance(value, dict):
             waiting += [(f"{name}[{key!r}]", item) for key, item in list(value.items())[:1_000]]
-    return {key: name for key, name in names.items()}
+    return names
 
 
 @dataclass
@@ -72,9 +72,8 @@ class Trace:
     operations: list[Operation] = field(default_factory=list)
     _producers: dict[int, int] = field(default_factory=dict)
     _kept: list[object] = field(default_factory=list)  # ids are used again as soon as an object is gone
-    _parameters: set[int] = field(default_factory=set)
 
-    def begin(self, network: nn.Module, inputs: Sequence[Tensor], *, anew: bool) -> None:
+    def begin(self, inputs: Sequence[Tensor], *, anew: bool) -> None:
         """A forward pass starts; ``anew`` forgets what an earlier one left."""
         if anew:
             self.operations.clear()
@@ -110,7 +109,7 @@ class Trace:
         if not outs or len(self.operations) >= _MOST:
             return
         inputs = [self._producers[id(tensor)] for tensor in given if id(tensor) in self._producers]
-        own = [] if module is None else [parameter for parameter in module.parameters()]
+        own = [] if module is None else list(module.parameters())
         self.operations.append(
             Operation(
                 kind=kind,
@@ -151,7 +150,7 @@ class Trace:
     def module(
         self,
         module: nn.Module,
-        name: str,
+        name: str | None,
         owner: str,
         given: Sequence[Tensor],
         returned: object,

@@ -99,7 +99,7 @@ class Updates:
         self._zeroed_since_backward = False
 
     def _stale(self) -> None:
-        """Gradients of the last update that nobody has set to zero. (Accumulation sets them to zero at times.)"""
+        """Gradients of the last update that nobody has set to zero; accumulation does so at times."""
         if self._zeroed_since_step or len(self.optimizers) != 1:
             return
         held, given = _gradients(self.optimizers[0]), len(self.optimizers[0].parameters())
