@@ -139,16 +139,27 @@ class SourceFile:
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """Names that imports bind at the top level or below, and the dotted names that they stand for."""
+        """Names that imports bind, in functions too, and the dotted names that they stand for."""
+        return self._imported(everywhere=True)
+
+    @cached_property
+    def global_imports(self) -> dict[str, str]:
+        """Those that are bound outside of functions, so that the whole file can use them."""
+        return self._imported(everywhere=False)
+
+    def _imported(self, *, everywhere: bool) -> dict[str, str]:
         names: dict[str, str] = {}
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
+            if not isinstance(node, ast.Import | ast.ImportFrom) or not (
+                everywhere or self.function(node) is None
+            ):
+                continue
+            for alias in node.names:
+                if isinstance(node, ast.ImportFrom):
+                    names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}".lstrip(".")
+                else:
                     top = alias.name.partition(".")[0]
                     names[alias.asname or top] = alias.name if alias.asname else top
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
         return names
 
     def dotted(self, node: ast.expr) -> str:

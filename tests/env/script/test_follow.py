@@ -66,6 +66,9 @@ def test_a_value_is_followed_to_its_literal(text: str) -> None:
         "import settings as s\nuse(s.LR)\n",
         "from settings import LR\nuse(LR)\n",
         "from settings import LR as rate\nuse(rate)\n",
+        "from . import settings\nuse(settings.LR)\n",
+        "from .settings import LR\nuse(LR)\n",
+        "def f():\n    from settings import LR\n    use(LR)\n",
     ],
 )
 def test_a_value_is_followed_into_another_file(text: str) -> None:
