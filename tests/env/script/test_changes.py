@@ -155,9 +155,12 @@ def test_a_table_gets_a_row_for_every_token() -> None:
     [
         (replace(PROGRAM, metric="f1"), "changes metric"),
         (replace(PROGRAM, data=replace(PROGRAM.data, split="leaky")), r"changes data\.split"),
-        (replace(PROGRAM, layers=(replace(PROGRAM.layers[0], l2=0.1), *PROGRAM.layers[1:])), "changes l2 of a dense layer"),
+        (
+            replace(PROGRAM, layers=(replace(PROGRAM.layers[0], l2=0.1), *PROGRAM.layers[1:])),
+            "changes l2 of a dense layer",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_no_edit_says_is_refused(after: Program, reason: str) -> None:
     assert differing(PROGRAM, after)
     with pytest.raises(EditRefused, match=reason):

@@ -205,13 +205,28 @@ def test_layers_are_put_into_a_sequence(script):
 @pytest.mark.parametrize(
     ("text", "after"),
     [
-        ("n = nn.Sequential(nn.Linear(4, 16), b)\n", "n = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), b)\n"),
-        ("n = nn.Sequential(a,\n    nn.Linear(4, 16))\n", "n = nn.Sequential(a,\n    nn.Linear(4, 16),\n    nn.Dropout(0.5))\n"),
-        ("l = []\nl.append(nn.Linear(4, 16))\n", "l = []\nl.append(nn.Linear(4, 16))\nl.append(nn.Dropout(0.5))\n"),
-        ("n.add_module('a', nn.Linear(4, 16))\n", "n.add_module('a', nn.Linear(4, 16))\nn.add_module(\"drop\", nn.Dropout(0.5))\n"),
-        ("OrderedDict([('a', nn.Linear(4, 16))])\n", "OrderedDict([('a', nn.Linear(4, 16)), (\"drop\", nn.Dropout(0.5))])\n"),
+        (
+            "n = nn.Sequential(nn.Linear(4, 16), b)\n",
+            "n = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), b)\n",
+        ),
+        (
+            "n = nn.Sequential(a,\n    nn.Linear(4, 16))\n",
+            "n = nn.Sequential(a,\n    nn.Linear(4, 16),\n    nn.Dropout(0.5))\n",
+        ),
+        (
+            "l = []\nl.append(nn.Linear(4, 16))\n",
+            "l = []\nl.append(nn.Linear(4, 16))\nl.append(nn.Dropout(0.5))\n",
+        ),
+        (
+            "n.add_module('a', nn.Linear(4, 16))\n",
+            "n.add_module('a', nn.Linear(4, 16))\nn.add_module(\"drop\", nn.Dropout(0.5))\n",
+        ),
+        (
+            "OrderedDict([('a', nn.Linear(4, 16))])\n",
+            "OrderedDict([('a', nn.Linear(4, 16)), (\"drop\", nn.Dropout(0.5))])\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_layer_follows_its_neighbours_style(script, text, after):
     head = "from torch import nn\n"
     case = script(head + text).operation("Linear", "nn.Linear(4, 16)", shapes=((8, 4), (8, 16)))
@@ -298,7 +313,8 @@ def test_a_view_that_writes_its_size_out(script):
 
 
 def test_everything_frozen_learns_again(script):
-    text = "for p in net.parameters():\n    p.requires_grad = False\nbase.requires_grad_(False)\nm.trainable = False\n"
+    text = "for p in net.parameters():\n    p.requires_grad = False\n"
+    text += "base.requires_grad_(False)\nm.trainable = False\n"
     case = script(text).operation("Linear", "net.parameters()")
     assert case.edited("layer.trainable", True, 0) == text.replace("False", "True")
 

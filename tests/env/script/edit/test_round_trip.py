@@ -122,9 +122,17 @@ CASES: list[tuple[str, list[SourceChange], dict[str, Any]]] = [
         [_insert(0, BatchNorm()), _insert(1, Dropout(rate=0.5))],
         {"network": [NETWORK[0], ("BatchNorm1d", (16,)), NETWORK[1], ("Dropout", (16,)), NETWORK[2]]},
     ),
-    ("sequential", [_change("layer.activation", "tanh", 1)], {"network": [NETWORK[0], ("Tanh", (16,)), NETWORK[2]]}),
+    (
+        "sequential",
+        [_change("layer.activation", "tanh", 1)],
+        {"network": [NETWORK[0], ("Tanh", (16,)), NETWORK[2]]},
+    ),
     ("sequential", [_change("input.standardize", 1.0)], {"network": [("BatchNorm1d", (4,)), *NETWORK]}),
-    ("subclass", [_change("optimizer.lr", 0.5), _change("optimizer.weight_decay", 0.1)], {"lr": 0.5, "weight_decay": 0.1}),
+    (
+        "subclass",
+        [_change("optimizer.lr", 0.5), _change("optimizer.weight_decay", 0.1)],
+        {"lr": 0.5, "weight_decay": 0.1},
+    ),
     ("subclass", [_change("loop.epochs", 7), _change("loop.batch_size", 8)], {"epochs": 7, "rows": 8}),
     ("subclass", [_change("loop.shuffle", True)], {"shuffle": [True]}),
     ("subclass", [_change("loss.shapes")], {"loss": ("mse_loss", (), ()), "facts": set()}),
@@ -138,7 +146,7 @@ CASES: list[tuple[str, list[SourceChange], dict[str, Any]]] = [
         [_insert(1, Dropout(rate=0.5))],
         {"network": [("Linear", (16,)), ("sigmoid", (16,)), ("Dropout", (16,)), ("Linear", (1,))]},
     ),
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
