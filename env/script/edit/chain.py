@@ -107,19 +107,18 @@ def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | No
     if element is None:
         return
     start, end = file.span(element)
-    line = file.line_start(element.lineno)
-    indent = file.raw[line:start].decode()
-    for name, text in texts:
-        new = f'("{name}", {text})' if isinstance(element, ast.Tuple) else text
-        behind = file.raw[end:].lstrip()[:1] == b","
-        if indent.strip():
-            draft.insert(end, f", {new}")
-        elif behind and file.raw[end : end + 1] == b"," and _ends_line(file, end + 1):
-            draft.insert(
-                file.line_start((element.end_lineno or element.lineno) + 1), f"{indent}{new},{file.newline}"
-            )
-        else:
-            draft.insert(end, f",{file.newline}{indent}{new}")
+    indent = file.raw[file.line_start(element.lineno) : start].decode()
+    new = [f'("{name}", {text})' if isinstance(element, ast.Tuple) else text for name, text in texts]
+    comma = file.raw[end : end + 1] == b","
+    if indent.strip():
+        draft.insert(end, "".join(f", {text}" for text in new))
+    elif _ends_line(file, end + comma):
+        behind = file.line_start((element.end_lineno or element.lineno) + 1)
+        lines = f",{file.newline}".join(f"{indent}{text}" for text in new)
+        draft.insert(behind, f"{lines}{',' if comma else ''}{file.newline}")
+        draft.insert(end, "" if comma else ",")
+    else:
+        draft.insert(end, "".join(f",{file.newline}{indent}{text}" for text in new))
 
 
 def _added(draft: Draft, adder: ast.Call, texts: Texts) -> list[str]:
@@ -140,14 +139,17 @@ def _ends_line(file: SourceFile, end: int) -> bool:
 def _wrap_call(editor: Editor, operation: Operation, layers: tuple[Layer, ...], shape: Shape) -> None:
     """Around a call in ``forward``: functions as they are, modules as new attributes of the network."""
     draft, call = editor.call(operation.called, f"the call of the {operation.kind}")
-    for layer in layers:
-        if isinstance(layer, Activation) and layer.function in FUNCTIONS:
-            name, more = FUNCTIONS[layer.function]
+    functions = [FUNCTIONS[layer.function] for layer in layers if isinstance(layer, Activation)]
+    if len(functions) == len(layers):
+        for name, more in functions:
             draft.wrap(call, f"{editor.spell(draft, name)}(", f"{more})")
-    left = tuple(layer for layer in layers if not isinstance(layer, Activation))
-    if left and len(left) != len(layers):
-        raise EditRefused("layers and activations are put in by several edits")
-    for name, text in _texts(editor, draft, left, shape) if left else []:
+        return
+    here = [
+        op for op in editor.record.operations if (op.called, op.owner) == (operation.called, operation.owner)
+    ]
+    if len(here) > 1 and any(layer.learns for layer in layers):
+        raise EditRefused(f"{operation.called} applies several layers, and each needs a new one of its own")
+    for name, text in _texts(editor, draft, layers, shape):
         attribute = define(draft, draft.file.class_of(call), operation, name, text)
         draft.wrap(call, f"self.{attribute}(", ")")
 
@@ -297,14 +299,17 @@ def remove(editor: Editor, change: SourceChange) -> None:
     if editor.first(change, operation.called, made=False):
         draft, call = editor.call(operation.called, f"the {operation.kind}")
         inner = applied_to(draft, call, is_method=operation.module is None)
-        statement = draft.file.statement(call)
-        nothing = (
-            isinstance(statement, ast.Assign) and statement.value is call and isinstance(inner, ast.Name)
-        )
-        if nothing and draft.file.text_of(statement.targets[0]) == inner.id:  # type: ignore[attr-defined]
-            draft.remove(statement)
-        else:
-            draft.unwrap(call, inner)
+        _unwrap(draft, call, inner)
+
+
+def _unwrap(draft: Draft, call: ast.Call, inner: ast.expr) -> None:
+    """Leave what a call is applied to; a statement that would assign a name to itself goes."""
+    statement = draft.file.statement(call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and statement.value is call else None
+    if target is not None and draft.file.text_of(target) == draft.file.text_of(inner):
+        draft.remove(statement)
+    else:
+        draft.unwrap(call, inner)
 
 
 def _remove_made(editor: Editor, draft: Draft, made: ast.Call) -> None:
@@ -319,7 +324,7 @@ def _remove_made(editor: Editor, draft: Draft, made: ast.Call) -> None:
     elif adder is not None:
         draft.remove(draft.file.statement(adder))
     elif isinstance(outer, ast.Call) and outer.func is made and len(outer.args) == 1:
-        draft.unwrap(outer, outer.args[0])
+        _unwrap(draft, outer, outer.args[0])
     else:
         raise EditRefused(f"{draft.file.path}:{made.lineno} stands in no list of layers")
 

@@ -242,6 +242,25 @@ def test_a_layer_becomes_an_attribute_that_forward_applies(script):
     )
 
 
+def test_a_comment_stays_with_its_layer(script):
+    text = SEQUENTIAL.replace("    nn.Softmax(dim=1),  # out\n", "").replace(
+        "nn.Linear(16, 3),\n", "nn.Linear(16, 3)  # last\n"
+    )
+    case = script(text).operation("Linear", "nn.Linear(16, 3)", shapes=((8, 16), (8, 3)))
+    after = case.patch(_insert(0, Dropout(rate=0.5), Activation(function="tanh"))).texts["train.py"]
+    assert after.endswith("    nn.Linear(16, 3),  # last\n    nn.Dropout(0.5),\n    nn.Tanh()\n)\n")
+
+
+def test_layers_that_one_line_applies_do_not_share_a_new_one(script):
+    text = CLASS.replace("x = torch.relu(self.a(x))", "for layer in self.l:\n            x = layer(x)")
+    case = script(text).operation("Linear", None, "layer(x)", module="l.0", shapes=((8, 16), (8, 16)))
+    case.operation("Linear", None, "layer(x)", module="l.1", shapes=((8, 16), (8, 16)))
+    with pytest.raises(EditRefused, match="each needs a new one of its own"):
+        case.patch(_insert(0, BatchNorm()), _insert(1, BatchNorm()))
+    after = case.patch(_insert(0, Dropout(rate=0.5)), _insert(1, Dropout(rate=0.5))).texts["train.py"]
+    assert "x = self.drop(layer(x))" in after
+
+
 def test_a_hidden_layer_in_front_of_the_output(script):
     changes = [
         _insert(1, Dense(units=64, activation="relu")),
@@ -344,6 +363,9 @@ def test_layers_of_a_functional_keras_network(script):
     after = case.patch(_insert(0, BatchNorm())).texts["train.py"]
     assert "x = keras.layers.BatchNormalization()(keras.layers.Dense(8)(inp))\n" in after
     assert case.edited("layer.remove", at=1).endswith("y = x\n")
+    text = text.replace("y = ", "x = ")
+    case = script(text).knows(framework="keras").operation("Dropout", "keras.layers.Dropout(0.5)")
+    assert case.edited("layer.remove", at=0).endswith("(inp)\n")
 
 
 @pytest.mark.parametrize(
