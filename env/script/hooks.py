@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
+from netmend.env.script.trainers import install_trainers
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -33,6 +34,7 @@ def install(recorder: Recorder) -> None:
     _backward(recorder)
     install_metrics(recorder.passes)
     install_keras(recorder)
+    install_trainers(recorder)
     torch.compile = _as_it_is  # a compiled network shows none of its operations
 
 
@@ -112,11 +114,11 @@ def _loaders(recorder: Recorder) -> None:
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
         site = recorder.site_of(self)
-        init(self, recorder.on_loader(self, dataset), *args, **kwargs)
-        recorder.on_loader_made(self, site)
+        init(self, recorder.withheld(dataset) or dataset, *args, **kwargs)
+        recorder.loaders.add(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
-        return recorder.on_batches(self, iterate(self))
+        return recorder.loaders.watch(self, iterate(self))
 
     _put(DataLoader, __init__=__init__, __iter__=__iter__)
 

@@ -14,7 +14,7 @@ from netmend.env.script.rows import Rows
 from netmend.env.script.scores import Tally, compare, equal, together
 
 _TAGS = 2_000  # tensors that are followed at once
-_LEAST = 5  # rows of an evaluation that is believed
+_LEAST = 5  # labels of an evaluation that is believed
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -202,14 +202,16 @@ class Passes:
         for run, labels in zip(runs, torch.split(truth, [len(run.output) for run in runs]), strict=True):
             self._judge(run, run.output, labels)
 
-    def own(self) -> Score | None:
-        """Score of the script's last own evaluation."""
+    def own(self, updates: int) -> Score | None:
+        """Score of the script's last own evaluation; one in front of the first of the updates is none."""
         self.close(trained=False)
+        if updates and self._outputs and self._outputs[-1].update == 0:
+            return None
         if self._metric is not None and self._outputs and self._metric[0] is self._outputs[-1]:
             _, name, value, rows = self._metric
             return Score(kind=name, value=value, rows=rows, source="own")
         tally = together(self._evaluation)
-        return _score(tally, "own") if tally is not None and tally.rows >= _LEAST else None
+        return _score(tally, "own") if tally is not None and tally.items >= _LEAST else None
 
     def prequential(self) -> Score | None:
         """Score of each training batch before its update, over the last fifth of the updates."""
