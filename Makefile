@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED)
 	$(BIN)/netmend train experiment=demo hydra.run.dir=$(RUN)
-	$(BIN)/netmend evaluate policy=$(RUN) hydra.run.dir=$(RUN)/evaluation
+	$(BIN)/netmend evaluate policy=$(RUN)+default hydra.run.dir=$(RUN)/evaluation
 
 test: $(INSTALLED)
 	$(BIN)/pytest

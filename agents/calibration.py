@@ -20,7 +20,7 @@ from netmend.agents.confidence import (
     likely,
 )
 from netmend.agents.policy import Policy
-from netmend.agents.statistics import is_fixed, trials_used, validate
+from netmend.agents.statistics import is_fixed, validate
 from netmend.env.bugs.bug import LEAST_SPREAD, Bug
 from netmend.env.episode import Episode
 from netmend.env.setting import Setting
@@ -30,8 +30,8 @@ SEEDS = (0, 1)
 """Of the trials of the repairs that are learned from."""
 FOLDS, RIDGE = 5, 1.0
 """Parts of the cross-fit, and penalty of squared weights."""
-ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02, 0.0)
-"""Bounds of the probability of a gain, of which the one that is worth most ends a repair."""
+ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02)
+"""Bounds of the probability of a gain, of which the largest that costs no fixed bug ends a repair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +66,6 @@ class _State:
         facts: shape ``(1, len(FACTS))``.
         fixed: whether the best so far is as good as the published fix, on the validation part.
         skill: of the best so far.
-        trials: spent.
     """
 
     repair: int
@@ -74,7 +73,6 @@ class _State:
     facts: Values
     fixed: bool
     skill: float
-    trials: int
 
 
 def calibrate(
@@ -102,7 +100,7 @@ def calibrate(
         constant=float(fixed.var()),
     )
     curves = {"fixed": _curve(facts, fixed), "gain": _curve(facts[early], gains[early])}
-    return Confidence(**curves, end=_end(states, chances, setting.rules.price)), measured
+    return Confidence(**curves, end=_end(states, chances)), measured
 
 
 def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trainer) -> list[_State]:
@@ -116,27 +114,28 @@ def _states(policy: Policy, setting: Setting, bugs: Sequence[Bug], trainer: Trai
         facts = facts_of(episode.observation()[None], policy.slots)
         number = repairs.setdefault(episode, len(repairs))
         base = bases[episode.bug.base or episode.bug.id]
-        states.append(_State(number, base, facts, fixed, episode.best_trial.skill, trials_used(episode)))
+        states.append(_State(number, base, facts, fixed, episode.best_trial.skill))
 
     for seed in SEEDS:
         validate(policy, setting, bugs, trainer, seed, told)
     return states
 
 
-def _end(states: Sequence[_State], chances: Values, price: float) -> float:
-    """The bound at which repairs have the most skill in the end, less the price of their trials.
+def _end(states: Sequence[_State], chances: Values) -> float:
+    """The largest bound at which as many repairs end with their bug fixed as without any.
 
-    Not the one that fixes the most: by the validation skill that chose it a program is fixed too soon.
+    Not the one that is worth most by the price of trials: it ended repairs of bugs that one more trial fixes.
     """
-    worths = []
+    last = {state.repair: state for state in states}
+    fixed = sum(state.fixed for state in last.values())
     for end in ENDS:
-        last = {state.repair: state for state in states}
         ended = dict[int, _State]()
         for state, chance in zip(states, chances, strict=True):
             if chance < end:
                 ended.setdefault(state.repair, state)
-        worths.append(np.mean([own.skill - price * own.trials for own in (last | ended).values()]))
-    return ENDS[int(np.argmax(worths))]
+        if sum(state.fixed for state in (last | ended).values()) == fixed:
+            return end
+    return 0.0
 
 
 def _crossed(facts: Values, truths: Truths, groups: NDArray[np.int64]) -> Values:

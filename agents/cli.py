@@ -17,7 +17,7 @@ usage: netmend VERB ...
 
   train     train an agent that repairs programs    netmend train agent=ppo training.steps=20000
   evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
-  repair    repair one program                      netmend repair bug=bug.yaml policy=runs/train/RUN
+  repair    repair one program                      netmend repair bug=bug.yaml
   bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
   bench     measure the engine of trials            netmend bench engine
 

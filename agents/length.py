@@ -51,6 +51,16 @@ def trial_budget(program: Program, dataset: Dataset) -> Budget:
     return _whole(running, dataset, int(longer * running.epochs), seconds)
 
 
+def trial_seconds(program: Program, dataset: Dataset, budget: Budget) -> float:
+    """What a trial within a budget takes in the plain loop, 0 of a program whose cost nobody knows."""
+    running = _running(program, dataset.task)
+    if running is None:
+        return 0.0
+    rows = min(len(dataset.train), budget.samples)
+    updates = planned_updates(running, dataset.task, rows, budget)
+    return expected_seconds(running, dataset.task, rows, updates, len(dataset.validation))
+
+
 def full_budget(programs: Sequence[Program], dataset: Dataset) -> Budget:
     """One budget under which all of the programs train in full, or as long as ``CONFIRM_SECONDS`` allow."""
     running = [known for program in programs if (known := _running(program, dataset.task)) is not None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -16,24 +16,26 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from netmend.agents.confidence import Confidence, facts_of, problem_of
+from netmend.agents.confidence import Confidence, facts_of
+from netmend.agents.policy_description import FORMAT, LIMITS, problem_of, some
 from netmend.env.errors import FileError, NetmendError
-from netmend.env.history import GO, STOP
+from netmend.env.history import GO
 from netmend.env.observation import slot_names
 from netmend.env.program.fields import shown
-from netmend.env.reading import Limits, open_regular, read_yaml, shown_path
+from netmend.env.reading import open_regular, read_yaml, shown_path
 from netmend.env.writing import whole_folder
 from netmend.repair_actions import CATALOGUE, RepairAction
 from netmend.repair_actions.recipes import WITH_RECIPES
 
-FORMAT = 1
 WEIGHTS, DESCRIPTION = "policy.safetensors", "policy.yaml"
 FOLDER = "policy"
+DEFAULT = "default"
+NAMED: Mapping[str, Path] = {DEFAULT: Path(__file__).parent / "policies" / DEFAULT}
+"""Policies of the package, by name."""
+RETRAIN = "netmend train experiment=shipped"
+"""The command that makes ``default``."""
 LEFT, IDLE = "trials_left", "pending/none"
 """Slots of an observation: the share of the trials that are left, and whether no edit is pending."""
-ACTIVATIONS = ("tanh", "relu")
-LIMITS = Limits(size=1_000_000, depth=3, items=20_000, text=1000)
-"""Of a policy's description."""
 MOST_BYTES, MOST_HEADER = 128_000_000, 100_000
 """Of its weights, and of their names and shapes."""
 
@@ -48,12 +50,14 @@ class PolicyError(NetmendError):
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """A multilayer perceptron from an observation to one score per action; the best legal action is taken.
+    """Multilayer perceptrons from an observation to one score per action; the best legal action is taken.
 
     Attributes:
         algorithm: that trained it.
         activation: of the hidden layers, tanh or relu.
-        layers: weight ``(outputs, inputs)`` and bias ``(outputs,)`` of each layer, from input to output.
+        layers: weight ``(outputs, inputs)`` and bias ``(outputs,)`` of each layer, from input to output. Of
+            an ensemble ``(members, outputs, inputs)`` and ``(members, outputs)``: networks whose scores are
+            averaged.
         slots: names of the observation's slots, in order.
         actions: names of the actions, in order; the last one is ``stop``, or ``go`` where edits compose.
         go: least probability with which ``go`` is taken for the first trial of a repair, else the best other
@@ -80,14 +84,20 @@ class Policy:
         """Whether it was trained where edits compose."""
         return self.actions[-1] == GO
 
+    @property
+    def members(self) -> int:
+        """How many networks it has."""
+        return len(self.layers[0][0]) if self.layers[0][0].ndim == 3 else 1
+
     def scores(self, observations: Floats) -> Floats:
-        """Scores of the actions, shape ``(..., actions)``, for observations of shape ``(..., slots)``."""
+        """Scores of the actions, shape ``(n, actions)``, for observations of shape ``(n, slots)``."""
         values = observations
-        for weight, bias in self.layers[:-1]:
-            hidden = values @ weight.T + bias
-            values = np.tanh(hidden) if self.activation == "tanh" else np.maximum(hidden, 0)
-        weight, bias = self.layers[-1]
-        return np.asarray(values @ weight.T + bias, np.float32)
+        for number, (weight, bias) in enumerate(self.layers, 1):
+            values = values @ weight.swapaxes(-1, -2) + bias[..., None, :]
+            if number < len(self.layers):
+                values = np.tanh(values) if self.activation == "tanh" else np.maximum(values, 0)
+        # Scores are averaged and not probabilities: on validation bugs that fixed as many, with fewer edits.
+        return np.asarray(values.mean(axis=0) if values.ndim > 2 else values, np.float32)
 
     def act(self, observation: Floats, mask: Mask) -> int:
         """Number of the best action that the mask allows."""
@@ -177,7 +187,7 @@ def save_policy(policy: Policy, folder: Path) -> None:
         OSError: the disk is full or the folder cannot be written to.
     """
     tensors = {
-        f"layers.{index}.{name}": np.ascontiguousarray(value)
+        f"layers.{index}.{name}": _smallest(value)
         for index, layer in enumerate(policy.layers)
         for name, value in zip(("weight", "bias"), layer, strict=True)
     }
@@ -199,18 +209,25 @@ def save_policy(policy: Policy, folder: Path) -> None:
         (fresh / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False))
 
 
+def _smallest(value: Floats) -> NDArray[np.floating]:
+    """Weights as half-precision numbers where these are exactly the same."""
+    with np.errstate(over="ignore"):
+        half = value.astype(np.float16)
+    return np.ascontiguousarray(half if np.array_equal(half, value) else value)
+
+
 def action_digest(action: RepairAction) -> str:
     """What tells that an action of the same name has become another one: SHA-256 of name and description."""
     return sha256(f"{action.name}\n{action.description}".encode()).hexdigest()
 
 
 def load_policy(folder: Path | str) -> Policy:
-    """Policy from its folder, or from the folder of the run that trained it.
+    """Policy by its name in the package, from its folder, or from the folder of the run that trained it.
 
     Raises:
         PolicyError: it is not there, damaged, or trained with other actions or observations than there are.
     """
-    place = _find(Path(folder))
+    place = NAMED.get(str(folder)) or _find(Path(folder))
     try:
         plain = read_yaml(place / DESCRIPTION, LIMITS)
         tensors = _tensors(place / WEIGHTS)
@@ -220,16 +237,19 @@ def load_policy(folder: Path | str) -> Policy:
     if isinstance(plain, dict) and plain.get("netmend_policy", FORMAT) != FORMAT:
         found = shown(plain["netmend_policy"])
         raise PolicyError(f"{where}: policy format {found}; this version reads {FORMAT}")
-    problem = _problem(plain)
+    problem = problem_of(plain)
     if problem:
         raise PolicyError(f"{where}: damaged policy ({DESCRIPTION}: {problem})")
-    assert isinstance(plain, dict)  # _problem says so
+    assert isinstance(plain, dict)  # problem_of says so
     slots, actions = tuple(plain["observation"]), tuple(plain["actions"])
     _check_weights(tensors, len(slots), len(actions), where)
     policy = Policy(
         algorithm=plain["algorithm"],
         activation=plain["activation"],
-        layers=tuple((tensors[f"layers.{i}.weight"], tensors[f"layers.{i}.bias"]) for i in _layers(tensors)),
+        layers=tuple(
+            (tensors[f"layers.{i}.weight"].astype(np.float32), tensors[f"layers.{i}.bias"].astype(np.float32))
+            for i in _layers(tensors)
+        ),
         slots=slots,
         actions=actions,
         go=plain.get("go"),
@@ -263,78 +283,6 @@ def _tensors(path: Path) -> dict[str, Floats]:
         raise FileError(shown_path(path), [f"no weights: {' '.join(str(error).split())[:200]}"]) from None
 
 
-def _problem(plain: object) -> str:
-    """What is wrong with a description, empty where it is as ``save_policy`` writes it."""
-    if not isinstance(plain, dict) or plain.keys() | OPTIONAL != EXPECTED.keys():
-        return f"not a mapping with keys of {', '.join(EXPECTED)}, and no others"
-    for key, value in plain.items():
-        expected, holds = EXPECTED[key]
-        if not holds(value):
-            return f"{key}: {shown(value)} is not {expected}"
-    actions = plain["actions"]
-    if actions[-1] not in (STOP, GO):
-        return f"actions: the last one is {shown(actions[-1])}, neither {STOP} nor {GO}"
-    strangers = [name for name in plain["digests"] if name not in actions[:-1]]
-    if strangers:
-        return f"digests: {_some(strangers)} stand there, but not among the actions"
-    bounds = [key for key in sorted(OPTIONAL) if plain.get(key) is not None]
-    if bounds and actions[-1] != GO:
-        return f"{bounds[0]}: {shown(plain[bounds[0]])} is for a policy whose edits compose"
-    if plain.get("retry") is not None and plain["retry"] not in actions[:-1]:
-        return f"retry: {plain['retry']} is not among the actions"
-    confidence = plain.get("confidence")
-    problem = "" if confidence is None else problem_of(confidence)
-    return f"confidence: {problem}" if problem else ""
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value) and value.isprintable()
-
-
-def _are_names(value: object) -> bool:
-    return (
-        isinstance(value, list) and bool(value) and all(map(_is_text, value)) and len({*value}) == len(value)
-    )
-
-
-def _are_facts(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        _is_text(name) and (fact is None or isinstance(fact, str | int | float)) and fact == fact
-        for name, fact in value.items()
-    )
-
-
-def _is_share(value: object) -> bool:
-    return value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-    )
-
-
-def _are_digests(value: object) -> bool:
-    return isinstance(value, dict) and all(_is_text(text) for pair in value.items() for text in pair)
-
-
-EXPECTED: Mapping[str, tuple[str, Callable[[object], bool]]] = {
-    "netmend_policy": (f"the number {FORMAT}", lambda value: value == FORMAT and not isinstance(value, bool)),
-    "netmend": ("a version", _is_text),
-    "algorithm": ("a name", _is_text),
-    "activation": (
-        f"one of {', '.join(ACTIVATIONS)}",
-        lambda value: _is_text(value) and value in ACTIVATIONS,
-    ),
-    "go": ("a number from 0 to 1 or null", _is_share),
-    "retry": ("the name of an action or null", lambda value: value is None or _is_text(value)),
-    "confidence": ("a mapping or null", lambda value: value is None or isinstance(value, dict)),
-    "training": ("a mapping of names to values", _are_facts),
-    "actions": ("a list of names, each once", _are_names),
-    "digests": ("a mapping of names to digests", _are_digests),
-    "observation": ("a list of names, each once", _are_names),
-}
-"""Every key of a description: what is expected there, and whether a value is that."""
-OPTIONAL = frozenset({"go", "retry", "confidence"})
-"""Keys that may be missing."""
-
-
 def _layers(tensors: Mapping[str, Floats]) -> range:
     return range(len(tensors) // 2)
 
@@ -343,14 +291,15 @@ def _check_weights(tensors: Mapping[str, Floats], slots: int, actions: int, wher
     names = {f"layers.{i}.{name}" for i in _layers(tensors) for name in ("weight", "bias")}
     if tensors.keys() != names or not names:
         raise PolicyError(f"{where}: damaged policy ({WEIGHTS} holds {shown(sorted(tensors))})")
-    odd = [name for name in sorted(tensors) if tensors[name].dtype != np.float32]
+    odd = [name for name in sorted(tensors) if tensors[name].dtype not in (np.float32, np.float16)]
     if odd:
-        raise PolicyError(f"{where}: {odd[0]} is {tensors[odd[0]].dtype}; float32 is needed")
-    before = slots
+        raise PolicyError(f"{where}: {odd[0]} is {tensors[odd[0]].dtype}; float32 or float16 is needed")
+    before, members = slots, tensors["layers.0.bias"].shape[:-1]
     for i in _layers(tensors):
         shapes = tensors[f"layers.{i}.weight"].shape, tensors[f"layers.{i}.bias"].shape
-        after = actions if i == _layers(tensors)[-1] else (*shapes[1], 0)[0]
-        if shapes != ((after, before), (after,)) or not after:
+        after = actions if i == _layers(tensors)[-1] else (0, *shapes[1])[-1]
+        fits = shapes == ((*members, after, before), (*members, after)) and len(members) < 2
+        if not fits or 0 in (*members, after):
             fit = f"do not fit {slots} slots and {actions} actions"
             raise PolicyError(
                 f"{where}: the weights {fit}: layer {i} is of shapes {shapes[0]} and {shapes[1]}"
@@ -381,12 +330,9 @@ def _check_slots(policy: Policy, place: Path) -> None:
 
 
 def _refuse(kind: str, differences: Mapping[str, Sequence[str]], place: Path) -> None:
-    found = [f"{what}: {_some(names)}" for what, names in differences.items() if names]
+    found = [f"{what}: {some(names)}" for what, names in differences.items() if names]
     if found:
+        again = f"; {RETRAIN} makes it anew" if place in NAMED.values() else ""
         raise PolicyError(
-            f"{shown_path(place)}: the policy was trained with other {kind}; {'; '.join(found)}"
+            f"{shown_path(place)}: the policy was trained with other {kind}; {'; '.join(found)}{again}"
         )
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

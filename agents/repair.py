@@ -59,6 +59,21 @@ class RepairResult:
         return self.outcome.minimised
 
     @property
+    def patch(self) -> tuple[str, ...]:
+        """Names of the edits of the answer, in their order; empty where nothing helped."""
+        return self.answer.proposal.patch
+
+    @property
+    def gain(self) -> float | None:
+        """Hold-out skill gained, the mean of fresh trainings; None where nothing is claimed."""
+        return None if self.confirmation is None or self.claim == "none" else self.confirmation.gain
+
+    @property
+    def program(self) -> Program | None:
+        """The repaired program; None where nothing is claimed."""
+        return None if self.claim == "none" else self.answer.proposal.program
+
+    @property
     def was_good(self) -> bool:
         """Whether the program was good as it was: no fault stands in it, and it trains to a good skill.
 

@@ -27,7 +27,6 @@ from netmend.agents.algorithms import (
     update_size,
     whole_updates,
 )
-from netmend.agents.calibration import calibrate
 from netmend.agents.callbacks import (
     Plan,
     ShuffledRewards,
@@ -37,16 +36,16 @@ from netmend.agents.callbacks import (
     tensorboard_logger,
 )
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
+from netmend.agents.choices import THRESHOLDS, chosen
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
-from netmend.agents.policy import FOLDER as POLICY_FOLDER, Policy, save_policy
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
 from netmend.agents.statistics import (
     VALIDATION_TAGS,
     Scalars,
     Statistics,
     Validation,
-    fixed_early,
     validate,
 )
 from netmend.agents.vec_env import RepairVecEnv
@@ -60,16 +59,9 @@ from netmend.env.setting import Setting
 from netmend.env.training.front import TrialFront
 from netmend.env.vector import RepairVectorEnv
 from netmend.env.writing import from_here, write_whole
-from netmend.repair_actions.recipes import RECIPES
 
 FINISHED, TENSORBOARD = "finished.yaml", "tensorboard"
 """What a run's folder holds, beside ``config.yaml``, ``policy/`` and ``checkpoints/``."""
-
-THRESHOLDS: tuple[float | None, ...] = (0.8, 0.9, 0.65, None)
-"""Least probabilities of *go* among which the validation bugs choose; None takes the most likely action."""
-
-RETRIES: tuple[str | None, ...] = (None, *RECIPES)
-"""Actions among which the validation bugs choose the one that a second trial begins with."""
 
 MakeTrainer = Callable[[TrainConfig], TrialFront]
 
@@ -98,7 +90,7 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         console.print(said, soft_wrap=True)
         return finished
     if not config.resume:
-        _refuse_taken(folder)
+        refuse_taken(folder)
     elif finished is not None and (config.agent.anneal or config.agent.algorithm == "dqn"):
         said = "what falls over a training (learning rate, exploration) follows the new length from here on"
         console.print(f"prolonged: {said}", highlight=False, soft_wrap=True)
@@ -106,8 +98,8 @@ def train(config: TrainConfig, folder: Path, console: Console, open_with: MakeTr
         return _Run(config, folder, console, open_with).train()
 
 
-def _refuse_taken(folder: Path) -> None:
-    """A second run never writes over the first one's folder."""
+def refuse_taken(folder: Path) -> None:
+    """A second run never writes over the first one's folder. Raises ConfigError where it would."""
     if (folder / CONFIG).exists():
         place = from_here(folder)
         raise ConfigError(
@@ -118,6 +110,12 @@ def _refuse_taken(folder: Path) -> None:
 def _finished(folder: Path) -> Totals | None:
     path = folder / FINISHED
     return Totals(**read_facts(path)["totals"]) if os.path.lexists(path) else None
+
+
+def validation_bugs(suite: Suite, most: int) -> tuple[Bug, ...]:
+    """At most so many validation bugs, from the whole split: of each of several suites."""
+    bugs = suite.split("validation")
+    return bugs[:: -(-len(bugs) // most)] if bugs and most else ()
 
 
 def fixed_share(folder: Path) -> float:
@@ -298,9 +296,7 @@ class _Run:
         return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
 
     def _validation_bugs(self, parts: _Parts) -> tuple[Bug, ...]:
-        """As many as a look takes, from the whole split: of each of several suites."""
-        bugs, most = parts.suite.split("validation"), self._config.training.validation_bugs
-        return bugs[:: -(-len(bugs) // most)] if bugs and most else ()
+        return validation_bugs(parts.suite, self._config.training.validation_bugs)
 
     def _record_configuration(self, model: BaseAlgorithm) -> None:
         config = self._config
@@ -325,33 +321,6 @@ class _Run:
         what = nothing if place is None else f"saved {from_here(place)}"
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
-    def _decided(self, parts: _Parts, policy: Policy, fixed: float | None) -> tuple[Policy, float | None]:
-        """The policy with what validation bugs decide, and the share of them that it fixes in the end.
-
-        Where edits compose and scores are probabilities, they choose what fixes them earliest: the threshold
-        of *go*, then how a second trial begins. To repairs with both it is fitted how sure the policy is.
-        Elsewhere the share is that of the last look, if there was one.
-        """
-        bugs = self._validation_bugs(parts)
-        if not parts.setting.rules.compose or policy.algorithm in VALUED:
-            look = self._look(parts, parts.model) if fixed is None else None
-            return policy, fixed if look is None else look.fixed
-        if not bugs:
-            return replace(policy, go=THRESHOLDS[0]), None
-
-        def judged(own: Policy) -> tuple[tuple[float, float], float | None, Policy]:
-            look = validate(own, parts.setting, bugs, parts.trainer, seed=0)
-            return (fixed_early(look.episodes), look.returns), look.fixed, own
-
-        best = max((judged(replace(policy, go=go)) for go in THRESHOLDS), key=lambda look: look[0])
-        retries = [replace(best[2], retry=retry) for retry in RETRIES if retry in policy.actions]
-        _, fixed, policy = max([best, *map(judged, retries)], key=lambda look: look[0])
-        found = calibrate(policy, parts.setting, bugs, parts.trainer)
-        if found is None:
-            return policy, fixed
-        self._say(str(found[1]))
-        return replace(policy, confidence=found[0]), fixed
-
     def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
         config, folder = self._config, self._folder
         facts = {
@@ -361,7 +330,12 @@ class _Run:
             **{key: round(value, 1) for key, value in asdict(totals).items()},
         }
         policy = policy_of(parts.model, config.agent, parts.setting, facts)
-        policy, fixed = self._decided(parts, policy, fixed)
+        if parts.setting.rules.compose and policy.algorithm not in VALUED:
+            bugs = self._validation_bugs(parts)
+            policy, fixed = chosen(policy, parts.setting, bugs, parts.trainer, self._say)
+        elif fixed is None:  # else it is that of the last look
+            look = self._look(parts, parts.model)
+            fixed = None if look is None else look.fixed
         save_policy(policy, folder / POLICY_FOLDER)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)

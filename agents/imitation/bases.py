@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import Bug
-from netmend.env.bugs.lessons import LessonBase, is_judged, kept, make_bases, training_datasets
+from netmend.env.bugs.lessons import LessonBase, improved, is_judged, kept, make_bases, training_datasets
 from netmend.env.bugs.loading import apart_from, without_missing_packs
 from netmend.env.bugs.variants import draw_variants
 from netmend.env.data import load_dataset
@@ -32,7 +32,7 @@ def good_programs(
         drawn: how many are drawn, beside the training bases of the package and their variants.
         without: bugs on whose datasets there are none.
     """
-    own = kept(_packaged(without), trainer, budget)
+    own = improved(kept(_packaged(without), trainer, budget), trainer, budget)
     if drawn:
         own += islice(make_bases(rng, trainer, budget, training_datasets(without)), drawn)
     return own

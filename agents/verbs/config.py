@@ -120,13 +120,14 @@ class TrainerConfig:
     Attributes:
         workers: processes; 0 = in this one, null = one for each core.
         device: ``cpu``, ``cuda`` or ``cuda:N``, where small programs stay on the CPU.
-        compiled: whether compiled code trains what it can; else the plain loop trains all.
+        compiled: whether compiled code trains what it can; else the plain loop trains all. null = it does,
+            but not for one program whose repair would be over before the code is compiled.
         store: SQLite file of finished trials, shared by all runs; null = none.
     """
 
     workers: int | None = None
     device: str = "cpu"
-    compiled: bool = True
+    compiled: bool | None = None
     store: str | None = "runs/trials.sqlite"
 
     def problems(self) -> list[str]:

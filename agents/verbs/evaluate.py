@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,8 +14,9 @@ from netmend.agents.evaluate import evaluate
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
-from netmend.agents.policy import load_policy
+from netmend.agents.policy import DEFAULT
 from netmend.agents.progress import make_round_progress
+from netmend.agents.repair_one import policy_method
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
     ActionsConfig,
@@ -53,7 +54,8 @@ class EvaluateConfig(RepairingConfig):
 
     Attributes:
         methods: names of the methods to compare; ``policy`` is the trained agent.
-        policy: folder of a training run or of its policy.
+        policy: ``default``, the policy of the package, or the folder of a training run or of its policy;
+            several with ``+`` between them, of which the others stand under their own names.
         split: which bugs.
         seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
         limit: at most this many bugs, the first of the split; null = all.
@@ -67,7 +69,7 @@ class EvaluateConfig(RepairingConfig):
     ends_by_work = True
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     methods: list[str] = field(default_factory=lambda: [POLICY, "random", "defaults", "rewrite", FIXED_ORDER])
-    policy: str | None = None
+    policy: str | None = DEFAULT
     split: str = "held-out"
     seeds: int = 1
     limit: int | None = None
@@ -93,7 +95,9 @@ class EvaluateConfig(RepairingConfig):
         super().require()
         for name in self.methods:
             require_method(name)
-        require_policy(self.policy)
+        if POLICY in self.methods and self.policy is not None:
+            for name in self.policy.split("+"):
+                require_policy(name)
 
 
 def evaluate_verb(words: Sequence[str]) -> int:
@@ -106,8 +110,8 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
     console = Console()
     suite = open_suite(config, console)
     bugs = _bugs(suite, config)
-    policy = policy_method(config.policy) if POLICY in config.methods and config.policy else None
-    actions = _actions(config.actions, policy, console)
+    policies = _policies(config.policy) if POLICY in config.methods and config.policy else ()
+    actions = _actions(config.actions, policies[0] if policies else None, console)
     with open_trainer(config) as trainer, _suggestions(config) as suggestions:
         rules = make_rules(config.budget, suite.budget, config.keep)
 
@@ -115,7 +119,7 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
             return _order(config, suite, actions, rules, trainer, folder, console)
 
         methods, missing = _methods(
-            config.methods, policy, Ingredients(actions=actions, order=order, suggestions=suggestions)
+            config.methods, policies, Ingredients(actions=actions, order=order, suggestions=suggestions)
         )
         evaluation = Evaluation(
             bugs=bugs,
@@ -139,10 +143,14 @@ def require_method(name: str) -> None:
         raise UnknownNameError("method", name, (POLICY, *BASELINES))
 
 
-def policy_method(folder: str) -> PolicyMethod:
-    """The policy with the very actions that it was trained with."""
-    policy = load_policy(folder)
-    return PolicyMethod(policy, policy.repair_actions(), compose=policy.compose)
+def _policies(names: str) -> tuple[PolicyMethod, ...]:
+    """The first of several policies is ``policy``, each of the others has the name of its folder."""
+    first, *others = names.split("+")
+    own = [Path(name).name for name in others]
+    if len({*own, POLICY, *BASELINES}) < len(own) + 1 + len(BASELINES):
+        raise ConfigError([f"policy: {names} names two methods alike"])
+    named = zip(others, own, strict=True)
+    return (policy_method(first), *(replace(policy_method(folder), name=name) for folder, name in named))
 
 
 def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:
@@ -180,14 +188,14 @@ def _actions(
 
 
 def _methods(
-    names: Sequence[str], policy: PolicyMethod | None, ingredients: Ingredients
+    names: Sequence[str], policies: Sequence[PolicyMethod], ingredients: Ingredients
 ) -> tuple[tuple[Method, ...], dict[str, str]]:
     """The methods by name, and why some of them cannot be built here."""
     methods: list[Method] = []
     missing: dict[str, str] = {}
     for name in names:
         try:
-            methods.append(policy if name == POLICY and policy is not None else BASELINES[name](ingredients))
+            methods += policies if name == POLICY else [BASELINES[name](ingredients)]
         except MethodError as error:
             missing[name] = str(error)
     return tuple(methods), missing

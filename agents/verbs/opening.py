@@ -41,6 +41,8 @@ def open_suite(config: RepairingConfig, console: Console) -> Suite:
 def make_trainer(config: MeasuringConfig) -> TrialFront:
     """Trainer by configuration; without a number of workers, one for each core this process may use.
 
+    Compiled code trains what it can where that is left open.
+
     Raises:
         NetmendError: no such device here, or a store that cannot be opened.
     """
@@ -48,7 +50,7 @@ def make_trainer(config: MeasuringConfig) -> TrialFront:
     training = config.training
     store = Path(training.store) if training.store else None
     workers = workers_of(training)
-    return build_trainer(workers, training.device, store, compiled=training.compiled)
+    return build_trainer(workers, training.device, store, compiled=training.compiled is not False)
 
 
 @contextmanager

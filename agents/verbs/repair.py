@@ -9,16 +9,14 @@ from pathlib import Path
 from omegaconf import MISSING
 from rich.console import Console
 
-from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.named_bug import find_bug
+from netmend.agents.policy import DEFAULT
 from netmend.agents.repair import repair
+from netmend.agents.repair_one import policy_method, rules_for, worth_compiling
 from netmend.agents.repair_page import print_repair, write_offer
-from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rules, require_policy
-from netmend.agents.verbs.evaluate import policy_method
+from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_policy
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
-from netmend.env.data import load_dataset
-from netmend.env.training.trial import Budget
 from netmend.env.writing import from_here
 
 UNREPAIRED = 3
@@ -31,14 +29,14 @@ class RepairConfig(RepairingConfig):
 
     Attributes:
         bug: path of a bug file, or the id of a bug of the suite.
-        policy: folder of a training run or of its policy.
+        policy: ``default``, the policy of the package, or the folder of a training run or of its policy.
         seed: of the trials.
     """
 
     # One program is trained after another; what takes too much memory ends the worker alone.
     training: TrainerConfig = field(default_factory=lambda: TrainerConfig(workers=1))
     bug: str = MISSING
-    policy: str = MISSING
+    policy: str = DEFAULT
 
     def require(self) -> None:
         """Look up the policy and the bug, whose suite is looked at only for an id."""
@@ -56,12 +54,10 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
     """Repair one bug, say what was found and done, write the program that is offered."""
     bug, suite_budget = find_bug(config.bug, config.bugs)
     method = policy_method(config.policy)
+    rules, confirming = rules_for(bug, suite_budget, config)
+    if config.training.compiled is None:
+        config.training.compiled = worth_compiling(bug, rules)
     with open_trainer(config) as trainer:
-        data = load_dataset(bug.program.data.dataset)
-        own = suite_budget is None and bug.budget is None
-        budget = suite_budget or (trial_budget(bug.program, data) if own else Budget())
-        rules = make_rules(config.budget, budget, config.keep)
-        confirming = confirming_budget(config.budget.stated()) if own else None
         result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=confirming)
     console = Console()
     print_repair(result, console, budget=rules.of(bug).budget)

@@ -11,7 +11,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from netmend.agents.policy import ACTIVATIONS
+from netmend.agents.policy_description import ACTIVATIONS
 from netmend.agents.verbs.config import (
     MOST,
     MOST_TRIALS,
@@ -31,7 +31,7 @@ from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
 from netmend.repair_actions.recipes import WITH_RECIPES
 
-MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS = 64, 100_000, 99
+MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS, MOST_MEMBERS = 64, 100_000, 99, 16
 VALUED = frozenset({"dqn"})
 """Algorithms whose network says what an action returns and not how likely it is the right one."""
 CONFIG = "config.yaml"
@@ -153,6 +153,9 @@ class TrainConfig(RepairingConfig):
 
     Attributes:
         seed: of the agent and of the bugs that it meets.
+        members: networks whose scores the policy averages; each is a run of its own, with the seeds
+            from ``seed`` on.
+        ship: folder that gets a copy of the policy of several members; null = none.
         compose: whether edits wait until the last action trains all of them in one trial, and recipes are
             actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
         resume: folder of a run that was cut off.
@@ -162,6 +165,8 @@ class TrainConfig(RepairingConfig):
     actions: ActionsConfig = field(default_factory=ActionsConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     imitation: ImitationConfig = field(default_factory=ImitationConfig)
+    members: int = 1
+    ship: str | None = None
     compose: bool = True
     resume: str | None = None
 
@@ -169,7 +174,15 @@ class TrainConfig(RepairingConfig):
         """By key."""
         known = WITH_RECIPES if self.compose else CATALOGUE
         found = [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
-        return [*found, *self.imitation.problems(), *self._stage_problems()]
+        found += at_least(1, self, "members", most=MOST_MEMBERS)
+        return [*found, *self.imitation.problems(), *self._stage_problems(), *self._member_problems()]
+
+    def _member_problems(self) -> Iterator[str]:
+        """What several networks do not go with."""
+        if self.members > 1 and (not self.compose or self.agent.algorithm in VALUED):
+            yield "members: several networks average how likely edits are that compose; use members=1"
+        if self.members == 1 and self.ship is not None:
+            yield "ship: copies a policy of several members; name members=, or copy the run's policy"
 
     def _stage_problems(self) -> Iterator[str]:
         """Stages that do not go together."""
@@ -199,9 +212,11 @@ def train_job(config: TrainConfig, folder: Path, overrides: Sequence[str]) -> En
 
     Its figure is the share of the validation bugs that the policy fixes, for Hydra's sweepers.
     """
+    from netmend.agents.ensemble import train_ensemble
     from netmend.agents.train import fixed_share, train
 
-    train(resumed_config(folder, overrides) if config.resume else config, folder, Console())
+    own = resumed_config(folder, overrides) if config.resume else config
+    (train if own.members == 1 else train_ensemble)(own, folder, Console())
     return Ended(figure=fixed_share(folder))
 
 

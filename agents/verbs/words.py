@@ -8,7 +8,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 PATH_KEYS = frozenset(
-    {"bug", "bugs", "without", "policy", "program", "resume", "data_dir", "suite", "training.store", "order"}
+    {
+        "bug",
+        "bugs",
+        "without",
+        "policy",
+        "program",
+        "resume",
+        "data_dir",
+        "suite",
+        "training.store",
+        "order",
+        "ship",
+    }
 )
 """Keys whose value is a path, a suite's or a bug's id, taken literally: ``=`` or a blank needs no quotes."""
 

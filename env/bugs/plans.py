@@ -32,7 +32,7 @@ class SuitePlan:
         variants: of each training base, good programs too, whose mutants go to the training split.
         screening_seeds, seeds: of the first look at a candidate, and of the kill test and all good programs.
         train_seeds: how many of ``seeds`` test a mutant of the training split; the others take all.
-        rounds: candidates for one bug; one for which none is killed stays missing.
+        rounds: candidates for one bug; if none of them is killed, the bug is left out.
         strict_rounds: first rounds, which pass over candidates with several faults if one of them does all.
         faults: how many faults at a time, in every so many bugs.
         operators: names of those that the faults are drawn from.

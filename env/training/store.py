@@ -18,7 +18,7 @@ from netmend.env.training.trial_json import decode
 REMEMBERED = 10_000
 """Trials kept in memory beside the file (a few kilobytes each)."""
 NO_ANSWER = Status.OUT_OF_MEMORY
-"""What says as much about the machine as about the program: kept for what it cost, but no answer."""
+"""It depends on the machine as much as on the program. Such a trial is stored for its cost, never reused."""
 
 
 class TrialStore:

@@ -33,17 +33,15 @@ def test_a_cross_fit_knows_nothing_of_its_own_group() -> None:
     assert _crossed(facts, truths, groups)[0] < 0.1
 
 
-def states(*repairs: list[float]) -> list[_State]:
+def states(*repairs: list[bool]) -> list[_State]:
     return [
-        _State(number, 0, np.zeros((1, len(FACTS))), fixed=True, skill=skill, trials=trial)
+        _State(number, 0, np.zeros((1, len(FACTS))), fixed=fixed, skill=0.0)
         for number, own in enumerate(repairs)
-        for trial, skill in enumerate(own, 1)
+        for fixed in own
     ]
 
 
-def test_a_repair_ends_at_the_bound_that_is_worth_most() -> None:
-    seen = states([0.2, 0.9], [0.8, 0.8])
-    for late, price, expected in ((0.6, 0.01, ENDS[0]), (0.12, 0.01, 0.1), (0.12, 2.0, 0.5)):
-        assert _end(seen, np.array([late, 1.0, 0.01, 1.0]), price) == expected
-    assert _end(seen, np.array([0.12, 1.0, 0.13, 1.0]), 0.01) == 0.1
-    assert _end(seen, np.array([0.01, 1.0, 0.3, 1.0]), 0.01) == 0.0
+def test_a_repair_ends_at_the_largest_bound_that_costs_no_fixed_bug() -> None:
+    seen = states([False, True], [True, True], [False, False])
+    for chance, expected in ((0.6, ENDS[0]), (0.45, 0.4), (0.12, 0.1), (0.001, 0.0)):
+        assert _end(seen, np.array([chance, 1.0, 0.0, 1.0, 0.0, 1.0])) == expected

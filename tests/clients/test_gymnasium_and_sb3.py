@@ -159,15 +159,6 @@ def test_random_search_over_policies_takes_steps() -> None:
 PAGE = (Path(__file__).parents[2] / "docs" / "environment.md").read_text(encoding="utf-8")
 
 
-def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> None:
-    first, composed, *_ = [part.partition("```")[0] for part in PAGE.split("```python\n")[1:]]
-    names: dict[str, Any] = {}
-    exec(first, names)
-    assert capsys.readouterr().out
-    exec(composed, names)
-    assert capsys.readouterr().out.startswith("activation/relu@hidden;add_layer/batch_norm@hidden ")
-
-
 def test_the_page_has_every_info_and_every_argument() -> None:
     infos, arguments = (
         set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]*)\|", part, re.M))))

@@ -278,7 +278,7 @@ W, B = "layers.0.weight", "layers.0.bias"
 TENSORS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     "none": lambda t: {},
     "int64": lambda t: t | {W: t[W].astype(np.int64)},
-    "float16": lambda t: t | {W: t[W].astype(np.float16)},
+    "int16": lambda t: t | {W: t[W].astype(np.int16)},
     "float64": lambda t: t | {B: t[B].astype(np.float64)},
     "bool": lambda t: t | {B: t[B] > 0},
     "column_bias": lambda t: t | {B: t[B][:, None]},
@@ -287,6 +287,8 @@ TENSORS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]] = {
     "flat_weight": lambda t: t | {W: t[W].reshape(-1)},
     "turned_weight": lambda t: t | {W: np.ascontiguousarray(t[W].T)},
     "three_axes": lambda t: t | {W: t[W][None]},
+    "no_members": lambda t: {name: value[None][:0] for name, value in t.items()},
+    "members_of_members": lambda t: {name: value[None, None] for name, value in t.items()},
     "nan": lambda t: t | {W: t[W] * np.nan},
     "infinite": lambda t: t | {B: t[B] + np.inf},
     "extra_tensor": lambda t: t | {"extra": t[B]},

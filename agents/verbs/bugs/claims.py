@@ -14,6 +14,7 @@ from netmend.agents.claims import at_own_length, cases, measure, print_claims, w
 from netmend.agents.length import confirming_budget
 from netmend.agents.methods import Method, MethodError
 from netmend.agents.progress import make_round_progress
+from netmend.agents.repair_one import policy_method
 from netmend.agents.verbs.config import (
     RepairingConfig,
     at_least,
@@ -22,7 +23,7 @@ from netmend.agents.verbs.config import (
     require_policy,
     split_problems,
 )
-from netmend.agents.verbs.evaluate import POLICY, policy_method, require_method
+from netmend.agents.verbs.evaluate import POLICY, require_method
 from netmend.agents.verbs.opening import open_suite, open_trainer
 from netmend.env.training.trial import Budget
 from netmend.env.writing import from_here

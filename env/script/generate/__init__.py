@@ -2,7 +2,7 @@
 
 from netmend.env.script.generate.programs import FAULTS, Case, draw_case, problems, shown, torch_bases
 from netmend.env.script.generate.script import MAIN, Script, write_script
-from netmend.env.script.generate.style import Style, draw_style
+from netmend.env.script.generate.style import Style, draw_style, in_style
 
 __all__ = [
     "FAULTS",
@@ -12,6 +12,7 @@ __all__ = [
     "Style",
     "draw_case",
     "draw_style",
+    "in_style",
     "problems",
     "shown",
     "torch_bases",

@@ -17,6 +17,7 @@ from netmend.env.bugs.bug import Split
 from netmend.env.bugs.operators import OPERATORS
 from netmend.env.data import load_dataset
 from netmend.env.program import (
+    LOSS_KINDS,
     Activation,
     Convolution,
     Data,
@@ -26,9 +27,11 @@ from netmend.env.program import (
     Optimizer,
     Position,
     Program,
+    Skip,
     Task,
     Weighted,
     check,
+    find_crash,
 )
 from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.program.misfit import Shape
@@ -178,14 +181,18 @@ def _as_torch(layer: Layer) -> Layer:
 
 
 def folded(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
-    """Layers with the activation that follows a kernel at once inside of it, where none reaches back."""
-    if any(layer.reaches_back for layer in layers):
-        return layers
+    """Layers with the activation that follows a kernel at once inside of it, where no skip begins between."""
+    starts = {i - layer.back for i, layer in enumerate(layers) if isinstance(layer, Skip)}
     found: list[Layer] = []
-    for layer in layers:
+    places: list[int] = []
+    for index, layer in enumerate(layers):
+        places.append(len(found))
         last = found[-1] if found else None
-        if isinstance(layer, Activation) and last is not None and function_of(last) == "linear":
+        folds = last is not None and function_of(last) == "linear" and index not in starts
+        if isinstance(layer, Activation) and last is not None and folds:
             found[-1] = changed(last, **{last.activated_by: layer.function})
+        elif isinstance(layer, Skip):
+            found.append(Skip(back=len(found) - places[index - layer.back]))
         else:
             found.append(layer)
     return tuple(found)
@@ -199,7 +206,11 @@ def problems(program: Program, task: Task) -> list[str]:
     starts = {(x.kernel_init, x.bias_init) for x in program.layers if isinstance(x, Weighted)}
     penalties = any(x.l1 or x.l2 or not x.trainable for x in program.layers if isinstance(x, Weighted))
     layers = walk_layers(program.layers, task.input_shape, task.vocabulary)
+    crash = find_crash(program, task)
     wrong = {
+        "shapes that PyTorch spreads": crash is not None
+        and crash.phase == "loss"
+        and LOSS_KINDS[program.loss].broadcasts,
         "penalties of a layer": penalties,
         "initialisers": not starts <= {("torch_default", "torch_default")},
         "loss": program.loss not in LOSSES,

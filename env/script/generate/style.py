@@ -7,6 +7,9 @@ from typing import Literal, get_args
 
 from numpy.random import Generator
 
+from netmend.env.program import Program
+from netmend.env.program.part import changed
+
 Network = Literal["sequential", "modules", "functional", "nested", "list"]
 Batches = Literal["loader", "dataset", "slices", "full"]
 Settings = Literal["literals", "constants", "argparse", "dict", "dataclass", "module"]
@@ -25,12 +28,14 @@ class Style:
         settings: where rate, epochs and batch size stand: where they are used, in constants, arguments, a
             dictionary, a dataclass, or a module of their own.
         layout: code at the top level, functions with a ``main``, or several files.
+        lightning: whether Lightning holds the loop; layout and batches are then those that go with it.
     """
 
     network: Network
     batches: Batches
     settings: Settings
     layout: Layout
+    lightning: bool = False
 
 
 def draw_style(rng: Generator) -> Style:
@@ -39,6 +44,17 @@ def draw_style(rng: Generator) -> Style:
         str(rng.choice(get_args(names))) for names in (Network, Batches, Settings, Layout)
     )
     return Style(network=network, batches=batches, settings=settings, layout=layout)  # type: ignore[arg-type]
+
+
+FULL_BATCH, LONGER = 65_536, 10
+"""Rows of a batch that holds all of them, and how many times the epochs that it needs."""
+
+
+def in_style(program: Program, style: Style) -> Program:
+    """The program with a batch that the style can have."""
+    if style.batches != "full":
+        return program
+    return changed(program, batch_size=FULL_BATCH, epochs=program.epochs * LONGER)
 
 
 @dataclass(frozen=True, kw_only=True)

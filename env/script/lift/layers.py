@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import prod, sqrt
+from math import prod
 from typing import cast
 
 from netmend.env.program import (
-    LAYER_KINDS,
     Activation,
     ActivationName,
     Attention,
     BatchNorm,
-    Convolution,
     Crop,
-    Dense,
     Detach,
     Dropout,
-    Embedding,
     Flatten,
     GlobalPool,
-    InitialiserName,
-    Layer,
     LayerNorm,
     Pool,
     Position,
@@ -32,8 +26,10 @@ from netmend.env.program import (
 )
 from netmend.env.program.part import changed
 from netmend.env.program.sites import function_of
+from netmend.env.script.lift import kernels
+from netmend.env.script.lift.reading import flag, kind_of, number, where
 from netmend.env.script.lift.walk import CannotSayError, Walk
-from netmend.env.script.record import Operation, Setting
+from netmend.env.script.record import Operation
 from netmend.env.training.activations import LEAKY_SLOPE
 
 FUNCTIONS: dict[str, ActivationName] = {
@@ -60,8 +56,6 @@ OWN_ATTENTION = (
     *("matmul", "bmm", "baddbmm", "einsum"),
     *("maskedfill", "scaleddotproductattention"),
 )
-SAME_START = 0.15
-"""By how much the deviation of initial weights may be off the one that an initialiser gives."""
 
 
 def lift_layers(operations: Sequence[Operation], parameters: Sequence[str]) -> Walk:
@@ -75,197 +69,32 @@ def lift_layers(operations: Sequence[Operation], parameters: Sequence[str]) -> W
         CannotSayError: naming what a program cannot say.
     """
     walk = Walk(operations, parameters)
+    for operation in operations:
+        if kind_of(operation) in OWN_ATTENTION:
+            raise CannotSayError(f"attention with its own code ({where(operation)})")
     for index, operation in enumerate(operations):
-        kind = operation.kind.lower().replace("_", "")
-        if kind in OWN_ATTENTION:
-            raise CannotSayError(f"attention with its own code ({_where(operation)})")
+        kind = kind_of(operation)
         lift = _LIFTS.get(kind)
         if kind in FUNCTIONS or kind in NEAR:
             lift = _activation
         if lift is None:
-            raise CannotSayError(f"{operation.kind} ({_where(operation)})")
+            raise CannotSayError(where(operation))
         if not walk.is_current(index) and kind not in ("add", "getitem", "cat", "squeeze"):
-            raise CannotSayError(f"a branch of the network ({_where(operation)})")
+            raise CannotSayError(f"a branch of the network ({where(operation)})")
         lift(walk, index, operation)
     return walk
-
-
-def _where(operation: Operation) -> str:
-    site = operation.called or operation.made
-    return f"{operation.kind} at {site}" if site else operation.kind
-
-
-def _number(value: Setting, what: str) -> int:
-    """A size that is the same along all axes."""
-    sizes = set(value) if isinstance(value, tuple) else {value}
-    if len(sizes) != 1:
-        raise CannotSayError(f"{what} that differs between the axes")
-    (size,) = sizes
-    if not isinstance(size, int | float):
-        raise CannotSayError(f"{what} {size}")
-    return int(size)
-
-
-def _whole(operation: Operation, name: str, default: int = 0) -> int:
-    value = operation.settings.get(name, default)
-    return int(value) if isinstance(value, int | float) else default
-
-
-def _is(operation: Operation, name: str, default: bool = False) -> bool:
-    return bool(operation.settings.get(name, default))
-
-
-def _start(walk: Walk, operation: Operation, inputs: int, outputs: int) -> InitialiserName:
-    """The initialiser whose deviation the weights have at the start, PyTorch's own where it fits."""
-    if operation.weights is None:
-        return "torch_default"
-    mean, deviation = operation.weights
-    if deviation == 0:
-        return "zeros" if mean == 0 else "ones" if mean == 1 else "constant"
-    known: dict[InitialiserName, float] = {
-        "torch_default": 1 / sqrt(3 * inputs),
-        "glorot_uniform": sqrt(2 / (inputs + outputs)),
-        "he_uniform": sqrt(2 / inputs),
-        "lecun_normal": sqrt(1 / inputs),
-        "random_normal": 0.05,
-        "standard_normal": 1.0,
-    }
-    if operation.trainable + operation.frozen < 64:
-        return "torch_default"  # too few weights to tell
-    near = [name for name, wanted in known.items() if abs(deviation / wanted - 1) < SAME_START]
-    if not near:
-        walk.doubt(f"initial weights of {operation.kind} with a deviation of {deviation:.3g}")
-    return near[0] if near else "torch_default"
-
-
-def _dense(walk: Walk, index: int, operation: Operation) -> None:
-    walk.want(index, last=True)
-    inputs, units = operation.received.shape[-1], operation.returned.shape[-1]
-    start = _start(walk, operation, inputs, units)
-    bias = _is(operation, "bias", True)
-    walk.add(
-        index, Dense(units=units, inputs=inputs, bias=bias, kernel_init=start, bias_init="torch_default")
-    )
-
-
-def _convolution(walk: Walk, index: int, operation: Operation) -> None:
-    walk.want(index, last=False)
-    settings, kind = operation.settings, operation.kind
-    plain = settings.get("padding_mode", "zeros") == "zeros" and _whole(operation, "groups", 1) == 1
-    if not plain or _number(settings.get("dilation", 1), "dilation") != 1:
-        raise CannotSayError(f"groups, dilation or padding mode of {kind}")
-    padding = settings.get("padding", 0)
-    around = padding if isinstance(padding, str) else _number(padding, "padding") or "valid"
-    kernel, inputs = _number(settings["kernel_size"], "kernel"), _whole(operation, "in_channels")
-    filters, axes = _whole(operation, "out_channels"), int(kind[-2])
-    fans = (inputs * kernel**axes, filters * kernel**axes)
-    transposed = "Transpose" in kind
-    start = _start(walk, operation, *(fans[::-1] if transposed else fans))
-    layer = LAYER_KINDS[f"conv{axes}d" + "_transpose" * transposed](  # type: ignore[call-arg]
-        filters=filters,
-        inputs=inputs,
-        kernel=kernel,
-        stride=_number(settings.get("stride", 1), "stride"),
-        padding=around,
-        bias=_is(operation, "bias", True),
-        kernel_init=start,
-        bias_init="torch_default",
-    )
-    assert isinstance(layer, Convolution)
-    more = _number(settings.get("output_padding", 0), "output padding")
-    walk.add(index, changed(layer, output_padding=more) if transposed else layer)
-
-
-def _recurrent(walk: Walk, index: int, operation: Operation) -> None:
-    settings = operation.settings
-    if _is(operation, "proj_size") or settings.get("nonlinearity", "tanh") != "tanh":
-        raise CannotSayError(f"{operation.kind} with a projection or another activation")
-    if len(operation.received.shape) != 3:
-        raise CannotSayError(f"{operation.kind} on a single sequence")
-    if _is(operation, "batch_first") == walk.by_steps:
-        raise CannotSayError(f"{operation.kind} over the rows of the batch instead of the steps")
-    walk.want(index, last=True)
-    both = _is(operation, "bidirectional")
-    units, inputs = _whole(operation, "hidden_size"), _whole(operation, "input_size")
-    layers: list[Layer] = []
-    for _ in range(_whole(operation, "num_layers", 1)):
-        if layers and operation.settings.get("dropout"):
-            layers.append(Dropout(rate=cast(float, operation.settings["dropout"])))
-        cell = Recurrent(
-            cell=operation.kind.lower(),  # type: ignore[arg-type]
-            units=units,
-            inputs=inputs,
-            return_sequences=True,
-            bidirectional=both,
-            bias=_is(operation, "bias", True),
-            kernel_init="torch_default",
-            bias_init="torch_default",
-        )
-        layers.append(cell)
-        inputs = units * (1 + both)
-    walk.add(index, *layers)
-
-
-def _embedding(walk: Walk, index: int, operation: Operation) -> None:
-    units, inputs = _whole(operation, "embedding_dim"), _whole(operation, "num_embeddings")
-    walk.add(index, Embedding(units=units, inputs=inputs, kernel_init="torch_default"))
-    walk.reshaped(last=True)
-
-
-def _encoder(walk: Walk, index: int, operation: Operation) -> None:
-    """``TransformerEncoderLayer``, or a ``TransformerEncoder`` of several."""
-    settings = operation.settings
-    prefixes = [name.removesuffix("linear1.out_features") for name in settings if "linear1.out_f" in name]
-    if not prefixes:
-        raise CannotSayError(f"{operation.kind} whose sizes were not seen")
-    if bool(settings.get(f"{prefixes[0]}self_attn.batch_first")) == walk.by_steps:
-        raise CannotSayError(f"{operation.kind} over the rows of the batch instead of the steps")
-    walk.want(index, last=True)
-    blocks = [
-        Attention(
-            heads=cast(int, settings[f"{prefix}self_attn.num_heads"]),
-            width=cast(int, settings[f"{prefix}linear1.out_features"]),
-            norm="before" if settings.get(f"{prefix}norm_first") else "behind",
-            activation="gelu" if settings.get(f"{prefix}activation_relu_or_gelu") == 2 else "relu",
-            dropout=cast(float, settings.get(f"{prefix}dropout.p", 0.0)),
-            inputs=cast(int, settings[f"{prefix}linear1.in_features"]),
-            kernel_init="torch_default",
-            bias_init="torch_default",
-        )
-        for prefix in prefixes
-    ]
-    walk.add(index, *blocks)
-
-
-def _heads(walk: Walk, index: int, operation: Operation) -> None:
-    """Attention alone; the sum with what it takes is to follow."""
-    if _is(operation, "batch_first") == walk.by_steps:
-        raise CannotSayError(f"{operation.kind} over the rows of the batch instead of the steps")
-    walk.want(index, last=True)
-    dropout = cast(float, operation.settings.get("dropout", 0.0))
-    layer = Attention(
-        heads=_whole(operation, "num_heads"),
-        norm="none",
-        dropout=dropout,
-        inputs=_whole(operation, "embed_dim"),
-        kernel_init="torch_default",
-        bias_init="torch_default",
-    )
-    if dropout:
-        walk.doubt("dropout of an attention, which a program has on what it adds as well")
-    walk.add(index, layer)
 
 
 def _pool(walk: Walk, index: int, operation: Operation) -> None:
     walk.want(index, last=False)
     settings = operation.settings
-    size = _number(settings["kernel_size"], "window")
-    stride = size if settings.get("stride") in (None, ()) else _number(settings["stride"], "stride")
-    if _number(settings.get("dilation", 1), "dilation") != 1:
+    size = number(settings["kernel_size"], "window")
+    stride = size if settings.get("stride") in (None, ()) else number(settings["stride"], "stride")
+    if number(settings.get("dilation", 1), "dilation") != 1:
         raise CannotSayError(f"dilation of {operation.kind}")
-    if _is(operation, "ceil_mode"):
+    if flag(operation, "ceil_mode"):
         walk.doubt(f"ceil_mode of {operation.kind}")
-    padding = _number(settings.get("padding", 0), "padding") or "valid"
+    padding = number(settings.get("padding", 0), "padding") or "valid"
     reduce = "max" if "max" in operation.kind.lower() else "mean"
     walk.add(
         index,
@@ -288,14 +117,14 @@ def _adaptive_pool(walk: Walk, index: int, operation: Operation) -> None:
 
 def _reduce(walk: Walk, index: int, operation: Operation) -> None:
     """A mean or a maximum over all steps or pixels."""
-    shape, axes = operation.received.shape, operation.settings.get("dim")
-    axes = axes if isinstance(axes, tuple) else (axes,)
-    if None in axes or len(shape) < 3:
-        raise CannotSayError(f"{operation.kind} over the features ({_where(operation)})")
-    over = {int(axis) % len(shape) for axis in axes if axis is not None}
+    shape, dim = operation.received.shape, operation.settings.get("dim")
+    axes = dim if isinstance(dim, tuple) else (dim,) if isinstance(dim, int) else ()
+    if not axes or len(shape) < 3:
+        raise CannotSayError(f"{operation.kind} over the features ({where(operation)})")
+    over = {int(axis) % len(shape) for axis in axes}
     first, last = set(range(2, len(shape))), set(range(1, len(shape) - 1))
     if over not in (first, last) or (walk.last is not None and over != (last if walk.last else first)):
-        raise CannotSayError(f"{operation.kind} over some of the axes ({_where(operation)})")
+        raise CannotSayError(f"{operation.kind} over some of the axes ({where(operation)})")
     walk.want(index, last=over == last if first != last else bool(walk.last))
     walk.add(index, GlobalPool(reduce="mean" if operation.kind == "mean" else "max"))
 
@@ -308,7 +137,7 @@ def _shape(walk: Walk, index: int, operation: Operation) -> None:
         _take_state(walk, index)
         return
     if prod(given[1:]) != prod(left[1:]) and len(left) > 1:
-        raise CannotSayError(f"rows joined with another axis ({_where(operation)})")
+        raise CannotSayError(f"rows joined with another axis ({where(operation)})")
     if given[1:] == left[1:] or len(left) == 1 or _ones_apart(given, left):
         walk.passes(index)
     elif len(left) == 2:
@@ -346,7 +175,7 @@ def _item(walk: Walk, index: int, operation: Operation) -> None:
     """One step of a sequence, or the last state of a recurrent layer."""
     source = operation.inputs[0] if operation.inputs else -1
     if walk.places.get(source) != len(walk.layers):
-        raise CannotSayError(f"a branch of the network ({_where(operation)})")
+        raise CannotSayError(f"a branch of the network ({where(operation)})")
     given, left = operation.received.shape, operation.returned.shape
     cell = walk.operations[source] if source >= 0 else None
     if cell is not None and _is_state(cell, given):
@@ -357,7 +186,7 @@ def _item(walk: Walk, index: int, operation: Operation) -> None:
     place = ([*taken.split(","), ":", ":"])[axis].strip()
     one_step = len(given) == 3 and left == (given[1 - axis], given[2])
     if not one_step or walk.last is False or place not in ("-1", "0", str(given[axis] - 1)):
-        raise CannotSayError(f"part of the values ({_where(operation)})")
+        raise CannotSayError(f"part of the values ({where(operation)})")
     walk.want(index, last=True)
     walk.by_steps = False
     last = walk.layers[-1] if walk.layers else None
@@ -376,7 +205,7 @@ def _cat(walk: Walk, index: int, operation: Operation) -> None:
     last = walk.layers[-1] if walk.layers else None
     states = isinstance(last, Recurrent) and not last.return_sequences
     if not states or cells != set(operation.inputs) or any(i not in walk.sources[-1] for i in cells):
-        raise CannotSayError(f"branches that are joined ({_where(operation)})")
+        raise CannotSayError(f"branches that are joined ({where(operation)})")
     walk.belongs(index)
 
 
@@ -397,7 +226,7 @@ def _add(walk: Walk, index: int, operation: Operation) -> None:
         return
     other = operation.settings.get("other")
     if places != [here]:
-        raise CannotSayError(f"branches that are added ({_where(operation)})")
+        raise CannotSayError(f"branches that are added ({where(operation)})")
     if isinstance(other, int | float) and not isinstance(other, bool):
         walk.add(index, Rescale(offset=float(other)))
     elif len(operation.received.shape) == 3:
@@ -407,20 +236,20 @@ def _add(walk: Walk, index: int, operation: Operation) -> None:
         if not walk.parameters:
             walk.doubt("a constant that is added at each step, taken for waves")
     else:
-        raise CannotSayError(f"a tensor of the script's own that is added ({_where(operation)})")
+        raise CannotSayError(f"a tensor of the script's own that is added ({where(operation)})")
 
 
 def _scaled(walk: Walk, index: int, operation: Operation) -> None:
     other = operation.settings.get("other")
     if not isinstance(other, int | float) or isinstance(other, bool) or other == 0:
-        raise CannotSayError(f"{operation.kind} with another tensor ({_where(operation)})")
+        raise CannotSayError(f"{operation.kind} with another tensor ({where(operation)})")
     factor = float(other) if operation.kind == "mul" else 1 / other if "div" in operation.kind else 1.0
     offset = -float(other) if operation.kind == "sub" else 0.0
     walk.add(index, Rescale(factor=factor, offset=offset))
 
 
 def _activation(walk: Walk, index: int, operation: Operation) -> None:
-    kind = operation.kind.lower().replace("_", "")
+    kind = kind_of(operation)
     if kind in NEAR:
         walk.doubt(f"{operation.kind}, taken for {NEAR[kind]}")
     name = FUNCTIONS.get(kind) or NEAR[kind]
@@ -441,7 +270,7 @@ def _check_axis(walk: Walk, index: int, operation: Operation) -> None:
     rank, axis = len(operation.received.shape), operation.settings.get("dim")
     place = axis % rank if isinstance(axis, int) else 1
     if place == 0:
-        raise CannotSayError(f"{operation.kind} over the rows of the batch ({_where(operation)})")
+        raise CannotSayError(f"{operation.kind} over the rows of the batch ({where(operation)})")
     walk.want(index, last=place == rank - 1 and rank > 2)
 
 
@@ -491,25 +320,27 @@ def _turn(walk: Walk, index: int, operation: Operation) -> None:
     if operation.kind == "permute":
         dims = settings.get("dims")
         rest = [settings[key] for key in sorted((k for k in settings if k.isdigit()), key=int)]
-        order = list(dims) if isinstance(dims, tuple) else [dims, *rest]
+        given = list(dims) if isinstance(dims, tuple) else [dims, *rest]
     else:
+        given = [settings.get("dim0", settings.get("axis0")), settings.get("dim1", settings.get("axis1"))]
+    axes = [int(axis) % rank for axis in given if isinstance(axis, int | float)]
+    if len(axes) != (rank if operation.kind == "permute" else 2):
+        raise CannotSayError(f"axes in an order that was not seen ({where(operation)})")
+    order = axes
+    if operation.kind != "permute":
         order = list(range(rank))
-        axes = [settings.get("dim0", settings.get("axis0")), settings.get("dim1", settings.get("axis1"))]
-        one, two = (int(axis) % rank for axis in axes if isinstance(axis, int))
-        order[one], order[two] = two, one
-    if not all(isinstance(axis, int | float) for axis in order):
-        raise CannotSayError(f"axes in an order that was not seen ({_where(operation)})")
-    walk.turn(index, tuple(int(axis) % rank for axis in order))  # type: ignore[arg-type]
+        order[axes[0]], order[axes[1]] = axes[1], axes[0]
+    walk.turn(index, tuple(order))
 
 
 Lift = Callable[[Walk, int, Operation], None]
 _LIFTS: dict[str, Lift] = {
-    "linear": _dense,
-    **dict.fromkeys([f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)], _convolution),
-    **dict.fromkeys(("lstm", "gru", "rnn"), _recurrent),
-    "embedding": _embedding,
-    **dict.fromkeys(("transformerencoderlayer", "transformerencoder"), _encoder),
-    "multiheadattention": _heads,
+    "linear": kernels.lift_dense,
+    **dict.fromkeys([f"conv{t}{n}d" for t in ("", "transpose") for n in (1, 2, 3)], kernels.lift_convolution),
+    **dict.fromkeys(("lstm", "gru", "rnn"), kernels.lift_recurrent),
+    "embedding": kernels.lift_embedding,
+    **dict.fromkeys(("transformerencoderlayer", "transformerencoder"), kernels.lift_encoder),
+    "multiheadattention": kernels.lift_heads,
     **dict.fromkeys([f"{r}pool{n}d" for r in ("max", "avg") for n in (1, 2, 3)], _pool),
     **dict.fromkeys([f"adaptive{r}pool{n}d" for r in ("max", "avg") for n in (1, 2, 3)], _adaptive_pool),
     **dict.fromkeys(("mean", "amax", "max"), _reduce),
@@ -526,4 +357,4 @@ _LIFTS: dict[str, Lift] = {
     "detach": lambda walk, index, _: walk.add(index, Detach()),
     **dict.fromkeys(UNCHANGED, lambda walk, index, _: walk.passes(index)),
 }
-"""By the kind of an operation in small letters without underscores: modules and functions have one name."""
+"""By ``kind_of`` an operation."""

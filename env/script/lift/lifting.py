@@ -107,15 +107,13 @@ def _reasons(record: Record) -> Iterator[str]:
     yield from (name for name in record.opaque if not name.startswith(UNSEEN))
     if record.framework in ("keras", "transformers"):
         yield f"a loop of {record.framework}"
-    if not record.operations:
-        yield "no network was seen"
+    crash = record.crash
+    if crash is not None and record.loss is None:
+        yield f"it crashes in front of the loss ({crash.site}): {crash.message}"
+    elif not record.operations:
+        yield record.message or "no network was seen"
     elif record.loss is None:
-        crash = record.crash
-        yield (
-            f"it crashes in front of the loss ({crash.site}): {crash.message}"
-            if crash
-            else "no loss was seen"
-        )
+        yield "no loss was seen"
     elif record.loss.kind and record.loss.kind not in LOSSES:
         yield f"the loss {record.loss.kind}"
     if not record.optimizers:
@@ -134,7 +132,12 @@ def _lift(record: Record) -> Lifted:
     name = _loss_name(loss, walk)
     with np.load(data) as captured:
         if "targets" not in captured:
-            raise CannotSayError("rows whose targets were not seen")
+            crash = record.crash
+            raise CannotSayError(
+                f"it crashes before a row is trained on: {crash.message}"
+                if crash
+                else "targets that were not seen"
+            )
         values = captured["targets"]
     scored = record.score is not None and record.score.kind != "r2"
     targets = read_targets(loss, name, values, of_classes=scored)
@@ -169,12 +172,12 @@ def _lift(record: Record) -> Lifted:
 
 def _to_the_loss(operations: Sequence[Operation], loss: LossCall) -> list[Operation]:
     """The operations of the network, and those of the script that make the loss's input of its output."""
-    inside = [operation for operation in operations if operation.owner != OUTSIDE]
+    inside = [one for one in operations if one.owner != OUTSIDE or one.module is not None]
     if not inside or inside[-1].returned == loss.output:
         return inside
     kept = (*FUNCTIONS, "squeeze", "view", "reshape", "flatten", "log_softmax")
     behind = operations[operations.index(inside[-1]) + 1 :]
-    made = [one for one in behind if one.owner == OUTSIDE and one.kind.lower() in kept]
+    made = [one for one in behind if one.kind.lower() in kept]
     return [*operations[: operations.index(inside[-1]) + 1], *made[: _reach(made, loss)]]
 
 

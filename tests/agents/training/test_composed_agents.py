@@ -15,10 +15,10 @@ from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.outcome import Outcome
 from netmend.agents.policy import Policy, PolicyError, load_policy, save_policy
+from netmend.agents.repair_one import policy_method
 from netmend.agents.statistics import validate
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ActionsConfig
-from netmend.agents.verbs.evaluate import policy_method
 from netmend.agents.verbs.train import resumed_config
 from netmend.env.history import GO
 from netmend.env.observation import slot_names

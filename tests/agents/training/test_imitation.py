@@ -11,11 +11,12 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from netmend.agents.algorithms import policy_of
+from netmend.agents.choices import RETRIES, THRESHOLDS
 from netmend.agents.imitation import bases as programs, stage
 from netmend.agents.imitation.bases import good_programs
 from netmend.agents.policy import load_policy
 from netmend.agents.statistics import fixed_early, validate
-from netmend.agents.train import RETRIES, THRESHOLDS, Interrupted, train
+from netmend.agents.train import Interrupted, train
 from netmend.agents.verbs.config import ActionsConfig, ConfigError, check
 from netmend.agents.verbs.train import ImitationConfig, TrainConfig, resumed_config
 from netmend.env.bugs.bases import BASES

@@ -118,9 +118,10 @@ def test_one_message_and_nothing_made(
 @pytest.mark.parametrize(
     ("verb", "said"),
     [
-        (["repair", "bug=a.yaml"], "policy=..."),
+        (["repair"], "bug=..."),
+        (["repair", "bug=a.yaml"], "no file a.yaml"),
         (["repair", "bug=a.yaml", "policy=nowhere"], "no policy in nowhere"),
-        (["evaluate"], "policy: name the folder"),
+        (["evaluate", "policy=null"], "policy: name the folder"),
         (["evaluate", "methods=[randm]"], "unknown method 'randm'"),
         (["train", "agent=pppo"], "Could not find 'agent/pppo'"),
         (["train", "data_dir=nowhere"], "data_dir: there is no folder nowhere"),

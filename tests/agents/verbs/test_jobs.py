@@ -113,6 +113,15 @@ def test_baselines_have_the_actions_of_the_policy(
     assert "warning: the baselines have" in capsys.readouterr().out
 
 
+def test_policies_stand_side_by_side(suite: Suite, policy: str, tmp_path: Path) -> None:
+    evaluate(tmp_path / "out", methods=["policy", "random"], policy=f"{policy}+default", minimise=False)
+    methods = json.loads((tmp_path / "out" / "summary.json").read_text())["methods"]
+    assert list(methods) == ["policy", "default", "random"]
+    for names in (f"{policy}+default+default", f"{policy}+{policy}"):
+        with pytest.raises(ConfigError, match="names two methods alike"):
+            evaluate(tmp_path / "no", methods=["policy"], policy=names)
+
+
 def test_a_method_that_cannot_be_built_is_named_and_the_others_go_on(
     suite: Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

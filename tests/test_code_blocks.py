@@ -1,0 +1,126 @@
+"""Every code block of README and docs runs, or says why it does not run and is parsed."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from netmend.agents.cli import main
+from netmend.env.bugs import load_bug
+from netmend.env.errors import NetmendError
+from netmend.env.reading import parse_yaml
+
+ROOT = Path(__file__).parents[1]
+PAGES = {path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
+README_FAILS = pytest.mark.xfail(strict=True, reason="its blocks have no language and no reasons yet")
+BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<kind>.*)\n(?P<text>(?:.*\n)*?)^```$", re.M
+)
+OUTPUT = "text"
+"""The kind of a block that shows what a command prints. It is no code."""
+PRINTS = ("list", "show", "coverage")
+"""What `netmend bugs` does at once, without a configuration."""
+
+
+@dataclass(frozen=True)
+class Block:
+    kind: str
+    text: str
+    why_not_run: str | None
+
+
+def blocks(page: str) -> Iterator[Block]:
+    for found in BLOCK.finditer(page):
+        yield Block(found["kind"], found["text"], found["why"])
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The command lines of a block, as words."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        if words:
+            yield words
+
+
+def compose(words: list[str]) -> None:
+    """Compose the configuration of a command line without running it. A wrong verb, key or value fails."""
+    for word in words:
+        if word.startswith("resume="):
+            Path(word.partition("=")[2]).mkdir(parents=True, exist_ok=True)
+    if words[0] == "bugs" and (words[1:2] or PRINTS)[0] in PRINTS:
+        return
+    if "-m" in words:  # what sweeps may come from a plug-in that is not installed
+        OverridesParser.create().parse_overrides([word for word in words[1:] if word != "-m"])
+        return
+    assert main([*words, "--cfg", "job"]) == 0, words
+
+
+def parse(block: Block) -> None:
+    """Raises where the text is not of its kind."""
+    if block.kind == "python":
+        ast.parse(block.text)
+    elif block.kind == "yaml":
+        parse_yaml(block.text, "a block")
+    else:
+        assert block.kind == "bash", f"a block of kind {block.kind!r}: name bash, python, yaml or text"
+        subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
+        for program, *words in commands(block.text):
+            if program == "netmend":
+                compose(words)
+
+
+def run(block: Block, names: dict[str, object]) -> None:
+    """Raises where it does not run. YAML is kept as program.yaml for the blocks that follow."""
+    if block.kind == "python":
+        exec(compile(block.text, "a block", "exec"), names)
+    elif block.kind == "yaml":
+        Path("program.yaml").write_text(block.text)
+        load_bug(Path("program.yaml"))
+    else:
+        for program, *words in commands(block.text):
+            assert program == "netmend", f"{program} is not run here: give a reason"
+            assert main(words) == 0, words
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries that a page shows beside netmend
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=README_FAILS if n == "README" else ()) for n in PAGES]
+)
+def test_every_block_of_a_page_runs_or_says_why_not(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = PAGES[name].read_text(encoding="utf-8")
+    found = list(blocks(page))
+    assert len(found) * 2 == page.count("```")
+    names: dict[str, object] = {}
+    for block in found:
+        if block.kind == OUTPUT:
+            continue
+        parse(block)
+        if block.why_not_run is None:
+            run(block, names)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Block("python", "a = = 1", "x"),
+        Block("yaml", "a: [1", "x"),
+        Block("bash", "if", "x"),
+        Block("bash", "netmend train \\\n    sed=3  # no such key", "x"),
+        Block("bash", "netmend bugs shoe", "x"),
+        Block("", "netmend", "x"),
+    ],
+)
+def test_what_is_wrong_with_a_block_is_seen(block: Block) -> None:
+    with pytest.raises((SyntaxError, NetmendError, AssertionError, subprocess.CalledProcessError)):
+        parse(block)
