@@ -25,7 +25,7 @@ from netmend.env.program import (
     Weighted,
 )
 from netmend.env.program.changes import align, differing, labels_follow
-from netmend.env.program.misfit import Shape
+from netmend.env.program.misfit import MisfitError, Shape
 from netmend.env.program.shapes import row_shape, walk_layers
 from netmend.env.script.record import Setting
 from netmend.env.script.source import EditRefused
@@ -163,8 +163,7 @@ def _schedule(old: Schedule | None, new: Schedule | None) -> SourceChange:
 def _of_layers(
     before: Program, after: Program, layers: Sequence[Sequence[int]], task: Task
 ) -> Iterator[SourceChange]:
-    old_shapes = walk_layers(before.layers, row_shape(before.data, task), task.vocabulary).shapes
-    new_shapes = walk_layers(after.layers, row_shape(after.data, task), task.vocabulary).shapes
+    old_shapes, new_shapes = _shapes(before, task), _shapes(after, task)
     i = j = 0
     last, inserted, shape = FRONT, list[Layer](), Shape()
     for old, new in align(before.layers, after.layers):
@@ -188,6 +187,14 @@ def _of_layers(
         i, j = i + (old is not None), j + (new is not None)
     if inserted:
         yield SourceChange(what="layer.insert", at=last, layers=tuple(inserted), shape=shape)
+
+
+def _shapes(program: Program, task: Task) -> tuple[Shape, ...]:
+    try:
+        row = row_shape(program.data, task)
+    except MisfitError as misfit:
+        raise EditRefused(f"the rows do not fit: {misfit}") from misfit
+    return walk_layers(program.layers, row, task.vocabulary).shapes
 
 
 _FIELDS = {

@@ -42,7 +42,7 @@ def is_written_out(node: ast.expr) -> bool:
     """Whether an expression is made of constants alone, such as ``1e-3``, ``-1`` or ``32 * 7 * 7``."""
     if isinstance(node, ast.Tuple):
         return all(map(is_written_out, node.elts))
-    if isinstance(node, ast.BinOp):
+    if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Pow | ast.LShift):  # which may be endless
         return is_written_out(node.left) and is_written_out(node.right)
     return isinstance(node.operand if isinstance(node, ast.UnaryOp) else node, ast.Constant)
 

@@ -139,16 +139,27 @@ class SourceFile:
 
     @cached_property
     def imports(self) -> dict[str, str]:
-        """Names that imports bind at the top level or below, and the dotted names that they stand for."""
+        """Names that imports bind, in functions too, and the dotted names that they stand for."""
+        return self._imported(everywhere=True)
+
+    @cached_property
+    def global_imports(self) -> dict[str, str]:
+        """Those that are bound outside of functions, so that the whole file can use them."""
+        return self._imported(everywhere=False)
+
+    def _imported(self, *, everywhere: bool) -> dict[str, str]:
         names: dict[str, str] = {}
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
+            if not isinstance(node, ast.Import | ast.ImportFrom) or not (
+                everywhere or self.function(node) is None
+            ):
+                continue
+            for alias in node.names:
+                if isinstance(node, ast.ImportFrom):
+                    names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}".lstrip(".")
+                else:
                     top = alias.name.partition(".")[0]
                     names[alias.asname or top] = alias.name if alias.asname else top
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                for alias in node.names:
-                    names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
         return names
 
     def dotted(self, node: ast.expr) -> str:
@@ -220,6 +231,21 @@ class Draft:
     def __init__(self, file: SourceFile) -> None:
         self.file = file
         self._splices: list[_Splice] = []
+
+    def free_name(self, name: str) -> str:
+        """A name that nothing in the file has yet, nor anything that was promised one before."""
+        found, number = name, 1
+        while found in self._names:
+            number += 1
+            found = f"{name}_{number}"
+        self._names.add(found)
+        return found
+
+    @cached_property
+    def _names(self) -> set[str]:
+        """Every name, attribute and text of the file; modules are named by texts too."""
+        fields = ("id", "attr", "arg", "value")
+        return {str(getattr(node, field, "")) for node in ast.walk(self.file.tree) for field in fields}
 
     def replace(self, start: int, end: int, text: str) -> None:
         """Put text in the place of a range; the same replacement twice counts once."""

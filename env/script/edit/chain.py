@@ -15,7 +15,6 @@ from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.layer_text import FUNCTIONS, keras_texts, module_texts
-from netmend.env.script.edit.statements import free_name
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Operation
 from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused, SourceFile
@@ -102,32 +101,34 @@ def insert(editor: Editor, change: SourceChange) -> None:
 def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
     file = draft.file
     if adder is not None:
-        for text in _added(file, adder, texts):
+        for text in _added(draft, adder, texts):
             draft.after(file.statement(adder), text)
         return
     if element is None:
         return
     start, end = file.span(element)
-    line = file.line_start(element.lineno)
-    indent = file.raw[line:start].decode()
-    for name, text in texts:
-        new = f'("{name}", {text})' if isinstance(element, ast.Tuple) else text
-        behind = file.raw[end:].lstrip()[:1] == b","
-        if indent.strip():
-            draft.insert(end, f", {new}")
-        elif behind and file.raw[end : end + 1] == b"," and _ends_line(file, end + 1):
-            draft.insert(
-                file.line_start((element.end_lineno or element.lineno) + 1), f"{indent}{new},{file.newline}"
-            )
-        else:
-            draft.insert(end, f",{file.newline}{indent}{new}")
+    indent = file.raw[file.line_start(element.lineno) : start].decode()
+    new = [f'("{name}", {text})' if isinstance(element, ast.Tuple) else text for name, text in texts]
+    comma = file.raw[end : end + 1] == b","
+    if indent.strip():
+        draft.insert(end, "".join(f", {text}" for text in new))
+    elif _ends_line(file, end + comma):
+        behind = file.line_start((element.end_lineno or element.lineno) + 1)
+        lines = f",{file.newline}".join(f"{indent}{text}" for text in new)
+        draft.insert(behind, f"{lines}{',' if comma else ''}{file.newline}")
+        draft.insert(end, "" if comma else ",")
+    else:
+        draft.insert(end, "".join(f",{file.newline}{indent}{text}" for text in new))
 
 
-def _added(file: SourceFile, adder: ast.Call, texts: Texts) -> list[str]:
+def _added(draft: Draft, adder: ast.Call, texts: Texts) -> list[str]:
     """Statements that add layers as another one is added: by a name of their own, or without."""
     named = len(adder.args) == 2
-    names = [f'"{free_name(file, name)}", ' if named else "" for name, _ in texts]
-    return [f"{file.text_of(adder.func)}({name}{text})" for name, (_, text) in zip(names, texts, strict=True)]
+    names = [f'"{draft.free_name(name)}", ' if named else "" for name, _ in texts]
+    return [
+        f"{draft.file.text_of(adder.func)}({name}{text})"
+        for name, (_, text) in zip(names, texts, strict=True)
+    ]
 
 
 def _ends_line(file: SourceFile, end: int) -> bool:
@@ -138,14 +139,17 @@ def _ends_line(file: SourceFile, end: int) -> bool:
 def _wrap_call(editor: Editor, operation: Operation, layers: tuple[Layer, ...], shape: Shape) -> None:
     """Around a call in ``forward``: functions as they are, modules as new attributes of the network."""
     draft, call = editor.call(operation.called, f"the call of the {operation.kind}")
-    for layer in layers:
-        if isinstance(layer, Activation) and layer.function in FUNCTIONS:
-            name, more = FUNCTIONS[layer.function]
+    functions = [FUNCTIONS[layer.function] for layer in layers if isinstance(layer, Activation)]
+    if len(functions) == len(layers):
+        for name, more in functions:
             draft.wrap(call, f"{editor.spell(draft, name)}(", f"{more})")
-    left = tuple(layer for layer in layers if not isinstance(layer, Activation))
-    if left and len(left) != len(layers):
-        raise EditRefused("layers and activations are put in by several edits")
-    for name, text in _texts(editor, draft, left, shape) if left else []:
+        return
+    here = [
+        op for op in editor.record.operations if (op.called, op.owner) == (operation.called, operation.owner)
+    ]
+    if len(here) > 1 and any(layer.learns for layer in layers):
+        raise EditRefused(f"{operation.called} applies several layers, and each needs a new one of its own")
+    for name, text in _texts(editor, draft, layers, shape):
         attribute = define(draft, draft.file.class_of(call), operation, name, text)
         draft.wrap(call, f"self.{attribute}(", ")")
 
@@ -171,7 +175,7 @@ def define(
         if draft.file.function(made) is start:
             behind = draft.file.statement(made)
             target = behind.targets[0] if isinstance(behind, ast.Assign) else None
-            if isinstance(target, ast.Attribute):
+            if isinstance(target, ast.Attribute) and operation.trainable + operation.frozen:
                 name = f"{target.attr}_{name}"
     if behind is None:
         calls = [
@@ -183,7 +187,7 @@ def define(
         if not calls:
             raise EditRefused(f"{owner.name}.__init__ does not begin with that of the module")
         behind = calls[0]
-    attribute = free_name(draft.file, name)
+    attribute = draft.free_name(name)
     draft.after(behind, f"self.{attribute} = {text}")
     return attribute
 
@@ -202,7 +206,7 @@ def insert_in_front(editor: Editor, write: Write) -> None:
             _before_element(draft, element, write(draft))
             return
         if adder is not None and first.called is None:
-            for text in _added(draft.file, adder, write(draft)):
+            for text in _added(draft, adder, write(draft)):
                 draft.before(draft.file.statement(adder), text)
             return
         outer = draft.file.parents[made]
@@ -295,14 +299,17 @@ def remove(editor: Editor, change: SourceChange) -> None:
     if editor.first(change, operation.called, made=False):
         draft, call = editor.call(operation.called, f"the {operation.kind}")
         inner = applied_to(draft, call, is_method=operation.module is None)
-        statement = draft.file.statement(call)
-        nothing = (
-            isinstance(statement, ast.Assign) and statement.value is call and isinstance(inner, ast.Name)
-        )
-        if nothing and draft.file.text_of(statement.targets[0]) == inner.id:  # type: ignore[attr-defined]
-            draft.remove(statement)
-        else:
-            draft.unwrap(call, inner)
+        _unwrap(draft, call, inner)
+
+
+def _unwrap(draft: Draft, call: ast.Call, inner: ast.expr) -> None:
+    """Leave what a call is applied to; a statement that would assign a name to itself goes."""
+    statement = draft.file.statement(call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) and statement.value is call else None
+    if target is not None and draft.file.text_of(target) == draft.file.text_of(inner):
+        draft.remove(statement)
+    else:
+        draft.unwrap(call, inner)
 
 
 def _remove_made(editor: Editor, draft: Draft, made: ast.Call) -> None:
@@ -317,7 +324,7 @@ def _remove_made(editor: Editor, draft: Draft, made: ast.Call) -> None:
     elif adder is not None:
         draft.remove(draft.file.statement(adder))
     elif isinstance(outer, ast.Call) and outer.func is made and len(outer.args) == 1:
-        draft.unwrap(outer, outer.args[0])
+        _unwrap(draft, outer, outer.args[0])
     else:
         raise EditRefused(f"{draft.file.path}:{made.lineno} stands in no list of layers")
 

@@ -217,13 +217,11 @@ class Editor:
 
     def spell(self, draft: Draft, dotted: str) -> str:
         """How a file says a dotted name, by its own imports; adds an import where it has none that helps."""
-        best = ""
-        for name, stands_for in draft.file.imports.items():
-            fits = dotted == stands_for or dotted.startswith(f"{stands_for}.")
-            if fits and len(stands_for) > len(draft.file.imports.get(best, "")):
-                best = name
-        if best:
-            return best + dotted.removeprefix(draft.file.imports[best])
+        imports = draft.file.global_imports
+        fits = [name for name, full in imports.items() if f"{dotted}.".startswith(f"{full}.")]
+        if fits:
+            best = max(fits, key=lambda name: len(imports[name]))
+            return best + dotted.removeprefix(imports[best])
         self._import(draft, dotted.partition(".")[0])
         return dotted
 

@@ -14,7 +14,6 @@ from netmend.env.script.edit.optimizer import keras_call, the_optimizer, trainin
 from netmend.env.script.edit.statements import (
     backward_statement,
     epoch_loop,
-    free_name,
     loops_around,
     method_calls,
     network_name,
@@ -204,7 +203,7 @@ def _shuffle_slices(editor: Editor) -> None:
                 names.append(node.value.id)
     if len(names) < 2:
         raise EditRefused("the run does not show which arrays are cut into batches")
-    order = free_name(draft.file, "order")
+    order = draft.free_name("order")
     joined = ", ".join(names)
     shuffled = ", ".join(f"{name}[{order}]" for name in names)
     draw = f"{editor.spell(draft, 'torch.randperm')}(len({names[0]}))"
@@ -265,7 +264,7 @@ def write_schedule(editor: Editor, change: SourceChange) -> None:
     if step_draft is not draft or len(made) != 1:
         raise EditRefused("the optimizer is made in another function than the loop over the epochs")
     statement = draft.file.statement(made[0])
-    name = free_name(draft.file, "scheduler")
+    name = draft.free_name("scheduler")
     function = editor.spell(draft, "torch.optim.lr_scheduler.ExponentialLR")
     draft.after(statement, f"{name} = {function}({optimizer}, gamma={change.value!r})")
     draft.after(loop.body[-1], f"{name}.step()")

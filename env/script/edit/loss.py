@@ -140,13 +140,13 @@ def _refuse_keras(editor: Editor) -> None:
 
 def _maker(editor: Editor) -> tuple[Draft, ast.Call, bool]:
     """The call that says the kind of the loss: of the module's class (True), or of the function."""
-    made = editor.record.loss.made if editor.record.loss is not None else None
-    if made is None and editor.record.loss is None and editor.record.crash is not None:
-        made = editor.record.crash.made
+    called = _loss_call(editor)[:2]
+    seen = editor.record.loss or editor.record.crash
+    made = None if seen is None else seen.made
     if made is not None:
         draft, call = editor.call(made, "the loss")
         return draft, call, True
-    return *_loss_call(editor)[:2], False
+    return *called, False
 
 
 def write_kind(editor: Editor, change: SourceChange) -> None:
@@ -222,7 +222,7 @@ def write_reduction(editor: Editor, change: SourceChange) -> None:
 def write_class_weights(editor: Editor, change: SourceChange) -> None:
     """What the loss of a row is multiplied by, by its class; ``balanced`` counts the rows of the run."""
     is_keras = editor.record.framework == "keras"
-    draft, call, _ = (*keras_call(editor, "fit"), True) if is_keras else _maker(editor)
+    draft, call, is_module = (*keras_call(editor, "fit"), True) if is_keras else _maker(editor)
     if change.value is None:
         editor.arguments(draft, call, {}, leave=["class_weight", "weight", "pos_weight"])
         return
@@ -237,7 +237,9 @@ def write_class_weights(editor: Editor, change: SourceChange) -> None:
     tensor = editor.spell(draft, "torch.tensor")
     if kind in _ON_IDS:
         listed = ", ".join(f"{weight:g}" for weight in weights)
-        editor.arguments(draft, call, {"weight": Code(f"{tensor}([{listed}])")}, {"weight": 0})
+        editor.arguments(
+            draft, call, {"weight": Code(f"{tensor}([{listed}])")}, {"weight": 0 if is_module else 2}
+        )
     elif kind == "binary_cross_entropy_with_logits" and len(weights) == 2:
         share = f"{weights[1] / weights[0]:g}"
         editor.arguments(draft, call, {"pos_weight": Code(f"{tensor}([{share}])")})

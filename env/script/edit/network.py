@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from keyword import iskeyword
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.chain import Texts, in_forward, insert_in_front
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.layer_text import STARTS
 from netmend.env.script.edit.optimizer import keras_call, the_optimizer
-from netmend.env.script.edit.statements import free_name, is_plain, method_calls
+from netmend.env.script.edit.statements import is_plain, method_calls
 from netmend.env.script.follow import argument, resolve, scope_of
-from netmend.env.script.record import Operation
+from netmend.env.script.record import Operation, Setting
 from netmend.env.script.source import Draft, EditRefused
 
 
@@ -51,8 +52,9 @@ def write_input_shape(editor: Editor, change: SourceChange) -> None:
         return
     modules = {"flatten": "Flatten()", "add_axis": f"Unflatten(1, (1, {shape[0] if shape else 0}))"}
     methods = {"flatten": ".flatten(1)", "add_axis": ".unsqueeze(1)", "drop_axis": ".squeeze(1)"}
+    methods["scale"] = _times(change.value)
     try:
-        in_forward(editor, lambda _draft, name: f"{name} = {name}{methods.get(kind, f' * {change.value!r}')}")
+        in_forward(editor, lambda _draft, name: f"{name} = {name}{methods[kind]}")
     except EditRefused:
         if kind not in modules:
             raise
@@ -62,6 +64,14 @@ def write_input_shape(editor: Editor, change: SourceChange) -> None:
             return [("flat", f"{editor.spell(draft, f'torch.nn.{name}')}({rest}")]
 
         insert_in_front(editor, written)
+
+
+def _times(factor: Setting) -> str:
+    """How a product is written: a factor of 1/255 as a division."""
+    if not isinstance(factor, float) or not factor:
+        raise EditRefused(f"{factor!r} is no factor")
+    parts = round(1 / factor)
+    return f" / {parts}" if parts > 1 and abs(1 / factor - parts) < 1e-9 * parts else f" * {factor!r}"
 
 
 def write_fill_missing(editor: Editor, _change: SourceChange) -> None:
@@ -85,7 +95,7 @@ def write_fill_missing(editor: Editor, _change: SourceChange) -> None:
         if scope is not scope_of(draft.file, fit) or any(_line(node) > fit.lineno for node in found):
             raise EditRefused(f"{name} is no array that stands in front of fit")
     numpy = editor.spell(draft, "numpy")
-    means = free_name(draft.file, "column_means")
+    means = draft.free_name("column_means")
     text = f"{means} = {numpy}.nanmean({draft.file.text_of(rows)}, axis=0)"
     for name in dict.fromkeys(names):
         text += f"\n{name} = {numpy}.where({numpy}.isnan({name}), {means}, {name})"
@@ -184,7 +194,7 @@ def _start_text(
         raise EditRefused(f"the start {start} of {', '.join(kinds)} is not written in one call")
     named = {operation.module for operation in operations}
     same_kind = {op.module for op in editor.record.operations if op.kind in kinds}
-    module = free_name(draft.file, "module")
+    module = draft.free_name("module")
     if named == same_kind:
         classes = ", ".join(editor.spell(draft, f"torch.nn.{kind}") for kind in kinds)
         classes = f"({classes})" if len(kinds) > 1 else classes
@@ -206,8 +216,10 @@ def _start_text(
 
 
 def _path(network: str, module: str) -> str:
-    parts = (f"[{part}]" if part.isdecimal() else f".{part}" for part in module.split("."))
-    return network + "".join(parts)
+    parts = module.split(".")
+    if all(part.isdecimal() or (part.isidentifier() and not iskeyword(part)) for part in parts):
+        return network + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in parts)
+    return f'{network}.get_submodule("{module}")'
 
 
 def _birth(editor: Editor) -> tuple[Draft, bool, ast.stmt, str]:

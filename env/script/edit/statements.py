@@ -132,17 +132,3 @@ def method_calls(file: SourceFile, *names: str) -> Iterator[ast.Call]:
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in names:
             yield node
-
-
-def free_name(file: SourceFile, name: str) -> str:
-    """A name that nothing in a file has yet."""
-    taken = {node.id for node in ast.walk(file.tree) if isinstance(node, ast.Name)}
-    taken |= {node.attr for node in ast.walk(file.tree) if isinstance(node, ast.Attribute)}
-    taken |= {node.arg for node in ast.walk(file.tree) if isinstance(node, ast.arg)}
-    taken |= {str(node.value) for node in ast.walk(file.tree) if isinstance(node, ast.Constant)}  # add_module
-    number = 1
-    found = name
-    while found in taken:
-        number += 1
-        found = f"{name}_{number}"
-    return found

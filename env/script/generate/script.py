@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -53,9 +53,10 @@ class Script:
 
 MAIN = "train.py"
 IMPORTS = (
-    ("argparse", "import argparse"),
+    ("argparse.", "import argparse"),
     ("@dataclass", "from dataclasses import dataclass"),
     ("", ""),
+    ("L.", "import lightning as L"),
     ("np.", "import numpy as np"),
     ("torch.", "import torch"),
     ("F.", "import torch.nn.functional as F"),
@@ -77,12 +78,16 @@ def write_script(program: Program, style: Style, rng: Generator) -> Script:
     """
     dataset = load_dataset(program.data.dataset)
     words = draw_words(rng)
+    if style.lightning:
+        style, words = replace(style, batches="loader", layout="flat"), replace(words, device=False)
     form = style.network if fits(style.network, program, dataset.task) else "functional"
     network = write_network(program, dataset.task, form, words)
     data, from_file = write_data(program, dataset, rng)
     values = write_values(style.settings, program.optimizer.lr, program.epochs, program.batch_size)
     parts = _Parts(program, dataset, style, words, network, values, data, bool(rng.random() < 0.5))
     files = parts.several() if style.layout == "files" else {MAIN: parts.single()}
+    if style.lightning:
+        files = {MAIN: parts.lightning()}
     files |= values.files
     return Script(files, arrays_of(program, dataset) if from_file else {}, metric_name(dataset.task))
 
@@ -188,6 +193,48 @@ class _Parts:
             "model.py": networks,
             MAIN: _file(train, self.comment(), imports),
         }
+
+    def lightning(self) -> str:
+        """A file in which Lightning holds the loop: it makes no fault there, whatever the program says."""
+        own = replace(self.words, model="self.model", loss="self.criterion")
+        made = list(self.network.made)
+        made[0] = f"self.model = {made[0]}"
+        loss, called, more = write_loss(self.program, own)
+        optimizer = write_optimizer(self.program, self.network, own, replace(self.values, lr="self.lr"))
+        inside: Lines = [
+            "def __init__(self, lr):",
+            *_indented(["super().__init__()", "self.lr = lr", *made, *loss]),
+            "",
+            "def forward(self, x):",
+            "    return self.model(x)",
+            "",
+            "def training_step(self, batch, batch_idx):",
+            f"    {own.x}, {own.y} = batch",
+            f"    loss = {called}(self({own.x}), {own.y}{more})",
+            '    self.log("train_loss", loss)',
+            "    return loss",
+            "",
+            "def configure_optimizers(self):",
+            f"    return {optimizer.partition(' = ')[2]}",
+        ]
+        words, options = self.words, 'logger=False, enable_checkpointing=False, accelerator="cpu"'
+        main = [
+            *self.values.start,
+            "L.seed_everything(0)",
+            *self.data,
+            *self.loaders(),
+            f"{words.model} = LitModel(lr={self.values.lr})",
+            f"trainer = L.Trainer(max_epochs={self.values.epochs}, {options})",
+            f"trainer.fit({words.model}, train_loader)",
+            *self.evaluation(),
+            self.report("score"),
+        ]
+        parts = [
+            list(self.values.top),
+            *self.classes(),
+            ["class LitModel(L.LightningModule):", *_indented(inside)],
+        ]
+        return _file([*parts, main], self.comment())
 
     def model_function(self) -> Lines:
         """A function that makes a network that has no class of its own."""

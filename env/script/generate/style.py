@@ -28,12 +28,14 @@ class Style:
         settings: where rate, epochs and batch size stand: where they are used, in constants, arguments, a
             dictionary, a dataclass, or a module of their own.
         layout: code at the top level, functions with a ``main``, or several files.
+        lightning: whether Lightning holds the loop; layout and batches are then those that go with it.
     """
 
     network: Network
     batches: Batches
     settings: Settings
     layout: Layout
+    lightning: bool = False
 
 
 def draw_style(rng: Generator) -> Style:

@@ -9,13 +9,13 @@ import argparse
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from netmend.env.data import load_dataset
-from netmend.env.program import Program, find_crash
+from netmend.env.program import Loop, Program, find_crash
 from netmend.env.program.changes import differing
 from netmend.env.program.part import changed
 from netmend.env.script.generate.programs import Case, draw_case, shown
@@ -64,11 +64,25 @@ class Trip:
         return isinstance(self.lifted, Lifted) and not self.differences
 
 
-def make_trip(seed: int, folder: Path, runner: Runner, *, held_out: bool = False) -> Trip:
-    """Draw a case, write its script into a folder, run it and lift it."""
+def make_trip(
+    seed: int, folder: Path, runner: Runner, *, held_out: bool = False, lightning: bool = False
+) -> Trip:
+    """Draw a case, write its script into a folder, run it and lift it.
+
+    Args:
+        seed: of the draw.
+        folder: of the script.
+        runner: runs it.
+        held_out: whether the program is one of the held-out split.
+        lightning: whether Lightning, which has to be installed, holds the loop: then without faults.
+    """
     rng = np.random.default_rng(seed)
     style, case = draw_style(rng), draw_case(rng, held_out=held_out)
+    if lightning:
+        style = replace(style, batches="loader", lightning=True)
     program = in_style(case.faulty, style)
+    if lightning:
+        program = changed(program, loop=Loop(optimized=program.loop.optimized))
     record = runner.run(write_script(program, style, rng).write(folder), plan=SEEN)
     lifted = lift(record)
     dataset = load_dataset(program.data.dataset)
@@ -96,13 +110,14 @@ def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--held-out", action="store_true", help="programs of the held-out split")
+    parser.add_argument("--lightning", action="store_true", help="scripts whose loop Lightning holds")
     given = parser.parse_args()
     found: Counter[str] = Counter()
     seconds = 0.0
     with tempfile.TemporaryDirectory() as home, Runner() as runner:
         for seed in range(given.first, given.first + given.count):
             folder = Path(home, str(seed))
-            trip = make_trip(seed, folder, runner, held_out=given.held_out)
+            trip = make_trip(seed, folder, runner, held_out=given.held_out, lightning=given.lightning)
             shutil.rmtree(folder)
             seconds += trip.record.seconds
             found["all"] += 1

@@ -146,5 +146,5 @@ def write_dataset(path: Path, *, targets: Targets, tokens: bool, features_last: 
         if held_x.shape[1:] == x.shape[1:] and held_y.shape[1:] == y.shape[1:]:
             found = {"x_train": x[order], "y_train": y[order], "x_test": held_x, "y_test": held_y}
     out = path.with_name("program.npz")
-    np.savez(out, meta=meta, **found)
+    np.savez(out, meta=meta, **found)  # type: ignore[arg-type]
     return out, in_order

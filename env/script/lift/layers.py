@@ -117,11 +117,11 @@ def _adaptive_pool(walk: Walk, index: int, operation: Operation) -> None:
 
 def _reduce(walk: Walk, index: int, operation: Operation) -> None:
     """A mean or a maximum over all steps or pixels."""
-    shape, axes = operation.received.shape, operation.settings.get("dim")
-    axes = axes if isinstance(axes, tuple) else (axes,)
-    if None in axes or len(shape) < 3:
+    shape, dim = operation.received.shape, operation.settings.get("dim")
+    axes = dim if isinstance(dim, tuple) else (dim,) if isinstance(dim, int) else ()
+    if not axes or len(shape) < 3:
         raise CannotSayError(f"{operation.kind} over the features ({where(operation)})")
-    over = {int(axis) % len(shape) for axis in axes if axis is not None}
+    over = {int(axis) % len(shape) for axis in axes}
     first, last = set(range(2, len(shape))), set(range(1, len(shape) - 1))
     if over not in (first, last) or (walk.last is not None and over != (last if walk.last else first)):
         raise CannotSayError(f"{operation.kind} over some of the axes ({where(operation)})")
@@ -320,15 +320,17 @@ def _turn(walk: Walk, index: int, operation: Operation) -> None:
     if operation.kind == "permute":
         dims = settings.get("dims")
         rest = [settings[key] for key in sorted((k for k in settings if k.isdigit()), key=int)]
-        order = list(dims) if isinstance(dims, tuple) else [dims, *rest]
+        given = list(dims) if isinstance(dims, tuple) else [dims, *rest]
     else:
-        order = list(range(rank))
-        axes = [settings.get("dim0", settings.get("axis0")), settings.get("dim1", settings.get("axis1"))]
-        one, two = (int(axis) % rank for axis in axes if isinstance(axis, int))
-        order[one], order[two] = two, one
-    if not all(isinstance(axis, int | float) for axis in order):
+        given = [settings.get("dim0", settings.get("axis0")), settings.get("dim1", settings.get("axis1"))]
+    axes = [int(axis) % rank for axis in given if isinstance(axis, int | float)]
+    if len(axes) != (rank if operation.kind == "permute" else 2):
         raise CannotSayError(f"axes in an order that was not seen ({where(operation)})")
-    walk.turn(index, tuple(int(axis) % rank for axis in order))  # type: ignore[arg-type]
+    order = axes
+    if operation.kind != "permute":
+        order = list(range(rank))
+        order[axes[0]], order[axes[1]] = axes[1], axes[0]
+    walk.turn(index, tuple(order))
 
 
 Lift = Callable[[Walk, int, Operation], None]

@@ -90,7 +90,7 @@ class Walk:
         """Whether nothing but an operation takes the value in front of it, and the layer stands but once."""
         inputs = self.operations[index].inputs
         before = self.operations[inputs[0]].module if inputs and inputs[0] >= 0 else None
-        return all(i < 0 or self.uses[i] == 1 for i in inputs) and self.applied[before] <= 1
+        return all(i < 0 or self.uses[i] == 1 for i in inputs) and self.applied[before or ""] <= 1
 
     def want(self, index: int, *, last: bool) -> None:
         """A layer takes features last, or first; says so of everything in front that is not known yet."""

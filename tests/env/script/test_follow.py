@@ -47,7 +47,7 @@ def _written(text: str, **others: str) -> str:
         "config = {'lr': 0.5}\nuse(config['lr'])\n",
         "config = dict(lr=0.5)\nuse(config['lr'])\n",
         "config = {'opt': {'lr': 0.5}}\nuse(config['opt']['lr'])\n",
-        "class A:\n    def __init__(self, c):\n        self.c = c\n        use(self.c['lr'])\nA({'lr': 0.5})\n",
+        "class A:\n    def f(self, c):\n        self.c = c\n        use(self.c['lr'])\nA().f({'lr': 0.5})\n",
         "@dataclass\nclass Config:\n    lr: float = 0.5\ncfg = Config()\nuse(cfg.lr)\n",
         "@dataclass\nclass Config:\n    lr: float = 0.1\ncfg = Config(lr=0.5)\nuse(cfg.lr)\n",
         "@dataclass\nclass Config:\n    a: int = 1\n    lr: float = 0.1\ncfg = Config(2, 0.5)\nuse(cfg.lr)\n",
@@ -66,6 +66,9 @@ def test_a_value_is_followed_to_its_literal(text: str) -> None:
         "import settings as s\nuse(s.LR)\n",
         "from settings import LR\nuse(LR)\n",
         "from settings import LR as rate\nuse(rate)\n",
+        "from . import settings\nuse(settings.LR)\n",
+        "from .settings import LR\nuse(LR)\n",
+        "def f():\n    from settings import LR\n    use(LR)\n",
     ],
 )
 def test_a_value_is_followed_into_another_file(text: str) -> None:

@@ -58,6 +58,15 @@ def test_every_style_is_python_that_defines_what_it_uses() -> None:
                 assert undefined(text) == set()
 
 
+def test_lightning_holds_the_loop() -> None:
+    style = Style(network="modules", batches="slices", settings="argparse", layout="files", lightning=True)
+    for base in torch_bases():
+        text = source(base, style)
+        assert undefined(text) == set()
+        assert "class LitModel(L.LightningModule):" in text
+        assert ".backward()" not in text
+
+
 def undefined(text: str) -> set[str]:
     """Names that a file reads and never binds."""
     names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]

@@ -100,6 +100,7 @@ class Script:
             returned=array(*shapes[1]),
             made=self.site(made) if isinstance(made, str) else made,
             called=self.site(called) if isinstance(called, str) else called,
+            trainable=int(kind.startswith(("Linear", "Conv", "Embedding", "LSTM"))),
         )
         return self.knows(operations=(*old, new))
 

@@ -205,13 +205,28 @@ def test_layers_are_put_into_a_sequence(script):
 @pytest.mark.parametrize(
     ("text", "after"),
     [
-        ("n = nn.Sequential(nn.Linear(4, 16), b)\n", "n = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), b)\n"),
-        ("n = nn.Sequential(a,\n    nn.Linear(4, 16))\n", "n = nn.Sequential(a,\n    nn.Linear(4, 16),\n    nn.Dropout(0.5))\n"),
-        ("l = []\nl.append(nn.Linear(4, 16))\n", "l = []\nl.append(nn.Linear(4, 16))\nl.append(nn.Dropout(0.5))\n"),
-        ("n.add_module('a', nn.Linear(4, 16))\n", "n.add_module('a', nn.Linear(4, 16))\nn.add_module(\"drop\", nn.Dropout(0.5))\n"),
-        ("OrderedDict([('a', nn.Linear(4, 16))])\n", "OrderedDict([('a', nn.Linear(4, 16)), (\"drop\", nn.Dropout(0.5))])\n"),
+        (
+            "n = nn.Sequential(nn.Linear(4, 16), b)\n",
+            "n = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.5), b)\n",
+        ),
+        (
+            "n = nn.Sequential(a,\n    nn.Linear(4, 16))\n",
+            "n = nn.Sequential(a,\n    nn.Linear(4, 16),\n    nn.Dropout(0.5))\n",
+        ),
+        (
+            "l = []\nl.append(nn.Linear(4, 16))\n",
+            "l = []\nl.append(nn.Linear(4, 16))\nl.append(nn.Dropout(0.5))\n",
+        ),
+        (
+            "n.add_module('a', nn.Linear(4, 16))\n",
+            "n.add_module('a', nn.Linear(4, 16))\nn.add_module(\"drop\", nn.Dropout(0.5))\n",
+        ),
+        (
+            "OrderedDict([('a', nn.Linear(4, 16))])\n",
+            "OrderedDict([('a', nn.Linear(4, 16)), (\"drop\", nn.Dropout(0.5))])\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_layer_follows_its_neighbours_style(script, text, after):
     head = "from torch import nn\n"
     case = script(head + text).operation("Linear", "nn.Linear(4, 16)", shapes=((8, 4), (8, 16)))
@@ -225,6 +240,25 @@ def test_a_layer_becomes_an_attribute_that_forward_applies(script):
     ).replace("super().__init__()\n", "super().__init__()\n        self.drop = nn.Dropout(0.25)\n").replace(
         "torch.relu(self.a(x))", "self.drop(torch.relu(self.a_norm(self.a(x))))"
     )
+
+
+def test_a_comment_stays_with_its_layer(script):
+    text = SEQUENTIAL.replace("    nn.Softmax(dim=1),  # out\n", "").replace(
+        "nn.Linear(16, 3),\n", "nn.Linear(16, 3)  # last\n"
+    )
+    case = script(text).operation("Linear", "nn.Linear(16, 3)", shapes=((8, 16), (8, 3)))
+    after = case.patch(_insert(0, Dropout(rate=0.5), Activation(function="tanh"))).texts["train.py"]
+    assert after.endswith("    nn.Linear(16, 3),  # last\n    nn.Dropout(0.5),\n    nn.Tanh()\n)\n")
+
+
+def test_layers_that_one_line_applies_do_not_share_a_new_one(script):
+    text = CLASS.replace("x = torch.relu(self.a(x))", "for layer in self.l:\n            x = layer(x)")
+    case = script(text).operation("Linear", None, "layer(x)", module="l.0", shapes=((8, 16), (8, 16)))
+    case.operation("Linear", None, "layer(x)", module="l.1", shapes=((8, 16), (8, 16)))
+    with pytest.raises(EditRefused, match="each needs a new one of its own"):
+        case.patch(_insert(0, BatchNorm()), _insert(1, BatchNorm()))
+    after = case.patch(_insert(0, Dropout(rate=0.5)), _insert(1, Dropout(rate=0.5))).texts["train.py"]
+    assert "x = self.drop(layer(x))" in after
 
 
 def test_a_hidden_layer_in_front_of_the_output(script):
@@ -298,7 +332,8 @@ def test_a_view_that_writes_its_size_out(script):
 
 
 def test_everything_frozen_learns_again(script):
-    text = "for p in net.parameters():\n    p.requires_grad = False\nbase.requires_grad_(False)\nm.trainable = False\n"
+    text = "for p in net.parameters():\n    p.requires_grad = False\n"
+    text += "base.requires_grad_(False)\nm.trainable = False\n"
     case = script(text).operation("Linear", "net.parameters()")
     assert case.edited("layer.trainable", True, 0) == text.replace("False", "True")
 
@@ -328,6 +363,9 @@ def test_layers_of_a_functional_keras_network(script):
     after = case.patch(_insert(0, BatchNorm())).texts["train.py"]
     assert "x = keras.layers.BatchNormalization()(keras.layers.Dense(8)(inp))\n" in after
     assert case.edited("layer.remove", at=1).endswith("y = x\n")
+    text = text.replace("y = ", "x = ")
+    case = script(text).knows(framework="keras").operation("Dropout", "keras.layers.Dropout(0.5)")
+    assert case.edited("layer.remove", at=0).endswith("(inp)\n")
 
 
 @pytest.mark.parametrize(

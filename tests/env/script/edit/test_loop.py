@@ -13,12 +13,32 @@ from netmend.env.script.source import EditRefused
         ("for e in range(5):\n    b()\n", "range(5)", 5, "for e in range(20):\n    b()\n"),
         ("for e in range(1, 6):\n    b()\n", "range(1, 6)", 5, "for e in range(1, 21):\n    b()\n"),
         ("for e in range( 0, 5 ): b()\n", "range( 0, 5 )", 5, "for e in range( 0, 20 ): b()\n"),
-        ("N = 5\nfor e in tqdm(range(N)):\n    print(N)\n", "range(N)", 5, "N = 20\nfor e in tqdm(range(N)):\n    print(N)\n"),
-        ("N = 5\nfor e in range(1, N + 1):\n    b()\n", "range(1, N + 1)", 5, "N = 20\nfor e in range(1, N + 1):\n    b()\n"),
-        ("N = 5\nfor e in range(int(N)):\n    b()\n", "range(int(N))", 5, "N = 20\nfor e in range(int(N)):\n    b()\n"),
-        ("def fit(n=5):\n    for e in range(n):\n        b()\nfit()\n", "range(n)", 5, "def fit(n=20):\n    for e in range(n):\n        b()\nfit()\n"),
+        (
+            "N = 5\nfor e in tqdm(range(N)):\n    print(N)\n",
+            "range(N)",
+            5,
+            "N = 20\nfor e in tqdm(range(N)):\n    print(N)\n",
+        ),
+        (
+            "N = 5\nfor e in range(1, N + 1):\n    b()\n",
+            "range(1, N + 1)",
+            5,
+            "N = 20\nfor e in range(1, N + 1):\n    b()\n",
+        ),
+        (
+            "N = 5\nfor e in range(int(N)):\n    b()\n",
+            "range(int(N))",
+            5,
+            "N = 20\nfor e in range(int(N)):\n    b()\n",
+        ),
+        (
+            "def fit(n=5):\n    for e in range(n):\n        b()\nfit()\n",
+            "range(n)",
+            5,
+            "def fit(n=20):\n    for e in range(n):\n        b()\nfit()\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_epochs(script, text, over, rounds, after):
     assert script(text).loop(over, rounds).edited("loop.epochs", 20) == after
 
@@ -38,8 +58,12 @@ def test_epochs_that_are_not_counted_are_refused(script, text, over, kind, reaso
 
 @pytest.mark.parametrize(
     ("framework", "text", "name"),
-    [("lightning", "t = L.Trainer(max_epochs=5)\n", "max_epochs=20"), ("transformers", "a = TrainingArguments('o')\n", "num_train_epochs=20"), ("keras", "m.fit(x, y, epochs=5)\n", "epochs=20")],
-)  # fmt: skip
+    [
+        ("lightning", "t = L.Trainer(max_epochs=5)\n", "max_epochs=20"),
+        ("transformers", "a = TrainingArguments('o')\n", "num_train_epochs=20"),
+        ("keras", "m.fit(x, y, epochs=5)\n", "epochs=20"),
+    ],
+)
 def test_epochs_of_a_framework(script, framework, text, name):
     case = script(text).knows(framework=framework)
     assert name in case.loop(
@@ -50,12 +74,20 @@ def test_epochs_of_a_framework(script, framework, text, name):
 @pytest.mark.parametrize(
     ("text", "made", "after"),
     [
-        ("t = DataLoader(d, batch_size=32)\n", "DataLoader(d, batch_size=32)", "t = DataLoader(d, batch_size=8)\n"),
+        (
+            "t = DataLoader(d, batch_size=32)\n",
+            "DataLoader(d, batch_size=32)",
+            "t = DataLoader(d, batch_size=8)\n",
+        ),
         ("t = DataLoader(d, 32, True)\n", "DataLoader(d, 32, True)", "t = DataLoader(d, 8, True)\n"),
         ("t = DataLoader(d)\n", "DataLoader(d)", "t = DataLoader(d, batch_size=8)\n"),
-        ("B = 32\nt = DataLoader(d, batch_size=B)\nv = DataLoader(e, batch_size=B)\n", "DataLoader(d, batch_size=B)", "B = 8\nt = DataLoader(d, batch_size=B)\nv = DataLoader(e, batch_size=B)\n"),
+        (
+            "B = 32\nt = DataLoader(d, batch_size=B)\nv = DataLoader(e, batch_size=B)\n",
+            "DataLoader(d, batch_size=B)",
+            "B = 8\nt = DataLoader(d, batch_size=B)\nv = DataLoader(e, batch_size=B)\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_rows_of_a_loader(script, text, made, after):
     assert script(text).loader(made).edited("loop.batch_size", 8) == after
 
@@ -107,7 +139,14 @@ def test_shuffling_of_slices(script):
     ]
 
 
-LOOP = "import torch\nopt = SGD(net.parameters())\nfor e in range(5):\n    loss = f(net(x))\n    loss.backward()  # b\n    opt.step()\n"
+LOOP = """\
+import torch
+opt = SGD(net.parameters())
+for e in range(5):
+    loss = f(net(x))
+    loss.backward()  # b
+    opt.step()
+"""
 
 
 def _loop(script, text=LOOP):
@@ -137,7 +176,8 @@ def test_a_schedule_steps_behind_every_epoch_and_goes_again(script):
 
 
 def test_a_schedule_is_moved_out_of_the_loop_over_batches(script):
-    text = "s = StepLR(opt)\nfor e in range(5):\n    for x in data:\n        opt.step()\n        s.step()\n    print(e)\n"
+    text = "s = StepLR(opt)\nfor e in range(5):\n    for x in data:\n        opt.step()\n"
+    text += "        s.step()\n    print(e)\n"
     case = script(text).loop("range(5)").loop("data", None, kind="loader")
     after = case.knows(schedules=(("StepLR", case.site("StepLR(opt)")),)).edited("loop.schedule_per_epoch")
     assert after == text.replace("        s.step()\n", "").replace(
@@ -153,9 +193,13 @@ FIT = "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patien
     [
         (FIT, 10, FIT.replace("=3", "=10")),
         (FIT, None, FIT.replace("keras.callbacks.EarlyStopping(patience=3), ", "")),
-        ("import keras\nm.fit(x, y)\n", 10, "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=10)])\n"),
+        (
+            "import keras\nm.fit(x, y)\n",
+            10,
+            "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=10)])\n",
+        ),
     ],
-)  # fmt: skip
+)
 def test_early_stopping_of_keras(script, text, patience, after):
     case = script(text).knows(framework="keras").loop(text.splitlines()[1], kind="epochs")
     assert case.edited("loop.patience", patience) == after

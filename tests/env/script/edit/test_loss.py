@@ -103,13 +103,25 @@ def test_classes_are_weighted_by_the_rows_of_the_run(script, tmp_path: Path):
     assert "Loss(weight=torch.tensor([1, 5]))" in case.edited("loss.class_weights", (1.0, 5.0))
 
 
+def test_classes_are_weighted_in_a_call_of_the_function(script):
+    text = "import torch\nloss = F.cross_entropy(out, y)\n"
+    case = script(text).loss(
+        "cross_entropy", "F.cross_entropy(out, y)", None, (8, 2), _array(8, dtype="int64")
+    )
+    after = text.replace("y)", "y, weight=torch.tensor([1, 5]))")
+    assert case.edited("loss.class_weights", (1.0, 5.0)) == after
+
+
 KERAS = "import keras\nm.compile('adam', loss='mse')\nm.fit(x, y)\n"
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("binary_crossentropy", '"binary_crossentropy"'), ("bce_with_logits", "keras.losses.BinaryCrossentropy(from_logits=True)")],
-)  # fmt: skip
+    [
+        ("binary_crossentropy", '"binary_crossentropy"'),
+        ("bce_with_logits", "keras.losses.BinaryCrossentropy(from_logits=True)"),
+    ],
+)
 def test_losses_of_keras(script, value, text):
     case = script(KERAS).knows(framework="keras").loop("m.fit(x, y)", kind="epochs")
     assert case.edited("loss.kind", value) == KERAS.replace("'mse'", text)

@@ -82,6 +82,11 @@ def test_rows_of_another_shape(script, what, line):
     assert f"        {line}\n        return self.a(x)\n" in _class(script).edited(f"input.{what}", 1.0)
 
 
+@pytest.mark.parametrize(("factor", "text"), [(1 / 255, "x / 255"), (0.5, "x / 2"), (1.5, "x * 1.5")])
+def test_rows_times_a_factor(script, factor, text):
+    assert f"        x = {text}\n" in _class(script).edited("input.scale", factor)
+
+
 def test_rows_are_flattened_in_front_of_a_sequence(script):
     assert "(nn.Flatten(), nn.Linear(4, 8)" in _sequential(script).edited("input.flatten", 1.0)
 
@@ -126,12 +131,14 @@ def test_one_layer_starts_by_its_path(script):
 
 def test_the_start_of_pytorch(script):
     after = _class(script).patch(*_start("torch_default", 0)).texts["train.py"]
-    loop = "for module in net.modules():\n    if isinstance(module, nn.Linear):\n        module.reset_parameters()\n"
+    loop = "for module in net.modules():\n    if isinstance(module, nn.Linear):\n"
+    loop += "        module.reset_parameters()\n"
     assert after == CLASS.replace("net = Net()\n", f"net = Net()\n{loop}")
 
 
 def test_a_network_that_a_function_returns_starts_in_front_of_the_optimizer(script):
-    text = "from torch import nn\ndef make():\n    return nn.Linear(4, 3)\nnet = make()\nopt = SGD(net.parameters())\n"
+    text = "from torch import nn\ndef make():\n    return nn.Linear(4, 3)\nnet = make()\n"
+    text += "opt = SGD(net.parameters())\n"
     case = script(text).operation("Linear", "nn.Linear(4, 3)", module="a").optimizer("SGD(net.parameters())")
     case.knows(made=case.site("nn.Linear(4, 3)"))
     after = case.patch(*_start("torch_default", 0)).texts["train.py"]

@@ -14,12 +14,20 @@ from netmend.env.script.source import EditRefused
     [
         ("opt = SGD(w, lr=0.1)  # fast\n", "SGD(w, lr=0.1)", "opt = SGD(w, lr=0.01)  # fast\n"),
         ("opt = SGD(w, 0.1,)\n", "SGD(w, 0.1,)", "opt = SGD(w, 0.01,)\n"),
-        ("opt = SGD(\n    w,\n    lr = 0.1, # x\n)\n", "SGD(\n    w,\n    lr = 0.1, # x\n)", "opt = SGD(\n    w,\n    lr = 0.01, # x\n)\n"),
+        (
+            "opt = SGD(\n    w,\n    lr = 0.1, # x\n)\n",
+            "SGD(\n    w,\n    lr = 0.1, # x\n)",
+            "opt = SGD(\n    w,\n    lr = 0.01, # x\n)\n",
+        ),
         ("LR = 1e-1\nopt = SGD(w, lr=LR)\n", "SGD(w, lr=LR)", "LR = 0.01\nopt = SGD(w, lr=LR)\n"),
-        ("c = {'lr': 0.1}\nopt = SGD(w, lr=c['lr'])\n", "SGD(w, lr=c['lr'])", "c = {'lr': 0.01}\nopt = SGD(w, lr=c['lr'])\n"),
+        (
+            "c = {'lr': 0.1}\nopt = SGD(w, lr=c['lr'])\n",
+            "SGD(w, lr=c['lr'])",
+            "c = {'lr': 0.01}\nopt = SGD(w, lr=c['lr'])\n",
+        ),
         ("def f(lr=0.1):\n    SGD(w, lr)\nf()\n", "SGD(w, lr)", "def f(lr=0.01):\n    SGD(w, lr)\nf()\n"),
     ],
-)  # fmt: skip
+)
 def test_the_rate_is_changed_where_it_is_written(script, text, made, after):
     assert script(text).optimizer(made, lr=0.1).edited("optimizer.lr", 0.01) == after
 
@@ -28,11 +36,14 @@ def test_the_rate_is_changed_where_it_is_written(script, text, made, after):
     ("text", "after"),
     [
         ("LR = 0.1\nopt = SGD(w, lr=LR)\nother(LR)\n", "LR = 0.1\nopt = SGD(w, lr=0.01)\nother(LR)\n"),
-        ("LR = 0.1\nopt = SGD(w, lr=LR)\nprint('lr', LR)\n", "LR = 0.01\nopt = SGD(w, lr=LR)\nprint('lr', LR)\n"),
+        (
+            "LR = 0.1\nopt = SGD(w, lr=LR)\nprint('lr', LR)\n",
+            "LR = 0.01\nopt = SGD(w, lr=LR)\nprint('lr', LR)\n",
+        ),
         ("LR = 0.5\nopt = SGD(w, lr=LR)\n", "LR = 0.5\nopt = SGD(w, lr=0.01)\n"),  # the run had another value
         ("LR = base / 2\nopt = SGD(w, lr=LR)\n", "LR = 0.01\nopt = SGD(w, lr=LR)\n"),
     ],
-)  # fmt: skip
+)
 def test_a_literal_that_feeds_something_else_stays(script, text, after):
     assert script(text).optimizer("SGD(w, lr=LR)", lr=0.1).edited("optimizer.lr", 0.01) == after
 
@@ -74,7 +85,7 @@ def _kind(kind, **more):
         (
             "NAME = 'SGD'\nopt = getattr(torch.optim, NAME)(w, lr=0.1)\n",
             "getattr(torch.optim, NAME)(w, lr=0.1)",
-            "NAME = \"Adam\"\nopt = getattr(torch.optim, NAME)(w, lr=0.001)\n",
+            'NAME = "Adam"\nopt = getattr(torch.optim, NAME)(w, lr=0.001)\n',
         ),
         (
             "import torch\nopt = torch.optim.SGD(w, momentum=0.9,\n                      lr=0.1)\n",
@@ -82,7 +93,7 @@ def _kind(kind, **more):
             "import torch\nopt = torch.optim.Adam(w,\n                      lr=0.001)\n",
         ),
     ],
-)  # fmt: skip
+)
 def test_another_kind_takes_its_rate_and_leaves_what_it_does_not_take(script, text, made, after):
     case = script(text).optimizer(made, lr=0.1)
     assert case.patch(*_kind("adam", lr=0.001)).texts["train.py"] == after
@@ -122,10 +133,10 @@ def test_momentum_with_nesterov_is_added_and_zero_goes(script):
         (
             "import keras\no = keras.optimizers.SGD(learning_rate=5.0)\nm.compile(o)\nm.fit(x, y)\n",
             "keras.optimizers.SGD(learning_rate=5.0)",
-            "import keras\no = \"adam\"\nm.compile(o)\nm.fit(x, y)\n",
+            'import keras\no = "adam"\nm.compile(o)\nm.fit(x, y)\n',
         ),
     ],
-)  # fmt: skip
+)
 def test_keras_takes_a_word_or_a_class(script, text, made, after):
     case = script(text).knows(framework="keras").optimizer(made, learning_rate=5.0)
     assert case.patch(*_kind("adam", lr=0.001)).texts["train.py"] == after
