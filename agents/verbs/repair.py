@@ -12,7 +12,8 @@ from rich.console import Console
 from netmend.agents.length import confirming_budget, trial_budget
 from netmend.agents.named_bug import find_bug
 from netmend.agents.repair import repair
-from netmend.agents.repair_page import print_repair, write_offer
+from netmend.agents.repair_page import confirmed, print_repair, verdict, write_offer
+from netmend.agents.traces import write_traces
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, make_rules, require_policy
 from netmend.agents.verbs.evaluate import policy_method
 from netmend.agents.verbs.hydra_job import Ended, run_job
@@ -65,6 +66,8 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
         result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=confirming)
     console = Console()
     print_repair(result, console, budget=rules.of(bug).budget)
+    notes = [verdict(result), *confirmed(result)]
+    write_traces(folder, [result.outcome], trials=rules.trials, part="validation", notes=notes)
     written = write_offer(result, folder)
     if written is None:
         return Ended(status=UNREPAIRED)
