@@ -203,7 +203,10 @@ def trace_chart(kind: str) -> Chart:
                 legend=alt.Legend(title="trial", orient="bottom"),
             ),
             strokeDash=alt.StrokeDash(
-                "part:N", legend=alt.Legend(title="part", orient="bottom", symbolType="stroke")
+                "part:N",
+                legend=alt.Legend(
+                    title="part", orient="bottom", symbolType="stroke", symbolStrokeColor="gray"
+                ),
             ),
             tooltip=["trial:N", "part:N", "epoch:Q", "value:Q"],
         )

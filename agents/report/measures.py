@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Literal
 
@@ -86,7 +86,15 @@ def _value(trace: Trace, *, measure: str, spent: Spent, count: int) -> float | N
 
 
 def _estimate(traces: Sequence[Trace], value: Value) -> Estimate | None:
-    return estimate_by_bug((trace.bug, value(trace)) for trace in traces)
+    if all(trace.failure and not searched(trace) for trace in traces):
+        return None  # a method that never began shows nothing
+    return _of(tuple((trace.bug, value(trace)) for trace in traces))
+
+
+@lru_cache(maxsize=1000)
+def _of(values: tuple[tuple[str, float | None], ...]) -> Estimate | None:
+    """Many budgets have the same values: what the first trials have not found, the last ones seldom do."""
+    return estimate_by_bug(values)
 
 
 def _after(trace: Trace, count: int) -> int:

@@ -21,7 +21,7 @@ function colours() {
   const words = { labelColor: ink, titleColor: ink };
   return {
     background: paper, font: "system-ui, sans-serif", view: { stroke: rule },
-    axis: { ...words, gridColor: rule, domainColor: rule, tickColor: rule }, legend: { ...words, symbolBaseStrokeColor: ink }, title: { color: ink },
+    axis: { ...words, gridColor: rule, domainColor: rule, tickColor: rule }, legend: words, title: { color: ink },
   };
 }
 async function draw(element, spec) {

@@ -81,7 +81,11 @@ def write_page(runs: Sequence[Run], path: Path) -> int:
         for count, (bug, own) in enumerate(panel.bugs.items(), start=1):
             key = f"{number}-{count}"
             rows.append(_row(key, bug, own, panel))
-            details[key] = _template("bug").render(traces=[(keys[id(one)], one) for one in own], words=WORDS)
+            details[key] = _template("bug").render(
+                traces=[(keys[id(one)], one) for one in own],
+                findings={f.name: f for one in reversed(own) for f in one.findings}.values(),
+                words=WORDS,
+            )
             for one in own:
                 details[keys[id(one)]] = _template("trace").render(trace=one)
             curves |= {keys[id(one)]: charts.curves(one) for one in own if id(one) in inside}

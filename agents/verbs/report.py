@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from netmend.agents.verbs.config import ConfigError
 from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
 
@@ -50,11 +49,11 @@ def report_verb(words: Sequence[str]) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as every verb does."""
+    """Says what is wrong as every verb does, in one line."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Raise it."""
-        raise ConfigError([message])
+        raise NetmendError(message)
 
 
 def _parser() -> argparse.ArgumentParser:
