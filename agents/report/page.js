@@ -3,8 +3,8 @@ const one = (selector, within = document) => within.querySelector(selector);
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const views = new Map(); // by element of a picture: its definition and Vega's view of it
-let curves = {};
-let waiting = {};
+const curves = {}; // from the files beside the page
+const waiting = {};
 
 async function unpacked(id) {
   const bytes = Uint8Array.from(atob(one(`#${id}`).textContent), letter => letter.charCodeAt(0));
@@ -42,7 +42,8 @@ function saved(name, type, text) {
 const quoted = value => /[",\n]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
 const csv = rows => rows.map(row => row.map(value => quoted(String(value ?? ""))).join(",")).join("\n") + "\n";
 function rowsOfTable(table) {
-  const rows = all("tr", table).filter(row => !row.hidden && !row.closest("tr.open"));
+  const own = row => row.closest("table") === table && !row.hidden && row.className !== "open";
+  const rows = all("tr", table).filter(own);
   return rows.map(row => [...row.cells].map(cell => cell.textContent.trim()));
 }
 function rowsOfChart(spec) {
@@ -127,24 +128,28 @@ async function trace(button) {
   section.append(below);
   below.innerHTML = (await details)[key];
   const place = one(".curves", below), known = await data;
-  const found = known.curves[key] ?? curves[key] ?? await beside(known.beside, section.dataset.key, key);
+  const found = known.curves[key] ?? curves[key] ?? await beside(known.beside[section.dataset.key], key);
   if (!found?.length) return void (place.textContent = found ? "It has none." : "Their file is not beside this page.");
   const values = found.flatMap(({ values, ...what }) => values.map((value, index) => ({ ...what, epoch: index + 1, value })));
-  for (const spec of known.trace) {
-    const chart = place.appendChild(document.createElement("div"));
-    await draw(chart, { ...spec, datasets: { curves: values } });
+  for (const [kind, spec] of Object.entries(known.trace)) {
+    const id = `${kind}-${key}`, figure = place.appendChild(document.createElement("figure"));
+    figure.id = id;
+    figure.innerHTML = `<div class="chart"></div><p class="tools">
+      <button type="button" data-svg="${id}">SVG<span class="hidden"> of the ${kind}</span></button>
+      <button type="button" data-csv="${id}">CSV<span class="hidden"> of the ${kind}</span></button></p>`;
+    await draw(figure.firstChild, { ...spec, datasets: { curves: values } });
   }
 }
-function beside(folder, bug, key) {
-  waiting[bug] ??= new Promise(done => {
+function beside(path, key) {
+  waiting[path] ??= new Promise(done => {
     const script = document.createElement("script");
-    script.src = `${folder}/${bug}.js`;
+    script.src = path;
     script.onload = script.onerror = done;
     document.head.append(script);
   });
-  return waiting[bug].then(() => curves[key]);
+  return waiting[path].then(() => curves[key]);
 }
-function netmendCurves(more) { Object.assign(curves, more); } // called by the files beside the page
+function netmendCurves(more) { Object.assign(curves, more); } // those files call it
 
 document.addEventListener("click", event => {
   const button = event.target.closest("button");

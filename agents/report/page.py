@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -26,6 +27,8 @@ from netmend.env.writing import write_whole
 HOME = "netmend.agents.report"
 MOST_SHOWN = 200
 """Repairs whose curves stand in the page, the most telling ones; files beside it have the others."""
+MOST_BUGS = 25
+"""Bugs that share a file of curves."""
 MOST_ROWS = 50
 """Bugs whose rows are drawn before a reader asks for more."""
 YES_NO = {True: "fixed", False: "not fixed", None: "unknown"}
@@ -60,6 +63,39 @@ class Section:
     choices: Mapping[str, Sequence[tuple[str, str]]]
 
 
+class _Contents:
+    """What the page's script shows of single bugs and repairs, by their keys.
+
+    Attributes:
+        details: a bug's section and a repair's trace as HTML.
+        curves: of the repairs whose curves stand in the page.
+        beside: contents of the files with the curves of the others, by name.
+        places: where the curves of a bug lie, if not all of them stand in the page.
+    """
+
+    def __init__(self, shown: Sequence[Panel]) -> None:
+        traces = [trace for panel in shown for trace in panel.traces]
+        self.keys = {id(trace): str(number) for number, trace in enumerate(traces)}
+        self.details: dict[str, str] = {}
+        self.curves: dict[str, object] = {}
+        self.beside: dict[str, dict[str, object]] = {}
+        self.places: dict[str, str] = {}
+        self._inside = {id(trace) for trace in telling(traces)[:MOST_SHOWN]}
+
+    def add(self, key: str, traces: Sequence[Trace], file: str) -> None:
+        """Take the repairs of one bug; ``file`` is for curves that do not stand in the page."""
+        own = [(self.keys[id(trace)], trace) for trace in traces]
+        found = {finding.name: finding for trace in reversed(traces) for finding in trace.findings}
+        self.details[key] = _template("bug").render(key=key, traces=own, findings=found.values(), words=WORDS)
+        for number, trace in own:
+            self.details[number] = _template("trace").render(key=number, trace=trace)
+            if id(trace) in self._inside:
+                self.curves[number] = charts.curves(trace)
+            else:
+                self.beside.setdefault(file, {})[number] = charts.curves(trace)
+                self.places[key] = file
+
+
 def write_page(runs: Sequence[Run], path: Path) -> int:
     """Write the page, and a folder of curves beside it where it has no room for all.
 
@@ -70,39 +106,25 @@ def write_page(runs: Sequence[Run], path: Path) -> int:
         OSError: a file cannot be written.
     """
     shown = panels(runs)
-    keys = {id(trace): str(number) for number, trace in enumerate(_all(shown))}
-    inside = {id(trace) for trace in telling(_all(shown))[:MOST_SHOWN]}
-    beside = path.with_name(f"{path.stem}-curves")
-    details: dict[str, str] = {}
-    curves: dict[str, object] = {}
+    contents = _Contents(shown)
+    folder = path.with_name(f"{path.stem}-curves")
     sections = []
     for number, panel in enumerate(shown, start=1):
         rows = []
-        for count, (bug, own) in enumerate(panel.bugs.items(), start=1):
+        for count, (bug, traces) in enumerate(panel.bugs.items()):
             key = f"{number}-{count}"
-            rows.append(_row(key, bug, own, panel))
-            details[key] = _template("bug").render(
-                traces=[(keys[id(one)], one) for one in own],
-                findings={f.name: f for one in reversed(own) for f in one.findings}.values(),
-                words=WORDS,
-            )
-            for one in own:
-                details[keys[id(one)]] = _template("trace").render(trace=one)
-            curves |= {keys[id(one)]: charts.curves(one) for one in own if id(one) in inside}
-            others = {keys[id(one)]: charts.curves(one) for one in own if id(one) not in inside}
-            if others:
-                write_whole(beside / f"{key}.js", f"netmendCurves({_json(others)});\n")
+            rows.append(_row(key, bug, traces, panel))
+            contents.add(key, traces, f"{number}-{count // MOST_BUGS}.js")
         sections.append(_section(panel, number, rows))
+    for name, curves in contents.beside.items():
+        write_whole(folder / name, f"netmendCurves({_json(curves)});\n")
     learnt = charts.learning(runs)
+    figures = [*learnt, *(figure for section in sections for figure in section.figures)]
     data = {
-        "charts": {
-            figure.id: figure.chart.to_dict()
-            for figures in (learnt, *(section.figures for section in sections))
-            for figure in figures
-        },
-        "trace": [charts.trace_chart(kind).to_dict() for kind in ("loss", "score")],
-        "curves": curves,
-        "beside": beside.name,
+        "charts": {figure.id: figure.chart.to_dict() for figure in figures},
+        "trace": {kind: charts.trace_chart(kind).to_dict() for kind in ("loss", "score")},
+        "curves": contents.curves,
+        "beside": {key: f"{quote(folder.name)}/{file}" for key, file in contents.places.items()},
         "filters": {row.key: row.filters for section in sections for row in section.bugs},
     }
     page = _template("page").render(
@@ -114,12 +136,12 @@ def write_page(runs: Sequence[Run], path: Path) -> int:
         script=_file("page.js"),
         vega=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
         data=_packed(data),
-        details=_packed(details),
+        details=_packed(contents.details),
         words=WORDS,
         most=MOST_ROWS,
     )
     write_whole(path, page)
-    return len(keys)
+    return len(contents.keys)
 
 
 def telling(traces: Sequence[Trace]) -> list[Trace]:
@@ -137,10 +159,6 @@ def telling(traces: Sequence[Trace]) -> list[Trace]:
 def _tells(trace: Trace) -> float:
     rate = trace.rates[-1]
     return max(trace.gain, 0.0 if rate is None else 1.0 - rate)
-
-
-def _all(shown: Sequence[Panel]) -> list[Trace]:
-    return [trace for panel in shown for trace in panel.traces]
 
 
 def _row(key: str, bug: str, traces: Sequence[Trace], panel: Panel) -> BugRow:
