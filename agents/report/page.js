@@ -53,7 +53,8 @@ function rowsOfChart(spec) {
 }
 async function save(button) {
   const { csv: wanted, svg } = button.dataset;
-  const id = wanted ?? svg, source = document.getElementById(id), chart = one(".chart", source);
+  const id = wanted ?? svg, source = document.getElementById(id);
+  const chart = source.tagName === "TABLE" ? null : one(".chart", source);
   if (svg) saved(`${id}.svg`, "image/svg+xml", await views.get(chart).view.toSVG());
   else saved(`${id}.csv`, "text/csv", csv(chart ? rowsOfChart(views.get(chart).spec) : rowsOfTable(source)));
 }
