@@ -21,6 +21,7 @@ usage: netmend VERB ...
   repair    repair one program                      netmend repair bug=bug.yaml
   bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
   bench     measure the engine of trials            netmend bench engine
+  report    show what runs came to, as one page     netmend report runs/evaluate/RUN
 
 `netmend VERB --help` shows what a verb takes. train, evaluate, repair and bench are configured with Hydra:
 group=option, key=value, --config-dir FOLDER for groups of your own, -m for several runs (-m seed=0,1,2).
@@ -80,6 +81,7 @@ VERBS = {
     "repair": "netmend.agents.verbs.repair:repair_verb",
     "bugs": "netmend.agents.verbs.bugs:bugs_verb",
     "bench": "netmend.agents.verbs.bench:bench_verb",
+    "report": "netmend.agents.verbs.report:report_verb",
 }
 """Where the function of each verb is; it takes the words after it and returns the exit status."""
 

@@ -45,11 +45,17 @@ def median(values: Values, axis: int = -1) -> Values:
 
 def estimate(outcomes: Iterable[Outcome], measure: Measure, statistic: Statistic = mean) -> Estimate | None:
     """A statistic over bugs of the mean over seeds; None where no repair has the number."""
+    return estimate_by_bug(((outcome.bug.id, measure(outcome)) for outcome in outcomes), statistic)
+
+
+def estimate_by_bug(
+    values: Iterable[tuple[str, float | None]], statistic: Statistic = mean
+) -> Estimate | None:
+    """The same of values that come with the id of their bug; those that are None do not count."""
     by_bug: dict[str, list[float]] = {}
-    for outcome in outcomes:
-        value = measure(outcome)
+    for bug, value in values:
         if value is not None:
-            by_bug.setdefault(outcome.bug.id, []).append(float(value))
+            by_bug.setdefault(bug, []).append(float(value))
     if not by_bug:
         return None
     return estimate_of(np.array([np.mean(of_bug) for of_bug in by_bug.values()]), statistic)

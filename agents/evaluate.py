@@ -10,9 +10,10 @@ from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.progress import RoundProgress
 from netmend.agents.study.figure import plot_rates
-from netmend.agents.study.measures import study
+from netmend.agents.study.measures import fix_work, study
 from netmend.agents.study.report import to_markdown
 from netmend.agents.summary import Summary, summarise
+from netmend.agents.traces import write_traces
 from netmend.env.errors import NetmendError
 from netmend.env.training.trial import Trainer
 from netmend.env.writing import write_csv, write_whole
@@ -42,7 +43,9 @@ def evaluate(
     outcomes = run_repairs(replace(evaluation, keep_going=True), trainer, progress=progress)
     write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
-    measured = study(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
+    fixes = run_fixes(evaluation, trainer)
+    write_traces(folder, outcomes, trials=evaluation.rules.trials, works=fix_work(fixes))
+    measured = study(outcomes, evaluation.rules, fixes)
     plain = asdict(summary) | {"study": asdict(measured)}
     write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
     drawn = plot_rates(measured.curve, folder / FIGURE)

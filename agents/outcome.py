@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -152,6 +153,19 @@ def _smallness(faulty: Attempt, attempt: Attempt) -> tuple[int, int]:
     """How little of the faulty program an attempt replaces, and with how few edits: larger is less."""
     parts = replaced(faulty.proposal.program, attempt.proposal.program)
     return -parts, -len(attempt.proposal.patch)
+
+
+def change(outcome: Outcome, number: int) -> str:
+    """What an attempt changed: edits added to an earlier one, or left out of the best while minimising."""
+    patch = outcome.attempts[number].proposal.patch
+    if not patch:
+        return "as it was" if number == 0 else "no edit"
+    if number > outcome.searched:
+        left_out = Counter(outcome.found.proposal.patch) - Counter(patch)
+        return f"without {' and '.join(left_out.elements())}"
+    earlier = {attempt.proposal.patch for attempt in outcome.attempts[:number]}
+    known = max(length for length in range(len(patch)) if patch[:length] in earlier)
+    return f"+ {' + '.join(patch[known:])}"
 
 
 def by_method(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:

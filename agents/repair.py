@@ -145,7 +145,7 @@ def repair_many(
     return [
         RepairResult(
             outcome=outcome,
-            findings=_findings(outcome),
+            findings=findings_of(outcome),
             confirmation=confirmations.get(id(pair)),
             budget=pair.budget,
         )
@@ -177,7 +177,8 @@ def _pair(outcome: Outcome, rules: Rules, budget_of: BudgetOf | None) -> Pair:
     return Pair(before=before, after=after, budget=budget, seed=outcome.seed, metric=outcome.bug.task_metric)
 
 
-def _findings(outcome: Outcome) -> tuple[Finding, ...]:
+def findings_of(outcome: Outcome) -> tuple[Finding, ...]:
+    """What is wrong with the faulty program of a repair, the worst first."""
     bug = outcome.bug
     data = judged(load_dataset(bug.program.data.dataset), bug.task_metric)
     return findings(bug.program, data, outcome.attempts[0].trial)

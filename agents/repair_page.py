@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -12,7 +11,7 @@ from rich.markup import escape
 
 from netmend.agents.confirm import SEEDS, Confirmation
 from netmend.agents.length import is_whole, told
-from netmend.agents.outcome import Outcome
+from netmend.agents.outcome import Outcome, change
 from netmend.agents.repair import RepairResult
 from netmend.agents.table import Table
 from netmend.env.bugs.files import written_in
@@ -194,7 +193,7 @@ def _trace(outcome: Outcome) -> Table:
     rows = [
         (
             str(number),
-            _change(outcome, number),
+            change(outcome, number),
             str(len(attempt.proposal.patch)),
             attempt.trial.status.value,
             f"{attempt.trial.skill:.3f}",
@@ -203,16 +202,3 @@ def _trace(outcome: Outcome) -> Table:
     ]
     head = ("trial", "change", "edits", "status", "skill")
     return Table(head=head, rows=rows, title="trials", left=(1, 3))
-
-
-def _change(outcome: Outcome, number: int) -> str:
-    """What an attempt changed: edits added to an earlier one, or left out of the best while minimising."""
-    patch = outcome.attempts[number].proposal.patch
-    if not patch:
-        return "as it was" if number == 0 else "no edit"
-    if number > outcome.searched:
-        left_out = Counter(outcome.found.proposal.patch) - Counter(patch)
-        return f"without {' and '.join(left_out.elements())}"
-    earlier = {attempt.proposal.patch for attempt in outcome.attempts[:number]}
-    known = max(length for length in range(len(patch)) if patch[:length] in earlier)
-    return f"+ {' + '.join(patch[known:])}"

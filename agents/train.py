@@ -39,7 +39,9 @@ from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.choices import THRESHOLDS, chosen
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
-from netmend.agents.policy import FOLDER as POLICY_FOLDER, save_policy
+from netmend.agents.lockstep import Evaluation, run_repairs
+from netmend.agents.methods import PolicyMethod
+from netmend.agents.policy import FOLDER as POLICY_FOLDER, Policy, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
 from netmend.agents.statistics import (
     VALIDATION_TAGS,
@@ -48,6 +50,7 @@ from netmend.agents.statistics import (
     Validation,
     validate,
 )
+from netmend.agents.traces import write_traces
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
 from netmend.agents.verbs.opening import make_trainer, open_suite, settled
@@ -337,6 +340,7 @@ class _Run:
             look = self._look(parts, parts.model)
             fixed = None if look is None else look.fixed
         save_policy(policy, folder / POLICY_FOLDER)
+        self._keep_repairs(parts, policy)
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
         )
@@ -349,3 +353,14 @@ class _Run:
             soft_wrap=True,
         )
         return totals
+
+    def _keep_repairs(self, parts: _Parts, policy: Policy) -> None:
+        """Repair the validation bugs once more, by trials that are known, for what a report shows."""
+        evaluation = Evaluation(
+            bugs=self._validation_bugs(parts),
+            methods=(PolicyMethod(policy, policy.repair_actions(), compose=policy.compose),),
+            rules=parts.setting.rules,
+            minimise=False,
+        )
+        outcomes = run_repairs(evaluation, parts.trainer, holdout=False)
+        write_traces(self._folder, outcomes, trials=evaluation.rules.trials, part="validation")

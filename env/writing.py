@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and rename it; its folder is made where it is missing.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file under a temporary name and rename it; its folder is made where it is missing.
 
     Raises:
         OSError: the disk is full or the folder cannot be written to. What was there before is untouched.
@@ -20,8 +20,8 @@ def write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

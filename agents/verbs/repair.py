@@ -13,7 +13,8 @@ from netmend.agents.named_bug import find_bug
 from netmend.agents.policy import DEFAULT
 from netmend.agents.repair import repair
 from netmend.agents.repair_one import policy_method, rules_for, worth_compiling
-from netmend.agents.repair_page import print_repair, write_offer
+from netmend.agents.repair_page import confirmed, print_repair, verdict, write_offer
+from netmend.agents.traces import write_traces
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_policy
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
@@ -64,6 +65,8 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
         result = repair(bug, method, trainer, rules, seed=config.seed, budget_of=confirming)
     console = Console()
     print_repair(result, console, budget=rules.of(bug).budget)
+    notes = [verdict(result), *confirmed(result)]
+    write_traces(folder, [result.outcome], trials=rules.trials, part="validation", notes=notes)
     written = write_offer(result, folder)
     if written is None:
         return Ended(status=UNREPAIRED)

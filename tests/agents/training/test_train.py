@@ -21,6 +21,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from netmend.agents.checkpoint import checkpoints
 from netmend.agents.policy import load_policy
 from netmend.agents.statistics import Statistics, validate
+from netmend.agents.traces import read_traces
 from netmend.agents.train import Interrupted, train
 from netmend.agents.verbs.config import ConfigError
 from netmend.agents.verbs.train import AgentConfig, TrainConfig, resumed_config
@@ -72,12 +73,16 @@ def test_every_algorithm_trains_and_leaves_a_policy(world, run_folder: Path, alg
     assert totals.updates == 4
     assert load_policy(run_folder).algorithm == algorithm
     assert yaml.safe_load((run_folder / "finished.yaml").read_text())["totals"]["steps"] == 128
+    traces = read_traces(run_folder)
+    assert {(trace.method, trace.part) for trace in traces} == {("policy", "validation")}
+    assert all(trace.fixed[0] is not True for trace in traces)  # a bug is none that is fixed untouched
 
 
 def test_nothing_in_a_run_is_pickled(world, run_folder: Path) -> None:
     start(world, run_folder, with_agent(world.config, "dqn"))
     kinds = {path.suffix for path in run_folder.rglob("*") if path.is_file() and "tfevents" not in path.name}
-    assert kinds == {".yaml", ".safetensors"}
+    assert kinds == {".yaml", ".safetensors", ".gz"}
+    assert read_traces(run_folder)  # JSON under its packing
 
 
 def test_thread_count_is_left_as_found(world, run_folder: Path) -> None:
