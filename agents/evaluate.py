@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from netmend.agents.explain import Explanation, explain, write_explanations
 from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.progress import RoundProgress
@@ -27,10 +29,18 @@ def evaluate(
     trainer: Trainer,
     folder: Path,
     progress: RoundProgress | None = None,
+    explained: Callable[[list[Explanation]], None] | None = None,
 ) -> Summary:
     """Run the comparison and write its files into ``folder``.
 
     With a trainer that keeps a store, a comparison that was cut off goes on where it stopped.
+
+    Args:
+        evaluation: what is compared.
+        trainer: trains all trials.
+        folder: where the files go.
+        progress: told after each round.
+        explained: takes why repairs fixed nothing; None: nobody looks into it.
 
     Raises:
         NetmendError: there are no bugs, or the folder holds a finished evaluation.
@@ -42,7 +52,12 @@ def evaluate(
     outcomes = run_repairs(replace(evaluation, keep_going=True), trainer, progress=progress)
     write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
-    measured = study(outcomes, evaluation.rules, run_fixes(evaluation, trainer))
+    fixes = run_fixes(evaluation, trainer)
+    measured = study(outcomes, evaluation.rules, fixes)
+    if explained is not None:
+        explanations = explain(outcomes, fixes, evaluation.rules)
+        write_explanations(explanations, folder)
+        explained(explanations)
     plain = asdict(summary) | {"study": asdict(measured)}
     write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
     drawn = plot_rates(measured.curve, folder / FIGURE)
