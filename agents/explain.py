@@ -70,7 +70,7 @@ class Explanation:
 def explain(
     outcomes: Iterable[Outcome], fixes: Mapping[tuple[str, int], Trial], rules: Rules
 ) -> list[Explanation]:
-    """Every repair that did not fix its bug; those of bugs without a measured fix are left out.
+    """Every repair that did not fix its bug; those of bugs without a fix that is measured are left out.
 
     Args:
         outcomes: of all methods, with the hold-out part.
@@ -78,27 +78,25 @@ def explain(
         rules: of the comparison.
     """
     return [
-        found
+        _explained(outcome, outcome.bug.fixed, fixes[outcome.bug.id, outcome.seed], rules)
         for outcome in outcomes
-        if outcome.fixed(outcome.minimised) is False
-        for found in [_explained(outcome, fixes[outcome.bug.id, outcome.seed], rules)]
+        if outcome.bug.fixed is not None and outcome.fixed(outcome.minimised) is False
     ]
 
 
-def _explained(outcome: Outcome, fix: Trial, rules: Rules) -> Explanation:
+def _explained(outcome: Outcome, fixed: Program, fix: Trial, rules: Rules) -> Explanation:
     bug, answer = outcome.bug, outcome.minimised
     skill, goal = holdout_skill(answer.trial), bug.goal()
-    assert bug.fixed is not None
     assert skill is not None
     assert goal is not None
     return Explanation(
         bug=bug.id,
         method=outcome.method,
         seed=outcome.seed,
-        cause=_cause(outcome, bug.fixed, fix, rules.of(bug).budget.epochs),
+        cause=_cause(outcome, fixed, fix, rules.of(bug).budget.epochs),
         skill=round(skill, 4),
         goal=round(goal, 4),
-        fix=" ".join(sorted(changes(bug.program, bug.fixed))),
+        fix=" ".join(sorted(changes(bug.program, fixed))),
         tried=" ".join(sorted(changes(bug.program, answer.proposal.program))),
     )
 

@@ -76,8 +76,9 @@ def test_every_cause(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_fixed_and_what_has_no_measured_fix_is_not_explained(bug: Bug) -> None:
     assert bug.fixed is not None
-    unknown = replace(bug, fixed_score=None)
-    assert explain([_outcome(bug, (bug.fixed, GOOD)), _outcome(unknown)], {(bug.id, 3): GOOD}, Rules()) == []
+    outcomes = [_outcome(bug, (bug.fixed, GOOD)), _outcome(replace(bug, fixed_score=None))]
+    outcomes.append(_outcome(replace(bug, fixed=None)))
+    assert explain(outcomes, {(bug.id, 3): GOOD}, Rules()) == []
 
 
 def test_the_table_and_the_file(bug: Bug, tmp_path: Path) -> None:
