@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from netmend.agents.explain import Explanation, explain, write_explanations
 from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
 from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.progress import RoundProgress
@@ -28,10 +30,18 @@ def evaluate(
     trainer: Trainer,
     folder: Path,
     progress: RoundProgress | None = None,
+    explained: Callable[[list[Explanation]], None] | None = None,
 ) -> Summary:
     """Run the comparison and write its files into ``folder``.
 
     With a trainer that keeps a store, a comparison that was cut off goes on where it stopped.
+
+    Args:
+        evaluation: what is compared.
+        trainer: trains all trials.
+        folder: where the files go.
+        progress: told after each round.
+        explained: takes why repairs fixed nothing; None: nobody looks into it.
 
     Raises:
         NetmendError: there are no bugs, or the folder holds a finished evaluation.
@@ -46,6 +56,10 @@ def evaluate(
     fixes = run_fixes(evaluation, trainer)
     write_traces(folder, outcomes, trials=evaluation.rules.trials, works=fix_work(fixes))
     measured = study(outcomes, evaluation.rules, fixes)
+    if explained is not None:
+        explanations = explain(outcomes, fixes, evaluation.rules)
+        write_explanations(explanations, folder)
+        explained(explanations)
     plain = asdict(summary) | {"study": asdict(measured)}
     write_whole(folder / SUMMARY, json.dumps(plain, indent=2) + "\n")
     drawn = plot_rates(measured.curve, folder / FIGURE)

@@ -11,6 +11,7 @@ from rich.console import Console
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
 from netmend.agents.evaluate import evaluate
+from netmend.agents.explain import Explanation, print_explanations
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
@@ -70,6 +71,7 @@ class EvaluateConfig(RepairingConfig):
         order: file with the order of ``fixed_order``; null = found on the training bugs.
         order_trials: most trials that finding it may ask for.
         minimise: whether patches that are made of repair actions are minimised; those trials are charged.
+        explain: whether it is looked into why repairs fixed nothing, once all are done.
         suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
             repair with it.
     """
@@ -84,6 +86,7 @@ class EvaluateConfig(RepairingConfig):
     order: str | None = None
     order_trials: int = 2000
     minimise: bool = True
+    explain: bool = False
     suggestion_seconds: float = 600.0
 
     def problems(self) -> list[str]:
@@ -126,6 +129,7 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
     bugs = _bugs(suite, config)
     policies = _policies(config.policy) if POLICY in config.methods and config.policy else ()
     actions = _actions(config.actions, policies[0] if policies else None, console)
+    explanations: list[Explanation] = []
     with open_trainer(config) as trainer, _suggestions(config) as suggestions:
         rules = make_rules(config.budget, suite.budget, config.keep)
 
@@ -146,8 +150,11 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
             missing=missing,
         )
         with make_round_progress(console) as progress:
-            summary = evaluate(evaluation, trainer, folder, progress=progress)
+            explained = explanations.extend if config.explain else None
+            summary = evaluate(evaluation, trainer, folder, progress, explained)
     print_summary(summary, console)
+    if config.explain:
+        print_explanations(explanations, console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
 
 

@@ -1,4 +1,7 @@
-"""Good programs: what mutants are made from, and what counts as their published fix; see ``bases.yaml``."""
+"""Good programs: what mutants are made from, and what counts as their published fix.
+
+See ``bases.yaml``, and ``large.yaml`` for larger ones on data packs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from netmend.env.program import Program, decode_program
 from netmend.env.program.yaml import VERSION_KEY, check_version
 from netmend.env.reading import read_yaml
 
-FILE = Path(__file__).with_name("bases.yaml")
+FILE, LARGE_FILE = (Path(__file__).with_name(name) for name in ("bases.yaml", "large.yaml"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,23 +56,28 @@ def read_bases(path: Path) -> dict[str, Base]:
     return bases
 
 
+@dataclass(frozen=True)
 class _Bases(Mapping[str, Base]):
-    """The package's bases, read when they are first asked for."""
+    """The bases of a file of the package, read when they are first asked for."""
+
+    path: Path
 
     def __getitem__(self, name: str) -> Base:
-        return _packaged()[name]
+        return _packaged(self.path)[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_packaged())
+        return iter(_packaged(self.path))
 
     def __len__(self) -> int:
-        return len(_packaged())
+        return len(_packaged(self.path))
 
 
 @cache
-def _packaged() -> dict[str, Base]:
-    return read_bases(FILE)
+def _packaged(path: Path) -> dict[str, Base]:
+    return read_bases(path)
 
 
-BASES: Mapping[str, Base] = _Bases()
+BASES: Mapping[str, Base] = _Bases(FILE)
 """Every base program by name."""
+LARGE_BASES: Mapping[str, Base] = _Bases(LARGE_FILE)
+"""Larger ones, which no one is taught on: all of them are held out."""

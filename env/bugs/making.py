@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.random import Generator
 
-from netmend.env.bugs.bases import BASES, Base
+from netmend.env.bugs.bases import Base
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
+from netmend.env.bugs.enlarging import enlarge
 from netmend.env.bugs.killing import Skills, is_harmful, is_killed, measure, reaches_fix, score
+from netmend.env.bugs.loading import load_suite
 from netmend.env.bugs.mutation import Mutant, mutate, remainders
 from netmend.env.bugs.operators import OPERATORS, draw_operators
 from netmend.env.bugs.plans import SuitePlan
@@ -24,8 +26,7 @@ from netmend.env.training.trial import Trainer
 
 Report = Callable[[str], None]
 LEAST_SKILL: Mapping[str, float] = {"classification": 0.6, "multilabel": 0.6, "regression": 0.4}
-LARGEST_SPREAD = 0.08
-"""A base must be good and steady, on both parts, or its mutants say little."""
+"""A base must be so good, and steady, on both parts, or its mutants say little; a plan may ask for less."""
 DRAWS_PER_MUTANT = 50
 """Tries to find a new mutant for a place before the place is left for the next round."""
 DRAWS_PER_VARIANT = 2
@@ -74,6 +75,9 @@ def make_suite(plan: SuitePlan, trainer: Trainer, report: Report = print) -> Sui
         trainer: trains the candidates; with a store, a second run is a matter of seconds.
         report: takes a line of progress.
     """
+    if plan.enlarges:
+        bugs = enlarge(load_suite(plan.enlarges))
+        return Suite(name=plan.name, description=plan.description, budget=plan.budget, bugs=bugs)
     making = _Making(plan, trainer, report, np.random.default_rng(plan.seed))
     _measure_bases(making)
     slots = _slots(making)
@@ -92,7 +96,7 @@ def make_suite(plan: SuitePlan, trainer: Trainer, report: Report = print) -> Sui
 def _measure_bases(making: _Making) -> None:
     """Train the good programs, then variants of those for training."""
     plan = making.plan
-    _keep_good(making, {name: BASES[name] for name in plan.bases})
+    _keep_good(making, {name: plan.known[name] for name in plan.bases})
     drawn: dict[str, list[Base]] = {}
     for name, base in making.good.items():
         if base.split == "train":
@@ -113,16 +117,17 @@ def _keep_good(making: _Making, bases: Mapping[str, Base]) -> None:
     measured = _measure(making, [base.program for base in bases.values()], making.plan.seeds)
     for (name, base), skills in zip(bases.items(), measured, strict=True):
         good = score(skills)
-        verdict = "" if _is_good(good, _task(base.program)) else "  left out"
+        verdict = "" if _is_good(making.plan, good, _task(base.program)) else "  left out"
         text = f"{good.validation.mean:.3f} ± {good.validation.sd:.3f}, hold-out {good.holdout.mean:.3f}"
         making.report(f"base {name}: skill {text} ± {good.holdout.sd:.3f}{verdict}")
         if not verdict:
             making.good[name], making.fixed[name] = base, skills
 
 
-def _is_good(good: Score, task: Task) -> bool:
+def _is_good(plan: SuitePlan, good: Score, task: Task) -> bool:
+    least = LEAST_SKILL[task.kind] if plan.least_skill is None else plan.least_skill
     parts = (good.validation, good.holdout)
-    return all(part.mean >= LEAST_SKILL[task.kind] and part.sd <= LARGEST_SPREAD for part in parts)
+    return all(part.mean >= least and part.sd <= plan.largest_spread for part in parts)
 
 
 def _task(program: Program) -> Task:

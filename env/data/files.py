@@ -51,7 +51,7 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
     if is_jpeg(arrays):
         arrays = decoded(path, arrays, view.train + view.held, view.held)
     file = _File(shown_path(path), name)
-    arrays = file.with_class_ids(arrays)
+    arrays = _pixels(arrays, view) if view.decoded else file.with_class_ids(arrays)
     modality = "" if view.bags else "text" if "vocab" in names else file.modality(arrays)
     if {"x_train", "y_train", "x_test", "y_test"} <= arrays.keys():
         return file.pack(arrays, modality, view)
@@ -59,6 +59,13 @@ def read_npz(path: Path, name: str, view: View | None = None) -> Dataset:
         return file.plain(arrays, modality)
     needed = "needs the arrays x_train, y_train, x_test, y_test or x, y"
     raise file.error(f"{needed}; has {shown(sorted(names))}")
+
+
+def _pixels(arrays: Arrays, view: View) -> Arrays:
+    """The arrays of a pack with the pixels that a view shows, from 0 to 1, in the place of the targets."""
+    seen = {part: view.transform(arrays[f"x_{part}"]) for part in ("train", "test")}
+    most = np.iinfo(np.uint8).max
+    return arrays | {f"y_{part}": x.reshape(len(x), -1).astype(np.float32) / most for part, x in seen.items()}
 
 
 @dataclass(frozen=True)

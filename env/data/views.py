@@ -43,6 +43,16 @@ def centre(size: int) -> Transform:
     return cut
 
 
+def quartered(x: Raw) -> Raw:
+    """Pictures of a quarter of the height and width."""
+    return halved(halved(x))
+
+
+def first_words(words: int) -> Transform:
+    """The beginning of each text: so many of its words."""
+    return lambda x: x[:, :words]
+
+
 def bag_of_words(words: int) -> Transform:
     """Which of the ``words`` commonest words a text holds: 0 or 1, as Keras's tokenizer in binary mode.
 
@@ -68,6 +78,7 @@ class View:
         train, held: most training rows; most rows of the validation and of the hold-out part, each.
         transform: of the inputs, as they are in the file.
         bags: whether the transform makes numbers of token ids.
+        decoded: whether the targets are the pixels of the pictures, from 0 to 1, as an autoencoder has them.
     """
 
     pack: str
@@ -75,6 +86,7 @@ class View:
     held: int = PACK_HELD
     transform: Transform = as_it_is
     bags: bool = False
+    decoded: bool = False
 
 
 VIEWS: dict[str, View] = {
@@ -86,6 +98,18 @@ VIEWS: dict[str, View] = {
     "eyes_full": View(pack="eyes", train=ALL, held=2000),
     "reuters_bags_small": View(pack="reuters_r52", held=400, transform=bag_of_words(1000), bags=True),
     "reuters_bags": View(pack="reuters_r52", train=ALL, held=1500, transform=bag_of_words(10_000), bags=True),
+    "cifar10_half": View(pack="cifar10", train=2000, held=400, transform=halved),
+    "newsgroups20_short": View(pack="newsgroups20", train=3000, held=400, transform=first_words(64)),
+    "newsgroups20_full": View(pack="newsgroups20", train=ALL, held=2000),
+    "fsdd_digits_full": View(pack="fsdd_digits", train=ALL, held=1000),
+    "fsdd_speakers_full": View(pack="fsdd_speakers", train=ALL, held=1000),
+    "steering_small": View(pack="steering", train=2000, held=400, transform=quartered),
+    "steering_full": View(pack="steering", train=ALL, held=800),
+    # the middle alone: a pixel that is dark in nearly all pictures has no spread that could be explained
+    "fashion_decoded": View(pack="fashion_mnist", train=1000, held=400, transform=centre(20), decoded=True),
+    "fashion_decoded_full": View(
+        pack="fashion_mnist", train=ALL, held=5000, transform=centre(20), decoded=True
+    ),
 }
 """Every view by name. Validation rows are the first of the pack's training part, never of its test part."""
 

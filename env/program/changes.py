@@ -74,8 +74,17 @@ def changes(before: Program, after: Program) -> frozenset[str]:
     Class ids in place of one-hot rows, or the reverse, are part of another loss, which asks for them. What a
     program only measures (``monitor``) is no change.
     """
-    kinds = {kind for pair in align(before.layers, after.layers) for kind in _of_layers(*pair)}
-    return frozenset(kinds | set(_of_rest(before, after)))
+    return frozenset(kind for kind, _ in places(before, after))
+
+
+def places(before: Program, after: Program) -> frozenset[tuple[str, int | None]]:
+    """The same with the position of the layer in the program before, None for what is of no layer."""
+    found: set[tuple[str, int | None]] = {(kind, None) for kind in _of_rest(before, after)}
+    position = 0
+    for old, new in align(before.layers, after.layers):
+        found |= {(kind, position) for kind in _of_layers(old, new)}
+        position += old is not None
+    return frozenset(found)
 
 
 def changed_share(before: Program, after: Program) -> float:

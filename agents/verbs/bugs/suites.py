@@ -101,8 +101,12 @@ def make(
     made = replace(make_suite(plan, trainer, report), name=out.stem)
     command = f"netmend bugs make suite={suite} seed={plan.seed}"
     seeds = (
-        f"{len(plan.seeds)} from {plan.seeds[0]} (mutants for training: {plan.train_seeds}), "
-        f"screening {len(plan.screening_seeds)}"
+        "none"
+        if plan.enlarges
+        else (
+            f"{len(plan.seeds)} from {plan.seeds[0]} (mutants for training: {plan.train_seeds}), "
+            f"screening {len(plan.screening_seeds)}"
+        )
     )
     write_suite(made, out, {"command": command, "seed": plan.seed, "seeds": seeds, "torch": version("torch")})
     report(statistics(made))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TypeAlias
 
-from netmend.env.bugs.bases import BASES
+from netmend.env.bugs.bases import BASES, LARGE_BASES
 from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.loading import load_suite, suite_names
 from netmend.env.data.built_in import BUILT_IN
@@ -54,7 +54,8 @@ def training_datasets(without: Sequence[Bug] = ()) -> tuple[str, ...]:
 @cache
 def _judged_pairs() -> frozenset[Pair]:
     """Of the bugs of every suite in the package, of their fixes, and of the bases behind them."""
-    programs = [base.program for base in BASES.values() if base.split != "train"]
+    bases = (*BASES.values(), *LARGE_BASES.values())
+    programs = [base.program for base in bases if base.split != "train"]
     for bug in (bug for name in suite_names() for bug in load_suite(name).bugs):
         if bug.split != "train":
             programs += [bug.program] if bug.fixed is None else [bug.program, bug.fixed]

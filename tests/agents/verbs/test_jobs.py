@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
+from netmend.agents.explain import CAUSES
 from netmend.agents.methods import Method, MethodError
 from netmend.agents.policy import Policy, save_policy
 from netmend.agents.verbs.config import ActionsConfig, BudgetConfig, ConfigError, TrainerConfig, check
@@ -74,6 +75,20 @@ def test_groups_by_the_datasets_of_training_and_validation(suite: Suite, tmp_pat
     assert [
         groups[f"dataset {word} training or validation"]["defaults"]["bugs"] for word in ("in", "not in")
     ] == [1, 1]
+
+
+def test_why_bugs_were_not_fixed_is_told_where_it_is_asked_for(
+    suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = BudgetConfig(trials=1)
+    evaluate(tmp_path / "a", methods=["random"], budget=few)
+    assert "not fixed because of" not in capsys.readouterr().out
+    assert not (tmp_path / "a" / "explained.csv").exists()
+    evaluate(tmp_path / "b", methods=["random"], budget=few, explain=True)
+    assert "not fixed because of" in capsys.readouterr().out
+    text = (tmp_path / "b" / "explained.csv").read_text()
+    assert "random" in text
+    assert any(cause in text for cause in CAUSES)
 
 
 def test_a_fixed_order_needs_training_bugs(

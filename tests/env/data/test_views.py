@@ -10,7 +10,7 @@ import pytest
 
 from netmend.env.data import PACKS, dataset_names, load_dataset
 from netmend.env.data.loading import needs_pack
-from netmend.env.data.views import VIEWS, bag_of_words, centre, halved, pack_of
+from netmend.env.data.views import VIEWS, bag_of_words, centre, first_words, halved, pack_of, quartered
 from netmend.env.errors import DataError
 
 
@@ -26,6 +26,21 @@ def test_halved_pictures_are_means_of_four_pixels() -> None:
     assert small.dtype == np.uint8
     assert small.tolist() == [[[4]]]
     assert halved(np.zeros((5, 36, 60, 3), np.uint8)).shape == (5, 18, 30, 3)
+
+
+def test_a_quarter_of_a_picture_and_the_beginning_of_a_text() -> None:
+    assert quartered(np.full((2, 66, 200, 3), 9, np.uint8)).shape == (2, 16, 50, 3)
+    assert first_words(2)(np.array([[5, 6, 7], [8, 9, 0]])).tolist() == [[5, 6], [8, 9]]
+
+
+def test_the_targets_of_a_decoder_are_the_pixels_that_it_sees(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (200, 28, 28)).astype(np.uint8)
+    _write(tmp_path / "fashion_mnist.npz", pictures, np.arange(200) % 10, "image")
+    dataset = load_dataset("fashion_decoded", tmp_path)
+    assert (dataset.task.kind, dataset.task.outputs) == ("regression", 400)
+    for part in (dataset.train, dataset.validation, dataset.holdout):
+        assert np.allclose(part.x.reshape(len(part.x), -1) / 255, part.y)
+    assert dataset.train.y.max() == 1.0
 
 
 def test_the_centre_of_a_picture() -> None:
