@@ -176,6 +176,30 @@ def test_a_program_file_is_repaired_at_its_own_length(
     assert repair(tmp_path / "run" / "repaired.yaml", policy, tmp_path / "again") in (0, UNREPAIRED)
 
 
+@pytest.mark.parametrize(("asked", "compiled"), [(None, False), (True, True)])
+def test_a_short_repair_does_not_wait_for_a_compiler(
+    suite: Suite,
+    policy: str,
+    scripted_trainer: Trainer,
+    two_fault_bug: Bug,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: bool | None,
+    compiled: bool,
+) -> None:
+    seen: list[bool | None] = []
+
+    @contextmanager
+    def opened(config: RepairConfig) -> Iterator[Trainer]:
+        seen.append(config.training.compiled)
+        yield scripted_trainer
+
+    monkeypatch.setattr("netmend.agents.verbs.repair.open_trainer", opened)
+    bug = write(two_fault_bug.program, tmp_path / "mine.yaml")
+    repair(bug, policy, tmp_path / "run", training=TrainerConfig(compiled=asked))
+    assert seen == [compiled]
+
+
 def test_the_users_limits_and_those_of_the_file_win(
     suite: Suite, policy: str, scripted_trainer: Trainer, two_fault_bug: Bug, tmp_path: Path
 ) -> None:
