@@ -21,7 +21,7 @@ from netmend.env.training.trial import Budget
 
 COMPILING = 2.0
 """Seconds of a trial from which on a repair is sooner done by compiled code: on a new machine that is
-compiled first, for ten seconds or more, which the fifteen trainings of a repair have to win back."""
+compiled first, for twenty seconds, which the fifteen trainings of a repair have to win back."""
 
 
 def repair(

@@ -20,6 +20,7 @@ from netmend.__main__ import main
 
 ROOT = Path(__file__).parents[1]
 NOT_SHIPPED = {".gitignore"}
+MOST_BYTES = 25_000_000
 
 
 def test_where_it_does_not_run_one_line_says_so(
@@ -151,3 +152,5 @@ def test_an_installed_wheel_runs(built: Path, tmp_path: Path) -> None:
     assert told("python", "-m", "netmend", "--version") == f"netmend {netmend.__version__}\n"
     assert told("python", "-c", "import netmend; print(netmend.__file__)").startswith(str(packages))
     assert "tiny" in told("netmend", "bugs", "list")
+    assert "iris_tanh-06 is repaired" in told("netmend", "repair", "bug=iris_tanh-06")
+    assert wheel.stat().st_size <= MOST_BYTES

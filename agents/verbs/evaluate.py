@@ -64,7 +64,7 @@ class EvaluateConfig(RepairingConfig):
     Attributes:
         methods: names of the methods to compare; ``policy`` is the trained agent.
         policy: ``default``, the policy of the package, or the folder of a training run or of its policy;
-            several with ``+`` between them, of which the others stand under their own names.
+            several with ``+`` between them, of which the others stand under their folders' names.
         split: which bugs.
         seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
         limit: at most this many bugs, the first of the split; null = all.
@@ -181,13 +181,12 @@ def require_method(name: str) -> None:
 
 
 def _policies(names: str) -> tuple[PolicyMethod, ...]:
-    """The first of several policies is ``policy``, each of the others has the name of its folder."""
+    """The first of several policies is ``policy``, each of the others ``policy`` and its folder's name."""
     first, *others = names.split("+")
-    own = [Path(name).name for name in others]
-    if len({*own, POLICY, *BASELINES}) < len(own) + 1 + len(BASELINES):
-        raise ConfigError([f"policy: {names} names two methods alike"])
-    named = zip(others, own, strict=True)
-    return (policy_method(first), *(replace(policy_method(folder), name=name) for folder, name in named))
+    named = {f"{POLICY} {Path(name).name}": name for name in others}
+    if len(named) < len(others):
+        raise ConfigError([f"policy: {names} names two policies alike"])
+    return (policy_method(first), *(replace(policy_method(own), name=name) for name, own in named.items()))
 
 
 def _bugs(suite: Suite, config: EvaluateConfig) -> tuple[Bug, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,21 @@ def test_what_is_kept_is_kept_and_no_more_is_tried_than_was_said() -> None:
     assert result.outcome.searched <= 2
     assert isinstance(result.program, Program)
     assert result.program.optimizer == FAULTY.optimizer
+
+
+def test_only_long_trials_are_worth_compiling(
+    scripted_trainer: Trainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def built(*, compiled: bool) -> Trainer:
+        asked.append(compiled)
+        return scripted_trainer
+
+    monkeypatch.setattr("netmend.agents.repair_one.build_trainer", built)
+    for epochs in (10, 1000):
+        netmend.repair(replace(FAULTY, epochs=epochs), trials=1)
+    assert asked == [False, True]
 
 
 def test_where_nothing_helps_nothing_is_offered() -> None:

@@ -131,10 +131,9 @@ def test_baselines_have_the_actions_of_the_policy(
 def test_policies_stand_side_by_side(suite: Suite, policy: str, tmp_path: Path) -> None:
     evaluate(tmp_path / "out", methods=["policy", "random"], policy=f"{policy}+default", minimise=False)
     methods = json.loads((tmp_path / "out" / "summary.json").read_text())["methods"]
-    assert list(methods) == ["policy", "default", "random"]
-    for names in (f"{policy}+default+default", f"{policy}+{policy}"):
-        with pytest.raises(ConfigError, match="names two methods alike"):
-            evaluate(tmp_path / "no", methods=["policy"], policy=names)
+    assert list(methods) == ["policy", "policy default", "random"]
+    with pytest.raises(ConfigError, match="names two policies alike"):
+        evaluate(tmp_path / "no", methods=["policy"], policy=f"{policy}+default+default")
 
 
 def test_a_method_that_cannot_be_built_is_named_and_the_others_go_on(
@@ -189,6 +188,30 @@ def test_a_program_file_is_repaired_at_its_own_length(
     requests: list[TrialRequest] = scripted_trainer.requests  # type: ignore[attr-defined]
     assert {request.budget.samples for request in requests} == {997}
     assert repair(tmp_path / "run" / "repaired.yaml", policy, tmp_path / "again") in (0, UNREPAIRED)
+
+
+@pytest.mark.parametrize(("asked", "compiled"), [(None, False), (True, True)])
+def test_a_short_repair_does_not_wait_for_a_compiler(
+    suite: Suite,
+    policy: str,
+    scripted_trainer: Trainer,
+    two_fault_bug: Bug,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: bool | None,
+    compiled: bool,
+) -> None:
+    seen: list[bool | None] = []
+
+    @contextmanager
+    def opened(config: RepairConfig) -> Iterator[Trainer]:
+        seen.append(config.training.compiled)
+        yield scripted_trainer
+
+    monkeypatch.setattr("netmend.agents.verbs.repair.open_trainer", opened)
+    bug = write(two_fault_bug.program, tmp_path / "mine.yaml")
+    repair(bug, policy, tmp_path / "run", training=TrainerConfig(compiled=asked))
+    assert seen == [compiled]
 
 
 def test_the_users_limits_and_those_of_the_file_win(
