@@ -20,6 +20,14 @@ from netmend.env.script.site import Site
 WIDTH = 80
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PAGE = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/"
+_ANSWERS = 3
+"""Edits that the text names; the JSON has them all."""
+_SOURCES = {
+    "own": "by the script's own evaluation",
+    "withheld": "which were kept from training",
+    "prequential": "each batch before its update",
+    "printed": "as the script prints it",
+}
 _LEVELS = {"fault": "error", "warning": "warning"}
 
 
@@ -51,7 +59,6 @@ def as_json(checked: Checked) -> str:
         "updates": record.updates,
         "seconds": round(record.seconds, 3),
         "score": score and asdict(score),
-        "not_said": list(record.opaque),
         "findings": [_plain(checked, finding) for finding in checked.findings],
     }
     return json.dumps(found, indent=2, ensure_ascii=False)
@@ -96,14 +103,6 @@ def _ran(checked: Checked) -> Iterator[str]:
         yield from _wrapped(f"score: {score.kind} {score.value:.3f}{rows}, {_SOURCES[score.source]}")
 
 
-_SOURCES = {
-    "own": "by the script's own evaluation",
-    "withheld": "which were kept from training",
-    "prequential": "each batch before its update",
-    "printed": "as the script prints it",
-}
-
-
 def _block(checked: Checked, finding: Finding) -> Iterator[str]:
     """A finding as compilers print theirs: where, what, the line that is meant, how sure, what answers it."""
     at = f"{_path(checked, finding.site)}:{finding.site.line}: " if finding.site else ""
@@ -113,10 +112,6 @@ def _block(checked: Checked, finding: Finding) -> Iterator[str]:
     yield f"    sure:   {finding.sure}"
     if finding.edits:
         yield from _wrapped(f"    answer: {' or '.join(finding.edits[:_ANSWERS])}", " " * 12)
-
-
-_ANSWERS = 3
-"""Edits that the text names; the JSON has them all."""
 
 
 def _excerpt(checked: Checked, site: Site) -> Iterator[str]:

@@ -99,14 +99,23 @@ def _optimizers(recorder: Recorder, undo: ExitStack) -> None:
 
     def zero_grad(self: Optimizer, *args: Any, **kwargs: Any) -> None:
         recorder.on_zero()
-        zero(self, *args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            zero(self, *args, **kwargs)
 
     _put(undo, Optimizer, __init__=__init__, zero_grad=zero_grad)
 
+    resting: list[Any] = []  # an optimizer's own calls are many, and none is of interest
+
     def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        recorder.on_step(optimizer, closure=any(map(callable, (*args[1:], *kwargs.values()))))
+        closure = any(map(callable, (*args[1:], *kwargs.values())))
+        recorder.on_step(optimizer, closure=closure)
+        if not closure and not resting:
+            resting.append(torch._C.DisableTorchFunction())
+            resting[0].__enter__()
 
     def behind(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
+        if resting:
+            resting.pop().__exit__(None, None, None)
         recorder.on_stepped(optimizer)
 
     undo.callback(register_optimizer_step_pre_hook(before).remove)
@@ -142,7 +151,7 @@ def _schedule_made(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
 
     def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         init(self, *args, **kwargs)
-        recorder.on_schedule(self)
+        recorder.updates.schedule(self)
 
     _put(undo, kind, __init__=__init__)
 
@@ -152,7 +161,7 @@ def _schedule_stepped(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
 
     def step_(self: object, *args: Any, **kwargs: Any) -> None:
         step(self, *args, **kwargs)
-        recorder.on_scheduled(self)
+        recorder.updates.scheduled(self)
 
     _put(undo, kind, step=step_)
 

@@ -109,7 +109,8 @@ def _listen(keras: Any, recorder: Recorder) -> None:
         outputs = seen_predict(network, x, verbose=0)
         run = _pass(recorder, x, outputs)
         if run is not None:
-            recorder.passes.begin(run, [], torch.as_tensor(np.asarray(y)))
+            run.batch = torch.as_tensor(np.asarray(y))
+            recorder.passes.begin(run, [])
 
     recorder.judge_keras = judge
 
@@ -126,7 +127,7 @@ def _passed(recorder: Recorder, x: Any, returned: Any) -> Any:
     run = _pass(recorder, x, returned)
     if run is None:
         return returned
-    recorder.passes.begin(run, [], None)
+    recorder.passes.begin(run, [])
     return follow(recorder.passes, (run,), returned)
 
 

@@ -115,7 +115,8 @@ class Recorder:
                     self.inputs = describe(given[0])
                     if len(given) > 1 and "several inputs" not in self.opaque:
                         self.opaque.append("several inputs")
-        self._stack.append(_Entered(module, self.frames.direct(), leaf))
+        called = None if self.updates.traced else self.frames.direct()
+        self._stack.append(_Entered(module, called, leaf))
         self._leaves += leaf
 
     def _is_network(self, module: nn.Module) -> bool:
@@ -188,8 +189,9 @@ class Recorder:
             grad,
             self.updates.count,
             self.frames.where(),
+            truth,
         )
-        self.passes.begin(run, outputs, truth)
+        self.passes.begin(run, outputs)
 
     # Functions
 
@@ -200,12 +202,13 @@ class Recorder:
         kwargs: Mapping[str, object],
         returned: object,
     ) -> object:
-        """A function has returned."""
-        if self.busy:
+        """A function has returned. Every call comes by: what is of no interest leaves at once."""
+        watched = getattr(function, "__name__", "") in LOSSES or self.passes.follows(args)
+        if self.busy or not (watched or self.trace.active):
             return returned
         self._called(function, args, kwargs, returned)
-        if type(returned) is np.ndarray and args and function_name(function) in ("numpy", "array"):
-            return follow(self.passes, self.passes.followed([args[0]]), returned)
+        if type(returned) is np.ndarray:
+            return follow(self.passes, self.passes.followed(args), returned)
         return returned
 
     @quiet
@@ -376,16 +379,6 @@ class Recorder:
         """Weights are loaded into a module."""
         if self.updates.count == 0 and "pretrained part" not in self.opaque:
             self.opaque.append("pretrained part")
-
-    @quiet
-    def on_schedule(self, schedule: object) -> None:
-        """A learning-rate schedule is made."""
-        self.updates.schedule(schedule)
-
-    @quiet
-    def on_scheduled(self, schedule: object) -> None:
-        """A learning-rate schedule steps."""
-        self.updates.scheduled(schedule)
 
     # Loaders
 

@@ -54,6 +54,13 @@ class Rows:
         self._inputs.append(batch)
         self._targets.append(labels)
 
+    def hold(self, inputs: Tensor | None) -> bool:
+        """Whether most rows of a batch were seen already."""
+        if inputs is None or not inputs.dim() or not len(inputs):
+            return False
+        seen = sum(hash(row.tobytes()) in self._seen for row in _array(inputs))
+        return 2 * seen > len(inputs)
+
     def arrays(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Inputs and targets, None where there are none."""
         if not self._inputs:

@@ -9,7 +9,7 @@ from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, cut, facts, judges_training_rows
+from netmend.env.script.rules.reading import Rule, cut, facts
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -134,13 +134,8 @@ def no_training_mode(record: Record) -> Iterator[Sight]:
     "api_contract/evaluation_mode@program",
 )
 def no_evaluation_mode(record: Record) -> Iterator[Sight]:
-    """Rows that are compared with labels, without gradients, while dropout or batch statistics are on.
-
-    A look at how the training rows are doing is not meant.
-    """
+    """Rows that are compared with labels, without gradients, while dropout or batch statistics are on."""
     layers = _of_two_modes(record, *_TWO_MODES)
-    if judges_training_rows(record):
-        return
     for one in facts(record, "evaluated_in_training_mode"):
         if layers:
             yield Sight(value=one.value, site=one.site or record.evaluated, words={"layers": layers})

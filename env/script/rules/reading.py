@@ -196,15 +196,6 @@ def kept(path: str | None) -> dict[str, NDArray[np.generic]]:
         return {}
 
 
-def judges_training_rows(record: Record) -> bool:
-    """Whether the rows that the script judges are all among those that it trains on."""
-    rows = kept(record.data)
-    if "inputs" not in rows or "holdout_inputs" not in rows:
-        return False
-    trained = {row.tobytes() for row in rows["inputs"]}
-    return all(row.tobytes() in trained for row in rows["holdout_inputs"])
-
-
 def cut(record: Record) -> Operation | None:
     """The last operation that lets no gradient through, None where none was seen."""
     return next((one for one in reversed(record.operations) if one.kind in _CUTS), None)
