@@ -134,7 +134,7 @@ def write_page(runs: Sequence[Run], path: Path) -> int:
         version=netmend.__version__,
         style=_file("page.css"),
         script=_file("page.js"),
-        vega=vl_convert.javascript_bundle(None).replace("</script", "<\\/script"),
+        vega=vl_convert.javascript_bundle().replace("</script", "<\\/script"),
         data=_packed(data),
         details=_packed(contents.details),
         words=WORDS,
