@@ -28,11 +28,14 @@ Cause = Literal[
     "wrong diagnosis",
     "wrong site",
     "too short a trial",
+    "too much changed",
     "wrong value",
 ]
 CAUSES: tuple[Cause, ...] = get_args(Cause)
-MENDED = 0.3
+MENDED = 0.5
 """Distance to the published fix at which no fault is left: one of them counts about 1."""
+WIDTH = 150
+"""Columns of a screen that the table of all repairs needs."""
 RISE = 0.02
 """Gain of the validation score in the last epoch of a training that was still learning."""
 FILE = "explained.csv"
@@ -50,8 +53,8 @@ class Explanation:
             fault was tried. ``no action that could``: the actions that lead nearest to the fix leave a fault.
             ``wrong diagnosis``: no program that was tried changes all kinds of things that the fix changes.
             ``wrong site``: one does, but in other layers. ``too short a trial``: the answer was still
-            learning when its training ended. ``wrong value``: none of these; the right things were changed
-            into other values.
+            learning when its training ended. ``too much changed``: it changes things that the fix leaves as
+            they are. ``wrong value``: none of these; the right things were changed into other values.
         skill, goal: of the answer on the hold-out part, and what counts as fixed there.
         fix: kinds of change of the fix.
         tried: kinds of change of the answer.
@@ -113,7 +116,10 @@ def _cause(outcome: Outcome, fixed: Program, fix: Trial, epochs: int) -> Cause:
         return "wrong diagnosis"
     if not any(places(bug.program, fixed) <= places(bug.program, one) for one in tried):
         return "wrong site"
-    return "too short a trial" if _is_learning(outcome.minimised.trial) else "wrong value"
+    if _is_learning(outcome.minimised.trial):
+        return "too short a trial"
+    more = changes(bug.program, outcome.minimised.proposal.program) - changes(bug.program, fixed)
+    return "too much changed" if more else "wrong value"
 
 
 def _is_noise(outcome: Outcome, fix: Trial) -> bool:
@@ -140,12 +146,12 @@ def _is_learning(trial: Trial) -> bool:
 
 
 def write_explanations(explanations: Sequence[Explanation], folder: Path) -> None:
-    """Write ``explained.csv``, a row for each repair that fixed nothing."""
+    """Write ``explained.csv``, a row for each."""
     write_csv(folder / FILE, tuple(Explanation.__dataclass_fields__), map(asdict, explanations))
 
 
 def print_explanations(explanations: Sequence[Explanation], console: Console) -> None:
-    """Print how often each method failed for which cause, and every repair of the policy's."""
+    """Print how often each method failed for which cause, and every repair that fixed nothing."""
     methods = dict.fromkeys(one.method for one in explanations)
     counted = Counter((one.method, one.cause) for one in explanations)
     Table(
@@ -154,6 +160,8 @@ def print_explanations(explanations: Sequence[Explanation], console: Console) ->
         caption="Codes of changes in explained.csv: docs/evaluation.md",
     ).show(console)
     Table(
-        head=("bug", "method", "seed", "skill", "goal", "fix", "answer", "cause"),
+        head=tuple(Explanation.__dataclass_fields__),
         rows=[tuple(str(value) for value in asdict(one).values()) for one in explanations],
+        left=(0, 1, 3, 6, 7),
+        width=WIDTH,
     ).show(console)

@@ -60,7 +60,8 @@ def test_every_cause(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     assert _cause(bug, (faster, HALF)) == "wrong diagnosis"
     assert _cause(bug) == "wrong diagnosis", "a repair that tried nothing"
     assert _cause(bug, (faster, HALF), (elsewhere, BAD)) == "wrong site"
-    assert _cause(bug, (elsewhere, HALF), (softer, BAD)) == "wrong value"
+    assert _cause(bug, (softer, HALF), (elsewhere, BAD)) == "wrong value"
+    assert _cause(bug, (replace(softer, optimizer=faster.optimizer), HALF)) == "too much changed"
     assert _cause(bug, (softer, RISING)) == "too short a trial"
     assert _cause(bug, (bug.fixed, HALF)) == "noise of the trial", "the fix was tried"
     assert _cause(bug, (faster, HALF), fix=HALF) == "noise of the trial", "the fix misses its goal"
@@ -91,4 +92,5 @@ def test_the_table_and_the_file(bug: Bug, tmp_path: Path) -> None:
     print_explanations(found, console)
     text = console.export_text()
     assert all(cause in text for cause in CAUSES)
-    assert "two-faults" in text
+    head, line = (next(row for row in text.splitlines() if word in row) for word in ("goal", "two-faults"))
+    assert line.index("wrong site") == head.index("cause"), "each value stands under its title"
