@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable
 from typing import TypeAlias
 
-from netmend.env.program import Activation, Layer
+from netmend.env.program import Activation, Dropout, Layer
 from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
@@ -29,9 +29,27 @@ Write: TypeAlias = Callable[[Draft], Texts]
 def write_insert(editor: Editor, change: SourceChange) -> None:
     """New layers behind an operation, or in front of the first."""
     if change.at == FRONT:
+        rows = editor.record.inputs
+        _refuse_features_last(change.layers, change.shape, () if rows is None else rows.shape[1:])
         insert_in_front(editor, lambda draft: _texts(editor, draft, change.layers, change.shape))
         return
     insert(editor, change)
+
+
+def _refuse_features_last(
+    layers: tuple[Layer, ...], shape: Shape, seen: tuple[int, ...], *, certain: bool = False
+) -> None:
+    """Refuse layers that take features first where those stand last, as behind a recurrent layer.
+
+    Args:
+        layers: that are put in.
+        shape: of a row there, features first.
+        seen: the same as the run shows it.
+        certain: whether a shape like ``(8, 8)`` has its features first.
+    """
+    last = len(shape) > 1 and (shape != seen or (shape[0] == shape[-1] and not certain))
+    if last and not all(isinstance(layer, Activation | Dropout) for layer in layers):
+        raise EditRefused("features stand last there, where a new layer takes them first")
 
 
 def write_remove(editor: Editor, change: SourceChange) -> None:
@@ -76,9 +94,8 @@ def insert(editor: Editor, change: SourceChange) -> None:
     if change.what == "layer.activation":
         layers = (Activation(function=change.value),)  # type: ignore[arg-type]
         shape = operation.returned.shape[1:]
-    in_front = operation.kind.startswith(("Conv", "MaxPool", "AvgPool", "BatchNorm"))
-    if len(operation.returned.shape) == 3 and not in_front and any(layer.normalises for layer in layers):
-        raise EditRefused("features stand last there, where a normalisation takes them first")
+    first = operation.kind.startswith(("Conv", "MaxPool", "AvgPool", "BatchNorm"))
+    _refuse_features_last(layers, shape, operation.returned.shape[1:], certain=first)
     if operation.made is not None and operation.module is not None:
         draft, made = editor.call(operation.made, f"the {operation.kind}")
         element, adder = holder_of(draft.file, made), adder_of(draft.file, made)

@@ -33,8 +33,11 @@ def runner() -> Iterator[Runner]:
 
 
 def _as_written(program: Program) -> Program:
-    """The program in the words of a script: no starts, which a run shows by their spread alone, and what is
-    done to the rows inside of the network."""
+    """The program in the words of a script.
+
+    It has no starts, which a run shows by their spread alone. What is done to the rows stands in the network.
+    PyTorch's cross-entropy takes one-hot rows too.
+    """
     written: dict[str, Layer] = {"standardize": BatchNorm(), "flatten": Flatten()}
     front = [
         Rescale(factor=step.factor) if step.kind == "scale" else written[step.kind]
@@ -47,7 +50,7 @@ def _as_written(program: Program) -> Program:
     return changed(
         program,
         layers=(*front, *(layer.read(0) for layer in layers)),
-        data=changed(program.data, dataset="", prep=rest),
+        data=changed(program.data, dataset="", prep=rest, labels="index"),
         class_weights=None,
         clip=None,
         schedule=None,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from netmend.env.program import Dropout
+from netmend.env.script.changes import SourceChange
 from netmend.env.script.record import Fact
 from netmend.env.script.source import EditRefused
 
@@ -131,3 +133,14 @@ def test_what_the_run_saw_detach_is_unwrapped(script):
 def test_a_graph_that_nothing_cuts_is_left(script):
     with pytest.raises(EditRefused, match="nothing that cuts"):
         _loop(script).edited("loop.loss_graph")
+
+
+def test_the_first_layer_with_modes_brings_them_to_the_evaluation(script):
+    text = LOOP.replace("opt = SGD", "from torch import nn\nnet = nn.Sequential(nn.Linear(4, 3))\nopt = SGD")
+    case = _loop(script, text).operation("Linear", "nn.Linear(4, 3)")
+    change = SourceChange(what="layer.insert", at=0, layers=(Dropout(rate=0.5),), shape=(3,))
+    after = case.patch(change).texts["train.py"]
+    assert "    net.eval()\n    with torch.no_grad" in after
+    assert "    net.train()\n    for x, y" in after
+    case.knows(modes=(case.site("net(x)"),))
+    assert "eval()" not in case.patch(change).texts["train.py"]

@@ -16,6 +16,7 @@ from netmend.env.program import (
     Pool,
 )
 from netmend.env.script.changes import FRONT, SourceChange
+from netmend.env.script.record import Array
 from netmend.env.script.source import EditRefused
 
 SEQUENTIAL = """\
@@ -39,6 +40,10 @@ class Net(nn.Module):
         x = torch.relu(self.a(x))
         return torch.softmax(self.b(x), dim=1)
 """
+
+
+def array(*shape):
+    return Array(shape=shape, dtype="float32")
 
 
 def _sequential(script, text=SEQUENTIAL):
@@ -381,6 +386,12 @@ def test_what_cannot_be_written_is_refused(script, kind, made, what, value, reas
     case = script("x = nn.ReLU()\ny = make(3)\n").operation(kind, made)
     with pytest.raises(EditRefused, match=reason):
         case.edited(what, value, 0)
+
+
+def test_layers_that_take_features_first_in_front_of_steps_are_refused(script):
+    case = _sequential(script).knows(inputs=array(8, 24, 4))
+    with pytest.raises(EditRefused, match="features stand last"):
+        case.patch(_insert(FRONT, Pool(), shape=(4, 24)))
 
 
 def test_normalisation_behind_steps_is_refused(script):

@@ -108,6 +108,7 @@ def _said(record: Record) -> dict[str, Any]:
 
 
 NETWORK = [("Linear", (16,)), ("ReLU", (16,)), ("Linear", (3,))]
+HIDDEN = [("Linear", (16,)), ("sigmoid", (16,)), ("Linear", (1,))]
 CASES: list[tuple[str, list[SourceChange], dict[str, Any]]] = [
     ("sequential", [_change("optimizer.lr", 0.5)], {"lr": 0.5}),
     ("sequential", [_change("optimizer.kind", "adam")], {"optimizer": "Adam", "momentum": 0}),
@@ -135,7 +136,11 @@ CASES: list[tuple[str, list[SourceChange], dict[str, Any]]] = [
     ),
     ("subclass", [_change("loop.epochs", 7), _change("loop.batch_size", 8)], {"epochs": 7, "rows": 8}),
     ("subclass", [_change("loop.shuffle", True)], {"shuffle": [True]}),
-    ("subclass", [_change("loss.shapes")], {"loss": ("mse_loss", (), ()), "facts": set()}),
+    (
+        "subclass",
+        [_change("loss.shapes")],
+        {"loss": ("mse_loss", (), ()), "facts": set(), "network": [*HIDDEN, ("squeeze", ())]},
+    ),
     (
         "subclass",
         [_change("layer.units", 64, 0), _change("layer.inputs", 64, 2)],
