@@ -121,7 +121,7 @@ def methods_table(panel: Panel) -> Table:
         **{
             f"fixed at {count}": partial(_value, measure=FIXED, spent="trials", count=count)
             for count in counts
-        },  # type: ignore[misc]
+        },
         RATE: lambda trace: trace.rates[-1],
         "gain": lambda trace: trace.gain,
         "edits": lambda trace: len(trace.patch) if trace.fixed[-1] else None,
