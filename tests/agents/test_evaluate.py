@@ -61,6 +61,7 @@ def test_files_and_table(bugs: tuple[Bug, ...], scripted_trainer: Trainer, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "finished",
         "ir.png",
+        "repairs.jsonl.gz",
         "results.csv",
         "study.md",
         "summary.json",
