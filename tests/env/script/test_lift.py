@@ -150,7 +150,7 @@ def test_starts_other_than_pytorchs_own(lifting: Lifting) -> None:
 
 
 def test_layers_that_no_optimizer_has_stay_as_they_start(lifting: Lifting) -> None:
-    forward = "        for layer in self.hidden:\n            x = torch.relu(layer(x))\n        return self.head(x)\n"
+    forward = "        for f in self.hidden:\n            x = torch.relu(f(x))\n        return self.head(x)\n"
     classes = module(forward, "hidden = [nn.Linear(6, 6), nn.Linear(6, 6)]", "head = nn.Linear(6, 3)")
     program = lifting.lifted("Net()", classes=classes).program
     assert program.loop.optimized == "output"
