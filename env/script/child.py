@@ -57,6 +57,7 @@ def run_script(
         out: folder for ``record.json``, ``data.npz`` and ``output``, outside of ``folder``.
     """
     path = folder / script
+    own = os.getpid()
     os.chdir(folder)
     _settle(out, plan)
     text = path.read_text("utf-8")
@@ -79,12 +80,15 @@ def run_script(
             exec(compile(text, str(path), "exec"), main.__dict__)
     except StopScript as stop:
         ending = stop.ending
+        message = "its time was used up" if ending == "timeout" else ""
     except SystemExit as left:
         if left.code not in (None, 0):
-            ending, message = "exited", f"the script exits with {str(left.code)[:200]}"
+            ending, message = "exited", left.code[:300] if isinstance(left.code, str) else ""
     except BaseException as error:
         ending, message, crash = _crashed(error, recorder, frames)
     rest()
+    if os.getpid() != own:
+        os._exit(0)  # a process that the script has forked: it has nothing to say
     if recorder.capped and ending in ("finished", "crashed"):
         ending = "capped"
     seconds = time.process_time() - began
@@ -96,7 +100,7 @@ def run_script(
     record = replace(
         record,
         ending=ending,
-        message=message or _usage(ending, printed),
+        message=message or (_usage(printed) if ending == "exited" else ""),
         crash=crash if ending == "crashed" else None,
         printed=printed[-4_000:],
         score=_printed_score(plan.metric, printed) if plan.metric else _believed(record, ending),
@@ -150,13 +154,11 @@ def _site(error: BaseException, frames: Frames) -> Site | None:
     return found
 
 
-def _usage(ending: Ending, printed: str) -> str:
-    """What a script that ended says of it: its usage, or its last line."""
-    if ending != "exited":
-        return ""
+def _usage(printed: str) -> str:
+    """What a script that ended says of it: its usage, and its last line."""
     lines = [line for line in printed.splitlines() if line.strip()]
     usage = next((line for line in reversed(lines) if line.lower().startswith("usage:")), "")
-    return " ".join(filter(None, (usage, lines[-1] if lines else "")))[:300]
+    return " ".join(filter(None, (usage, lines[-1] if lines else "it ended without a word")))[:300]
 
 
 def _printed_score(metric: str, printed: str) -> Score | None:

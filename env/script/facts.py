@@ -40,10 +40,13 @@ def row_facts(inputs: np.ndarray, site: Site | None) -> Iterator[Fact]:
         text = f"columns {_some(constant)} never change"
         yield Fact(name="input_constant", value=len(constant), text=text, site=site)
     varied = deviation[deviation > 0]
-    if len(varied) and (varied.max() / varied.min() > 100 or max(varied.max(), np.abs(mean).max()) > 10):
+    if not len(varied):
+        return
+    ratio, largest = varied.max() / varied.min(), max(varied.max(), np.abs(mean).max())
+    if largest > 10 or (ratio > 100 and varied.max() > 1):
         spread = f"deviations from {varied.min():.3g} to {varied.max():.3g}"
         text = f"columns have {spread} and means up to {np.abs(mean).max():.3g}"
-        yield Fact(name="input_unscaled", value=float(varied.max() / varied.min()), text=text, site=site)
+        yield Fact(name="input_unscaled", value=float(ratio), text=text, site=site)
 
 
 def loss_facts(loss: LossCall, targets: np.ndarray | None) -> Iterator[Fact]:
@@ -68,10 +71,15 @@ def loss_facts(loss: LossCall, targets: np.ndarray | None) -> Iterator[Fact]:
         yield Fact(name="labels_out_of_range", value=target.high, text=text, site=site)
     if loss.kind in _CLASSES and target.dtype.startswith("float") and target.shape != output.shape:
         yield Fact(name="float_labels", value=1, text=f"class labels are {target.dtype}", site=site)
-    if targets is not None and (loss.kind in _CLASSES or "binary" in loss.kind) and targets.size >= 50:
+    if (
+        targets is not None
+        and target.whole
+        and (loss.kind in _CLASSES or "binary" in loss.kind)
+        and targets.size >= 50
+    ):
         values, counts = np.unique(targets, return_counts=True)
         share = float(counts.max() / targets.size)
-        if 2 <= len(values) <= 1_000 and share >= max(0.7, 3 / len(values)):
+        if len(values) <= 1_000 and share >= max(0.4, min(0.7, 3 / len(values))):
             text = f"{share:.0%} of the labels are {values[counts.argmax()]:g}"
             yield Fact(name="imbalance", value=share, text=text, site=site)
 

@@ -12,6 +12,7 @@ from torch.overrides import TorchFunctionMode
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
 
+_CPU = torch.device("cpu")
 _MOVES = ("cuda", "pin_memory")
 
 
@@ -41,12 +42,10 @@ class Flow(TorchFunctionMode):
             if getattr(func, "__name__", "") in _MOVES and args and isinstance(args[0], Tensor):
                 self._recorder.on_no_gpu()
                 return args[0]
-            if any(map(_means_gpu, (*args, *kwargs.values()))):
+            if _means_gpu(kwargs.get("device")) or (func is Tensor.to and any(map(_means_gpu, args[1:]))):
                 self._recorder.on_no_gpu()
-                args = [torch.device("cpu") if _means_gpu(value) else value for value in args]
-                kwargs = {
-                    key: torch.device("cpu") if _means_gpu(value) else value for key, value in kwargs.items()
-                }
+                args = [_CPU if _means_gpu(value) else value for value in args]
+                kwargs = {key: _CPU if _means_gpu(value) else value for key, value in kwargs.items()}
         try:
             returned = func(*args, **kwargs)
         except Exception as error:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 
-from netmend.env.script.record import Framework
 from netmend.env.script.site import Site, frame_site
 
 _HERE = str(Path(__file__).parent)
@@ -73,18 +72,6 @@ class Frames:
     def where(self) -> tuple[tuple[CodeType, int], ...]:
         """The whole way from the script's first line to where it is: calls from two places differ."""
         return tuple((frame.f_code, frame.f_lasti) for frame in self.own())
-
-    def framework(self) -> Framework:
-        """Who holds the loop that runs now."""
-        frame: FrameType | None = sys._getframe(1)
-        while frame is not None:
-            name = str(frame.f_globals.get("__name__"))
-            if name.startswith(("lightning.", "pytorch_lightning.")):
-                return "lightning"
-            if name == "transformers.trainer":
-                return "transformers"
-            frame = frame.f_back
-        return "torch"
 
     def tree(self, frame: FrameType) -> ast.Module | None:
         """The syntax tree of the frame's file, None where it cannot be read."""

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
+from netmend.env.script.trainers import install_trainers
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -33,6 +34,7 @@ def install(recorder: Recorder) -> None:
     _backward(recorder)
     install_metrics(recorder.passes)
     install_keras(recorder)
+    install_trainers(recorder)
     torch.compile = _as_it_is  # a compiled network shows none of its operations
 
 
@@ -90,14 +92,23 @@ def _optimizers(recorder: Recorder) -> None:
 
     def zero_grad(self: Optimizer, *args: Any, **kwargs: Any) -> None:
         recorder.on_zero()
-        zero(self, *args, **kwargs)
+        with torch._C.DisableTorchFunction():
+            zero(self, *args, **kwargs)
 
     _put(Optimizer, __init__=__init__, zero_grad=zero_grad)
 
+    resting: list[Any] = []  # an optimizer's own calls are many, and none is of interest
+
     def before(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        recorder.on_step(optimizer, closure=any(map(callable, (*args[1:], *kwargs.values()))))
+        closure = any(map(callable, (*args[1:], *kwargs.values())))
+        recorder.on_step(optimizer, closure=closure)
+        if not closure and not resting:
+            resting.append(torch._C.DisableTorchFunction())
+            resting[0].__enter__()
 
     def behind(optimizer: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:  # noqa: ARG001
+        if resting:
+            resting.pop().__exit__(None, None, None)
         recorder.on_stepped(optimizer)
 
     register_optimizer_step_pre_hook(before)
@@ -112,11 +123,11 @@ def _loaders(recorder: Recorder) -> None:
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
         site = recorder.site_of(self)
-        init(self, recorder.on_loader(self, dataset), *args, **kwargs)
-        recorder.on_loader_made(self, site)
+        init(self, recorder.withheld(dataset) or dataset, *args, **kwargs)
+        recorder.loaders.add(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807
-        return recorder.on_batches(self, iterate(self))
+        return recorder.loaders.watch(self, iterate(self))
 
     _put(DataLoader, __init__=__init__, __iter__=__iter__)
 
@@ -133,7 +144,7 @@ def _schedule_made(kind: Any, recorder: Recorder) -> None:
 
     def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
         init(self, *args, **kwargs)
-        recorder.on_schedule(self)
+        recorder.updates.schedule(self)
 
     _put(kind, __init__=__init__)
 
@@ -143,7 +154,7 @@ def _schedule_stepped(kind: Any, recorder: Recorder) -> None:
 
     def step_(self: object, *args: Any, **kwargs: Any) -> None:
         step(self, *args, **kwargs)
-        recorder.on_scheduled(self)
+        recorder.updates.scheduled(self)
 
     _put(kind, step=step_)
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.abc
-import importlib.util
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.machinery import ModuleSpec
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from netmend.env.script.arrays import follow
+from netmend.env.script.importing import AfterImport
 from netmend.env.script.measure import describe, plain_settings
 from netmend.env.script.passes import Pass
 from netmend.env.script.record import Array, LoaderMade, Loop, LossCall, Operation, OptimizerMade
@@ -47,39 +45,6 @@ class KerasSeen:
     loop: Loop | None = None
     inputs: Array | None = None
     validation: tuple[Any, Any, Any] | None = None
-
-
-class AfterImport(importlib.abc.MetaPathFinder):
-    """Calls something as soon as a module has been imported.
-
-    Args:
-        name: of the module.
-        then: is given the module.
-    """
-
-    def __init__(self, name: str, then: Any) -> None:
-        self._name, self._then = name, then
-
-    def find_spec(
-        self,
-        fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002
-        target: ModuleType | None = None,  # noqa: ARG002
-    ) -> ModuleSpec | None:
-        """The module's own specification, with a loader that calls ``then`` behind it."""
-        if fullname != self._name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def exec_module(module: ModuleType) -> None:
-                run(module)
-                self._then(module)
-
-            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
-        return spec
 
 
 def install_keras(recorder: Recorder) -> None:
@@ -144,7 +109,8 @@ def _listen(keras: Any, recorder: Recorder) -> None:
         outputs = seen_predict(network, x, verbose=0)
         run = _pass(recorder, x, outputs)
         if run is not None:
-            recorder.passes.begin(run, [], torch.as_tensor(np.asarray(y)))
+            run.batch = torch.as_tensor(np.asarray(y))
+            recorder.passes.begin(run, [])
 
     recorder.judge_keras = judge
 
@@ -161,7 +127,7 @@ def _passed(recorder: Recorder, x: Any, returned: Any) -> Any:
     run = _pass(recorder, x, returned)
     if run is None:
         return returned
-    recorder.passes.begin(run, [], None)
+    recorder.passes.begin(run, [])
     return follow(recorder.passes, (run,), returned)
 
 

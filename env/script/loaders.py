@@ -44,11 +44,13 @@ class Loaders:
     def watch(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
         """The loader's batches; from a dry one none."""
         while not (self.dry and id(loader) in self._training):
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            with torch._C.DisableTorchFunction():
+            with (
+                torch._C.DisableTorchFunction()
+            ):  # nothing of the network runs there, and each row has its calls
+                try:
+                    batch = next(batches)
+                except StopIteration:
+                    return
                 self._batch = id(loader), tensors_in(batch)
             yield batch
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -19,9 +20,9 @@ from netmend.env.errors import FileError, WorkerError
 from netmend.env.script.codec import decode, encode
 from netmend.env.script.copying import copy_folder
 from netmend.env.script.plan import Plan
-from netmend.env.script.record import Record
+from netmend.env.script.record import Ending, Record
 
-_START = 120.0  # seconds that the imports may take
+_GONE = '["killed", "the process that watches it is gone"]'
 _OWN = 30.0  # seconds for what is not the script: copying, starting, writing the record
 
 
@@ -29,6 +30,9 @@ class Runner:
     """Runs scripts, each in a copy of its folder and in a process of its own.
 
     Two threads may call ``run`` at once. Everything is gone when the block ends.
+
+    Attributes:
+        home: folder of the copies.
 
     >>> with Runner() as runner:  # doctest: +SKIP
     ...     record = runner.run(Path("train.py"), plan=Plan(updates=20))
@@ -42,10 +46,11 @@ class Runner:
         """
         if not hasattr(os, "fork"):
             raise WorkerError("scripts are run in forked processes, which this system does not have")
-        self._home = Path(tempfile.mkdtemp(prefix="netmend-")).resolve()
+        self.home = Path(tempfile.mkdtemp(prefix="netmend-")).resolve()
         self._numbers = count()
-        address = str(self._home / "socket")
-        self._log = (self._home / "log").open("wb")
+        self._starting, self._ready = threading.Lock(), False
+        address = str(self.home / "socket")
+        self._log = (self.home / "log").open("wb")
         self._server = subprocess.Popen(
             [sys.executable, "-m", "netmend.env.script.server", address],
             stdin=subprocess.PIPE,
@@ -66,8 +71,10 @@ class Runner:
         except subprocess.TimeoutExpired:
             self._server.kill()
             self._server.wait()
+        assert self._server.stdout is not None
+        self._server.stdout.close()
         self._log.close()
-        shutil.rmtree(self._home, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
 
     def run(
         self,
@@ -95,7 +102,7 @@ class Runner:
         plan = plan or Plan()
         if not script.is_file():
             raise FileError(str(script), ["there is no such file"])
-        work = self._home / str(next(self._numbers))
+        work = self.home / str(next(self._numbers))
         folder, out = work / "folder", work / "out"
         out.mkdir(parents=True)
         original = script.resolve().parent
@@ -120,22 +127,28 @@ class Runner:
         printed = (out / "output").read_text(errors="replace")[-4_000:] if (out / "output").exists() else ""
         return replace(Record(files=(script.name,)), ending=ending, message=message, printed=printed)
 
-    def _ask(self, request: dict[str, object], patience: float):  # type: ignore[no-untyped-def]
-        assert self._server.stdout is not None
-        if not hasattr(self, "_ready"):
-            self._ready = self._server.stdout.readline()
+    def kill(self) -> None:
+        """End the process that forks, at once."""
+        self._server.kill()
+        self._server.wait()
+
+    def _ask(self, request: Mapping[str, object], patience: float) -> tuple[Ending, str]:
+        """Send a request. How it ended counts where the run has left no record."""
+        with self._starting:
+            if not self._ready:
+                assert self._server.stdout is not None
+                self._server.stdout.readline()  # it says so when it has imported all
+                self._ready = True
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(patience)
             try:
-                link.connect(str(self._home / "socket"))
+                link.connect(str(self.home / "socket"))
                 link.sendall(json.dumps(request).encode() + b"\n")
                 with link.makefile() as answer:
-                    ending, message = json.loads(
-                        answer.readline() or '["killed", "the process that runs it is gone"]'
-                    )
+                    ending, message = json.loads(answer.readline() or _GONE)
             except OSError as error:
                 if self._server.poll() is None:
                     return "killed", f"no answer: {error}"
-                words = (self._home / "log").read_text(errors="replace").strip().splitlines()[-1:]
+                words = (self.home / "log").read_text(errors="replace").strip().splitlines()[-1:]
                 raise WorkerError(f"the process that runs scripts is gone: {' '.join(words)}") from error
         return ending, message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from netmend.env.script.rows import Rows
 from netmend.env.script.scores import Tally, compare, equal, together
 
 _TAGS = 2_000  # tensors that are followed at once
-_LEAST = 5  # rows of an evaluation that is believed
+_LEAST = 5  # labels of an evaluation that is believed
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -40,8 +41,8 @@ class Pass:
         training: mode of the network; grad: whether gradients were recorded.
         update: how many updates there had been.
         where: the way from the script's first line to the call.
+        batch: last tensor of the loader's batch: what the output should be, where nothing better is known.
         truth: what the output was compared with; tally: how it compares.
-        weak: whether ``truth`` is only the last tensor of the loader's batch.
     """
 
     inputs: Tensor | None
@@ -50,9 +51,9 @@ class Pass:
     grad: bool
     update: int
     where: object
+    batch: Tensor | None = None
     truth: Tensor | None = None
     tally: Tally | None = None
-    weak: bool = False
 
 
 @dataclass
@@ -83,19 +84,25 @@ class Passes:
         """Whether outputs since the last update were compared with labels."""
         return any(run.tally is not None for run in self._open)
 
-    def begin(self, run: Pass, outputs: Sequence[Tensor], truth: Tensor | None) -> None:
-        """A pass has come out; ``truth`` is what the batch or the call itself says it should be."""
+    def begin(self, run: Pass, outputs: Sequence[Tensor]) -> None:
+        """A pass has come out; what becomes of its outputs is followed."""
         if len(self._open) > 5_000:
             self.close(trained=False)
         self._open.append(run)
         for output in outputs:
             self._tag(output, (run,))
-        if truth is not None:
-            self._judge(run, run.output, truth, weak=True)
 
     def _tag(self, value: object, runs: tuple[Pass, ...]) -> None:
         if len(self._tags) < _TAGS:
             self._tags[id(value)] = (value, runs)
+
+    def follows(self, values: Sequence[object]) -> bool:
+        """Whether any of the values, or of the lists among them, comes from a pass."""
+        tags = self._tags
+        return bool(tags) and any(
+            id(value) in tags or (isinstance(value, (list, tuple)) and any(id(one) in tags for one in value))
+            for value in values
+        )
 
     def followed(self, values: Sequence[object]) -> tuple[Pass, ...]:
         """Passes from which any of the values come."""
@@ -129,29 +136,25 @@ class Passes:
             truth: of the same size.
             same: whether the script asks if both are the same; else it takes their difference.
         """
+        judge = equal if same else partial(compare, loss=self.loss)
         sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
         if len(runs) == 1:
-            self._judge(runs[0], value, truth, same=same)
+            self._judge(runs[0], judge(value, truth), truth)
         elif value.dim() and truth.dim() and sum(sizes) == len(value) == len(truth):
             parts = zip(runs, torch.split(value, sizes), torch.split(truth, sizes), strict=True)
             for run, own, labels in parts:
-                self._judge(run, own, labels, same=same)
+                self._judge(run, judge(own, labels), labels)
 
-    def _judge(
-        self, run: Pass, value: Tensor, truth: Tensor, *, same: bool = False, weak: bool = False
-    ) -> None:
-        if run.truth is not None and not run.weak:
-            return
-        tally = equal(value, truth) if same else compare(value, truth, self.loss)
-        if tally is not None:
-            run.truth, run.tally, run.weak = truth.detach(), tally, weak
+    def _judge(self, run: Pass, tally: Tally | None, truth: Tensor) -> None:
+        if run.truth is None and tally is not None:
+            run.truth, run.tally = truth.detach(), tally
 
     def lost(self, output: Tensor, target: Tensor) -> None:
         """A loss was called with them."""
         runs = self.followed([output])
-        if len(runs) == 1:
-            fits = compare(runs[0].output, target, self.loss) is not None
-            self._judge(runs[0], runs[0].output if fits else output, target)
+        if len(runs) == 1 and runs[0].truth is None:
+            fits = compare(runs[0].output, target, self.loss)
+            self._judge(runs[0], fits or compare(output, target, self.loss), target)
 
     def close(self, *, trained: bool) -> int:
         """Put the open passes where they belong: to training, where a backward pass came, else to evaluation.
@@ -162,6 +165,8 @@ class Passes:
         rows = 0
         last = next((run for run in reversed(self._open) if run.grad), None)
         for run in self._open:
+            if run.truth is None and run.batch is not None:
+                self._judge(run, compare(run.output, run.batch, self.loss), run.batch)
             if trained and last is not None and run.grad and run.where == last.where:
                 rows += len(run.output) if run.output.dim() else 1
                 self.training_rows.add(run.inputs, run.truth)
@@ -200,16 +205,18 @@ class Passes:
         if self._metric is None or runs[-1] is not self._metric[0]:
             self._metric = runs[-1], name, value, rows
         for run, labels in zip(runs, torch.split(truth, [len(run.output) for run in runs]), strict=True):
-            self._judge(run, run.output, labels)
+            self._judge(run, compare(run.output, labels, self.loss), labels)
 
-    def own(self) -> Score | None:
-        """Score of the script's last own evaluation."""
+    def own(self, updates: int) -> Score | None:
+        """Score of the script's last own evaluation; one in front of the first of the updates is none."""
         self.close(trained=False)
+        if updates and self._outputs and self._outputs[-1].update == 0:
+            return None
         if self._metric is not None and self._outputs and self._metric[0] is self._outputs[-1]:
             _, name, value, rows = self._metric
             return Score(kind=name, value=value, rows=rows, source="own")
         tally = together(self._evaluation)
-        return _score(tally, "own") if tally is not None and tally.rows >= _LEAST else None
+        return _score(tally, "own") if tally is not None and tally.items >= _LEAST else None
 
     def prequential(self) -> Score | None:
         """Score of each training batch before its update, over the last fifth of the updates."""

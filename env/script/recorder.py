@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.loss import _Loss
 from torch.optim.optimizer import Optimizer
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from netmend.env.script.arrays import follow
 from netmend.env.script.frames import Frames
+from netmend.env.script.guard import quiet
 from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
@@ -30,29 +30,8 @@ from netmend.env.script.rows import Rows
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 from netmend.env.script.trace import OUTSIDE, Trace, function_name, is_leaf, module_names
+from netmend.env.script.trainers import trainer_loop
 from netmend.env.script.updates import OptimizerSeen, Updates
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def _quiet(method: Callable[Concatenate[Recorder, _P], _R]) -> Callable[Concatenate[Recorder, _P], _R | None]:
-    """No error of the recorder's own reaches the script, and no call of its own is recorded."""
-
-    def guarded(self: Recorder, *args: _P.args, **kwargs: _P.kwargs) -> _R | None:
-        if self.busy:
-            return None
-        self.busy = True
-        try:
-            with torch._C.DisableTorchFunction():
-                return method(self, *args, **kwargs)
-        except Exception:  # whatever strangers' objects raise when they are looked at
-            self.troubles.append(traceback.format_exc(limit=-3))
-            return None
-        finally:
-            self.busy = False
-
-    return guarded
 
 
 @dataclass
@@ -73,6 +52,7 @@ class Recorder:
 
     Attributes:
         made: where each module was made, by id; the modules are kept, so that an id stands for one.
+        arguments: where Hugging Face's ``TrainingArguments`` are made, from which its optimizer follows.
         began: CPU time at which the first module was made.
         network: the first module with parameters that was applied from outside, or None.
         troubles: errors of the recorder's own.
@@ -96,6 +76,7 @@ class Recorder:
         self.opaque: list[str] = []
         self.no_gpu = False
         self.framework: Framework = "torch"
+        self.arguments: Site | None = None
         self.keras: KerasSeen | None = None
         self.judge_keras: Callable[[], None] | None = None
         self.trace = Trace()
@@ -112,27 +93,30 @@ class Recorder:
 
     # Modules
 
-    @_quiet
+    @quiet
     def on_module(self, module: nn.Module) -> None:
         """A module is made. What subclasses do in their own ``__init__`` is not where it is made."""
         self.began = self.began or time.process_time()
         self.made.setdefault(id(module), (module, self.frames.site(module)))
 
-    @_quiet
+    @quiet
     def on_enter(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """A module is applied."""
         leaf = is_leaf(module)
         outside = not self._stack and not isinstance(module, _Loss)
-        if outside and (self._is_network(module)):
+        if outside and self._is_network(module):
             if self.loops == ():
                 self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
             if not self.trace.done and (torch.is_grad_enabled() or module.training):
                 given = tensors_in(*args, *kwargs.values())
                 again = module is self.network and not self.updates.count
                 self.trace.begin(given, anew=again)
-                if module is self.network:
-                    self._look(given)
-        self._stack.append(_Entered(module, self.frames.direct(), leaf))
+                if module is self.network and given:
+                    self.inputs = describe(given[0])
+                    if len(given) > 1 and "several inputs" not in self.opaque:
+                        self.opaque.append("several inputs")
+        called = None if self.updates.traced else self.frames.direct()
+        self._stack.append(_Entered(module, called, leaf))
         self._leaves += leaf
 
     def _is_network(self, module: nn.Module) -> bool:
@@ -144,16 +128,12 @@ class Recorder:
             self.network = module
         else:
             self.others.append(module)
+            if not self.trace.done and "several networks" not in self.opaque:
+                self.opaque.append("several networks")
         prefix = f"<{len(self.others)}>" if self.others else ""
         for key, name in module_names(module).items():
             self.names.setdefault(key, f"{prefix}.{name}".strip(".") if prefix else name)
         return True
-
-    def _look(self, given: Sequence[Tensor]) -> None:
-        if given:
-            self.inputs = describe(given[0])
-        if len(given) > 1 and "several inputs" not in self.opaque:
-            self.opaque.append("several inputs")
 
     def on_leave(
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: object, *, failed: bool
@@ -165,14 +145,15 @@ class Recorder:
             if not failed:
                 self._left(entered, args, kwargs, out)
 
-    @_quiet
+    @quiet
     def _left(self, entered: _Entered, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         module = entered.module
         if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
             name = self.names.get(id(module))
             given = tensors_in(*args, *kwargs.values())
             _, made = self.made.get(id(module), (module, None))
-            self.trace.module(module, name, self._owner(), given, out, made, entered.called)
+            owner = self._owner() if self._stack or name is None else ""
+            self.trace.module(module, name, owner, given, out, made, entered.called)
         if not self._stack and (module is self.network or module in self.others):
             self._passed(module, args, kwargs, out, entered.called)
 
@@ -208,8 +189,9 @@ class Recorder:
             grad,
             self.updates.count,
             self.frames.where(),
+            truth,
         )
-        self.passes.begin(run, outputs, truth)
+        self.passes.begin(run, outputs)
 
     # Functions
 
@@ -220,15 +202,16 @@ class Recorder:
         kwargs: Mapping[str, object],
         returned: object,
     ) -> object:
-        """A function has returned."""
-        if self.busy:
+        """A function has returned. Every call comes by: what is of no interest leaves at once."""
+        watched = getattr(function, "__name__", "") in LOSSES or self.passes.follows(args)
+        if self.busy or not (watched or self.trace.active):
             return returned
         self._called(function, args, kwargs, returned)
-        if type(returned) is np.ndarray and args and function_name(function) in ("numpy", "array"):
-            return follow(self.passes, self.passes.followed([args[0]]), returned)
+        if type(returned) is np.ndarray:
+            return follow(self.passes, self.passes.followed(args), returned)
         return returned
 
-    @_quiet
+    @quiet
     def _called(
         self,
         function: Callable[..., object],
@@ -259,7 +242,7 @@ class Recorder:
             called = (module.called if module else None) or self.frames.site()
             self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], returned, made, called))
 
-    @_quiet
+    @quiet
     def on_failure(
         self,
         function: Callable[..., object],
@@ -289,32 +272,45 @@ class Recorder:
         )
         self.crash = error, crashed
 
-    @_quiet
+    @quiet
     def on_no_gpu(self) -> None:
         """Something was to go to a GPU that is not there."""
         self.no_gpu = True
 
     # The loop
 
-    @_quiet
+    @quiet
     def on_optimizer(self, optimizer: Optimizer) -> None:
         """An optimizer is made."""
-        self.updates.optimizers.append(OptimizerSeen(optimizer, self.frames.site(optimizer)))
+        held = trainer_loop(self.frames)[0] == "transformers"
+        made = self.arguments if held else self.frames.site(optimizer)
+        self.updates.optimizers.append(OptimizerSeen(optimizer, made))
 
-    @_quiet
+    @quiet
     def on_zero(self) -> None:
         """Gradients are set to zero."""
         self.updates.zero()
 
-    @_quiet
     def on_backward(self, tensors: object) -> None:
-        """A backward pass begins."""
+        """A backward pass begins. Where there is no optimizer, it is the script's own update that follows.
+
+        Raises:
+            StopScript: the plan's cap is reached.
+        """
+        self._backward(tensors)
+        if not self.busy and not self.updates.optimizers:
+            self.updates.count += 1
+            self._count()
+
+    @quiet
+    def _backward(self, tensors: object) -> None:
         given = tensors_in(tensors)
         if not given:
             return
         if self.updates.backwards == 0:
-            self.framework = self.frames.framework()
-            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has) or self.loops
+            self.framework, held = trainer_loop(self.frames)
+            found = read_loops(self.frames, self.frames.own(), self.loaders.has)
+            self.loops = found or self.loops if held is None else (held,)
         self.loaders.trained()
         self.updates.backward(given[0], self.network, self.others)
         self._rows += self.passes.close(trained=True)
@@ -334,7 +330,7 @@ class Recorder:
         finally:
             self.busy = before
 
-    @_quiet
+    @quiet
     def look_at_fit(self, model: object, x: object, y: object, given: dict[str, Any]) -> None:
         """Keras is about to fit a model."""
         if self.keras is not None:
@@ -346,7 +342,7 @@ class Recorder:
         """Whether the plan's cap was reached."""
         return self._capped
 
-    @_quiet
+    @quiet
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
         """An optimizer is about to step; with a closure the backward pass comes inside."""
         self.updates.step(optimizer, closure=closure)
@@ -358,6 +354,9 @@ class Recorder:
             StopScript: the plan's cap is reached.
         """
         self.updates.stepped()
+        self._count()
+
+    def _count(self) -> None:
         plan, count = self.plan, self.updates.count
         if not self._capped:
             self._capped = (plan.updates is not None and count >= plan.updates) or (
@@ -368,51 +367,29 @@ class Recorder:
         if self._capped and (plan.cap == "stop" or count > self._limit):
             raise StopScript("capped")
 
-    @_quiet
+    @quiet
     def on_mode(self, module: nn.Module, mode: bool) -> None:  # noqa: ARG002
         """``train`` or ``eval`` is called."""
         site = self.frames.direct()
         if site is not None and site not in self.modes:
             self.modes.append(site)
 
-    @_quiet
+    @quiet
     def on_loaded(self) -> None:
         """Weights are loaded into a module."""
         if self.updates.count == 0 and "pretrained part" not in self.opaque:
             self.opaque.append("pretrained part")
 
-    @_quiet
-    def on_schedule(self, schedule: object) -> None:
-        """A learning-rate schedule is made."""
-        self.updates.schedule(schedule)
-
-    @_quiet
-    def on_scheduled(self, schedule: object) -> None:
-        """A learning-rate schedule steps."""
-        self.updates.scheduled(schedule)
-
     # Loaders
 
-    def on_loader(self, loader: DataLoader[Any], dataset: Dataset[Any]) -> Dataset[Any]:  # noqa: ARG002
-        """A loader is being made: what it is to load."""
-        return self._withheld(dataset) or dataset
-
-    @_quiet
-    def _withheld(self, dataset: Dataset[Any]) -> Dataset[Any] | None:
+    @quiet
+    def withheld(self, dataset: Dataset[Any]) -> Dataset[Any] | None:
+        """What is left of a loader's rows where the plan withholds some, else None."""
         if self.plan.withhold is None or self.frames.site() != self.plan.withhold:
             return None
         return self.loaders.withhold(dataset)
 
-    @_quiet
-    def on_loader_made(self, loader: DataLoader[Any], site: Site | None) -> None:
-        """A loader is made."""
-        self.loaders.add(loader, site)
-
-    def on_batches(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
-        """The batches of a loader, one after the other."""
-        return self.loaders.watch(loader, batches)
-
-    @_quiet
+    @quiet
     def site_of(self, made: object) -> Site | None:
         """Where an object is constructed."""
         return self.frames.site(made)

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from torch.overrides import get_testing_overrides
 
 from netmend.env.script.child import run_script
 from netmend.env.script.codec import decode
@@ -36,6 +37,7 @@ def serve(address: str) -> None:
     for name in _WARM:
         with suppress(ImportError):
             importlib.import_module(name)
+    get_testing_overrides()  # a table that is made once
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(address)

@@ -69,7 +69,7 @@ def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> R
     passes.loss = "mse_loss"  # what Keras puts out is a probability, and judged at one half
     if recorder.judge_keras is not None and not passes.judged:
         recorder.judge_keras()
-    score = passes.own()
+    score = passes.own(updates.count)
     rows = passes.training_rows.arrays()
     saved = data is not None and save(data, passes.training_rows, passes.evaluation_rows)
     facts = [
@@ -108,7 +108,7 @@ def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> R
 
 
 def _score(recorder: Recorder) -> Score | None:
-    own = recorder.passes.own()
+    own = recorder.passes.own(recorder.updates.count)
     if own is not None:
         return own
     network = recorder.network
@@ -232,8 +232,6 @@ def _opaque(recorder: Recorder, loss: LossCall | None, places: int) -> Iterator[
     yield from recorder.opaque
     if sum(seen.steps > 0 for seen in recorder.updates.optimizers) > 1:
         yield "two optimizers"
-    if recorder.others:
-        yield "several networks"
     if loss is not None and not loss.kind:
         yield "own loss"
     if places > 1:
