@@ -63,8 +63,9 @@ def write_data(program: Program, dataset: Dataset, rng: Generator) -> tuple[list
             "x_train, x_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=0)",
         ]
     if not program.data.shuffle and program.data.row_order == "by_target":
+        first = "y_train" if task.kind == "classification" or task.outputs == 1 else "y_train[:, 0]"
         lines += [
-            'order = np.argsort(y_train, kind="stable")',
+            f'order = np.argsort({first}, kind="stable")',
             "x_train, y_train = x_train[order], y_train[order]",
         ]
     scaler = len(task.input_shape) == 1 and rng.random() < 0.4

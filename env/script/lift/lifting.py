@@ -254,7 +254,7 @@ def _optimized(
         if not any(name.startswith(f"{_module(record, walk.sources[i])}.") for name in given)
     ]
     layers = tuple(walk.layers)
-    if not left or "not_optimized" not in {fact.name for fact in record.facts}:
+    if not left or not {fact.name for fact in record.facts} & {"not_optimized", "unregistered"}:
         return layers, "all"
     output = max((i for i in learning if isinstance(layers[i], Weighted)), default=-1)
     if left == [output]:

@@ -105,6 +105,15 @@ def test_faults_of_the_loop_are_written_as_people_make_them() -> None:
     assert ".detach()" in source("wine_class", loop=changed(loop, loss_graph=False))
 
 
+def test_rows_that_are_not_shuffled_come_sorted_by_their_first_target() -> None:
+    def unshuffled(base: str) -> str:
+        return source(base, data=changed(torch_bases()[base].program.data, shuffle=False))
+
+    assert "np.argsort(y_train, " in unshuffled("wine_class")
+    assert "np.argsort(y_train[:, 0], " in unshuffled("spot_dense")
+    assert "shuffle=True" not in unshuffled("wine_class")
+
+
 def test_settings_stand_where_the_style_says() -> None:
     def settings(form: Settings) -> str:
         return source("wine_class", changed(PLAIN, settings=form))

@@ -149,6 +149,18 @@ def test_starts_other_than_pytorchs_own(lifting: Lifting) -> None:
     assert normal.kernel_init == "standard_normal"
 
 
+def test_layers_that_no_optimizer_has_stay_as_they_start(lifting: Lifting) -> None:
+    forward = "        for f in self.hidden:\n            x = torch.relu(f(x))\n        return self.head(x)\n"
+    classes = module(forward, "hidden = [nn.Linear(6, 6), nn.Linear(6, 6)]", "head = nn.Linear(6, 3)")
+    program = lifting.lifted("Net()", classes=classes).program
+    assert program.loop.optimized == "output"
+    assert len(program.layers) == 3
+    part = lifting.lifted(
+        "nn.Sequential(nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3))", classes=""
+    ).program
+    assert part.loop.optimized == "all"
+
+
 def test_targets_by_what_the_loss_is_given(lifting: Lifting) -> None:
     single = "nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 1))"
     spread = lifting.lifted(single, loss="F.mse_loss(model(x[i:i + 16]), x[i:i + 16, 0])").program
