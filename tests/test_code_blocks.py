@@ -14,6 +14,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from netmend.agents.cli import main
+from netmend.agents.verbs import check, repair_script, report
+from netmend.agents.verbs.repair_script import is_script
+from netmend.agents.verbs.scripts import parted
 from netmend.env.bugs import load_bug
 from netmend.env.errors import NetmendError
 from netmend.env.reading import parse_yaml
@@ -26,6 +29,8 @@ BLOCK = re.compile(
 )
 OUTPUT = "text"
 """The kind of a block that shows what a command prints. It is no code."""
+PARSERS = {"check": check.make_parser, "report": report.make_parser}
+"""Of the verbs that Hydra does not configure, beside the repair of a script."""
 PRINTS = ("list", "show", "coverage")
 """What `netmend bugs` does at once, without a configuration."""
 
@@ -55,6 +60,11 @@ def compose(words: list[str]) -> None:
     for word in words:
         if word.startswith("resume="):
             Path(word.partition("=")[2]).mkdir(parents=True, exist_ok=True)
+    words = words[: words.index(">")] if ">" in words else words
+    if words[0] in PARSERS or is_script(words[1:]):
+        own, _ = parted(words[1:])
+        PARSERS.get(words[0], repair_script.make_parser)().parse_args(own)
+        return
     if words[0] == "bugs" and (words[1:2] or PRINTS)[0] in PRINTS:
         return
     if "-m" in words:  # what sweeps may come from a plug-in that is not installed
@@ -118,6 +128,8 @@ def test_every_block_of_a_page_runs_or_says_why_not(
         Block("bash", "if", "x"),
         Block("bash", "netmend train \\\n    sed=3  # no such key", "x"),
         Block("bash", "netmend bugs shoe", "x"),
+        Block("bash", "netmend check train.py --formt json", "x"),
+        Block("bash", "netmend repair train.py --kep data > fix.patch", "x"),
         Block("", "netmend", "x"),
     ],
 )

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from netmend.agents.check_page import FORMATS
-from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import NetmendError
 
 FOUND = 1
@@ -23,7 +24,7 @@ def check_verb(words: Sequence[str]) -> int:
         NetmendError: the words make no sense, or the script could not be run.
     """
     own, arguments = parted(words)
-    parser = _parser()
+    parser = make_parser()
     if {"-h", "--help"} & set(own):
         parser.print_help()
         return 0
@@ -44,7 +45,8 @@ def check_verb(words: Sequence[str]) -> int:
     return FOUND if counted else 0
 
 
-def _parser() -> ScriptParser:
+def make_parser() -> VerbParser:
+    """What ``netmend check`` takes."""
     parser = script_parser(
         "check",
         "Run a training script for a while, in a copy of its folder, and say what is wrong.",

@@ -10,7 +10,8 @@ from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.scripts import Limits, ScriptParser, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
 from netmend.repair_actions.keep import check_keep
@@ -34,7 +35,7 @@ def repair_script_verb(words: Sequence[str]) -> int:
         NetmendError: the words make no sense, or the script could not be run.
     """
     own, arguments = parted(words)
-    parser = _parser()
+    parser = make_parser()
     if {"-h", "--help"} & set(own):
         parser.print_help()
         return 0
@@ -56,7 +57,8 @@ def repair_script_verb(words: Sequence[str]) -> int:
     return 0 if result.diff else UNREPAIRED
 
 
-def _parser() -> ScriptParser:
+def make_parser() -> VerbParser:
+    """What ``netmend repair SCRIPT`` takes."""
     parser = script_parser(
         "repair",
         "Find a diff that makes a training script run, or train better, and confirm it by real runs. "

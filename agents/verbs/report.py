@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
 
@@ -22,7 +22,7 @@ def report_verb(words: Sequence[str]) -> int:
     Raises:
         NetmendError: what it needs is not installed, or a run keeps no repairs.
     """
-    chosen = _parser().parse_args(words)
+    chosen = make_parser().parse_args(words)
     if not all(map(find_spec, NEEDED)):
         raise NetmendError("report needs packages that are not installed: pip install 'netmend[report]'")
     from netmend.agents.report.runs import panels, read_runs
@@ -48,16 +48,9 @@ def report_verb(words: Sequence[str]) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong as every verb does, in one line."""
-
-    def error(self, message: str) -> None:  # type: ignore[override]
-        """Raise it."""
-        raise NetmendError(message)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+def make_parser() -> VerbParser:
+    """What ``netmend report`` takes."""
+    parser = VerbParser(
         prog="netmend report",
         description="One page, which opens from disk: what runs of train, evaluate and repair came to.",
     )

@@ -7,20 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from netmend.env.errors import NetmendError
+from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.plan import Plan
 
 MEMORY = 4.0
-
-
-class ScriptParser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every verb does."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise it. Raises NetmendError."""
-        raise NetmendError(f"{self.prog.split()[-1]}: {message}; {self.prog} --help shows what it takes")
 
 
 @dataclass(frozen=True)
@@ -42,9 +33,9 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(words[:place]), list(words[place + 1 :])
 
 
-def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> ScriptParser:
+def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> VerbParser:
     """A parser of the words that all verbs about scripts take."""
-    parser = ScriptParser(
+    parser = VerbParser(
         prog=f"netmend {verb}",
         usage=f"netmend {verb} SCRIPT [options] [-- ARGUMENTS OF THE SCRIPT]",
         description=description,
@@ -62,7 +53,7 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> S
     return parser
 
 
-def plan_of(parser: ScriptParser, asked: argparse.Namespace) -> Plan:
+def plan_of(parser: VerbParser, asked: argparse.Namespace) -> Plan:
     """What a run may use. Raises NetmendError where the words make no sense."""
     for name in ("updates", "seconds", "memory"):
         if hasattr(asked, name) and not 0 < getattr(asked, name) < float("inf"):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import NoReturn
+
+from netmend.env.errors import NetmendError
 
 PATH_KEYS = frozenset(
     {
@@ -123,3 +127,11 @@ def _quoted(value: str) -> str:
         return value
     escaped = re.sub(r"(\\*)('|$)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), value)
     return f"'{escaped}'"
+
+
+class VerbParser(argparse.ArgumentParser):
+    """Of the verbs that Hydra does not configure; says what is wrong in one line, as every verb does."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise it. Raises NetmendError."""
+        raise NetmendError(f"{self.prog.split()[-1]}: {message}; {self.prog} --help shows what it takes")
