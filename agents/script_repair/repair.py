@@ -54,8 +54,8 @@ class ScriptRepair:
         before, after: scores of the fresh runs by seed, None for a run that did not end well.
         kind: of the score, and where it is from; empty where there is none.
         length: of the real runs.
-        claim: ``repair`` where it now runs, or gains what a fresh run would find again; ``mended`` where
-            what is wrong for sure was mended and the score is no worse; else ``none``.
+        claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again;
+            ``mended`` where what is wrong for sure was mended and the score is no worse; else ``none``.
         notes: what could not be done, by name.
         runs: of the script, all together; seconds: wall time of the repair.
     """
@@ -318,7 +318,7 @@ def _claim(before: Sequence[float | None], after: Sequence[float | None], *, is_
         return "none"
     old = [score for score in before if score is not None]
     if len(old) < len(before):
-        return "repair"
+        return "repair" if min(new) >= LEAST_GAIN else "mended"  # it runs; whether it learns is another thing
     gains = [late - early for early, late in zip(old, new, strict=True)]
     apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
     if apart or may_be_claimed(gains):
