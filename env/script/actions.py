@@ -71,7 +71,9 @@ def _bare_output(record: Record) -> Changes:
     found = []
     for index in reversed(range(len(record.operations))):
         operation = record.operations[index]
-        if str(operation.settings.get("activation", "")).lower() in _SQUASHING:  # a layer of Keras has its own
+        if (
+            str(operation.settings.get("activation", "")).lower() in _SQUASHING
+        ):  # a layer of Keras has its own
             found.append(index)
         if operation.weights is not None or operation.trainable or operation.frozen:
             break

@@ -106,7 +106,7 @@ def _names(function: Callable[..., object]) -> tuple[str, ...]:
 
 
 def plain_settings(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
-    """Those that a record can hold: numbers, texts, tuples of numbers, types."""
+    """Those that a record can hold: numbers, texts, tuples of numbers, types, and slices as texts."""
     found: dict[str, Setting] = {}
     for name, value in pairs:
         if value is None or isinstance(value, (bool, int, float, str)):
@@ -115,4 +115,6 @@ def plain_settings(pairs: Iterable[tuple[str, object]]) -> dict[str, Setting]:
             found[name] = str(value).removeprefix("torch.")
         elif isinstance(value, (tuple, list)) and value and all(type(item) in (int, float) for item in value):
             found[name] = tuple(value)
+        elif isinstance(value, tuple) and any(isinstance(item, slice) for item in value):
+            found[name] = ",".join(":" if item == slice(None) else str(item) for item in value)
     return found

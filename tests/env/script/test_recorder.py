@@ -288,7 +288,7 @@ for epoch in range(4):
     optimizer.step()
 {evaluate}
 with torch.no_grad():
-    print((net(X).argmax(1) == y).sum())
+    print((net(X + 0.1).argmax(1) == y).sum())
 """
 )
 _CLEAN = {
@@ -336,7 +336,7 @@ _CLEAN = {
             "torch.sigmoid(net(X)[:, 0])",
         ),
         ({"mode": "net.eval()"}, "trained_in_evaluation_mode", None),
-        ({"evaluate": ""}, "evaluated_in_training_mode", "net(X)"),
+        ({"evaluate": ""}, "evaluated_in_training_mode", "net(X + 0.1)"),
         (
             {
                 "outputs": "1",
