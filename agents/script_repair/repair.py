@@ -288,10 +288,10 @@ class ScriptRepairer:
 
 
 def planned_updates(record: Record) -> int | None:
-    """Updates of a whole run by its loops, None where one of them does not say its rounds."""
+    """Updates of a whole run by its loops, None where one does not say its rounds or a framework holds it."""
     total = 1
     for loop in record.loops:
-        if loop.rounds is None:
+        if loop.rounds is None or loop.kind == "epochs":
             return None
         total *= loop.rounds
     return total if record.loops else None

@@ -7,6 +7,7 @@ crashes, or that no program can say, has its record alone. The actions here need
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from netmend.env.script.changes import FRONT, SourceChange
@@ -84,6 +85,12 @@ def _bare_output(record: Record) -> Changes:
     return tuple(SourceChange(what="layer.activation", value="linear", at=index) for index in found)
 
 
+def _sigmoid_output(record: Record) -> Changes:
+    """A sigmoid in the place of what stands behind the last layer with weights."""
+    first, *others = _bare_output(record)
+    return (replace(first, value="sigmoid"), *others)
+
+
 def _fitted(record: Record) -> Changes:
     """The features that a layer that crashed was given, as those that it declares."""
     crash = record.crash
@@ -138,6 +145,7 @@ ANSWERS: Mapping[str, Answer] = {
     "api_contract/schedule_per_epoch@program": _set("loop.schedule_per_epoch"),
     "api_contract/match_output@output": _bare_output,
     "activation/linear@output": _bare_output,
+    "activation/sigmoid@output": _sigmoid_output,
     "data_type/loss_type@targets": _set("loss.labels"),
     "data_dimension/index@targets": _set("loss.labels"),
     "data_dimension/add_axis@targets": _set("loss.shapes"),

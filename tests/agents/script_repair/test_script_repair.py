@@ -105,3 +105,5 @@ def test_planned_updates_are_those_of_all_loops() -> None:
     unknown = Loop(kind="while", rounds=None, step=1, site=site)
     assert planned_updates(Record(loops=(unknown,))) is None
     assert planned_updates(Record()) is None
+    held = Loop(kind="epochs", rounds=6, step=1, site=site)
+    assert planned_updates(Record(loops=(held,))) is None
