@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 
 from netmend.agents.check_page import FORMATS
-from netmend.agents.verbs.scripts import Limits, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import NetmendError
 
@@ -23,25 +22,22 @@ def check_verb(words: Sequence[str]) -> int:
     Raises:
         NetmendError: the words make no sense, or the script could not be run.
     """
-    own, arguments = parted(words)
-    parser = make_parser()
-    if {"-h", "--help"} & set(own):
-        parser.print_help()
+    asked = asked_for(words, make_parser())
+    if asked is None:
         return 0
-    asked = parser.parse_args(own)
-    plan = plan_of(parser, asked)
-    script = Path(asked.script)
-    print(warning(script, plan), file=sys.stderr)
+    print(warning(asked.script, asked.plan), file=sys.stderr)
     try:
         from netmend.env.script.check import check_script
 
-        checked = check_script(script, arguments, plan)
-        print(FORMATS["json" if asked.json else asked.format](checked))
+        checked = check_script(asked.script, asked.arguments, asked.plan)
+        print(FORMATS["json" if asked.options.json else asked.options.format](checked))
     except (NetmendError, OSError):
         raise
     except Exception as error:  # status 1 means findings: a bug of netmend must not look like one
         raise NetmendError(f"this is a bug of netmend\n{traceback.format_exc()}") from error
-    counted = [one for one in checked.findings if asked.fail_on == "warning" or one.severity == "fault"]
+    counted = [
+        one for one in checked.findings if asked.options.fail_on == "warning" or one.severity == "fault"
+    ]
     return FOUND if counted else 0
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.scripts import Limits, parted, plan_of, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
@@ -34,24 +33,21 @@ def repair_script_verb(words: Sequence[str]) -> int:
     Raises:
         NetmendError: the words make no sense, or the script could not be run.
     """
-    own, arguments = parted(words)
-    parser = make_parser()
-    if {"-h", "--help"} & set(own):
-        parser.print_help()
+    asked = asked_for(words, make_parser())
+    if asked is None:
         return 0
-    asked = parser.parse_args(own)
-    script, plan = Path(asked.script), plan_of(parser, asked)
-    keep = tuple(name for part in asked.keep for name in part.split(",") if name)
+    script, options = asked.script, asked.options
+    keep = tuple(name for part in options.keep for name in part.split(",") if name)
     check_keep(keep)
-    method = policy_method(asked.policy)
-    print(warning(script, plan), file=sys.stderr)
+    method = policy_method(options.policy)
+    print(warning(script, asked.plan), file=sys.stderr)
     with Runner() as runner:
-        runs = RealRuns(runner, script, arguments, plan)
-        result = ScriptRepairer(runs, method, keep, asked.trials, asked.whole, _tell).repair()
+        runs = RealRuns(runner, script, asked.arguments, asked.plan)
+        result = ScriptRepairer(runs, method, keep, options.trials, options.whole, _tell).repair()
     for line in as_lines(script, result):
         print(line, file=sys.stderr)
-    print(as_json(script, result) if asked.json else result.diff, end="\n" if asked.json else "")
-    if asked.apply:
+    print(as_json(script, result) if options.json else result.diff, end="\n" if options.json else "")
+    if options.apply:
         for name, text in result.texts.items():
             write_whole(script.parent / name, text)
     return 0 if result.diff else UNREPAIRED

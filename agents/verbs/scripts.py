@@ -53,7 +53,38 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> V
     return parser
 
 
-def plan_of(parser: VerbParser, asked: argparse.Namespace) -> Plan:
+@dataclass(frozen=True)
+class Asked:
+    """What the words of a verb ask for.
+
+    Attributes:
+        options: of the verb.
+        script: its path.
+        arguments: of the script.
+        plan: limits of its runs.
+    """
+
+    options: argparse.Namespace
+    script: Path
+    arguments: list[str]
+    plan: Plan
+
+
+def asked_for(words: Sequence[str], parser: VerbParser) -> Asked | None:
+    """What is asked for; None where that is help, which is then printed.
+
+    Raises:
+        NetmendError: the words make no sense.
+    """
+    own, arguments = parted(words)
+    if {"-h", "--help"} & set(own):
+        parser.print_help()
+        return None
+    options = parser.parse_args(own)
+    return Asked(options, Path(options.script), arguments, _plan(parser, options))
+
+
+def _plan(parser: VerbParser, asked: argparse.Namespace) -> Plan:
     """What a run may use. Raises NetmendError where the words make no sense."""
     for name in ("updates", "seconds", "memory"):
         if hasattr(asked, name) and not 0 < getattr(asked, name) < float("inf"):

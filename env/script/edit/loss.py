@@ -9,25 +9,19 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
+from netmend.env.program.names import LossName
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Code, Editor, Value
 from netmend.env.script.edit.optimizer import keras_call
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Array
 from netmend.env.script.source import Draft, EditRefused
+from netmend.env.script.torch_names import LOSS_CALLS
 
-_TORCH = {
-    "cross_entropy": ("CrossEntropyLoss", "cross_entropy"),
-    "bce_with_logits": ("BCEWithLogitsLoss", "binary_cross_entropy_with_logits"),
-    "binary_crossentropy": ("BCELoss", "binary_cross_entropy"),
-    "mse": ("MSELoss", "mse_loss"),
-    "mae": ("L1Loss", "l1_loss"),
-    "huber": ("HuberLoss", "huber_loss"),
-}
-"""Class and function by the name of a loss in a program."""
 _KERAS = {
     "cross_entropy": "SparseCategoricalCrossentropy",
     "bce_with_logits": "BinaryCrossentropy",
@@ -54,7 +48,7 @@ def _loss_call(editor: Editor) -> tuple[Draft, ast.Call, str, Array, Array]:
 
 def _known(operation: str) -> str:
     """The functional of a loss by its own name or that of its module; empty where it is none."""
-    pairs = [*_TORCH.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")]
+    pairs = [*LOSS_CALLS.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")]
     return next((function for pair in pairs for function in pair[1:] if operation in pair), "")
 
 
@@ -151,17 +145,17 @@ def _maker(editor: Editor) -> tuple[Draft, ast.Call, bool]:
 
 def write_kind(editor: Editor, change: SourceChange) -> None:
     """Another loss, with targets of the type and shape that it takes."""
-    kind = str(change.value)
+    kind = cast(LossName, change.value)
     if editor.record.framework == "keras":
         _write_keras(editor, kind)
         return
-    if kind not in _TORCH:
+    if kind not in LOSS_CALLS:
         raise EditRefused(f"PyTorch has no loss {kind}")
     if editor.record.loss is not None and not editor.record.loss.kind:
         raise EditRefused("the script has a loss of its own")
-    name, function = _TORCH[kind]
+    name, function = LOSS_CALLS[kind]
     draft, call, is_module = _maker(editor)
-    known = {*_TORCH.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")}
+    known = {*LOSS_CALLS.values(), ("NLLLoss", "nll_loss"), ("SmoothL1Loss", "smooth_l1_loss")}
     if draft.file.dotted(call.func).rpartition(".")[2] not in {part for pair in known for part in pair}:
         raise EditRefused(f"the loss is made by {draft.file.text_of(call.func)}")
     if is_module:

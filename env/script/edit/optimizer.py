@@ -15,18 +15,9 @@ from netmend.env.script.edit.editor import Code, Editor, Value
 from netmend.env.script.follow import Place, argument, calls, is_written_out, origin
 from netmend.env.script.record import OptimizerMade
 from netmend.env.script.source import Draft, EditRefused
+from netmend.env.script.torch_names import OPTIMIZER_CLASSES
 
-TORCH: dict[OptimizerName, str] = {
-    "sgd": "SGD",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-    "adadelta": "Adadelta",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "adamax": "Adamax",
-    "nadam": "NAdam",
-}
-KERAS: dict[OptimizerName, str] = {**TORCH, "nadam": "Nadam"}
+KERAS: dict[OptimizerName, str] = {**OPTIMIZER_CLASSES, "nadam": "Nadam"}
 _TRAINER: dict[OptimizerName, str] = {
     "sgd": "sgd",
     "adamw": "adamw_torch",
@@ -107,7 +98,7 @@ def _betas(wanted: dict[str, Value]) -> set[str]:
 def _rename(
     editor: Editor, optimizer: OptimizerMade, draft: Draft, call: ast.Call, wanted: dict[str, Value]
 ) -> None:
-    kind = TORCH[wanted["kind"]]  # type: ignore[index]
+    kind = OPTIMIZER_CLASSES[wanted["kind"]]  # type: ignore[index]
     function = call.func
     if draft.file.dotted(function).rpartition(".")[2] == optimizer.kind:
         if isinstance(function, ast.Attribute):

@@ -6,26 +6,7 @@ from netmend.env.program import Optimizer, Program, Task
 from netmend.env.script.generate.network import Written
 from netmend.env.script.generate.style import Batches, Words
 from netmend.env.script.generate.values import Values
-
-LOSSES = {
-    "cross_entropy": ("CrossEntropyLoss", "cross_entropy"),
-    "bce_with_logits": ("BCEWithLogitsLoss", "binary_cross_entropy_with_logits"),
-    "binary_crossentropy": ("BCELoss", "binary_cross_entropy"),
-    "mse": ("MSELoss", "mse_loss"),
-    "mae": ("L1Loss", "l1_loss"),
-    "huber": ("HuberLoss", "huber_loss"),
-}
-"""Module and function of each loss."""
-OPTIMIZERS = {
-    "sgd": "SGD",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-    "adadelta": "Adadelta",
-    "adam": "Adam",
-    "adamw": "AdamW",
-    "adamax": "Adamax",
-    "nadam": "NAdam",
-}
+from netmend.env.script.torch_names import LOSS_CALLS, OPTIMIZER_CLASSES
 
 
 def write_optimizer(program: Program, network: Written, words: Words, values: Values) -> str:
@@ -39,7 +20,7 @@ def write_optimizer(program: Program, network: Written, words: Words, values: Va
         )
     module = "optim" if words.imports_optim else "torch.optim"
     options = "".join(f", {option}" for option in _options(spec))
-    return f"{words.optimizer} = {module}.{OPTIMIZERS[spec.kind]}({reached}, lr={values.lr}{options})"
+    return f"{words.optimizer} = {module}.{OPTIMIZER_CLASSES[spec.kind]}({reached}, lr={values.lr}{options})"
 
 
 def _options(spec: Optimizer) -> list[str]:
@@ -57,7 +38,7 @@ def _options(spec: Optimizer) -> list[str]:
 
 def write_loss(program: Program, words: Words) -> tuple[list[str], str, str]:
     """The statement that makes the loss, if any, what is called, and what is given behind the targets."""
-    module, function = LOSSES[program.loss]
+    module, function = LOSS_CALLS[program.loss]
     how = 'reduction="sum"' if program.reduction == "sum" else ""
     if words.functional_loss:
         return [], f"F.{function}", f", {how}" if how else ""

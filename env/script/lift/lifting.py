@@ -17,7 +17,6 @@ from netmend.env.program import (
     Loop,
     LossName,
     Optimizer,
-    OptimizerName,
     Prep,
     Program,
     Weighted,
@@ -29,29 +28,10 @@ from netmend.env.script.lift.dataset import read_targets, write_dataset
 from netmend.env.script.lift.layers import FUNCTIONS, lift_layers
 from netmend.env.script.lift.walk import CannotSayError, Walk
 from netmend.env.script.record import LossCall, Operation, OptimizerMade, Record
+from netmend.env.script.torch_names import LOSSES, OPTIMIZERS
 
-LOSSES: dict[str, LossName] = {
-    "cross_entropy": "cross_entropy",
-    "nll_loss": "cross_entropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "binary_cross_entropy_with_logits": "bce_with_logits",
-    "mse_loss": "mse",
-    "l1_loss": "mae",
-    "huber_loss": "huber",
-    "smooth_l1_loss": "huber",
-}
-"""By the name of PyTorch's function."""
-OPTIMIZERS: dict[str, OptimizerName] = {
-    "SGD": "sgd",
-    "RMSprop": "rmsprop",
-    "Adagrad": "adagrad",
-    "Adadelta": "adadelta",
-    "Adam": "adam",
-    "AdamW": "adamw",
-    "Adamax": "adamax",
-    "NAdam": "nadam",
-}
-"""By the name of PyTorch's class."""
+LIFTED_LOSSES = {**LOSSES, "nll_loss": "cross_entropy"}
+"""By the function; a negative log-likelihood with the log-softmax in front of it."""
 EPOCHS = 10
 """Where the script does not say how many."""
 OUTSIDE = "<script>"
@@ -114,7 +94,7 @@ def _reasons(record: Record) -> Iterator[str]:
         yield record.message or "no network was seen"
     elif record.loss is None:
         yield "no loss was seen"
-    elif record.loss.kind and record.loss.kind not in LOSSES:
+    elif record.loss.kind and record.loss.kind not in LIFTED_LOSSES:
         yield f"the loss {record.loss.kind}"
     if not record.optimizers:
         yield "no optimizer was seen"
@@ -195,14 +175,14 @@ def _loose(record: Record) -> Iterator[str]:
 def _loss_name(loss: LossCall, walk: Walk) -> LossName:
     if loss.kind == "nll_loss" and not walk.log_softmax:
         raise CannotSayError("the loss nll_loss on what is no log_softmax")
-    if walk.log_softmax and LOSSES[loss.kind] != "cross_entropy":
+    if walk.log_softmax and LIFTED_LOSSES[loss.kind] != "cross_entropy":
         raise CannotSayError(f"log_softmax in front of {loss.kind}")
     for name, value in loss.settings.items():
         if name in ("label_smoothing", "ignore_index", "beta", "delta", "eps"):
             walk.doubt(f"{name}={value} of the loss")
         if name == "reduction" and value == "none":
             walk.doubt("the loss of each row, taken for their mean")
-    return LOSSES[loss.kind]
+    return LIFTED_LOSSES[loss.kind]
 
 
 def _class_weights(loss: LossCall, name: LossName, units: int, walk: Walk) -> tuple[float, ...] | None:

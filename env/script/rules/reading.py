@@ -16,22 +16,13 @@ from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
 from netmend.env.script.record import Fact, Operation, Record
 from netmend.env.script.site import Site
+from netmend.env.script.torch_names import LOSSES
 
 Rule = Heuristic[Record]
 OUTSIDE = "<script>"
 """What the recorder calls the owner of what a script applies outside of its network."""
 
-_LOSSES: dict[str, LossName] = {
-    "cross_entropy": "cross_entropy",
-    "binary_cross_entropy": "binary_crossentropy",
-    "binary_cross_entropy_with_logits": "bce_with_logits",
-    "mse_loss": "mse",
-    "mean_squared_error": "mse",
-    "l1_loss": "mae",
-    "mean_absolute_error": "mae",
-    "smooth_l1_loss": "huber",
-    "huber_loss": "huber",
-}
+_LOSSES: dict[str, LossName] = {**LOSSES, "mean_squared_error": "mse", "mean_absolute_error": "mae"}
 """What torch and Keras call them; what is missing is called as in a program."""
 _OF_LOGITS: dict[LossName, LossName] = {
     "binary_crossentropy": "bce_with_logits",
