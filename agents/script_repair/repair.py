@@ -179,7 +179,7 @@ class ScriptRepairer:
         """A whole run, None where it takes too long."""
         plan = self.runs.plan
         if limited:
-            self.runs.plan = replace(plan, wall=min(plan.wall, 2 * WHOLE_SECONDS))
+            self.runs.plan = replace(plan, cpu=min(plan.cpu, 2 * WHOLE_SECONDS))
         record = self.runs.run(texts)
         self.runs.plan = plan
         return record if record.ending in ENDED_WELL else None
