@@ -23,12 +23,14 @@ class Step:
         why: one line.
         actions: names of the repair actions.
         before, after: what was new in the script's files in front of it and behind it.
+        is_mend: whether it answers something that is wrong for sure.
     """
 
     why: str
     actions: tuple[str, ...]
     before: Texts
     after: Texts
+    is_mend: bool = False
 
 
 def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step]) -> str:

@@ -63,8 +63,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
         tried = "no edit that was tried helps" if not result.steps else "the gain does not hold up"
         return f"{script} is not repaired: {tried}"
     short = "" if result.length.whole else ", not confirmed at full length"
-    if result.claim == "mended" and len(before) < len(result.before):
-        return f"{script} runs to its end now, but it does not learn{short}"
+    if result.claim == "mended" and result.first.crash is not None:
+        return f"{script} runs to its end now; that it learns is not shown{short}"
     if result.claim == "mended":
         return f"{script}: what is wrong for sure is mended, and the score is as it was{short}"
     if len(before) < len(result.before):

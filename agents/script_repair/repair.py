@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -39,6 +39,42 @@ TRIALS = 5
 
 class CannotRunError(NetmendError):
     """The script could not be run far enough for anything to be seen of its training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What fresh runs showed of a script as it was and as it is now.
+
+    Attributes:
+        before, after: scores by seed, None for a run without one.
+        kind: of the score, and where it is from.
+        ran, runs: whether every run ended well, before and now.
+        fits: whether the scores measure the same thing.
+    """
+
+    before: tuple[float | None, ...] = ()
+    after: tuple[float | None, ...] = ()
+    kind: str = ""
+    ran: bool = False
+    runs: bool = False
+    fits: bool = True
+
+    def claim(self, *, is_mended: bool) -> Claim:
+        """What may be said of the answer; ``is_mended``: something that is wrong for sure is gone."""
+        mended: Claim = "mended" if is_mended else "none"
+        new = [score for score in self.after if score is not None]
+        old = [score for score in self.before if score is not None]
+        if not self.runs:
+            return "none"
+        if not self.ran:
+            return "repair" if len(new) == len(self.after) and min(new) >= LEAST_GAIN else mended
+        if not self.fits or len(new) < len(self.after) or len(old) < len(self.before):
+            return mended
+        gains = [late - early for early, late in zip(old, new, strict=True)]
+        apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
+        if apart or may_be_claimed(gains):
+            return "repair"
+        return mended if sum(gains) / len(gains) > -LEAST_GAIN else "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +174,7 @@ class ScriptRepairer:
                 self.tell(f"tries {', '.join(names)}: {finding.text}")
                 after = self._stage(texts)
                 if _is_better(stage.record, after.record, finding):
-                    steps.append(Step(finding.text, names, stage.texts, texts))
+                    steps.append(Step(finding.text, names, stage.texts, texts, is_mend=True))
                     stage = after
                     break
                 failed.add((finding.name, finding.place, *names))
@@ -246,11 +282,18 @@ class ScriptRepairer:
         first: Stage,
         findings: tuple[Finding, ...],
         stage: Stage,
-        steps: Sequence[Step],
+        steps: list[Step],
         seconds: float,
     ) -> ScriptRepair:
-        before, after, kind = self._confirmed(first, stage) if steps else ((), (), "")
-        claim = _claim(before, after, is_mended=any(step.why in {f.text for f in findings} for step in steps))
+        shown, claim = Shown(), Shown().claim(is_mended=False)
+        if steps:
+            shown = self._confirmed(first, stage)
+            claim = shown.claim(is_mended=any(step.is_mend for step in steps))
+        mends = [step for step in steps if step.is_mend]
+        if claim == "none" and 0 < len(mends) < len(steps):  # what is wrong for sure is mended anyway
+            steps, stage = mends, replace(stage, texts=mends[-1].after)
+            shown = self._confirmed(first, stage)
+            claim = shown.claim(is_mended=True)
         texts = stage.texts if claim != "none" else {}
         original = first.project.texts
         return ScriptRepair(
@@ -259,9 +302,9 @@ class ScriptRepairer:
             steps=tuple(steps),
             diff=explained(original, texts, steps) if texts else "",
             texts=texts,
-            before=before,
-            after=after,
-            kind=kind,
+            before=shown.before,
+            after=shown.after,
+            kind=shown.kind,
             length=self.runs.length,
             claim=claim,
             notes=tuple(dict.fromkeys(self._notes)),
@@ -269,22 +312,25 @@ class ScriptRepairer:
             seconds=seconds,
         )
 
-    def _confirmed(
-        self, first: Stage, last: Stage
-    ) -> tuple[tuple[float | None, ...], tuple[float | None, ...], str]:
-        """Scores of fresh runs of the script before and after, and what they measure."""
+    def _confirmed(self, first: Stage, last: Stage) -> Shown:
+        """Fresh runs of the script as it was and as it is now."""
         seeds = range(FRESH, FRESH + SEEDS)
         wanted = [(texts, seed) for texts in (first.texts, last.texts) for seed in seeds]
         self.tell(f"confirms the answer with {SEEDS} fresh seeds")
         records = self.runs.run_all(wanted, every_seed=True)
         before, after = records[:SEEDS], records[SEEDS:]
         fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
-        kinds = {f"{own.score.kind} ({own.score.source})" for own in after if own.score is not None}
-        scores = [tuple(map(score_of, own)) for own in (before, after)]
         if not fits:
             self._notes.append("the scores before and after do not measure the same thing")
-            scores[0] = (None,) * SEEDS
-        return scores[0], scores[1], ", ".join(sorted(kinds))
+        kinds = {f"{own.score.kind} ({own.score.source})" for own in after if own.score is not None}
+        return Shown(
+            before=tuple(map(score_of, before)),
+            after=tuple(map(score_of, after)),
+            kind=", ".join(sorted(kinds)),
+            ran=all(own.ending in ENDED_WELL for own in before),
+            runs=all(own.ending in ENDED_WELL for own in after),
+            fits=fits,
+        )
 
 
 def planned_updates(record: Record) -> int | None:
@@ -309,21 +355,6 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
     faults = [own for own in script_findings(after) if own.severity == "fault"]
     old = sum(own.severity == "fault" for own in script_findings(before))
     return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
-
-
-def _claim(before: Sequence[float | None], after: Sequence[float | None], *, is_mended: bool) -> Claim:
-    """What may be said of an answer."""
-    new = [score for score in after if score is not None]
-    if not after or len(new) < len(after):
-        return "none"
-    old = [score for score in before if score is not None]
-    if len(old) < len(before):
-        return "repair" if min(new) >= LEAST_GAIN else "mended"  # it runs; whether it learns is another thing
-    gains = [late - early for early, late in zip(old, new, strict=True)]
-    apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
-    if apart or may_be_claimed(gains):
-        return "repair"
-    return "mended" if is_mended and sum(gains) / len(gains) > -LEAST_GAIN else "none"
 
 
 def _why_not(record: Record) -> str:

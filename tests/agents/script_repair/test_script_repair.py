@@ -9,7 +9,7 @@ import pytest
 
 from netmend.agents.cli import main
 from netmend.agents.script_repair.hunks import Step, explained
-from netmend.agents.script_repair.repair import planned_updates
+from netmend.agents.script_repair.repair import Shown, planned_updates
 from netmend.env.script.record import Loop, Record
 from netmend.env.script.site import Site
 
@@ -107,3 +107,22 @@ def test_planned_updates_are_those_of_all_loops() -> None:
     assert planned_updates(Record()) is None
     held = Loop(kind="epochs", rounds=6, step=1, site=site)
     assert planned_updates(Record(loops=(held,))) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more", "mended", "claim"),
+    [
+        ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, False, "repair"),
+        ((0.5, 0.3, 0.8), (0.81, 0.99, 0.97), {}, False, "none"),
+        ((0.5, 0.3, 0.8), (0.81, 0.99, 0.97), {}, True, "mended"),
+        ((0.8, 0.8, 0.8), (0.7, 0.7, 0.7), {}, True, "none"),
+        ((None, None, None), (0.9, 0.9, 0.9), {"ran": False}, True, "repair"),
+        ((None, None, None), (-1.0, -1.0, -1.0), {"ran": False}, True, "mended"),
+        ((None, None, None), (None, None, None), {"ran": False}, True, "mended"),
+        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"fits": False}, False, "none"),
+        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"runs": False}, True, "none"),
+    ],
+)
+def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: ignore[no-untyped-def]
+    shown = Shown(before=before, after=after, **{"ran": True, "runs": True, **more})
+    assert shown.claim(is_mended=mended) == claim
