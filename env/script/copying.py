@@ -9,7 +9,7 @@ from pathlib import Path
 _LEFT_OUT = frozenset(
     {".git", "__pycache__", ".venv", "venv", "node_modules", ".mypy_cache", ".pytest_cache"}
 )
-_LARGE = 1 << 20  # bytes; a larger file is linked, as is what lies behind the first 2,000 files
+_LARGE = 1 << 20  # bytes; a larger file is linked, as is all that lies behind the first 2,000 files
 _MOST = 2_000
 
 
@@ -26,7 +26,7 @@ def copy_folder(original: Path, target: Path, script: str) -> None:
     """
     target.mkdir(parents=True)
     shutil.copyfile(original / script, target / script)
-    copied = 0
+    seen = 0
     for here, folders, files in os.walk(original):
         place = target / Path(here).relative_to(original)
         folders[:] = [
@@ -34,20 +34,20 @@ def copy_folder(original: Path, target: Path, script: str) -> None:
         ]
         for name in list(folders):
             source = Path(here, name)
-            if source.is_symlink() or copied > _MOST:
+            if source.is_symlink() or seen > _MOST:
                 os.symlink(source.resolve(), place / name)
                 folders.remove(name)
             else:
                 (place / name).mkdir(exist_ok=True)
         for name in files:
             source, goal = Path(here, name), place / name
-            if goal.exists() or not (source.is_file()):
+            if goal.exists() or not source.is_file():
                 continue
-            if source.stat().st_size > _LARGE or copied > _MOST:
+            if source.stat().st_size > _LARGE or seen > _MOST:
                 os.symlink(source.resolve(), goal)
             else:
                 shutil.copyfile(source, goal)
-                copied += 1
+            seen += 1
 
 
 def _environment(folder: Path) -> bool:

@@ -73,6 +73,11 @@ RIGHT = {
     "log_softmax": GOOD.replace("nn.Linear(32, 3)", "nn.Linear(32, 3), nn.LogSoftmax(dim=1)").replace(
         "nn.CrossEntropyLoss", "nn.NLLLoss"
     ),
+    "looks at its training rows": GOOD.replace(
+        "        optimizer.step()\n",
+        "        optimizer.step()\n        with torch.no_grad():\n"
+        "            hits = (net(xb).argmax(1) == yb).float().mean()\n",
+    ),
     "two passes": GOOD.replace(
         "loss = criterion(net(xb), yb)", "loss = criterion(net(xb), yb) + criterion(net(-xb), yb)"
     ),
