@@ -65,7 +65,7 @@ Single repairs with seed 0, of the cheaper half of the bugs. A test repeats them
 
 ## Limits
 
-* These bugs chose the thresholds, so that held-out bugs are fixed somewhat less often: see the README.
+* These bugs chose the thresholds, so that held-out bugs are fixed somewhat less often: see docs/results.md.
 * It learned from programs of 1 to 12 layers and from trials of at most {rows} rows and {epochs} epochs.
   Larger programs look to it like small ones that were trained too briefly.
 * It knows the actions of this package. A fault that none of them mends is not repaired.

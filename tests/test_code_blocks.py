@@ -23,7 +23,6 @@ from netmend.env.reading import parse_yaml
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-README_FAILS = pytest.mark.xfail(strict=True, reason="its blocks have no language and no reasons yet")
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<kind>.*)\n(?P<text>(?:.*\n)*?)^```$", re.M
 )
@@ -101,9 +100,7 @@ def run(block: Block, names: dict[str, object]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries that a page shows beside netmend
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=README_FAILS if n == "README" else ()) for n in PAGES]
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_every_block_of_a_page_runs_or_says_why_not(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

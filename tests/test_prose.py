@@ -10,7 +10,6 @@ import textstat
 
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
-README_FAILS = pytest.mark.xfail(strict=True, reason="it has lines that are too long still")
 MOST_WORDS, LONGEST_LINE = 18_000, 100
 LEAST_EASE, LEAST_EASE_OF_A_PAGE = 50, 40
 LEFT_OUT = (
@@ -64,9 +63,7 @@ def test_a_page_is_easy_to_read(name: str) -> None:
     assert textstat.flesch_reading_ease(text) >= LEAST_EASE_OF_A_PAGE
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=README_FAILS if n == "README" else ()) for n in PAGES]
-)
+@pytest.mark.parametrize("name", PAGES)
 def test_no_line_is_long(name: str) -> None:
     lines = by_hand(PAGES[name].read_text(encoding="utf-8")).splitlines()
     assert [line for line in lines if len(line) > LONGEST_LINE] == []

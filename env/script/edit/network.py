@@ -52,7 +52,8 @@ def write_input_shape(editor: Editor, change: SourceChange) -> None:
         return
     modules = {"flatten": "Flatten()", "add_axis": f"Unflatten(1, (1, {shape[0] if shape else 0}))"}
     methods = {"flatten": ".flatten(1)", "add_axis": ".unsqueeze(1)", "drop_axis": ".squeeze(1)"}
-    methods["scale"] = _times(change.value)
+    if kind == "scale":
+        methods["scale"] = _times(change.value)
     try:
         in_forward(editor, lambda _draft, name: f"{name} = {name}{methods[kind]}")
     except EditRefused:

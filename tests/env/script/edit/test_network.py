@@ -79,7 +79,7 @@ def test_token_ids_are_not_standardized(script):
     [("flatten", "x = x.flatten(1)"), ("add_axis", "x = x.unsqueeze(1)"), ("drop_axis", "x = x.squeeze(1)")],
 )
 def test_rows_of_another_shape(script, what, line):
-    assert f"        {line}\n        return self.a(x)\n" in _class(script).edited(f"input.{what}", 1.0)
+    assert f"        {line}\n        return self.a(x)\n" in _class(script).edited(f"input.{what}")
 
 
 @pytest.mark.parametrize(("factor", "text"), [(1 / 255, "x / 255"), (0.5, "x / 2"), (1.5, "x * 1.5")])
@@ -88,7 +88,7 @@ def test_rows_times_a_factor(script, factor, text):
 
 
 def test_rows_are_flattened_in_front_of_a_sequence(script):
-    assert "(nn.Flatten(), nn.Linear(4, 8)" in _sequential(script).edited("input.flatten", 1.0)
+    assert "(nn.Flatten(), nn.Linear(4, 8)" in _sequential(script).edited("input.flatten")
 
 
 @pytest.mark.parametrize(
