@@ -18,6 +18,8 @@ Changes: TypeAlias = tuple[SourceChange, ...]
 Answer: TypeAlias = Callable[[Record], Changes]
 
 _SQUASHING = ("softmax", "logsoftmax", "log_softmax", "sigmoid", "relu", "tanh", "softmax2d", "logsigmoid")
+_OF_CLASSES = ("crossentropy", "crossentropyloss", "nllloss", "sparsecategoricalcrossentropy")
+"""Losses on class ids."""
 _RATES = {"adam": 1e-3, "rmsprop": 1e-3, "nadam": 1e-3, "sgd": 1e-2}
 
 
@@ -109,14 +111,19 @@ def _vocabulary(record: Record) -> Changes:
     return (SourceChange(what="layer.inputs", value=int(ids.high) + 1),)
 
 
-def _classes(record: Record) -> Changes:
-    """As many output units as there are classes; the last layer with weights has them."""
+def _output_units(record: Record) -> Changes:
+    """As many output units as the loss needs: one for each class, or for each target of a row."""
     loss, crash = record.loss, record.crash
     target = loss.target if loss is not None else crash.operands[-1] if crash and crash.operands else None
     last = _last(record, lambda operation: operation.weights is not None)
-    if target is None or not target.whole or last is None:
-        raise EditRefused("the run does not show the classes")
-    return (SourceChange(what="layer.units", value=int(target.high) + 1, at=last),)
+    if target is None or last is None:
+        raise EditRefused("the run does not show the targets")
+    name = (loss.kind if loss is not None else crash.operation if crash else "").lower().replace("_", "")
+    if name in _OF_CLASSES and target.whole and len(target.shape) == 1:
+        units = int(target.high) + 1
+    else:
+        units = target.shape[1] if len(target.shape) > 1 else 1
+    return (SourceChange(what="layer.units", value=units, at=last),)
 
 
 def _last(record: Record, fits: Callable[[Operation], bool]) -> int | None:
@@ -165,7 +172,8 @@ ANSWERS: Mapping[str, Answer] = {
     "loss_function/balance_classes@program": _set("loss.class_weights", "balanced"),
     "layer_dimension/fit_inputs@all": _fitted,
     "layer_dimension/vocabulary@inputs": _vocabulary,
-    "layer_dimension/task_units@output": _classes,
+    "layer_dimension/task_units@output": _output_units,
+    "neural_connection/replace_head@output": _output_units,
     "optimizer/adam@program": _optimizer("adam"),
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),

@@ -89,3 +89,16 @@ def test_parameters_that_are_not_registered_are_registered() -> None:
 def test_what_needs_a_program_says_so() -> None:
     with pytest.raises(EditRefused, match="a program can say"):
         record_changes("layer_dimension/units_x2@hidden", Record())
+
+
+def test_the_output_has_a_unit_for_each_class_or_target() -> None:
+    name, layers = "layer_dimension/task_units@output", (operation("Linear", weights=(0.0, 1.0)),)
+    crash = Crashed(error="IndexError", message="", site=SITE, operation="cross_entropy")
+    ids = Crashed(**{**vars(crash), "operands": (array(8, 3), array(8, high=4, whole=True))})
+    assert changes(name, Record(operations=layers, crash=ids)) == [("layer.units", 5, 0)]
+    pairs = (array(8, 24), array(8, 1, whole=True))
+    binary = Crashed(**{**vars(crash), "operation": "BCEWithLogitsLoss", "operands": pairs})
+    assert changes(name, Record(operations=layers, crash=binary)) == [("layer.units", 1, 0)]
+    assert (
+        changes("neural_connection/replace_head@output", Record(operations=layers, crash=binary))[0][1] == 1
+    )
