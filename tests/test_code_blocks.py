@@ -14,6 +14,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from netmend.agents.cli import main
+from netmend.agents.verbs import check, repair_script, report
+from netmend.agents.verbs.scripts import parted
 from netmend.env.bugs import load_bug
 from netmend.env.errors import NetmendError
 from netmend.env.reading import parse_yaml
@@ -25,6 +27,8 @@ BLOCK = re.compile(
 )
 OUTPUT = "text"
 """The kind of a block that shows what a command prints. It is no code."""
+PARSERS = {"check": check._parser, "repair": repair_script._parser, "report": report._parser}
+"""Of the verbs that take options in place of a configuration: ``repair`` does for a script."""
 PRINTS = ("list", "show", "coverage")
 """What `netmend bugs` does at once, without a configuration."""
 
@@ -51,6 +55,12 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def compose(words: list[str]) -> None:
     """Compose the configuration of a command line without running it. A wrong verb, key or value fails."""
+    if ">" in words:
+        words = words[: words.index(">")]
+    verb, *rest = words
+    if verb in PARSERS and (verb != "repair" or repair_script.is_script(rest)):
+        PARSERS[verb]().parse_args(parted(rest)[0])
+        return
     for word in words:
         if word.startswith("resume="):
             Path(word.partition("=")[2]).mkdir(parents=True, exist_ok=True)
@@ -115,6 +125,8 @@ def test_every_block_of_a_page_runs_or_says_why_not(
         Block("bash", "if", "x"),
         Block("bash", "netmend train \\\n    sed=3  # no such key", "x"),
         Block("bash", "netmend bugs shoe", "x"),
+        Block("bash", "netmend check train.py --jsonn", "x"),
+        Block("bash", "netmend repair train.py --keeep data > fix.patch", "x"),
         Block("", "netmend", "x"),
     ],
 )
