@@ -18,7 +18,7 @@ usage: netmend VERB ...
   check     say what is wrong with a script         netmend check train.py
   train     train an agent that repairs programs    netmend train agent=ppo training.steps=20000
   evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
-  repair    repair one program                      netmend repair bug=bug.yaml
+  repair    mend a script, or a program in YAML     netmend repair train.py; netmend repair bug=bug.yaml
   bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
   bench     measure the engine of trials            netmend bench engine
   report    show what runs came to, as one page     netmend report runs/evaluate/RUN

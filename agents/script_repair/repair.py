@@ -228,7 +228,7 @@ class ScriptRepairer:
             if trains is not None:
                 self.runs.withhold = trains.made
         length = self.runs.length
-        self.tell(f"{length} of {length.seconds:.0f} s each, at most {MOST_RUNS} of them")
+        self.tell(f"{length} of {length.seconds:.1f} s each, at most {MOST_RUNS} of them")
         return stage
 
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
