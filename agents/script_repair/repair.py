@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
@@ -15,6 +16,7 @@ from netmend.agents.script_repair.search import Candidate, common, found_by_poli
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.errors import NetmendError
 from netmend.env.findings import Finding
+from netmend.env.script.check import unjudged
 from netmend.env.script.lift import Lifted, lift
 from netmend.env.script.record import Record
 from netmend.env.script.rules import findings as script_findings
@@ -53,6 +55,7 @@ class ScriptRepair:
         texts: new text of the files that change, by path.
         before, after: scores of the fresh runs by seed, None for a run that did not end well.
         kind: of the score, and where it is from; empty where there is none.
+        ended: whether the fresh runs before went to their end.
         length: of the real runs.
         claim: ``repair`` where it now runs, or gains what a fresh run would find again; ``mended`` where
             what is wrong for sure was mended and the score is no worse; else ``none``.
@@ -68,6 +71,7 @@ class ScriptRepair:
     before: tuple[float | None, ...]
     after: tuple[float | None, ...]
     kind: str
+    ended: bool
     length: Length
     claim: Claim
     notes: tuple[str, ...]
@@ -104,8 +108,9 @@ class ScriptRepairer:
         begun = time.monotonic()
         first = self._stage({})
         record = first.record
-        if record.crash is None and (record.ending not in ENDED_WELL or not record.updates):
-            raise CannotRunError(_why_not(record))
+        reason = unjudged(record) or _why_not(record)
+        if reason:
+            raise CannotRunError(f"{self.runs.script}: {reason}")
         findings = tuple(script_findings(record))
         self._notes: list[str] = list(record.opaque)
         steps: list[Step] = []
@@ -197,6 +202,9 @@ class ScriptRepairer:
 
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
         """The script behind the best patch that real runs show to help."""
+        if {"two optimizers", "several losses"} <= set(stage.record.opaque) and self.runs.plan.metric is None:
+            self._notes.append("networks that work against each other have no score: --metric names one")
+            return stage
         good = score_of(self.runs.run(stage.texts))
         if good is not None and good >= GOOD:
             return stage
@@ -249,19 +257,27 @@ class ScriptRepairer:
         steps: Sequence[Step],
         seconds: float,
     ) -> ScriptRepair:
-        before, after, kind = self._confirmed(first, stage) if steps else ((), (), "")
-        claim = _claim(before, after, is_mended=any(step.why in {f.text for f in findings} for step in steps))
+        records = self._confirmed(first, stage) if steps else []
+        scores = tuple(map(score_of, records))
+        before, after = scores[:SEEDS], scores[SEEDS:]
+        kinds = {f"{own.score.kind} ({own.score.source})" for own in records[SEEDS:] if own.score is not None}
+        fits = all(comparable(old, new) for old, new in zip(records[:SEEDS], records[SEEDS:], strict=True))
+        if not fits:
+            self._notes.append("the scores before and after do not measure the same thing")
+        is_mended = any(step.why in {finding.text for finding in findings} for step in steps)
+        claim = _claim(before if fits else None, after, is_mended=is_mended)
         texts = stage.texts if claim != "none" else {}
         original = first.project.texts
         return ScriptRepair(
             first=first.record,
             findings=findings,
             steps=tuple(steps),
-            diff=explained(original, texts, steps) if texts else "",
+            diff=explained(original, texts, steps, folder_here(self.runs.script)) if texts else "",
             texts=texts,
-            before=before,
+            before=before if fits else (None,) * SEEDS,
             after=after,
-            kind=kind,
+            kind=", ".join(sorted(kinds)),
+            ended=all(own.ending in ENDED_WELL for own in records[:SEEDS]),
             length=self.runs.length,
             claim=claim,
             notes=tuple(dict.fromkeys(self._notes)),
@@ -269,22 +285,18 @@ class ScriptRepairer:
             seconds=seconds,
         )
 
-    def _confirmed(
-        self, first: Stage, last: Stage
-    ) -> tuple[tuple[float | None, ...], tuple[float | None, ...], str]:
-        """Scores of fresh runs of the script before and after, and what they measure."""
+    def _confirmed(self, first: Stage, last: Stage) -> list[Record]:
+        """Fresh runs of the script before, and as many after."""
         seeds = range(FRESH, FRESH + SEEDS)
         wanted = [(texts, seed) for texts in (first.texts, last.texts) for seed in seeds]
         self.tell(f"confirms the answer with {SEEDS} fresh seeds")
-        records = self.runs.run_all(wanted, every_seed=True)
-        before, after = records[:SEEDS], records[SEEDS:]
-        fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
-        kinds = {f"{own.score.kind} ({own.score.source})" for own in after if own.score is not None}
-        scores = [tuple(map(score_of, own)) for own in (before, after)]
-        if not fits:
-            self._notes.append("the scores before and after do not measure the same thing")
-            scores[0] = (None,) * SEEDS
-        return scores[0], scores[1], ", ".join(sorted(kinds))
+        return self.runs.run_all(wanted, every_seed=True)
+
+
+def folder_here(script: Path) -> str:
+    """A script's folder as a diff names it: from where the command runs; empty where it lies elsewhere."""
+    folder, here = script.resolve().parent, Path.cwd()
+    return f"{folder.relative_to(here).as_posix()}/" if here in folder.parents else ""
 
 
 def planned_updates(record: Record) -> int | None:
@@ -311,11 +323,13 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
     return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
 
 
-def _claim(before: Sequence[float | None], after: Sequence[float | None], *, is_mended: bool) -> Claim:
-    """What may be said of an answer."""
+def _claim(before: Sequence[float | None] | None, after: Sequence[float | None], *, is_mended: bool) -> Claim:
+    """What may be said of an answer; ``before`` is None where its scores measure something else."""
     new = [score for score in after if score is not None]
     if not after or len(new) < len(after):
         return "none"
+    if before is None:
+        return "mended" if is_mended else "none"
     old = [score for score in before if score is not None]
     if len(old) < len(before):
         return "repair"
@@ -327,7 +341,9 @@ def _claim(before: Sequence[float | None], after: Sequence[float | None], *, is_
 
 
 def _why_not(record: Record) -> str:
+    """Why a script that can be judged cannot be repaired; empty where it can."""
+    if record.crash is not None or (record.updates and record.ending in ENDED_WELL):
+        return ""
     if record.ending in ENDED_WELL:
-        return "no training was seen: no optimizer made a step"
-    last = record.printed.strip().splitlines()[-1:] or [""]
-    return f"the script could not be run ({record.ending}): {last[0]}"
+        return "no optimizer made a step"
+    return f"it could not be run for {SHORT} updates ({record.ending}): {record.message}"

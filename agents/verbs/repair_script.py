@@ -23,8 +23,8 @@ SUFFIXES = (".py", ".ipynb")
 
 
 def is_script(words: Sequence[str]) -> bool:
-    """Whether the words of ``netmend repair`` begin with a script."""
-    return bool(words) and words[0].endswith(SUFFIXES)
+    """Whether a word of ``netmend repair`` is a script; those of its configuration are KEY=VALUE."""
+    return any(word.endswith(SUFFIXES) and "=" not in word for word in parted(words)[0])
 
 
 def repair_script_verb(words: Sequence[str]) -> int:
@@ -52,7 +52,7 @@ def repair_script_verb(words: Sequence[str]) -> int:
     print(as_json(script, result) if asked.json else result.diff, end="\n" if asked.json else "")
     if asked.apply:
         for name, text in result.texts.items():
-            write_whole(script.parent / name, text)
+            write_whole((script.parent / name).resolve(), text)
     return 0 if result.diff else UNREPAIRED
 
 

@@ -64,7 +64,7 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> S
 
 def plan_of(parser: ScriptParser, asked: argparse.Namespace) -> Plan:
     """What a run may use. Raises NetmendError where the words make no sense."""
-    for name in ("updates", "seconds", "memory"):
+    for name in ("updates", "seconds", "memory", "trials"):
         if hasattr(asked, name) and not 0 < getattr(asked, name) < float("inf"):
             parser.error(f"--{name} {getattr(asked, name)}: it has to be above 0")
     if asked.metric is not None:
