@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote as shell_word
 from textwrap import wrap
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ import netmend
 from netmend.env.findings import Finding
 from netmend.env.findings.finding import SEVERITIES
 from netmend.env.script.check import Checked
-from netmend.env.script.notebook import read_notebook
+from netmend.env.script.notebook import read_script
 from netmend.env.script.site import Site
 
 WIDTH = 80
@@ -140,7 +141,7 @@ def _next(checked: Checked) -> Iterator[str]:
         return
     counts = [(kind, sum(one.severity == kind for one in checked.findings)) for kind in SEVERITIES]
     told = ", ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts if count)
-    yield from _wrapped(f"{told}; next: netmend repair {checked.script}")
+    yield from _wrapped(f"{told}; next: netmend repair {shell_word(str(checked.script))}")
 
 
 def _plain(checked: Checked, finding: Finding) -> dict[str, object]:
@@ -229,11 +230,9 @@ def _line(checked: Checked, file: str, number: int) -> str:
 def _lines(path: Path) -> tuple[str, ...]:
     """The lines of a file; of a notebook those of its cells."""
     try:
-        text = path.read_text("utf-8")
-        text = read_notebook(text).text if path.suffix == ".ipynb" else text
-    except (OSError, ValueError):
+        return tuple(read_script(path).split("\n"))
+    except (OSError, SyntaxError, ValueError):
         return ()
-    return tuple(text.split("\n"))
 
 
 def _characters(line: str, column: int) -> int:

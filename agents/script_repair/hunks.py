@@ -33,10 +33,16 @@ class Step:
     is_mend: bool = False
 
 
-def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step]) -> str:
-    """The unified diff of a repair, as ``git apply`` takes it; the head of a hunk says why it is there."""
+def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step], folder: str = "") -> str:
+    """The unified diff of a repair, as ``git apply`` takes it; the head of a hunk says why it is there.
+
+    Args:
+        original: texts by path; texts: what is new in them.
+        steps: of the repair.
+        folder: in front of each path, with a slash at its end.
+    """
     lines = {step.why: _changed({**original, **step.before}, {**original, **step.after}) for step in steps}
-    text = diff(original, {path: text for path, text in texts.items() if text != original[path]})
+    text = diff(original, {path: text for path, text in texts.items() if text != original[path]}, folder)
     parts = re.split(r"(?m)^(?=@@ |--- a/)", text)
     return "".join(_headed(part, lines) for part in parts)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from shlex import quote
 from statistics import fmean
 
 from netmend.agents.confirm import SEEDS
-from netmend.agents.script_repair.repair import ScriptRepair
+from netmend.agents.script_repair.repair import ScriptRepair, folder_here
 
 _MOST_NOTES = 6
 
@@ -29,7 +30,7 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
     yield f"\n{verdict(script, result)}"
     shown = result.notes[:_MOST_NOTES]
     yield from (f"  note: {note}" for note in shown)
-    yield f"  {result.runs} runs of the script, {result.seconds:.0f} s"
+    yield f"  {result.runs} {'run' if result.runs == 1 else 'runs'} of the script, {result.seconds:.0f} s"
     yield from (f"  {line}" for line in _next(script, result))
 
 
@@ -66,9 +67,12 @@ def verdict(script: Path, result: ScriptRepair) -> str:
     if result.claim == "mended" and result.first.crash is not None:
         return f"{script} runs to its end now; that it learns is not shown{short}"
     if result.claim == "mended":
-        return f"{script}: what is wrong for sure is mended, and the score is as it was{short}"
-    if len(before) < len(result.before):
+        score = "the score is as it was" if before else "no score says whether it trains better"
+        return f"{script}: what is wrong for sure is mended, and {score}{short}"
+    if not result.ended:
         return f"{script} is repaired: it did not run to its end, and does now{short}"
+    if len(before) < len(result.before):
+        return f"{script} is repaired: it had no score, and has now {fmean(after):.3f}{short}"
     return f"{script} is repaired: {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
 
 
@@ -88,8 +92,9 @@ def _scores(scores: Sequence[float | None]) -> str:
 
 def _next(script: Path, result: ScriptRepair) -> Iterator[str]:
     if result.claim == "none":
-        yield f"netmend check {script} says more about each finding"
+        yield f"netmend check {quote(str(script))} says more about each finding"
         return
-    yield f"to apply it: netmend repair {script} --apply, or git apply the diff below"
+    where = "" if folder_here(script) or script.resolve().parent == Path.cwd() else f" in {script.parent}"
+    yield f"to apply it: git apply the diff{where}, or the same command with --apply"
     if not result.length.whole:
-        yield f"to confirm it at full length: netmend repair {script} --whole"
+        yield "to confirm it at full length: the same command with --whole"

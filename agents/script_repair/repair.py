@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
@@ -15,6 +16,7 @@ from netmend.agents.script_repair.search import Candidate, common, found_by_poli
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.errors import NetmendError
 from netmend.env.findings import Finding
+from netmend.env.script.check import unjudged
 from netmend.env.script.lift import Lifted, lift
 from netmend.env.script.record import Record
 from netmend.env.script.rules import findings as script_findings
@@ -66,10 +68,10 @@ class Shown:
         old = [score for score in self.before if score is not None]
         if not self.runs:
             return "none"
-        if not self.ran:
-            return "repair" if len(new) == len(self.after) and min(new) >= LEAST_GAIN else mended
-        if not self.fits or len(new) < len(self.after) or len(old) < len(self.before):
+        if not self.fits or len(new) < len(self.after):
             return mended
+        if len(old) < len(self.before):  # it crashed, or what it gave was no number
+            return "repair" if min(new) >= LEAST_GAIN else mended
         gains = [late - early for early, late in zip(old, new, strict=True)]
         apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
         if apart or may_be_claimed(gains):
@@ -89,6 +91,7 @@ class ScriptRepair:
         texts: new text of the files that change, by path.
         before, after: scores of the fresh runs by seed, None for a run that did not end well.
         kind: of the score, and where it is from; empty where there is none.
+        ended: whether the fresh runs before went to their end.
         length: of the real runs.
         claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again;
             ``mended`` where what is wrong for sure was mended and the score is no worse; else ``none``.
@@ -104,6 +107,7 @@ class ScriptRepair:
     before: tuple[float | None, ...]
     after: tuple[float | None, ...]
     kind: str
+    ended: bool
     length: Length
     claim: Claim
     notes: tuple[str, ...]
@@ -140,8 +144,9 @@ class ScriptRepairer:
         begun = time.monotonic()
         first = self._stage({})
         record = first.record
-        if record.crash is None and (record.ending not in ENDED_WELL or not record.updates):
-            raise CannotRunError(_why_not(record))
+        reason = unjudged(record) or _why_not(record)
+        if reason:
+            raise CannotRunError(f"{self.runs.script}: {reason}")
         findings = tuple(script_findings(record))
         self._notes: list[str] = list(record.opaque)
         steps: list[Step] = []
@@ -233,6 +238,9 @@ class ScriptRepairer:
 
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
         """The script behind the best patch that real runs show to help."""
+        if {"two optimizers", "several losses"} <= set(stage.record.opaque) and self.runs.plan.metric is None:
+            self._notes.append("networks that work against each other have no score: --metric names one")
+            return stage
         good = score_of(self.runs.run(stage.texts))
         if good is not None and good >= GOOD:
             return stage
@@ -300,11 +308,12 @@ class ScriptRepairer:
             first=first.record,
             findings=findings,
             steps=tuple(steps),
-            diff=explained(original, texts, steps) if texts else "",
+            diff=explained(original, texts, steps, folder_here(self.runs.script)) if texts else "",
             texts=texts,
             before=shown.before,
             after=shown.after,
             kind=shown.kind,
+            ended=shown.ran,
             length=self.runs.length,
             claim=claim,
             notes=tuple(dict.fromkeys(self._notes)),
@@ -333,6 +342,12 @@ class ScriptRepairer:
         )
 
 
+def folder_here(script: Path) -> str:
+    """A script's folder as a diff names it: from where the command runs; empty where it lies elsewhere."""
+    folder, here = script.resolve().parent, Path.cwd()
+    return f"{folder.relative_to(here).as_posix()}/" if here in folder.parents else ""
+
+
 def planned_updates(record: Record) -> int | None:
     """Updates of a whole run by its loops, None where one does not say its rounds or a framework holds it."""
     total = 1
@@ -358,7 +373,9 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
 
 
 def _why_not(record: Record) -> str:
+    """Why a script that can be judged cannot be repaired; empty where it can."""
+    if record.crash is not None or (record.updates and record.ending in ENDED_WELL):
+        return ""
     if record.ending in ENDED_WELL:
-        return "no training was seen: no optimizer made a step"
-    last = record.printed.strip().splitlines()[-1:] or [""]
-    return f"the script could not be run ({record.ending}): {last[0]}"
+        return "no optimizer made a step"
+    return f"it could not be run for {SHORT} updates ({record.ending}): {record.message}"

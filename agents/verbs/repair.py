@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
 from netmend.agents.verbs.repair_script import is_script, repair_script_verb
+from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
 
 UNREPAIRED = 3
@@ -48,9 +50,15 @@ class RepairConfig(RepairingConfig):
 
 
 def repair_verb(words: Sequence[str]) -> int:
-    """Run the verb, for a script or for a program file; returns the exit status."""
+    """Run the verb, for a script or for a program file; returns the exit status.
+
+    Raises:
+        NetmendError: the words make no sense.
+    """
     if is_script(words):
         return repair_script_verb(words)
+    if words and "=" not in words[0] and os.path.exists(words[0]):
+        raise NetmendError(f"repair: {words[0]}: a script is a .py or an .ipynb file")
     return run_job("repair", words, RepairConfig, repair_job)
 
 

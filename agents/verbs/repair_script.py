@@ -9,7 +9,7 @@ from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, parted, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
@@ -23,8 +23,8 @@ SUFFIXES = (".py", ".ipynb")
 
 
 def is_script(words: Sequence[str]) -> bool:
-    """Whether the words of ``netmend repair`` begin with a script."""
-    return bool(words) and words[0].endswith(SUFFIXES)
+    """Whether a word of ``netmend repair`` is a script; those of its configuration are KEY=VALUE."""
+    return any(word.endswith(SUFFIXES) and "=" not in word for word in parted(words)[0])
 
 
 def repair_script_verb(words: Sequence[str]) -> int:
@@ -49,7 +49,7 @@ def repair_script_verb(words: Sequence[str]) -> int:
     print(as_json(script, result) if options.json else result.diff, end="\n" if options.json else "")
     if options.apply:
         for name, text in result.texts.items():
-            write_whole(script.parent / name, text)
+            write_whole((script.parent / name).resolve(), text)
     return 0 if result.diff else UNREPAIRED
 
 

@@ -86,7 +86,7 @@ def asked_for(words: Sequence[str], parser: VerbParser) -> Asked | None:
 
 def _plan(parser: VerbParser, asked: argparse.Namespace) -> Plan:
     """What a run may use. Raises NetmendError where the words make no sense."""
-    for name in ("updates", "seconds", "memory"):
+    for name in ("updates", "seconds", "memory", "trials"):
         if hasattr(asked, name) and not 0 < getattr(asked, name) < float("inf"):
             parser.error(f"--{name} {getattr(asked, name)}: it has to be above 0")
     if asked.metric is not None:

@@ -59,16 +59,19 @@ def unjudged(record: Record) -> str:
         if record.network or record.optimizers or is_of_training(crash):
             return ""
         where = f" ({crash.site})" if crash.site else ""
-        return f"it stops before it makes a network: {crash.error}: {crash.message.strip()}{where}"
+        looked = "; it runs in a copy of its own folder" if crash.error in _NOT_FOUND else ""
+        return f"it stops before it makes a network: {crash.error}: {crash.message.strip()}{where}{looked}"
     if record.updates or record.losses:
         return ""
     if record.ending in ("finished", "capped"):
         return "no training was seen: no backward pass of PyTorch and no fit of Keras"
     printed = record.printed.strip().splitlines() if record.ending == "exited" else []
-    said = "".join(f": {text}" for text in (record.message, *printed[-1:]) if text)
+    last = [line for line in printed[-1:] if line not in record.message]
+    said = "".join(f": {text}" for text in (record.message, *last) if text)
     return f"it ended before its first update, {_ENDINGS.get(record.ending, record.ending)}{said}"
 
 
+_NOT_FOUND = ("FileNotFoundError", "ModuleNotFoundError")
 _ENDINGS = {
     "exited": "by leaving with an error",
     "timeout": "out of time (--seconds)",

@@ -23,7 +23,7 @@ from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
 from netmend.env.script.hooks import install
 from netmend.env.script.limits import confine, rest
-from netmend.env.script.notebook import read_notebook
+from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Crashed, Ending, Record, Score
 from netmend.env.script.recorder import Recorder
@@ -61,10 +61,7 @@ def run_script(
     own = os.getpid()
     os.chdir(folder)
     _settle(out, plan)
-    text = path.read_text("utf-8")
-    if path.suffix == ".ipynb":
-        text = read_notebook(text).text
-    frames = Frames(folder, {script: text})
+    frames = Frames(folder)
     recorder = Recorder(frames, plan)
     install(recorder)
     sys.argv = [str(path), *arguments]
@@ -78,7 +75,9 @@ def run_script(
     message, crash = "", None
     try:
         with Flow(recorder, gpu=torch.cuda.is_available()):
-            exec(compile(text, str(path), "exec"), main.__dict__)
+            # Not with the ``annotations`` of this file: types of the script's fields would be texts.
+            code = compile(read_script(path), str(path), "exec", dont_inherit=True)
+            exec(code, main.__dict__)
     except StopScript as stop:
         ending = stop.ending
         message = "its time was used up" if ending == "timeout" else ""
@@ -126,17 +125,25 @@ def _settle(out: Path, plan: Plan) -> None:
         np.random.seed(plan.seed)
         torch.manual_seed(plan.seed)
     if plan.shift:
-        for module, name in ((random, "seed"), (np.random, "seed"), (torch, "manual_seed")):
+        places = (
+            (random, "seed"),
+            (np.random, "seed"),
+            (torch, "manual_seed"),
+            (torch.random, "manual_seed"),
+        )
+        for module, name in places:
             setattr(module, name, _shifted(getattr(module, name), plan.shift))
 
 
 def _shifted(seeding: Callable[..., object], shift: int) -> Callable[..., object]:
     """What sets a seed, with another one."""
 
+    def moved(value: object) -> object:
+        return (int(value) + shift) % 2**32 if isinstance(value, (int, np.integer)) else value
+
     def seed(*args: object, **kwargs: object) -> object:
-        if args and isinstance(args[0], int):
-            return seeding((args[0] + shift) % 2**32, *args[1:], **kwargs)
-        return seeding(*args, **kwargs)
+        named = {name: moved(value) if name in ("seed", "a") else value for name, value in kwargs.items()}
+        return seeding(*map(moved, args[:1]), *args[1:], **named)
 
     return seed
 
@@ -164,7 +171,7 @@ def _site(error: BaseException, frames: Frames) -> Site | None:
             line, end_line, column, end_column = (number or 0 for number in positions)
             found = Site(name, line or place.tb_lineno, column, end_line, end_column, code.co_name)
         place = place.tb_next
-    if isinstance(error, SyntaxError) and error.lineno is not None and found is None:
+    if isinstance(error, SyntaxError) and error.lineno and found is None:
         found = Site(Path(error.filename or "").name, error.lineno, 0, error.lineno, 0)
     return found
 

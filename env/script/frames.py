@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import CodeType, FrameType
 
+from netmend.env.script.notebook import read_script
 from netmend.env.script.site import Site, frame_site
 
 _HERE = str(Path(__file__).parent)
@@ -18,12 +19,10 @@ class Frames:
 
     Args:
         root: the script's folder.
-        texts: source text by relative path, where it is not what the file holds (a notebook).
     """
 
-    def __init__(self, root: Path, texts: dict[str, str]) -> None:
+    def __init__(self, root: Path) -> None:
         self._root = f"{root}/"
-        self._texts = dict(texts)
         self._names: dict[str, str | None] = {}
         self._trees: dict[str, ast.Module | None] = {}
 
@@ -78,8 +77,7 @@ class Frames:
         name = self.file(frame.f_code) or ""
         if name not in self._trees:
             try:
-                text = self._texts.get(name) or Path(frame.f_code.co_filename).read_text("utf-8")
-                self._trees[name] = ast.parse(text)
+                self._trees[name] = ast.parse(read_script(Path(frame.f_code.co_filename)))
             except (OSError, SyntaxError, ValueError):
                 self._trees[name] = None
         return self._trees[name]

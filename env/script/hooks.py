@@ -130,7 +130,11 @@ def _loaders(recorder: Recorder, undo: ExitStack) -> None:
             kwargs = {key: value for key, value in kwargs.items() if key not in _WORKERS} | {"num_workers": 0}
         kwargs.pop("pin_memory", None)
         site = recorder.site_of(self)
-        init(self, recorder.withheld(dataset) or dataset, *args, **kwargs)
+        if (
+            kwargs.get("sampler") is None and kwargs.get("batch_sampler") is None
+        ):  # theirs are places in the whole
+            dataset = recorder.withheld(dataset) or dataset
+        init(self, dataset, *args, **kwargs)
         recorder.loaders.add(self, site)
 
     def __iter__(self: DataLoader[Any]) -> Iterator[Any]:  # noqa: N807

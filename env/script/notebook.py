@@ -1,9 +1,11 @@
-"""A notebook as one script, and the way back from its lines to the cells."""
+"""The text of a script; a notebook as one script, and the way back from its lines to the cells."""
 
 from __future__ import annotations
 
 import json
+import tokenize
 from dataclasses import dataclass
+from pathlib import Path
 
 _OPENING = ("%", "!", "?")
 
@@ -30,6 +32,20 @@ class Notebook:
             if start <= line:
                 return cell, line - start + 1
         raise ValueError(f"line {line} is in no cell")
+
+
+def read_script(path: Path) -> str:
+    """The text of a script, or of the cells of a notebook, as Python reads it: in the encoding that it
+    declares, without a byte order mark, with ``\\n`` at the end of each line.
+
+    Raises:
+        OSError: there is no such file.
+        SyntaxError, ValueError: it is no text, or no notebook.
+    """
+    if path.suffix == ".ipynb":
+        return read_notebook(path.read_text("utf-8")).text
+    with tokenize.open(path) as file:
+        return file.read()
 
 
 def read_notebook(text: str) -> Notebook:

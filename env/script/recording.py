@@ -58,7 +58,7 @@ def recording() -> Iterator[Recording]:
 @contextmanager
 def _recording(file: str) -> Iterator[Recording]:
     seen, crash = Recording(), None
-    recorder = Recorder(Frames(Path(file).parent, {}), Plan())
+    recorder = Recorder(Frames(Path(file).parent), Plan())
     _know(recorder)
     undo = ExitStack()
     try:

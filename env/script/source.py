@@ -11,6 +11,7 @@ import difflib
 import re
 import tokenize
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -188,12 +189,13 @@ class Project:
 
     @classmethod
     def read(cls, folder: Path, files: Iterable[str]) -> Project:
-        """Read files of a folder, in the encoding that each declares."""
+        """Read files of a folder, less those in another encoding than UTF-8: a diff has one for all files."""
         texts = {}
         for path in files:
-            with (folder / path).open("rb") as file:
+            with suppress(OSError, SyntaxError, ValueError), (folder / path).open("rb") as file:
                 encoding, _ = tokenize.detect_encoding(file.readline)
-            texts[path] = (folder / path).read_bytes().decode(encoding.removesuffix("-sig"))
+                if encoding.startswith("utf-8"):
+                    texts[path] = (folder / path).read_bytes().decode()
         return cls(texts)
 
     def file(self, path: str) -> SourceFile:
@@ -203,7 +205,7 @@ class Project:
             EditRefused: it is none of the script's own, or no Python.
         """
         if path not in self.files:
-            raise EditRefused(f"{path} is none of the script's own files")
+            raise EditRefused(f"{path} is none of the script's own files in UTF-8")
         return self.files[path]
 
     def module(self, dotted: str) -> SourceFile | None:
@@ -348,13 +350,18 @@ class Draft:
         return text
 
 
-def diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
-    """The unified diff of files by path, as ``git apply`` takes it; empty where nothing differs."""
+def diff(before: Mapping[str, str], after: Mapping[str, str], folder: str = "") -> str:
+    """The unified diff of files by path, as ``git apply`` takes it; empty where nothing differs.
+
+    Args:
+        before, after: texts by path.
+        folder: in front of each path, with a slash at its end.
+    """
     lines: list[str] = []
     for path, text in after.items():
-        tab = "\t" if " " in path else ""  # ends a name with spaces
+        name = folder + path + ("\t" if " " in folder + path else "")  # ends a name with spaces
         old, new = _LINE.findall(before[path]), _LINE.findall(text)
-        for line in difflib.unified_diff(old, new, f"a/{path}{tab}", f"b/{path}{tab}"):
+        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}"):
             ended = line.endswith("\n")
             lines += [line] if ended else [f"{line}\n", "\\ No newline at end of file\n"]
     return "".join(lines)

@@ -50,23 +50,31 @@ def write(tmp_path: Path):  # type: ignore[no-untyped-def]
     return written
 
 
-def test_a_layer_of_the_wrong_size_is_mended_by_a_diff_that_git_takes(write, tmp_path, capsys) -> None:  # type: ignore[no-untyped-def]
+def test_a_layer_of_the_wrong_size_is_mended_by_a_diff_that_git_takes(  # type: ignore[no-untyped-def]
+    write, tmp_path, capsys, monkeypatch
+) -> None:
     script = write(inputs=3)
     before = script.read_text()
-    assert main(["repair", str(script)]) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["repair", "own/train.py"]) == 0
     shown = capsys.readouterr()
     assert script.read_text() == before
     assert "did not run to its end, and does now" in shown.err
     assert "-net = nn.Sequential(nn.Linear(3, 16)" in shown.out
     assert "+net = nn.Sequential(nn.Linear(2, 16), nn.ReLU(), nn.Linear(16, 2))  # small" in shown.out
     (tmp_path / "fix.patch").write_text(shown.out)
-    subprocess.run(["git", "apply", "--check", "../fix.patch"], cwd=script.parent, check=True)
+    subprocess.run(["git", "apply", "--check", "fix.patch"], check=True)
 
 
 def test_apply_writes_what_a_fault_in_the_loop_needs(write, capsys) -> None:  # type: ignore[no-untyped-def]
     script = write(zero="")
+    script.chmod(0o755)
+    script.rename(script.with_name("linked.py"))
+    script.symlink_to("linked.py")
     assert main(["repair", str(script), "--apply"]) == 0
     assert "optimizer.zero_grad()\n" in script.read_text()
+    assert script.is_symlink()
+    assert script.stat().st_mode & 0o777 == 0o755
     assert "gradients are never set to zero" in capsys.readouterr().err
 
 
@@ -78,11 +86,22 @@ def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-
     assert "is not repaired" in shown.err
 
 
-def test_what_cannot_be_run_is_refused(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("print('hello')\n", "no training was seen"),
+        ("x = = 1\n", "it stops before it makes a network: SyntaxError: invalid syntax"),
+    ],
+)
+def test_what_cannot_be_run_is_refused(tmp_path: Path, capsys, text: str, told: str) -> None:  # type: ignore[no-untyped-def]
     script = tmp_path / "train.py"
-    script.write_text("print('hello')\n")
-    assert main(["repair", str(script)]) == 2
-    assert "no training was seen" in capsys.readouterr().err
+    script.write_text(text)
+    assert main(["repair", "--whole", str(script)]) == 2
+    assert told in capsys.readouterr().err
+    assert main(["repair", str(tmp_path)]) == 2
+    assert "a script is a .py or an .ipynb file" in capsys.readouterr().err
+    assert main(["repair", "--trials", "0", str(script)]) == 2
+    assert "--trials 0: it has to be above 0" in capsys.readouterr().err
     assert main(["repair", str(tmp_path / "none.py")]) == 2
 
 

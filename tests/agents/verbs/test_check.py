@@ -149,7 +149,7 @@ def test_the_text_fits_a_screen_and_marks_the_place(
     marked = next(place for place, line in enumerate(lines) if "^" in line)
     start, end = lines[marked].index("^"), lines[marked].rindex("^") + 1
     assert lines[marked - 1][start:end] == "nn.Softmax(dim=1)"
-    assert lines[-1] == "1 fault, 1 warning; next: netmend repair my net.py"
+    assert lines[-1] == "1 fault, 1 warning; next: netmend repair 'my net.py'"
 
 
 def test_columns_are_counted_in_characters_from_1(checked: Checked) -> None:

@@ -61,6 +61,29 @@ def test_ending(run: Run, name: str) -> None:
     assert words in record.message
 
 
+@pytest.mark.parametrize(
+    ("raw", "ending", "word"),
+    [
+        ("\ufeffprint('é')\r\n".encode(), "finished", "é"),
+        ("# coding: latin-1\nprint('é')\n".encode("latin-1"), "finished", "é"),
+        (b"print('\xff')\n", "crashed", ""),
+        (bytes(range(256)), "crashed", ""),
+    ],
+)
+def test_bytes_are_read_as_python_reads_them(
+    runner: Runner, tmp_path: Path, raw: bytes, ending: str, word: str
+) -> None:
+    script = tmp_path / "train.py"
+    script.write_bytes(raw)
+    record = runner.run(script)
+    assert (record.ending, word in record.printed) == (ending, True)
+
+
+def test_types_of_fields_are_types(run: Run) -> None:
+    text = "class Config:\n    rate: float = 0.1\nprint(Config.__annotations__['rate']('2'))\n"
+    assert run(text).printed == "2.0\n"
+
+
 def _sleepers() -> list[str]:
     found = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     return [line for line in found.splitlines() if "sleep 98765" in line]

@@ -429,6 +429,18 @@ def test_withheld_rows(run: Run) -> None:
     assert record.score is not None
     assert (record.score.source, record.score.rows) == ("withheld", 19)
     assert record.loaders[0].rows == 77
+    sampled = text.replace("shuffle=True", "sampler=torch.utils.data.SubsetRandomSampler(range(96))")
+    loader = run(sampled).loaders[0].made
+    record = run(sampled, withhold=loader)
+    assert (record.ending, record.loaders[0].rows) == ("finished", 96)
+
+
+@pytest.mark.parametrize(
+    "seeding", ["manual_seed(1)", "random.manual_seed(1)", "manual_seed(seed=np.int64(1))"]
+)
+def test_every_seed_of_a_script_is_shifted(run: Run, seeding: str) -> None:
+    text = f"import torch, numpy as np\ntorch.{seeding}\nprint(torch.rand(1).item())\n"
+    assert run(text, shift=2).printed == run(text.replace("(1)", "(3)")).printed
 
 
 def test_printed_metric(run: Run) -> None:

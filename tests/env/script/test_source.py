@@ -178,10 +178,14 @@ def test_git_applies_the_diff(tmp_path: Path, path: str, before: str, after: str
     assert file.read_bytes() == after.encode()
 
 
-def test_files_are_read_in_their_own_encoding(tmp_path: Path) -> None:
-    (tmp_path / "old.py").write_bytes("# -*- coding: latin-1 -*-\nx = 'é'\r\n".encode("latin-1"))
+def test_files_that_a_diff_could_not_hold_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "new.py").write_bytes("\ufeffx = 'é'\r\n".encode())
+    (tmp_path / "old.py").write_bytes("# -*- coding: latin-1 -*-\nx = 'é'\n".encode("latin-1"))
+    (tmp_path / "binary.py").write_bytes(b"\x00\xff")
     (tmp_path / "data.txt").write_text("no python here")
-    project = Project.read(tmp_path, ["old.py", "data.txt"])
-    assert project.file("old.py").text.endswith("x = 'é'\r\n")
-    with pytest.raises(EditRefused, match="none of the script's own files"):
-        project.file("data.txt")
+    others = ["old.py", "binary.py", "data.txt", "gone.py"]
+    project = Project.read(tmp_path, ["new.py", *others])
+    assert project.file("new.py").text == "\ufeffx = 'é'\r\n"
+    for path in others:
+        with pytest.raises(EditRefused, match="none of the script's own files"):
+            project.file(path)
