@@ -192,7 +192,7 @@ class ScriptRepairer:
         for name in finding.edits:
             if name in CATALOGUE:
                 try:
-                    yield (name,), stage.patched((name,))
+                    yield (name,), stage.answered(name)
                 except EditRefused as refused:
                     self._notes.append(f"{name}: {refused}")
 
@@ -242,7 +242,7 @@ class ScriptRepairer:
             self._notes.append("networks that work against each other have no score: --metric names one")
             return stage
         good = score_of(self.runs.run(stage.texts))
-        if good is not None and good >= GOOD:
+        if good is not None and GOOD <= good <= 1:  # a printed figure may be of any size
             return stage
         candidates = self._candidates(stage)
         records = self.runs.run_all([(stage.texts, 0), *((own.texts, 0) for own in candidates)])

@@ -13,7 +13,7 @@ from netmend.env.bugs.loading import task_of
 from netmend.env.program import Program, Task
 from netmend.env.program.misfit import MisfitError
 from netmend.env.program.wording import in_words
-from netmend.env.script.actions import record_changes
+from netmend.env.script.actions import ANSWERS, record_changes
 from netmend.env.script.changes import SourceChange, source_changes
 from netmend.env.script.edit import edit
 from netmend.env.script.lift import Lifted
@@ -75,6 +75,19 @@ class Stage:
         if self.lifted is None:
             return self.written(change for name in actions for change in record_changes(name, self.record))
         return self.become(applied(self.program, self.task, actions))
+
+    def answered(self, action: str) -> Texts:
+        """What is new behind the action that answers a finding, of which the program may say nothing.
+
+        Raises:
+            EditRefused: what it changes cannot be written, or it changes nothing.
+        """
+        try:
+            return self.patched((action,))
+        except EditRefused:
+            if self.lifted is None or action not in ANSWERS:
+                raise
+            return self.written(record_changes(action, self.record))
 
     def told(self, actions: Sequence[str]) -> str:
         """What repair actions change, in words."""

@@ -34,7 +34,7 @@ def record_changes(action: str, record: Record) -> Changes:
         EditRefused: the action needs the script as a program, or there is nothing for it to change.
     """
     if action not in ANSWERS:
-        raise EditRefused(f"{action} needs a script that a program can say")
+        raise EditRefused("it needs a script that a program can say")
     return ANSWERS[action](record)
 
 

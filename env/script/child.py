@@ -184,13 +184,22 @@ def _usage(printed: str) -> str:
 
 
 def _printed_score(metric: str, printed: str) -> Score | None:
-    """The last figure in the output that ``NAME=REGEX`` finds: its first group, or all of it."""
+    """The last figure in the output that ``NAME=REGEX`` finds: its first group, or all of it.
+
+    What stands in front of a percent sign is divided by 100.
+    """
     name, _, pattern = metric.partition("=")
-    found = [match.group(match.re.groups and 1) for match in re.finditer(pattern, printed, re.MULTILINE)]
-    try:
-        return Score(kind=name, value=float(found[-1]), rows=0, source="printed") if found else None
-    except ValueError:
+    found = list(re.finditer(pattern, printed, re.MULTILINE))
+    if not found:
         return None
+    match = found[-1]
+    group = match.re.groups and 1
+    share = printed[match.end(group) :].lstrip(" ").startswith("%")
+    try:
+        value = float(match.group(group)) / (100 if share else 1)
+    except (TypeError, ValueError):  # the group took no part, or took no number
+        return None
+    return Score(kind=name, value=value, rows=0, source="printed")
 
 
 def _believed(record: Record, ending: Ending) -> Score | None:

@@ -447,6 +447,10 @@ def test_printed_metric(run: Run) -> None:
     record = run(_SLICES + "print('f1: 0.5'); print('f1: 0.75')\n", metric=r"f1=f1: ([\d.]+)")
     assert record.score is not None
     assert (record.score.kind, record.score.value, record.score.source) == ("f1", 0.75, "printed")
+    record = run("print('accuracy: 87.5 %')\n", metric=r"acc=accuracy: ([\d.]+)")
+    assert record.score is not None
+    assert record.score.value == 0.875
+    assert run("print('accuracy: ')\n", metric=r"acc=accuracy: ([\d.]+)?").score is None
 
 
 @pytest.mark.parametrize(
