@@ -15,8 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from netmend.agents.cli import main
 from netmend.agents.verbs import check, repair_script, report
-from netmend.agents.verbs.repair_script import is_script
-from netmend.agents.verbs.scripts import parted
+from netmend.agents.verbs.scripts import is_script, parted
 from netmend.env.bugs import load_bug
 from netmend.env.errors import NetmendError
 from netmend.env.reading import parse_yaml

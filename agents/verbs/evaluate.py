@@ -18,13 +18,6 @@ from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import DEFAULT
 from netmend.agents.progress import make_round_progress
 from netmend.agents.repair_one import policy_method
-from netmend.agents.script_repair.evaluation import (
-    RESULTS,
-    Judged,
-    evaluate_scripts,
-    table_of,
-    write_results,
-)
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
     ActionsConfig,
@@ -160,6 +153,14 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
 
 def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) -> None:
     """Repair the scripts of a folder with the policy: the other methods do not work on scripts."""
+
+    from netmend.agents.script_repair.evaluation import (
+        RESULTS,
+        Judged,
+        evaluate_scripts,
+        table_of,
+        write_results,
+    )
 
     def tell(line: str) -> None:
         console.print(line, highlight=False, markup=False, soft_wrap=True)

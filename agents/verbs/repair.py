@@ -19,7 +19,7 @@ from netmend.agents.traces import write_traces
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_policy
 from netmend.agents.verbs.hydra_job import Ended, run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
-from netmend.agents.verbs.repair_script import is_script, repair_script_verb
+from netmend.agents.verbs.scripts import is_script
 from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
 
@@ -56,6 +56,8 @@ def repair_verb(words: Sequence[str]) -> int:
         NetmendError: the words make no sense.
     """
     if is_script(words):
+        from netmend.agents.verbs.repair_script import repair_script_verb
+
         return repair_script_verb(words)
     if words and "=" not in words[0] and os.path.exists(words[0]):
         raise NetmendError(f"repair: {words[0]}: a script is a .py or an .ipynb file")

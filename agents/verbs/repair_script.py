@@ -9,7 +9,7 @@ from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
-from netmend.agents.verbs.scripts import Limits, asked_for, parted, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
@@ -19,12 +19,6 @@ UNREPAIRED = 3
 """Exit status of a repair after which there is nothing to offer."""
 SECONDS = 600.0
 """Wall time of one run of the script."""
-SUFFIXES = (".py", ".ipynb")
-
-
-def is_script(words: Sequence[str]) -> bool:
-    """Whether a word of ``netmend repair`` is a script; those of its configuration are KEY=VALUE."""
-    return any(word.endswith(SUFFIXES) and "=" not in word for word in parted(words)[0])
 
 
 def repair_script_verb(words: Sequence[str]) -> int:

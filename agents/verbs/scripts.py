@@ -12,6 +12,7 @@ from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.plan import Plan
 
 MEMORY = 4.0
+SUFFIXES = (".py", ".ipynb")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The verb's own words, and those for the script behind ``--``."""
     place = words.index("--") if "--" in words else len(words)
     return list(words[:place]), list(words[place + 1 :])
+
+
+def is_script(words: Sequence[str]) -> bool:
+    """Whether a word of ``netmend repair`` is a script; those of its configuration are KEY=VALUE."""
+    return any(word.endswith(SUFFIXES) and "=" not in word for word in parted(words)[0])
 
 
 def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> VerbParser:

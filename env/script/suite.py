@@ -10,15 +10,19 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from netmend.env.errors import FileError
 from netmend.env.program.yaml import write_yaml
 from netmend.env.reading import read_yaml
-from netmend.env.script.generate import MAIN, Script, draw_case, draw_style, in_style, write_script
 
-CASE_FILE = "case.yaml"
+if TYPE_CHECKING:
+    from netmend.env.script.generate import Script
+
+CASE_FILE, MAIN = "case.yaml", "train.py"
+"""What a case is said in, and the script of several files that is run."""
 SCRIPTS_V1 = Path(__file__).with_name("suites") / "scripts-v1.yaml"
 """The packaged suite: seeds of generated scripts, and scripts that were written by hand."""
 _FIGURE = r"^(?:METRIC\s+)?{name}\s*[:=]?\s*\[?\s*(-?\d+(?:\.\d+)?(?:e-?\d+)?|nan)"
@@ -132,6 +136,8 @@ def _write_generated(folder: Path, *, seed: int, split: str, base: str, fault: s
 
 def generated_pair(seed: int, *, held_out: bool) -> tuple[Script, Script, str, str]:
     """The good and the faulty script that a seed draws, the name of their base and that of the fault."""
+    from netmend.env.script.generate import draw_case, draw_style, in_style, write_script
+
     rng = np.random.default_rng(seed)
     style, case = draw_style(rng), draw_case(rng, held_out=held_out)
     good, faulty = (

@@ -1,12 +1,11 @@
 """Training scripts in PyTorch, written from programs in the styles that people use."""
 
 from netmend.env.script.generate.programs import FAULTS, Case, draw_case, problems, shown, torch_bases
-from netmend.env.script.generate.script import MAIN, Script, write_script
+from netmend.env.script.generate.script import Script, write_script
 from netmend.env.script.generate.style import Style, draw_style, in_style
 
 __all__ = [
     "FAULTS",
-    "MAIN",
     "Case",
     "Script",
     "Style",

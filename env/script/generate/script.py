@@ -23,6 +23,7 @@ from netmend.env.script.generate.training import (
     write_optimizer,
 )
 from netmend.env.script.generate.values import Values, write_values
+from netmend.env.script.suite import MAIN
 
 Lines = list[str]
 
@@ -51,7 +52,6 @@ class Script:
         return folder / MAIN
 
 
-MAIN = "train.py"
 IMPORTS = (
     ("argparse.", "import argparse"),
     ("@dataclass", "from dataclasses import dataclass"),

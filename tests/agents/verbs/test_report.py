@@ -56,8 +56,8 @@ def test_what_cannot_be_is_one_line(
 ) -> None:
     for words, said in (
         (["nowhere"], "nowhere: no repairs.jsonl.gz; a finished run of train, evaluate or repair writes it"),
-        ([str(run), "--format", "gif"], "argument --format: invalid choice: 'gif'"),
-        ([], "the following arguments are required: RUN"),
+        ([str(run), "--format", "gif"], "report: argument --format: invalid choice: 'gif'"),
+        ([], "report: the following arguments are required: RUN"),
     ):
         assert main(["report", *words]) == 2
         (line,) = capsys.readouterr().err.splitlines()

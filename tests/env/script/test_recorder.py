@@ -439,7 +439,7 @@ def test_withheld_rows(run: Run) -> None:
     "seeding", ["manual_seed(1)", "random.manual_seed(1)", "manual_seed(seed=np.int64(1))"]
 )
 def test_every_seed_of_a_script_is_shifted(run: Run, seeding: str) -> None:
-    text = f"import torch, numpy as np\ntorch.{seeding}\nprint(torch.rand(1).item())\n"
+    text = f"import torch, numpy as np\ntorch.{seeding}\nprint(torch.rand(()).item())\n"
     assert run(text, shift=2).printed == run(text.replace("(1)", "(3)")).printed
 
 

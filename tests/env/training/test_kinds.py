@@ -286,9 +286,10 @@ REASONS = {
 CORE = [
     path
     for path in (ROOT / "env").rglob("*.py")
-    if "compiled" not in path.parts and path.relative_to(ROOT / "env").parts[0] not in ("bugs", "findings")
+    if "compiled" not in path.parts
+    and path.relative_to(ROOT / "env").parts[0] not in ("bugs", "findings", "script")
 ]
-"""All but what may speak of a kind and needs not: actions, heuristics, mutation operators, agents."""
+"""All but what may speak of a kind and needs not: actions, heuristics, operators, scripts, agents."""
 
 
 @pytest.mark.parametrize("kind", LAYER_KINDS.values(), ids=LAYER_KINDS)
