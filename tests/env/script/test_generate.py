@@ -14,7 +14,6 @@ from netmend.env.data import load_dataset
 from netmend.env.program.part import changed
 from netmend.env.script.generate import (
     FAULTS,
-    MAIN,
     Style,
     draw_case,
     draw_style,
@@ -24,6 +23,7 @@ from netmend.env.script.generate import (
     write_script,
 )
 from netmend.env.script.generate.style import Batches, Layout, Network, Settings
+from netmend.env.script.suite import MAIN
 
 PLAIN = Style(network="functional", batches="loader", settings="constants", layout="flat")
 STYLES = [
