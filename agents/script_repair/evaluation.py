@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
 
@@ -16,6 +15,7 @@ from netmend.agents.table import Table
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.suite import ScriptCase
+from netmend.env.writing import write_csv
 
 CLOSE = 0.02
 """What a repaired script may be short of the fixed one's figure."""
@@ -127,9 +127,10 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
 def _is_true(runs: RealRuns, texts: Texts) -> bool:
     """Whether fresh seeds show the gain again, or that the script ends well where it did not before."""
     seeds = range(AGAIN, AGAIN + SEEDS)
-    records = runs.run_all([(own, seed) for own in ({}, texts) for seed in seeds], every_seed=True)
-    before, after = ([score_of(record) for record in own] for own in (records[:SEEDS], records[SEEDS:]))
-    new, old = ([score for score in own if score is not None] for own in (after, before))
+    old, new = (
+        [score for record in own if (score := score_of(record)) is not None]
+        for own in runs.pairs({}, texts, seeds)
+    )
     if len(new) < SEEDS:
         return False
     return len(old) < SEEDS or fmean(new) - fmean(old) >= LEAST_GAIN
@@ -137,11 +138,7 @@ def _is_true(runs: RealRuns, texts: Texts) -> bool:
 
 def write_results(path: Path, judged: Sequence[Judged]) -> None:
     """Write a row for each case."""
-    names = [field.name for field in fields(Judged)]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(one, name) for name in names] for one in judged)
+    write_csv(path, [field.name for field in fields(Judged)], map(asdict, judged))
 
 
 def table_of(judged: Sequence[Judged]) -> Table:

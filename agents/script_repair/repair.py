@@ -241,18 +241,17 @@ class ScriptRepairer:
         if {"two optimizers", "several losses"} <= set(stage.record.opaque) and self.runs.plan.metric is None:
             self._notes.append("networks that work against each other have no score: --metric names one")
             return stage
-        good = score_of(self.runs.run(stage.texts))
-        if good is not None and GOOD <= good <= 1:  # a printed figure may be of any size
+        own = self.runs.run(stage.texts)
+        score = score_of(own)
+        if score is not None and GOOD <= score <= 1:  # a printed figure may be of any size
             return stage
         candidates = self._candidates(stage)
-        records = self.runs.run_all([(stage.texts, 0), *((own.texts, 0) for own in candidates)])
-        own, *others = records
+        records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates])
         scored = [
-            (score, candidate)
-            for candidate, record in zip(candidates, others, strict=True)
-            if comparable(own, record) and (score := score_of(record)) is not None
+            (found, candidate)
+            for candidate, record in zip(candidates, records, strict=True)
+            if comparable(own, record) and (found := score_of(record)) is not None
         ]
-        score = score_of(own)
         best = max(scored, key=lambda entry: entry[0], default=None)
         if best is None or (score is not None and best[0] < score + LEAST_GAIN):
             return stage
@@ -324,10 +323,8 @@ class ScriptRepairer:
     def _confirmed(self, first: Stage, last: Stage) -> Shown:
         """Fresh runs of the script as it was and as it is now."""
         seeds = range(FRESH, FRESH + SEEDS)
-        wanted = [(texts, seed) for texts in (first.texts, last.texts) for seed in seeds]
         self.tell(f"confirms the answer with {SEEDS} fresh seeds")
-        records = self.runs.run_all(wanted, every_seed=True)
-        before, after = records[:SEEDS], records[SEEDS:]
+        before, after = self.runs.pairs(first.texts, last.texts, seeds)
         fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
         if not fits:
             self._notes.append("the scores before and after do not measure the same thing")

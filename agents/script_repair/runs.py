@@ -1,4 +1,4 @@
-"""Real runs of a script and of patched copies of it: each pair of sources and seed runs once."""
+"""Real runs of a script and of patched copies of it: the same sources under the same plan run once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
@@ -15,6 +16,8 @@ from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
 """New text of files of the script, by path; empty for the script as it is."""
+_Run: TypeAlias = tuple[frozenset[tuple[str, str]], Plan]
+"""What a run depends on: new texts by path, and its plan."""
 LOWEST = -1.0
 """Least score that counts: below it a script has learned nothing, however far below."""
 ENDED_WELL = ("finished", "capped")
@@ -68,7 +71,7 @@ class RealRuns:
     length: Length = Length(None, 0.0, None)
     withhold: Site | None = None
     count: int = 0
-    _known: dict[tuple[frozenset[tuple[str, str]], int, bool], Record] = field(default_factory=dict)
+    _known: dict[_Run, Record] = field(default_factory=dict)
 
     def capture(self, texts: Texts, updates: int) -> Record:
         """A short run for what the recorder sees, not for a score."""
@@ -88,24 +91,35 @@ class RealRuns:
             every_seed: whether seeds that the script sets itself are moved too, as for fresh runs of a
                 script that repeats itself to the last digit.
         """
-        keys = [(frozenset(texts.items()), seed, every_seed) for texts, seed in wanted]
-        fresh = [key for key in dict.fromkeys(keys) if key not in self._known]
+        wanted_runs = [
+            (frozenset(texts.items()), self._plan(seed, seed if every_seed else 0)) for texts, seed in wanted
+        ]
+        fresh = [run for run in dict.fromkeys(wanted_runs) if run not in self._known]
+        self.count += len(fresh)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             self._known.update(zip(fresh, pool.map(self._fresh, fresh), strict=True))
-        return [self._known[key] for key in keys]
+        return [self._known[run] for run in wanted_runs]
 
-    def _fresh(self, key: tuple[frozenset[tuple[str, str]], int, bool]) -> Record:
-        texts, seed, every_seed = key
-        self.count += 1
-        plan = replace(
+    def pairs(self, before: Texts, after: Texts, seeds: Sequence[int]) -> tuple[list[Record], list[Record]]:
+        """Fresh runs of two forms of the script, by seed; seeds that it sets itself are moved too."""
+        records = self.run_all(
+            [(texts, seed) for texts in (before, after) for seed in seeds], every_seed=True
+        )
+        return records[: len(seeds)], records[len(seeds) :]
+
+    def _plan(self, seed: int, shift: int) -> Plan:
+        return replace(
             self.plan,
             updates=self.length.updates,
             cap="dry",
             seed=seed,
-            shift=seed if every_seed else 0,
+            shift=shift,
             withhold=self.withhold,
             data=False,
         )
+
+    def _fresh(self, run: _Run) -> Record:
+        texts, plan = run
         return self.runner.run(self.script, self.arguments, sources=dict(texts), plan=plan)
 
 

@@ -40,12 +40,10 @@ class Candidate:
     Attributes:
         actions: names of the repair actions that it is made of.
         texts: what is new in the script's files.
-        skill: of its program in a trial, None where none was made.
     """
 
     actions: tuple[str, ...]
     texts: Texts
-    skill: float | None = None
 
 
 def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], trials: int) -> list[Candidate]:
@@ -72,7 +70,7 @@ def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], tri
     first, *others = outcome.attempts
     better = [attempt for attempt in others if attempt.trial.skill > first.trial.skill]
     better.sort(key=lambda attempt: -attempt.trial.skill)
-    return list(_written(stage, [(a.proposal.patch, a.trial.skill) for a in better]))[:MOST]
+    return list(_written(stage, [attempt.proposal.patch for attempt in better]))[:MOST]
 
 
 def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
@@ -80,16 +78,16 @@ def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
     allowed = [
         names for names in COMMON if not any(fnmatchcase(name, kept) for name in names for kept in keep)
     ]
-    return list(_written(stage, [(names, None) for names in allowed]))
+    return list(_written(stage, allowed))
 
 
-def _written(stage: Stage, patches: Sequence[tuple[tuple[str, ...], float | None]]) -> Iterator[Candidate]:
+def _written(stage: Stage, patches: Sequence[tuple[str, ...]]) -> Iterator[Candidate]:
     seen: list[Texts] = []
-    for names, skill in patches:
+    for names in patches:
         try:
             texts = stage.patched(names)
         except EditRefused:
             continue
         if texts not in seen:
             seen.append(texts)
-            yield Candidate(names, texts, skill)
+            yield Candidate(names, texts)

@@ -9,14 +9,13 @@ from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
+from netmend.agents.verbs.repair import UNREPAIRED
 from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
 from netmend.repair_actions.keep import check_keep
 
-UNREPAIRED = 3
-"""Exit status of a repair after which there is nothing to offer."""
 SECONDS = 600.0
 """Wall time of one run of the script."""
 

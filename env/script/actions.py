@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Operation, Record
 from netmend.env.script.source import EditRefused
@@ -20,7 +21,6 @@ Answer: TypeAlias = Callable[[Record], Changes]
 _SQUASHING = ("softmax", "logsoftmax", "log_softmax", "sigmoid", "relu", "tanh", "softmax2d", "logsigmoid")
 _OF_CLASSES = ("crossentropy", "crossentropyloss", "nllloss", "sparsecategoricalcrossentropy")
 """Losses on class ids."""
-_RATES = {"adam": 1e-3, "rmsprop": 1e-3, "nadam": 1e-3, "sgd": 1e-2}
 
 
 def record_changes(action: str, record: Record) -> Changes:
@@ -42,10 +42,10 @@ def _set(what: str, value: float | str | None = None) -> Answer:
     return lambda _: (SourceChange(what=what, value=value),)
 
 
-def _optimizer(kind: str) -> Answer:
-    return lambda _: (
-        SourceChange(what="optimizer.kind", value=kind),
-        SourceChange(what="optimizer.lr", value=_RATES[kind]),
+def _adam(_: Record) -> Changes:
+    return (
+        SourceChange(what="optimizer.kind", value="adam"),
+        SourceChange(what="optimizer.lr", value=OPTIMIZER_KINDS["adam"].lr),
     )
 
 
@@ -174,7 +174,7 @@ ANSWERS: Mapping[str, Answer] = {
     "layer_dimension/vocabulary@inputs": _vocabulary,
     "layer_dimension/task_units@output": _output_units,
     "neural_connection/replace_head@output": _output_units,
-    "optimizer/adam@program": _optimizer("adam"),
+    "optimizer/adam@program": _adam,
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),

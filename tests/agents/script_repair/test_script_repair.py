@@ -10,6 +10,9 @@ import pytest
 from netmend.agents.cli import main
 from netmend.agents.script_repair.hunks import Step, explained
 from netmend.agents.script_repair.repair import Shown, planned_updates
+from netmend.agents.script_repair.runs import Length, RealRuns
+from netmend.env.script.parent import Runner
+from netmend.env.script.plan import Plan
 from netmend.env.script.record import Loop, Record
 from netmend.env.script.site import Site
 
@@ -145,3 +148,25 @@ def test_planned_updates_are_those_of_all_loops() -> None:
 def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: ignore[no-untyped-def]
     shown = Shown(before=before, after=after, **{"ran": True, "runs": True, **more})
     assert shown.claim(is_mended=mended) == claim
+
+
+def test_what_a_run_depends_on_tells_it_from_others() -> None:
+    plans: list[Plan] = []
+
+    class Fake(Runner):
+        def run(self, script, arguments=(), *, sources=None, plan=None):  # type: ignore[no-untyped-def]
+            plans.append(plan)
+            return Record()
+
+    runs = RealRuns(Fake(), Path("train.py"), (), Plan())
+    runs.run({})
+    runs.run({})
+    assert runs.count == len(plans) == 1
+    runs.length = Length(5, 1.0, 10)
+    runs.run({})
+    runs.withhold = Site("train.py", 1, 0, 1, 1)
+    runs.run({})
+    assert [(plan.updates, plan.withhold) for plan in plans] == [(None, None), (5, None), (5, runs.withhold)]
+    before, after = runs.pairs({}, {"train.py": "x"}, (7, 8))
+    assert (len(before), len(after), runs.count) == (2, 2, 7)
+    assert sorted((plan.seed, plan.shift) for plan in plans[3:]) == [(7, 7), (7, 7), (8, 8), (8, 8)]
