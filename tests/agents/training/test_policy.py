@@ -54,6 +54,20 @@ def test_it_acts_as_the_model_it_was_cut_from(world, algorithm: str, activation:
     assert policy.act_many(observations, everything).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_is_not_read_never_matters(world, algorithm: str) -> None:
+    repairs = RepairVectorEnv(2, world.suite, actions=["optimizer/*"], trainer=world.trainer())
+    params = {"learning_starts": 0} if algorithm == "dqn" else {"n_steps": 32}
+    agent = AgentConfig(algorithm=algorithm, network=[16], unread=["symptom/*", "skill"], params=params)
+    model = build_model(agent, RepairVecEnv(repairs), seed=0)
+    before = policy_of(model, agent, repairs.setting, {}).layers[0][0]
+    model.learn(64)
+    after = policy_of(model, agent, repairs.setting, {}).layers[0][0]
+    unread = np.array([name.startswith("symptom/") or name == "skill" for name in slot_names()])
+    assert not after[:, unread].any()
+    assert (before != after)[:, ~unread].any()
+
+
 def test_it_never_takes_an_illegal_action(policy: Policy) -> None:
     rng = np.random.default_rng(2)
     for observation in rng.normal(size=(100, len(policy.slots))).astype(np.float32):
