@@ -117,11 +117,14 @@ class Policy:
     def _steer(self, scores: Floats, observations: Floats, masks: Mask) -> None:
         """Bring the bounds to bear on the scores of the legal actions, where edits compose."""
         first, edits = observations[:, self.slots.index(LEFT)] >= 1, masks[:, :-1].any(axis=1)
+        # Whoever asks for a repair gets a trial: nothing is known yet of what an edit would bring.
+        scores[first & self._flags(observations, IDLE) & edits, -1] = -np.inf
         if self.go is not None:
             # Later trials are better with few edits: the first one has told what is right by then.
             withheld = (_softmax(scores)[:, -1] < self.go) & edits
             scores[first & withheld, -1] = -np.inf
-            scores[first & ~withheld & masks[:, -1], -1] = np.inf
+            chosen = first & ~withheld & np.isfinite(scores[:, -1])
+            scores[chosen, -1] = np.inf
         if self.retry is not None:
             number, tried = self.actions.index(self.retry), (f"failed/{self.retry}", f"kept/{self.retry}")
             scores[~first & ~self._flags(observations, *tried) & masks[:, number], number] = np.inf

@@ -137,12 +137,23 @@ def test_after_the_first_trial_the_confidence_ends_a_repair_and_nothing_else_doe
         seen = after_a_trial(policy, best_skill=skill)
         assert policy.act(seen, everything) != last
         assert (sure.act(seen, everything) == last) == ends
-    assert sure.act(after_a_trial(policy, trials_left=1.0, best_skill=1.0), everything) == last
     waits = after_a_trial(policy, best_skill=0.2) * (np.array(policy.slots) != "pending/none")
     assert sure.act(waits, everything) == last
     stuck = np.zeros(last + 1, np.bool_)
     stuck[-1] = True
     assert sure.act(after_a_trial(policy, best_skill=0.2), stuck) == last
+
+
+def test_a_repair_never_ends_before_its_first_trial(composed: Policy) -> None:
+    """A policy once saw a training that diverged, took it for good, and gave no edit at all."""
+    everything, last = np.ones(len(composed.actions), np.bool_), len(ACTIONS)
+    stops = ((composed.layers[0][0] * 0, np.eye(last + 1, dtype=np.float32)[-1]),)
+    begins = after_a_trial(composed, trials_left=1.0, best_skill=1.0)
+    waits = begins * (np.array(composed.slots) != "pending/none")
+    for go in (None, 0.05):
+        policy = replace(composed, layers=stops, confidence=CONFIDENCE, go=go)
+        assert policy.act(begins, everything) != last
+        assert policy.act(waits, everything) == last
 
 
 def test_it_says_how_sure_it_is(composed: Policy) -> None:
