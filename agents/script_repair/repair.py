@@ -361,7 +361,7 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
         if after.crash is None:
             return after.ending in ENDED_WELL
         where = (before.crash.site, before.crash.operation) != (after.crash.site, after.crash.operation)
-        return where and len(after.operations) >= len(before.operations)
+        return (where or after.updates > before.updates) and len(after.operations) >= len(before.operations)
     if after.crash is not None or after.ending not in ENDED_WELL:
         return False
     faults = [own for own in script_findings(after) if own.severity == "fault"]

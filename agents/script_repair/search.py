@@ -26,6 +26,7 @@ COMMON: tuple[tuple[str, ...], ...] = (
     ("optimizer/lr_x10@program",),
     ("optimizer/lr_div10@program",),
     ("data_wrangling/standardize@inputs",),
+    ("data_wrangling/standardize_target@targets",),
     ("add_layer/batch_norm@hidden",),
     ("iterations/epochs_x4@program",),
     ("optimizer/clip_norm_1@program",),

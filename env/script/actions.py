@@ -88,8 +88,12 @@ def _bare_output(record: Record) -> Changes:
 
 
 def _sigmoid_output(record: Record) -> Changes:
-    """A sigmoid in the place of what stands behind the last layer with weights."""
-    first, *others = _bare_output(record)
+    """A sigmoid in the place of what stands behind the last layer with weights, or behind that layer."""
+    try:
+        first, *others = _bare_output(record)
+    except EditRefused:
+        last = _last(record, lambda operation: operation.weights is not None)
+        return (SourceChange(what="layer.activation", value="sigmoid", at=last),)
     return (replace(first, value="sigmoid"), *others)
 
 
@@ -153,6 +157,7 @@ ANSWERS: Mapping[str, Answer] = {
     "api_contract/match_output@output": _bare_output,
     "activation/linear@output": _bare_output,
     "activation/sigmoid@output": _sigmoid_output,
+    "data_type/first_layer_type@inputs": _set("input.type"),
     "data_type/loss_type@targets": _set("loss.labels"),
     "data_dimension/index@targets": _set("loss.labels"),
     "data_dimension/add_axis@targets": _set("loss.shapes"),
@@ -162,6 +167,7 @@ ANSWERS: Mapping[str, Answer] = {
     "data_dimension/drop_axis@inputs": _set("input.drop_axis"),
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
+    "data_wrangling/standardize_target@targets": _set("target.standardize"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
     "data_wrangling/shuffle@program": lambda _: (SourceChange(what="loop.shuffle", value=True),),
     "loss_function/mse@program": _set("loss.kind", "mse"),

@@ -110,7 +110,9 @@ def _of_preparation(old: Data, new: Data) -> Iterator[SourceChange]:
         if step.kind not in _TARGET_AXES:
             raise EditRefused(f"the script's own {step.kind} cannot be taken out")
     for step in come:
-        if step.kind in _PREPS:
+        if step.kind == "standardize_target":
+            yield SourceChange(what="target.standardize")
+        elif step.kind in _PREPS:
             yield SourceChange(what=f"input.{step.kind}", value=step.factor)
         elif step.kind not in _TARGET_AXES:
             raise EditRefused(f"no edit of a script adds the preparation {step.kind}")

@@ -203,10 +203,10 @@ def calls(project: Project, name: str) -> list[tuple[SourceFile, ast.Call]]:
     ]
 
 
-def _argument(project: Project, file: SourceFile, scope: ast.AST, name: str) -> Place | None:
-    """What a parameter is given: by the only call, else its default."""
+def given_values(project: Project, file: SourceFile, scope: ast.AST, name: str) -> list[Place]:
+    """What the calls of a function give for a parameter, or its default; nothing where that is not known."""
     if not isinstance(scope, FUNCTIONS):
-        return None
+        return []
     owner = file.parents[scope]
     in_class = isinstance(owner, ast.ClassDef)
     called = owner.name if isinstance(owner, ast.ClassDef) and scope.name == "__init__" else scope.name
@@ -215,19 +215,24 @@ def _argument(project: Project, file: SourceFile, scope: ast.AST, name: str) -> 
     names = positional[1:] if in_class and not static else positional
     sites = calls(project, called)
     if any(_is_spread(call) for _, call in sites):
-        return None
+        return []
     given = [
         Place(where, value)
         for where, call in sites
         if (value := argument(call, name, names.index(name) if name in names else None)) is not None
     ]
-    if given:
-        return given[0] if len(sites) == 1 else None
     defaults = dict(zip(reversed(positional), reversed(scope.args.defaults), strict=False))
     for arg, default in zip(scope.args.kwonlyargs, scope.args.kw_defaults, strict=True):
         if default is not None:
             defaults[arg.arg] = default
-    return Place(file, defaults[name]) if name in defaults else None
+    own = [Place(file, defaults[name])] if name in defaults and len(given) < max(len(sites), 1) else []
+    return [*given, *own]
+
+
+def _argument(project: Project, file: SourceFile, scope: ast.AST, name: str) -> Place | None:
+    """What a parameter is given, where that is one expression."""
+    given = given_values(project, file, scope, name)
+    return given[0] if len(given) == 1 else None
 
 
 def _is_spread(call: ast.Call) -> bool:
@@ -293,7 +298,7 @@ def _field(file: SourceFile, owner: ast.ClassDef, name: str) -> Place | None:
 def _held(project: Project, holder: Place, name: str) -> Place | None:
     """What a configuration holds under a name: parsed arguments, a namespace, an object or a class."""
     if isinstance(holder.node, ast.Name):
-        owner = _class(project, holder.file.dotted(holder.node).rpartition(".")[2])
+        owner = own_class(project, holder.file.dotted(holder.node).rpartition(".")[2])
         return None if owner is None else _field(*owner, name)
     if not isinstance(holder.node, ast.Call):
         return None
@@ -305,7 +310,7 @@ def _held(project: Project, holder: Place, name: str) -> Place | None:
     given = next((k.value for k in holder.node.keywords if k.arg == name), None)
     if given is not None:
         return Place(holder.file, given)
-    owner = _class(project, called)
+    owner = own_class(project, called)
     if owner is None or _is_spread(holder.node):
         return None
     file, node = owner
@@ -320,7 +325,8 @@ def _held(project: Project, holder: Place, name: str) -> Place | None:
     return value
 
 
-def _class(project: Project, name: str) -> tuple[SourceFile, ast.ClassDef] | None:
+def own_class(project: Project, name: str) -> tuple[SourceFile, ast.ClassDef] | None:
+    """The only class of the script of a name, with its file."""
     found = [
         (file, node)
         for file in project.files.values()

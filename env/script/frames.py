@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FrameType
+
+from torch import nn
 
 from netmend.env.script.notebook import read_script
 from netmend.env.script.site import Site, frame_site
@@ -63,6 +66,13 @@ class Frames:
                 return None
             frame = frame.f_back
         return None
+
+    def outside(self, kinds: Sequence[type[nn.Module]]) -> Site | None:
+        """Where the script is outside of the ``forward`` of modules that run; None without any."""
+        codes = {getattr(unwrap(kind.forward), "__code__", None) for kind in kinds}
+        frames = list(self.own()) if kinds else []
+        inside = max((place for place, frame in enumerate(frames) if frame.f_code in codes), default=-1)
+        return next((self.of(frame) for frame in frames[inside + 1 :]), None)
 
     def of(self, frame: FrameType) -> Site:
         """The site of a frame of the script."""

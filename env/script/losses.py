@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -39,11 +39,12 @@ LOSSES = frozenset(
 POINTWISE = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 _DEFAULTS: dict[str, object] = {"reduction": "mean", "label_smoothing": 0.0, "ignore_index": -100}
 _OLD = ("size_average", "reduce")
+_CLASSES = 64
 
 
 @dataclass(frozen=True, eq=False)
 class LossSeen:
-    """A call of a loss: kind, keywords, operands, what it returned, and its sites."""
+    """A call of a loss: kind, keywords, operands, what it returned, its sites, and what weighs it."""
 
     kind: str
     keywords: dict[str, object]
@@ -52,6 +53,20 @@ class LossSeen:
     returned: Tensor
     made: Site | None
     called: Site | None
+    factor: Tensor | None = None
+    weighed: Site | None = None
+
+
+def weigh(losses: list[LossSeen], given: Sequence[Tensor], site: Site | None) -> None:
+    """Tensors were multiplied: keep by what, where one of them is the loss of each row."""
+    for place, call in enumerate(losses):
+        others = [tensor for tensor in given if tensor is not call.returned]
+        if (
+            len(others) == 1
+            and len(given) == 2
+            and others[0].shape == call.target.shape == call.returned.shape
+        ):
+            losses[place] = replace(call, factor=others[0], weighed=site)
 
 
 def trained_loss(seen: Sequence[LossSeen], graph: Graph | None) -> tuple[LossCall, int] | None:
@@ -75,6 +90,7 @@ def trained_loss(seen: Sequence[LossSeen], graph: Graph | None) -> tuple[LossCal
         called=call.called,
         attached=call.returned.requires_grad if graph is None else graph.attached,
         behind=() if graph is None else graph.names[:8],
+        weighed=call.weighed,
     )
     return found, len({one.called for one in chosen})
 
@@ -88,4 +104,14 @@ def _settings(call: LossSeen) -> dict[str, Setting]:
             found[name] = tuple(value.detach().reshape(-1)[:64].tolist())
         elif isinstance(value, (bool, int, float, str)):
             found[name] = value
-    return found
+    weights = () if call.factor is None else _by_class(call.factor, call.target)
+    return {**found, "row_weights": weights} if weights else found
+
+
+def _by_class(factor: Tensor, target: Tensor) -> tuple[float, ...]:
+    """The one weight of each class, from 0 on; nothing where rows of a class differ, or there is but one."""
+    labels, weights = target.detach().reshape(-1), factor.detach().reshape(-1)
+    classes = int(labels.max()) + 1 if labels.numel() else 0
+    own = [weights[labels == number] for number in range(min(classes, _CLASSES))]
+    known = len(own) > 1 and all(len(part) and bool((part == part[0]).all()) for part in own)
+    return tuple(float(part[0]) for part in own) if known and sum(map(len, own)) == len(labels) else ()

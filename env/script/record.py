@@ -77,12 +77,14 @@ class LossCall:
     Attributes:
         kind: name of the functional (``cross_entropy``, ``mse_loss``), or Keras' name; empty for one of the
             script's own.
-        settings: ``reduction``, ``weight``, ``pos_weight``, ``label_smoothing``, where not the default.
+        settings: ``reduction``, ``weight``, ``pos_weight``, ``label_smoothing``, where not the default;
+            ``row_weights``: what the script multiplies the losses of rows by, for each class.
         output, target: what it was given.
         made: where the module was constructed, or None for a functional call.
         called: where it is called.
         attached: whether the loss had a gradient graph.
         behind: names of the autograd nodes from the loss backwards, the first eight.
+        weighed: where the script multiplies the losses of rows by weights, or None.
     """
 
     kind: str
@@ -93,6 +95,7 @@ class LossCall:
     called: Site | None
     attached: bool = True
     behind: tuple[str, ...] = ()
+    weighed: Site | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +166,7 @@ class Crashed:
         operation: function or module class that failed, empty where it was none of torch's.
         module: dotted name of the innermost module, or None.
         made: where that module was constructed.
+        applied: where the network was applied that it stands in, None outside of one.
         operands: tensors that it was given.
     """
 
@@ -172,6 +176,7 @@ class Crashed:
     operation: str = ""
     module: str | None = None
     made: Site | None = None
+    applied: Site | None = None
     operands: tuple[Array, ...] = ()
 
 

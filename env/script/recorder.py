@@ -21,7 +21,7 @@ from netmend.env.script.guard import quiet
 from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
-from netmend.env.script.losses import LOSSES, LossSeen
+from netmend.env.script.losses import LOSSES, LossSeen, weigh
 from netmend.env.script.measure import describe, tensors_in
 from netmend.env.script.passes import Pass, Passes
 from netmend.env.script.plan import Plan
@@ -222,6 +222,8 @@ class Recorder:
         name = function_name(function)
         if name in LOSSES and isinstance(returned, Tensor):
             self._lost(name, kwargs, tensors_in(*args, *kwargs.values()), returned)
+        elif name == "mul" and self.losses and not self.updates.traced:
+            weigh(self.losses, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
         if not self._stack or self._stack[0].module is not self.network:
@@ -268,6 +270,7 @@ class Recorder:
             operation=type(module).__name__ if leaf else name,
             module=None if module is None else self.names.get(id(module)),
             made=None if module is None else self.made.get(id(module), (module, None))[1],
+            applied=self.frames.outside([type(one.module) for one in self._stack]),
             operands=tuple(map(describe, given)),
         )
         self.crash = error, crashed

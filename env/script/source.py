@@ -17,11 +17,14 @@ from functools import cached_property
 from pathlib import Path
 
 from netmend.env.errors import NetmendError
+from netmend.env.script.notebook import read_notebook
 from netmend.env.script.site import Site
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _MARK = "\ufeff"  # a byte order mark stands in front of column 0
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_HEAD = re.compile(rb"(?:[\s),]|#[^\n]*\n)*:")  # from the last expression of a ``with`` to its colon
+_CUT = "\0"  # stands in no source
 
 
 class EditRefused(NetmendError):  # noqa: N818
@@ -175,17 +178,16 @@ class Project:
     """The files of a script.
 
     Args:
-        texts: text by path; files that are no Python are left out.
+        texts: text by path; files that are no Python are left out. Of a notebook its file, as JSON.
     """
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self.texts = dict(texts)
         self.files: dict[str, SourceFile] = {}
         for path, text in texts.items():
-            try:
-                self.files[path] = SourceFile(path, text)
-            except EditRefused:
-                continue
+            with suppress(EditRefused, ValueError):
+                source = read_notebook(text).text if path.endswith(".ipynb") else text
+                self.files[path] = SourceFile(path, source)
 
     @classmethod
     def read(cls, folder: Path, files: Iterable[str]) -> Project:
@@ -319,14 +321,42 @@ class Draft:
             last = self.file.line_start((statement.end_lineno or statement.lineno) + 1)
             self.replace(start - len(indent.encode()), last, "")
 
+    def unblock(self, statement: ast.With) -> None:
+        """Take the head of a ``with`` away and its block to the left; texts of several lines stay."""
+        file, first = self.file, statement.body[0]
+        start, end = file.span(statement)[0], file.span(statement.items[-1].context_expr)[1]
+        indent, outer = file.indent(first), file.indent(statement)
+        if indent is None or outer is None:  # on one line
+            self.replace(start, file.span(first)[0], "")
+            return
+        end += _HEAD.match(file.raw[end:]).end()  # type: ignore[union-attr]
+        head = file.raw[:end].count(b"\n") + 2
+        self.replace(start - len(outer.encode()), file.line_start(head), "")
+        inside = {
+            line
+            for node in ast.walk(statement)
+            if isinstance(node, ast.JoinedStr | ast.Constant)
+            for line in range(node.lineno + 1, (node.end_lineno or 0) + 1)
+        }
+        for line in range(head, (statement.end_lineno or head) + 1):
+            at = file.line_start(line)
+            if line not in inside and file.raw[at:].startswith(indent.encode()):
+                self.replace(at + len(outer.encode()), at + len(indent.encode()), "")
+
     def result(self) -> str:
         """The text with all splices.
 
         Raises:
             EditRefused: two of them touch the same place, or the result would not be Python.
         """
+        return "".join(self.parts())
+
+    def parts(self, cuts: Iterable[int] = ()) -> list[str]:
+        """The same, cut where the lines begin that are named: what is put behind a line stays with it."""
+        marks = [_Splice(at, at, _CUT, (1, 1, 0)) for at in map(self.file.line_start, cuts)]
         ordered = sorted(
-            self._splices, key=lambda splice: (splice.start, splice.end > splice.start, splice.order)
+            [*self._splices, *marks],
+            key=lambda splice: (splice.start, splice.end > splice.start, splice.order),
         )
         raw, parts, at = self.file.raw, [], 0
         for splice in ordered:
@@ -336,10 +366,10 @@ class Draft:
             at = splice.end
         text = b"".join([*parts, raw[at:]]).decode()
         try:
-            ast.parse(text.removeprefix(_MARK))
+            ast.parse(text.replace(_CUT, "").removeprefix(_MARK))
         except SyntaxError as error:
             raise EditRefused(f"{self.file.path} would be no Python: {error}") from error
-        return text
+        return text.split(_CUT)
 
     def _lines(self, text: str, indent: str) -> str:
         return "".join(f"{indent}{line}{self.file.newline}" for line in text.split("\n"))

@@ -19,7 +19,19 @@ from dataclasses import dataclass
 
 from netmend.env.errors import UnknownNameError
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.edit import chain, contract, layers, loop, loss, network, optimizer
+from netmend.env.script.edit import (
+    casts,
+    chain,
+    contract,
+    gradients,
+    layers,
+    loop,
+    loss,
+    network,
+    optimizer,
+    outputs,
+    targets,
+)
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.record import Record
 from netmend.env.script.source import EditRefused, Project, diff
@@ -40,7 +52,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loop.training_mode": contract.write_training_mode,
     "loop.evaluation_mode": contract.write_evaluation_mode,
     "loop.optimized": contract.write_optimized,
-    "loop.loss_graph": contract.write_loss_graph,
+    "loop.loss_graph": gradients.write_loss_graph,
     "loss.kind": loss.write_kind,
     "loss.shapes": loss.write_shapes,
     "loss.labels": loss.write_labels,
@@ -59,12 +71,14 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "layer.insert": chain.write_insert,
     "layer.remove": chain.write_remove,
     "network.registered": network.write_registered,
+    "input.type": casts.write_input_type,
     "input.standardize": network.write_standardize,
     "input.fill_missing": network.write_fill_missing,
     "input.flatten": network.write_input_shape,
     "input.add_axis": network.write_input_shape,
     "input.drop_axis": network.write_input_shape,
     "input.scale": network.write_input_shape,
+    "target.standardize": targets.write_standardize,
 }
 """What writes each kind of change."""
 
@@ -101,6 +115,7 @@ def edit(project: Project, record: Record, changes: Sequence[SourceChange]) -> P
         if change.what not in WORDS:
             raise UnknownNameError("change", change.what, WORDS)
         WORDS[change.what](editor, change)
+    outputs.keep_probabilities(editor)
     if _brings_modes(record, changes):
         try:
             contract.write_evaluation_mode(editor, SourceChange(what="loop.evaluation_mode"))

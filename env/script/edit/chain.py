@@ -101,7 +101,7 @@ def insert(editor: Editor, change: SourceChange) -> None:
         element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
         if (element is not None or adder is not None) and operation.called is None:
             if editor.first(change, operation.made, made=True):
-                _insert_element(draft, element, adder, _texts(editor, draft, layers, shape))
+                insert_element(draft, element, adder, _texts(editor, draft, layers, shape))
             return
         outer = draft.file.parents[made]
         if editor.record.framework == "keras" and isinstance(outer, ast.Call) and outer.func is made:
@@ -115,7 +115,8 @@ def insert(editor: Editor, change: SourceChange) -> None:
         _wrap_call(editor, operation, layers, shape)
 
 
-def _insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
+def insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
+    """Put layers behind an element of a container, or behind the statement that adds one."""
     file = draft.file
     if adder is not None:
         for text in _added(draft, adder, texts):

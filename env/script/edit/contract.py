@@ -1,4 +1,4 @@
-"""Changes of what a training loop calls, and when: gradients, order, modes, parameters, the loss' graph.
+"""Changes of what a training loop calls, and when: gradients to zero, order, modes, parameters.
 
 Written in a loop of the script's own; where a framework holds the loop there is nothing to write.
 """
@@ -6,8 +6,6 @@ Written in a loop of the script's own; where a framework holds the loop there is
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
-from typing import cast
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
@@ -22,13 +20,8 @@ from netmend.env.script.edit.statements import (
     own_loop,
     step_call,
 )
-from netmend.env.script.follow import assigned, bindings, scope_of
 from netmend.env.script.site import Site
 from netmend.env.script.source import Draft, EditRefused, SourceFile
-
-_CUTS = ("detach", "item", "numpy", "tolist", "detach_")
-_COPIES = ("torch.tensor", "torch.as_tensor", "torch.autograd.Variable", "float")
-_STILL = ("no_grad", "inference_mode")
 
 
 def write_zero_grad(editor: Editor, _change: SourceChange) -> None:
@@ -164,82 +157,3 @@ def write_optimized(editor: Editor, _change: SourceChange) -> None:
     if draft.file.text_of(given) == f"{network}.parameters()":
         raise EditRefused("the optimizer is given all parameters that the network knows of")
     draft.put(given, f"{network}.parameters()")
-
-
-def write_loss_graph(editor: Editor, _change: SourceChange) -> None:
-    """What cuts the loss off the network taken out: ``detach``, ``item``, ``data``, a copy, ``no_grad``."""
-    for fact in editor.record.facts:
-        if fact.name == "detached_loss" and fact.site is not None:
-            draft, node = editor.at(fact.site, "what detaches the loss")
-            inner = _cut(draft.file, node)
-            if inner is not None:
-                draft.unwrap(node, inner)
-                return
-    draft, backward = backward_statement(editor)
-    passes = [draft.file.node(site) for site in _passes(editor) if site.file == draft.file.path]
-    if not _uncut(draft, backward, passes) and not _allow_gradients(draft, passes):
-        raise EditRefused("nothing that cuts the loss off the network was found")
-
-
-def _uncut(draft: Draft, backward: ast.stmt, passes: list[ast.expr]) -> bool:
-    """Unwrap what stands between the loss and the network's pass."""
-    found = False
-    for node in _trail(draft.file, backward):
-        inner = _cut(draft.file, node)
-        if inner is not None and not set(passes).isdisjoint(_trail(draft.file, inner)):
-            draft.unwrap(cast(ast.expr, node), inner)
-            found = True
-    return found
-
-
-def _allow_gradients(draft: Draft, passes: list[ast.expr]) -> bool:
-    """Turn the ``no_grad`` around the network's pass into ``enable_grad``."""
-    found = False
-    for part in (part for node in passes for part in draft.file.around(node)):
-        heads = [item.context_expr for item in part.items] if isinstance(part, ast.With) else []
-        heads += part.decorator_list if isinstance(part, ast.FunctionDef) else []
-        for head in heads:
-            name = head.func if isinstance(head, ast.Call) else head
-            if isinstance(name, ast.Attribute) and name.attr in _STILL:
-                end = draft.file.span(name)[1]
-                draft.replace(end - len(name.attr), end, "enable_grad")
-                found = True
-    return found
-
-
-def _passes(editor: Editor) -> list[Site]:
-    called = [operation.called for operation in editor.record.operations]
-    loss = None if editor.record.loss is None else editor.record.loss.called
-    return [site for site in (editor.record.forward, loss, *called) if site is not None]
-
-
-def _cut(file: SourceFile, node: ast.AST) -> ast.expr | None:
-    """What stays of an expression that cuts a gradient, None where it is none."""
-    if isinstance(node, ast.Attribute) and node.attr == "data":
-        return node.value
-    if not isinstance(node, ast.Call):
-        return None
-    if isinstance(node.func, ast.Attribute) and node.func.attr in _CUTS and not node.args:
-        return node.func.value
-    return node.args[0] if file.dotted(node.func) in _COPIES and node.args else None
-
-
-def _trail(file: SourceFile, start: ast.AST) -> Iterator[ast.AST]:
-    """All nodes that a value is computed from, through the names of its scope."""
-    todo: list[ast.AST] = [start]
-    seen: set[str] = set()
-    while todo:
-        for node in ast.walk(todo.pop()):
-            yield node
-            if isinstance(node, ast.Name) and node.id not in seen:
-                seen.add(node.id)
-                for binding in bindings(scope_of(file, node), node.id):
-                    value = _given(file, binding)
-                    todo += [] if value is None else [value]
-
-
-def _given(file: SourceFile, binding: ast.AST) -> ast.expr | None:
-    parent = file.parents.get(binding)
-    if isinstance(parent, ast.AugAssign):
-        return parent.value
-    return assigned(file, binding) if isinstance(binding, ast.Name) else None

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.follow import Place, argument, definition, is_written_out
+from netmend.env.script.notebook import read_notebook, with_cells
 from netmend.env.script.record import Operation, Record, Setting
 from netmend.env.script.site import Site
 from netmend.env.script.source import Draft, EditRefused, Project
@@ -245,11 +246,17 @@ class Editor:
         self._settle()
         for holder, gone in self._gone.items():
             drop_elements(self._holding(holder), elements(holder), gone)
-        texts = {path: draft.result() for path, draft in self._drafts.items()}
+        texts = {path: self._text(path, draft) for path, draft in self._drafts.items()}
         texts = {path: text for path, text in texts.items() if text != self.project.texts[path]}
         if not texts:
             raise EditRefused("nothing is left to change")
         return texts
+
+    def _text(self, path: str, draft: Draft) -> str:
+        raw = self.project.texts[path]
+        if not path.endswith(".ipynb"):
+            return draft.result()
+        return with_cells(raw, draft.parts([start for _, start in read_notebook(raw).starts[1:]]))
 
     def _settle(self) -> None:
         """Take every wish to its source, one definition after another, as long as all who read it agree."""

@@ -15,10 +15,13 @@ import numpy as np
 
 from netmend.env.program.names import LossName
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.casts import append_method, cast_at_origin, is_operand
 from netmend.env.script.edit.editor import Code, Editor, Value
 from netmend.env.script.edit.optimizer import keras_call
-from netmend.env.script.follow import argument
-from netmend.env.script.record import Array
+from netmend.env.script.follow import Place, argument, is_written_out, origin
+from netmend.env.script.origins import origins
+from netmend.env.script.record import Array, LossCall
+from netmend.env.script.rules.data import class_weights, weighted_by_share
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import LOSS_CALLS
 
@@ -33,7 +36,7 @@ _RESHAPED = ("squeeze", "view", "reshape", "flatten", "[:, 0]", "[:, None]")
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 
 
-def _loss_call(editor: Editor) -> tuple[Draft, ast.Call, str, Array, Array]:
+def loss_call(editor: Editor) -> tuple[Draft, ast.Call, str, Array, Array]:
     """The call of the loss with its kind, output and target; also where that call crashed."""
     record = editor.record
     if record.loss is not None and record.loss.called is not None:
@@ -52,7 +55,7 @@ def _known(operation: str) -> str:
     return next((function for pair in pairs for function in pair[1:] if operation in pair), "")
 
 
-def _calls(draft: Draft, call: ast.Call) -> Iterator[ast.Call]:
+def loss_calls(draft: Draft, call: ast.Call) -> Iterator[ast.Call]:
     """Every call of the same loss in the file, the recorded one first."""
     name = draft.file.text_of(call.func)
     yield call
@@ -62,22 +65,17 @@ def _calls(draft: Draft, call: ast.Call) -> Iterator[ast.Call]:
             yield node
 
 
-def _given(call: ast.Call, index: int) -> ast.expr:
+def operand(call: ast.Call, index: int) -> ast.expr:
+    """What a loss is given: its output (0) or its target (1)."""
     node = argument(call, ("input", "target")[index], index)
     if node is None:
         raise EditRefused("the loss is given its values in another way")
     return node
 
 
-def _append(draft: Draft, node: ast.expr, suffix: str) -> None:
-    """Put a method's call behind an expression."""
-    plain = isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
-    draft.wrap(node, "" if plain else "(", suffix if plain else f"){suffix}")
-
-
 def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
     """Cast and reshape what a loss is given to what it takes; ``strict`` refuses where it fits already."""
-    draft, call, _, output, target = _loss_call(editor)
+    draft, call, _, output, target = loss_call(editor)
     suffixes = _target_suffix(function, output, target), ""
     if function not in _ON_IDS and output.shape == (*target.shape, 1):
         suffixes = suffixes[0], ".squeeze(-1)"
@@ -85,12 +83,15 @@ def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
         if strict:
             raise EditRefused("the loss is given what it takes")
         return
-    for node in _calls(draft, call):
+    seen: set[ast.expr] = set()
+    for node in loss_calls(draft, call):
         for index, suffix in zip((1, 0), suffixes, strict=True):
-            given = _given(node, index)
+            given = operand(node, index)
             done = node is not call and any(word in draft.file.text_of(given) for word in _RESHAPED)
-            if suffix and not done:
-                _append(draft, given, suffix)
+            if suffix == ".float()" and target.dtype == "float64" and output.dtype == "float32":
+                cast_at_origin(editor, draft, given, "float32", seen)
+            elif suffix and not done:
+                append_method(draft, given, suffix)
 
 
 def _target_suffix(function: str, output: Array, target: Array) -> str:
@@ -118,13 +119,13 @@ def _target_suffix(function: str, output: Array, target: Array) -> str:
 def write_shapes(editor: Editor, _change: SourceChange) -> None:
     """Outputs and targets of one shape: an axis of size 1 that only one of them has goes."""
     _refuse_keras(editor)
-    _adapt(editor, _loss_call(editor)[2])
+    _adapt(editor, loss_call(editor)[2])
 
 
 def write_labels(editor: Editor, _change: SourceChange) -> None:
     """Targets of the type that the loss takes."""
     _refuse_keras(editor)
-    _adapt(editor, _loss_call(editor)[2])
+    _adapt(editor, loss_call(editor)[2])
 
 
 def _refuse_keras(editor: Editor) -> None:
@@ -134,7 +135,7 @@ def _refuse_keras(editor: Editor) -> None:
 
 def _maker(editor: Editor) -> tuple[Draft, ast.Call, bool]:
     """The call that says the kind of the loss: of the module's class (True), or of the function."""
-    called = _loss_call(editor)[:2]
+    called = loss_call(editor)[:2]
     seen = editor.record.loss or editor.record.crash
     made = None if seen is None else seen.made
     if made is not None:
@@ -164,7 +165,7 @@ def write_kind(editor: Editor, change: SourceChange) -> None:
         draft.put(call.func, editor.spell(draft, f"torch.nn.{name}"))
     else:
         draft.put(call.func, _beside(editor, draft, call.func, function))
-        for other in list(_calls(draft, call))[1:]:
+        for other in list(loss_calls(draft, call))[1:]:
             draft.put(other.func, _beside(editor, draft, other.func, function))
     leave = [keyword.arg for keyword in call.keywords if keyword.arg not in ("reduction", "input", "target")]
     editor.arguments(draft, call, {}, leave=[name for name in leave if name is not None])
@@ -205,7 +206,7 @@ def write_reduction(editor: Editor, change: SourceChange) -> None:
     if editor.record.framework == "keras":
         raise EditRefused("Keras' losses are means")
     draft, call, is_module = _maker(editor)
-    targets = [call] if is_module else list(_calls(draft, call))
+    targets = [call] if is_module else list(loss_calls(draft, call))
     for node in targets:
         if change.value == "mean":
             editor.arguments(draft, node, {}, leave=["reduction", "size_average", "reduce"])
@@ -219,6 +220,8 @@ def write_class_weights(editor: Editor, change: SourceChange) -> None:
     draft, call, is_module = (*keras_call(editor, "fit"), True) if is_keras else _maker(editor)
     if change.value is None:
         editor.arguments(draft, call, {}, leave=["class_weight", "weight", "pos_weight"])
+        return
+    if change.value == "balanced" and _write_inverse(editor):
         return
     weights = _balanced(editor) if change.value == "balanced" else change.value
     if not isinstance(weights, tuple):
@@ -254,3 +257,59 @@ def _balanced(editor: Editor) -> tuple[float, ...]:
     if not counts or min(counts) < 0 or len(counts) != max(counts) + 1:
         raise EditRefused("the labels are no class ids")
     return tuple(labels.size / (len(counts) * counts[number]) for number in range(len(counts)))
+
+
+def _write_inverse(editor: Editor) -> bool:
+    """Weights that are the shares of the classes become the inverse of them, where they are written.
+
+    So do those that the script multiplies the losses of rows by, whatever they are.
+    """
+    record = editor.record
+    weights, loss = class_weights(record), record.loss
+    by_share = any(weighted_by_share(record))
+    if loss is None or not weights or not (by_share or loss.weighed):
+        return False
+    draft, given = _weights_given(editor, loss)
+    inverse = tuple(sum(weights) / sum(1 / weight for weight in weights) / weight for weight in weights)
+    if not by_share:
+        inverse = _balanced(editor)
+    if "pos_weight" in loss.settings:
+        inverse = (inverse[1] / inverse[0],)
+    written = _numbers(editor, draft, given, len(inverse))
+    if written is not None:
+        listed = ", ".join(f"{weight:.4g}" for weight in inverse)
+        text = f"[{listed}]" if isinstance(written.node, ast.List | ast.Tuple) else listed
+        editor.draft(written.file.path).put(written.node, text)
+    elif by_share:
+        draft.wrap(given, *(("1 / ", "") if is_operand(given) else ("1 / (", ")")))
+    else:
+        raise EditRefused("the weights of the classes are computed")
+    return True
+
+
+def _weights_given(editor: Editor, loss: LossCall) -> tuple[Draft, ast.expr]:
+    """Where the weights of classes come into the loss."""
+    if loss.weighed is None:
+        draft, call, is_module = _maker(editor)
+        name, place = (
+            ("pos_weight", None) if "pos_weight" in loss.settings else ("weight", 0 if is_module else 2)
+        )
+        given = argument(call, name, place)
+    else:
+        draft, product = editor.at(loss.weighed, "what weighs the rows")
+        called = editor.at(loss.called, "the loss")[1]
+        sides = (product.left, product.right) if isinstance(product, ast.BinOp) else ()
+        own = ({place.node for place in origins(editor.project, Place(draft.file, side))} for side in sides)
+        given = next((side for side, nodes in zip(sides, own, strict=True) if called not in nodes), None)
+    if given is None:
+        raise EditRefused("the run does not show where the weights of classes are written")
+    return draft, given
+
+
+def _numbers(editor: Editor, draft: Draft, node: ast.expr, count: int) -> Place | None:
+    """The list of numbers that a tensor is made of, or its only number, where they are written out."""
+    made, *others = origins(editor.project, Place(draft.file, node))
+    if not others and isinstance(made.node, ast.Call) and made.node.args:
+        made = origin(editor.project, Place(made.file, made.node.args[0]))
+    parts = made.node.elts if isinstance(made.node, ast.List | ast.Tuple) else [made.node]
+    return None if others or len(parts) != count or not all(map(is_written_out, parts)) else made

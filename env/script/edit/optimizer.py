@@ -53,7 +53,7 @@ def write_optimizer(editor: Editor, change: SourceChange) -> None:
         return
     wanted: dict[str, Value] = {other.what.removeprefix("optimizer."): other.value for other in own}
     optimizer = the_optimizer(editor) if editor.record.optimizers else None
-    if editor.record.framework == "transformers" and (optimizer is None or optimizer.made is None):
+    if editor.record.framework == "transformers" and _is_made_by_trainer(editor, optimizer):
         _write_trainer(editor, wanted)
         return
     if optimizer is None:
@@ -110,6 +110,14 @@ def _rename(
         editor.want(draft, function.args[1], kind, optimizer.kind)
     else:
         raise EditRefused(f"the optimizer's class stands in {draft.file.text_of(function)}")
+
+
+def _is_made_by_trainer(editor: Editor, optimizer: OptimizerMade | None) -> bool:
+    """Whether Hugging Face's trainer makes the optimizer, from its ``TrainingArguments``."""
+    if optimizer is None or optimizer.made is None:
+        return True
+    _, call = editor.call(optimizer.made, "the optimizer")
+    return any(call is made for _, made in calls(editor.project, "TrainingArguments"))
 
 
 def _write_trainer(editor: Editor, wanted: dict[str, Value]) -> None:

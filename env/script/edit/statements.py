@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from contextlib import suppress
 
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.optimizer import the_optimizer
@@ -82,6 +83,41 @@ def network_name(editor: Editor, draft: Draft, near: ast.AST) -> str | None:
         if isinstance(target, ast.Name):
             return target.id if resolve(file, near, target.id)[0] is scope_of(file, target) else None
     return None
+
+
+def network_calls(editor: Editor) -> list[tuple[Draft, ast.Call]]:
+    """The calls of the network, as far as names show it: also as a parameter of another function."""
+    record = editor.record
+    crashed = None if record.crash is None else record.crash.applied
+    names: set[tuple[str, str]] = set()
+    for site in (crashed, record.forward, record.evaluated):
+        with suppress(EditRefused):
+            draft, node = editor.call(site, "the network's pass")
+            if is_plain(node.func):
+                names.add((draft.file.path, draft.file.text_of(node.func)))
+    everywhere = [
+        (file, node)
+        for file in editor.project.files.values()
+        for node in ast.walk(file.tree)
+        if isinstance(node, ast.Call)
+    ]
+    for file, call in everywhere:
+        for place, part in enumerate(call.args):
+            if (file.path, file.text_of(part)) in names and isinstance(call.func, ast.Name):
+                names |= set(_parameters(editor, call.func.id, place))
+    return [
+        (editor.draft(file.path), call)
+        for file, call in everywhere
+        if (file.path, file.text_of(call.func)) in names
+    ]
+
+
+def _parameters(editor: Editor, function: str, place: int) -> Iterator[tuple[str, str]]:
+    """The parameter at a place of the functions of a name: its file and name."""
+    for file in editor.project.files.values():
+        for node in ast.walk(file.tree):
+            if isinstance(node, FUNCTIONS) and node.name == function and place < len(node.args.args):
+                yield file.path, node.args.args[place].arg
 
 
 def is_plain(node: ast.expr) -> bool:

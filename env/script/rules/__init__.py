@@ -6,7 +6,7 @@ from netmend.env.findings.finding import SEVERITIES, Finding
 from netmend.env.script.record import Record
 from netmend.env.script.rules.course import COURSE, START
 from netmend.env.script.rules.crashes import CRASHES
-from netmend.env.script.rules.data import DATA, SCALES
+from netmend.env.script.rules.data import DATA, SCALES, WEIGHTS
 from netmend.env.script.rules.loop import CHOICES as LOOP_CHOICES, LOOP
 from netmend.env.script.rules.outputs import CHOICES as OUTPUT_CHOICES, OUTPUTS
 from netmend.env.script.rules.reading import Rule
@@ -18,6 +18,7 @@ RULES: tuple[Rule, ...] = (
     *DATA,
     *LOOP,
     *OUTPUTS,
+    *WEIGHTS,
     *SCALES,
     *LOOP_CHOICES,
     *OUTPUT_CHOICES,

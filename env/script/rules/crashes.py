@@ -20,9 +20,13 @@ from netmend.env.script.site import Site
 CRASHES: list[Rule] = []
 fault = Finder("fault", CRASHES)
 _FIT = ("layer_dimension/fit_inputs@all", "layer_dimension/input_from_data@program", "layer_dimension/fit_*")
+_LOSS_GRAPH = ("api_contract/loss_graph@program",)
 _LOSS_TYPE = ("data_type/loss_type@targets",)
 _INPUT_TYPE = ("data_type/first_layer_type@inputs",)
-_TYPES = re.compile(r"dtype|scalar type|input type|can't be cast|not implemented for|type Float can't")
+_TYPES = re.compile(r"dtype|scalar type|[Ii]nput type|can't be cast|not implemented for|type Float can't")
+_IN_GRADIENT = "Found dtype"
+NO_TENSOR = "not numpy.ndarray"
+"""Part of the message of a layer that is given an array."""
 _LOSS = re.compile(r"loss|cross_entropy|kl_div", re.IGNORECASE)
 
 
@@ -45,7 +49,8 @@ def crash(record: Record) -> Iterator[Sight]:
     found = record.crash
     if found is None:
         return
-    if not found.operands and record.loss is not None:  # a crash of Keras names none
+    nameless = not found.operands or _IN_GRADIENT in found.message  # of Keras, or of a backward pass
+    if nameless and record.loss is not None:
         found = replace(found, operands=(record.loss.output, record.loss.target))
     cause = (
         _cut(record, found)
@@ -65,17 +70,22 @@ def crash(record: Record) -> Iterator[Sight]:
 
 
 def _cut(record: Record, crash: Crashed) -> _Cause | None:
-    """A loss without a gradient graph, where it is known which call has cut that off."""
-    one = cut(record)
-    if one is None or "does not require grad" not in crash.message:
+    """A loss without a gradient graph, where it is known what has cut that off."""
+    if "does not require grad" not in crash.message:
         return None
-    text = f"the loss has no gradient graph: {one.kind} lets no gradient through"
-    loss = ("loss_function/cross_entropy@program", "loss_function/*")
-    return _Cause(
-        text,
-        edits=("api_contract/loss_graph@program",) if one.kind in ("detach", "data") else loss,
-        site=one.called,
-    )
+    edits: tuple[str, ...] = _LOSS_GRAPH
+    one, site = cut(record), record.evaluated
+    if one is not None:
+        by, site = f"{one.kind} lets no gradient through", one.called
+        if one.kind not in ("detach", "data"):
+            edits = ("loss_function/cross_entropy@program", "loss_function/*")
+    elif record.forward is None and record.evaluated is not None:
+        by = "gradients are off while the network runs, as under no_grad"
+    elif record.operations and not any(operation.trainable for operation in record.operations):
+        by, site = "all weights of the network are frozen", record.forward
+    else:
+        return None
+    return _Cause(f"the loss has no gradient graph: {by}", edits=edits, site=site)
 
 
 def is_of_training(crash: Crashed) -> bool:
@@ -237,27 +247,37 @@ _CLASSES = 50
 
 def _type(crash: Crashed) -> _Cause | None:
     """Types that do not go together."""
+    if NO_TENSOR in crash.message:
+        text = "the network is given an array of numpy, and takes tensors"
+        return _Cause(text, edits=_INPUT_TYPE, site=crash.applied)
     if not _TYPES.search(crash.message):
         return None
-    seen = " and ".join(dict.fromkeys(one.dtype for one in crash.operands[:2]))
-    shown = f" ({seen})" if seen else ""
-    text = f"types do not go together{shown}: {_first_line(crash.message)}"
-    at_loss = bool(_LOSS.search(crash.operation)) or crash.message.startswith(
-        "Found dtype"
-    )  # in its gradient
-    return _Cause(text, edits=_LOSS_TYPE if at_loss else _INPUT_TYPE)
+    at_loss = bool(_LOSS.search(crash.operation)) or _IN_GRADIENT in crash.message
+    first, second = _pair(crash) if at_loss else _unlike(crash)
+    seen = ""
+    if first is not None and second is not None:
+        sides = ("outputs", "targets") if at_loss else ("inputs", "weights")
+        seen = f": {sides[0]} of {first.dtype}, {sides[1]} of {second.dtype}"
+    text = f"types do not go together{seen} ({_first_line(crash.message)})"
+    return _Cause(text, edits=_LOSS_TYPE if at_loss else _INPUT_TYPE, site=None if at_loss else crash.applied)
+
+
+def _unlike(crash: Crashed) -> tuple[Array | None, Array | None]:
+    """What a layer was given, and what it has of another type."""
+    first, *others = crash.operands or (None,)
+    return first, next((one for one in others if one and first and one.dtype != first.dtype), None)
 
 
 _MESSAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "does not require grad and does not have a grad_fn",
         "the loss has no gradient graph: something on its way was detached, or computed without gradients",
-        ("api_contract/loss_graph@program",),
+        _LOSS_GRAPH,
     ),
     (
         "'float' object has no attribute 'backward'",
         "the loss is a plain number: item() or float() has taken its gradient graph",
-        ("api_contract/loss_graph@program",),
+        _LOSS_GRAPH,
     ),
     (
         "Expected floating point type for target with class probabilities",

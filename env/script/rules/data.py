@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from math import prod
 
@@ -18,7 +19,8 @@ from netmend.env.training.scales import Values, moments, unscaled
 
 DATA: list[Rule] = []
 SCALES: list[Rule] = []
-fault = Finder("fault", DATA)
+WEIGHTS: list[Rule] = []
+fault, weighing = Finder("fault", DATA), Finder("fault", WEIGHTS)
 likely, possible = Finder("warning", SCALES, "likely"), Finder("warning", SCALES)
 _SCALE_INPUTS = (
     "data_wrangling/standardize@inputs",
@@ -28,6 +30,10 @@ _SCALE_INPUTS = (
 _MOST_CLASSES = 200
 _MOST_COLUMNS = 50
 """Columns of a table: of pixels and counts of words, which are more, some are always empty."""
+_ROUNDED = 0.1
+"""How far weights are from shares by rounding alone, in logarithms."""
+_UNEQUAL = 2.0
+"""Rows of the commonest class by those of the rarest, from which weights of classes matter."""
 _LEAST_ROWS = 20
 """Rows from which shares and scales say something."""
 _NORMALISING = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling")
@@ -120,7 +126,7 @@ def imbalance(record: Record) -> Iterator[Sight]:
         labels is None
         or len(labels) < _LEAST_ROWS
         or loss is None
-        or {"weight", "pos_weight"} & loss.settings.keys()
+        or {"weight", "pos_weight", "row_weights"} & loss.settings.keys()
     ):
         return
     ids, counts = np.unique(labels, return_counts=True)
@@ -129,6 +135,66 @@ def imbalance(record: Record) -> Iterator[Sight]:
         words = {"commonest": int(ids[counts.argmax()]), "rarest": int(ids[counts.argmin()])}
         least = 100 * float(counts.min() / counts.sum())
         yield Sight(value=100 * share, words={**words, "least": least}, site=_entry(record))
+
+
+@weighing(
+    "the weights of the classes, {weights}, are as large as their shares, so the commonest counts most",
+    "loss_function/balance_classes@program",
+)
+def weighted_by_share(record: Record) -> Iterator[Sight]:
+    """Weights that are the shares of the classes themselves, where they are meant to make up for them."""
+    if (found := _reversed_weights(record)) is not None:
+        weights, counts = found
+        ratio = weights / counts
+        if ratio.max() <= ratio.min() * math.exp(_ROUNDED + 2 / math.sqrt(counts.min())):
+            yield _weight_sight(record, weights)
+
+
+@likely(
+    "the loss weighs the commonest class, {commonest}, {value:.2g} times as much as the rarest, {rarest}",
+    "loss_function/balance_classes@program",
+)
+def weights_reversed(record: Record) -> Iterator[Sight]:
+    """Weights that grow with the rows of a class. They may be the costs of mistakes."""
+    if (found := _reversed_weights(record)) is not None and not any(weighted_by_share(record)):
+        yield _weight_sight(record, found[0])
+
+
+def _reversed_weights(record: Record) -> tuple[Values, Values] | None:
+    """Weights of the classes and their rows, where the commonest class has the largest weight."""
+    labels, weights = _labels(record), class_weights(record)
+    if labels is None or len(labels) < _LEAST_ROWS or len(weights) < 2 or labels.min() < 0:
+        return None
+    counts = np.bincount(labels, minlength=len(weights)).astype(np.float64)
+    if len(counts) != len(weights) or counts.min() < 1 or counts.max() < _UNEQUAL * counts.min():
+        return None
+    values = np.asarray(weights)
+    common, rare = counts.argmax(), counts.argmin()
+    grows = values[common] == values.max() > values[rare] == values.min() > 0
+    return (values, counts) if grows else None
+
+
+def class_weights(record: Record) -> tuple[float, ...]:
+    """What the loss of a row is multiplied by, for each class; nothing where it is not weighed by class."""
+    loss = record.loss
+    settings = {} if loss is None else loss.settings
+    positive = settings.get("pos_weight")
+    of_classes = loss is not None and loss.kind in ("cross_entropy", "nll_loss")
+    own = settings.get("row_weights") or (settings.get("weight") if of_classes else None)
+    if isinstance(positive, tuple) and len(positive) == 1 and not own:
+        return (1.0, positive[0])
+    return own if isinstance(own, tuple) else ()
+
+
+def _weight_sight(record: Record, weights: Values) -> Sight:
+    loss = record.loss
+    words = {
+        "weights": ", ".join(f"{weight:.3g}" for weight in weights[:NAMED]),
+        "commonest": int(weights.argmax()),
+        "rarest": int(weights.argmin()),
+    }
+    site = None if loss is None else loss.weighed or loss.made or loss.called
+    return Sight(value=float(weights.max() / weights.min()), site=site, words=words)
 
 
 @possible("{place}: the same value in all {value:.0f} rows", "data_wrangling/*@inputs")

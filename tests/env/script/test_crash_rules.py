@@ -178,7 +178,15 @@ def ids(*shape: int, low: int = 0, high: int = 2) -> Array:
             "Linear",
             "mat1 and mat2 must have the same dtype, but got Double and Float",
             (floats(16, 4, dtype="float64"), floats(8, 4)),
-            "float64 and float32",
+            "inputs of float64, weights of float32",
+            1,
+            "data_type/first_layer_type@inputs",
+        ),
+        (
+            "Linear",
+            "linear(): argument 'input' (position 1) must be Tensor, not numpy.ndarray",
+            (),
+            "an array of numpy",
             1,
             "data_type/first_layer_type@inputs",
         ),
@@ -247,3 +255,26 @@ def test_what_has_cut_off_the_gradient_is_named(kind: str, edit: str) -> None:
     assert f"{kind} lets no gradient through" in finding.text
     assert finding.edits[0] == edit
     assert finding.site == cutting.called
+
+
+def test_a_pass_without_gradients_and_a_frozen_network_are_named() -> None:
+    crash = Crashed(error="RuntimeError", message="element 0 of tensors does not require grad", site=CALLED)
+    record = Record(modules={}, crash=crash, evaluated=MADE)
+    (finding,) = findings(record)
+    assert "as under no_grad" in finding.text
+    assert finding.site == MADE
+    layer = Operation(
+        kind="Linear",
+        module="fc",
+        owner="",
+        settings={},
+        inputs=(-1,),
+        received=floats(8, 3),
+        returned=floats(8, 3),
+        made=MADE,
+        called=CALLED,
+        frozen=12,
+    )
+    (finding,) = findings(Record(modules={}, crash=crash, forward=CALLED, operations=(layer,)))
+    assert "all weights of the network are frozen" in finding.text
+    assert finding.edits == ("api_contract/loss_graph@program",)

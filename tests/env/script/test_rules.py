@@ -168,6 +168,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
     for one in folders:
         one.mkdir()
     behind_sigmoid = ("MseLoss", "Sigmoid", "Addmm")
+    weighed = with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int))
     heavy = replace(ADAM, kind="SGD", settings={"momentum": 0.999})
     dead = replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0))
     return {
@@ -205,11 +206,13 @@ def examples(folder: Path) -> Mapping[str, Record]:
             kind="binary_cross_entropy_with_logits", target=floats(ROWS, high=5, low=0)
         ),
         "out_of_reach": with_loss(VALUES, behind=behind_sigmoid, target=floats(ROWS, 1, high=90)),
+        "weighted_by_share": replace(weighed, loss=replace(LOSS, settings={"weight": (0.949, 0.051)})),
+        "weights_reversed": replace(weighed, loss=replace(LOSS, settings={"weight": (3.0, 1.0)})),
         "sorted_rows": with_rows(folders[1], rows, np.arange(320) // 107),
         "unscaled_inputs": with_rows(folders[2], 100 * rows),
         "input_spread": with_rows(folders[3], rows * [0.001, 1, 1, 1]),
         "unscaled_targets": with_loss(VALUES, target=replace(floats(ROWS, 1), mean=2e5)),
-        "imbalance": with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int)),
+        "imbalance": weighed,
         "constant_columns": with_rows(folders[5], constant),
         "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
         "network_left_out": with_fact("network_not_optimized", "not given to the optimizer: weight"),
@@ -280,6 +283,14 @@ def test_a_fault_with_one_answer_comes_before_all_others(by_rule: Mapping[str, R
     record = replace(by_rule["logits_squashed"], facts=by_rule["gradients_add_up"].facts, zeroed=None)
     record = replace(record, optimizers=by_rule["far_rate"].optimizers)
     assert [one.name for one in findings(record)] == ["gradients_add_up", "logits_squashed", "far_rate"]
+
+
+@pytest.mark.parametrize("weights", [(0.051, 0.949), (1.0, 1.0), (1.0, 19.0)])
+def test_weights_that_make_up_for_the_shares_are_right(
+    by_rule: Mapping[str, Record], weights: tuple[float, ...]
+) -> None:
+    loss = replace(LOSS, settings={"weight": weights})
+    assert findings(replace(by_rule["weighted_by_share"], loss=loss)) == ()
 
 
 def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(

@@ -6,7 +6,6 @@ import pytest
 
 from netmend.env.program import Dropout
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.record import Fact
 from netmend.env.script.source import EditRefused
 
 LOOP = """\
@@ -94,45 +93,6 @@ def test_all_parameters_are_optimized(script):
     assert case.knows(forward=case.site("net(x)")).edited("loop.optimized") == text.replace(
         "net.head.p", "net.p"
     )
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong"),
-    [
-        ("net(x)\n", "net(x).detach()\n"),
-        ("f(out, y)", "f(out.data, y)"),
-        ("f(out, y)", "torch.tensor(f(out, y), requires_grad=True)"),
-        ("f(out, y)", "f(out, y).item()"),
-        ("loss.backward()", "loss.detach().backward()"),
-    ],
-)
-def test_the_loss_keeps_its_graph(script, right, wrong):
-    text = LOOP.replace(right, wrong)
-    case = _loop(script, "import torch\n" + text)
-    backward = case.site(wrong if "backward" in wrong else "loss.backward()")
-    assert case.knows(backward=backward).edited("loop.loss_graph") == "import torch\n" + LOOP
-
-
-def test_targets_may_stay_detached(script):
-    text = LOOP.replace("net(x)\n", "net(x).detach()\n").replace("f(out, y)", "f(out, y.detach())")
-    assert _loop(script, text).edited("loop.loss_graph") == LOOP.replace("f(out, y)", "f(out, y.detach())")
-
-
-def test_a_pass_without_gradients_gets_them(script):
-    text = LOOP.replace("        out = net(x)\n", "        with torch.no_grad():\n            out = net(x)\n")
-    assert _loop(script, text).edited("loop.loss_graph") == text.replace("no_grad", "enable_grad", 1)
-
-
-def test_what_the_run_saw_detach_is_unwrapped(script):
-    text = LOOP.replace("net(x)\n", "cut(net(x)).detach()\n")
-    case = _loop(script, text)
-    fact = Fact(name="detached_loss", value=1, text="", site=case.site("cut(net(x)).detach()"))
-    assert case.knows(facts=(fact,)).edited("loop.loss_graph") == text.replace(".detach()", "")
-
-
-def test_a_graph_that_nothing_cuts_is_left(script):
-    with pytest.raises(EditRefused, match="nothing that cuts"):
-        _loop(script).edited("loop.loss_graph")
 
 
 def test_the_first_layer_with_modes_brings_them_to_the_evaluation(script):

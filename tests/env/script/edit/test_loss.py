@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,54 @@ def test_classes_are_weighted_in_a_call_of_the_function(script):
     )
     after = text.replace("y)", "y, weight=torch.tensor([1, 5]))")
     assert case.edited("loss.class_weights", (1.0, 5.0)) == after
+
+
+LABELS = np.repeat([0, 1], [84, 16])
+
+
+def _weighed(script, tmp_path, text, kind, made, **settings):
+    np.savez(tmp_path / "rows.npz", targets=LABELS)
+    target = Array(shape=(8,), dtype="int64" if kind == "cross_entropy" else "float32", whole=True)
+    output = (8, 2) if kind == "cross_entropy" else (8,)
+    case = script("import torch\n" + text).loss(kind, "f(out, y)", made, output, target)
+    return case.knows(data=str(tmp_path / "rows.npz"), loss=replace(case.known["loss"], settings=settings))
+
+
+@pytest.mark.parametrize(
+    ("given", "old", "new"),
+    [
+        ("torch.tensor([0.84, 0.16])", "[0.84, 0.16]", "[0.16, 0.84]"),
+        ("shares / shares.sum()", "weight=w", "weight=1 / w"),
+    ],
+)
+def test_weights_that_are_shares_are_turned_round(script, tmp_path: Path, given, old, new):
+    text = f"w = {given}\nf = torch.nn.CrossEntropyLoss(weight=w)\nloss = f(out, y)\n"
+    made = "torch.nn.CrossEntropyLoss(weight=w)"
+    case = _weighed(script, tmp_path, text, "cross_entropy", made, weight=(0.84, 0.16))
+    assert case.edited("loss.class_weights", "balanced") == "import torch\n" + text.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [("torch.tensor([0.19])", "torch.tensor([5.263])"), ("torch.tensor(0.19)", "torch.tensor(5.263)")],
+)
+def test_a_weight_of_the_positive_class_is_turned_round(script, tmp_path: Path, given, right):
+    made = f"torch.nn.BCEWithLogitsLoss(pos_weight={given})"
+    text = f"f = {made}\nloss = f(out, y)\n"
+    case = _weighed(script, tmp_path, text, "binary_cross_entropy_with_logits", made, pos_weight=(0.19,))
+    assert case.edited("loss.class_weights", "balanced") == "import torch\n" + text.replace(given, right)
+
+
+def test_weights_of_rows_are_turned_round_where_they_are_written(script, tmp_path: Path):
+    text = "w = torch.tensor([0.84, 0.16])\nr = w[y.long()]\nloss = (f(out, y) * r).mean()\n"
+    case = _weighed(
+        script, tmp_path, text, "binary_cross_entropy_with_logits", None, row_weights=(0.84, 0.16)
+    )
+    case.knows(loss=replace(case.known["loss"], weighed=case.site("f(out, y) * r")))
+    after = text.replace("[0.84, 0.16]", "[0.16, 0.84]")
+    assert case.edited("loss.class_weights", "balanced") == "import torch\n" + after
+    other = replace(case.known["loss"], settings={"row_weights": (1.0, 1.0)})
+    assert "tensor([0.5952, 3.125])" in case.knows(loss=other).edited("loss.class_weights", "balanced")
 
 
 KERAS = "import keras\nm.compile('adam', loss='mse')\nm.fit(x, y)\n"
