@@ -206,6 +206,8 @@ _FIELDS = {
     "bias": "layer.bias",
     "kernel_init": "layer.start",
     "trainable": "layer.trainable",
+    "l1": "layer.l1",
+    "l2": "layer.l2",
 }
 """Word by the field of a layer."""
 

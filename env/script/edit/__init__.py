@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from netmend.env.errors import UnknownNameError
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.edit import chain, contract, layers, loop, loss, network, optimizer
+from netmend.env.script.edit import chain, contract, keras, layers, loop, loss, network, optimizer
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.record import Record
 from netmend.env.script.source import EditRefused, Project, diff
@@ -56,6 +56,8 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "layer.bias": layers.write_bias,
     "layer.trainable": layers.write_trainable,
     "layer.start": network.write_start,
+    "layer.l1": keras.write_penalty,
+    "layer.l2": keras.write_penalty,
     "layer.insert": chain.write_insert,
     "layer.remove": chain.write_remove,
     "network.registered": network.write_registered,
