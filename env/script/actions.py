@@ -174,6 +174,10 @@ ANSWERS: Mapping[str, Answer] = {
     "loss_function/cross_entropy@program": _set("loss.kind", "cross_entropy"),
     "loss_function/bce_with_logits@program": _set("loss.kind", "bce_with_logits"),
     "loss_function/binary_crossentropy@program": _set("loss.kind", "binary_crossentropy"),
+    "loss_function/categorical_crossentropy@program": _set("loss.kind", "categorical_crossentropy"),
+    "loss_function/sparse_categorical_crossentropy@program": _set(
+        "loss.kind", "sparse_categorical_crossentropy"
+    ),
     "loss_function/mean_reduction@program": _set("loss.reduction", "mean"),
     "loss_function/balance_classes@program": _set("loss.class_weights", "balanced"),
     "layer_dimension/fit_inputs@all": _fitted,

@@ -208,6 +208,8 @@ _FIELDS = {
     "bias": "layer.bias",
     "kernel_init": "layer.start",
     "trainable": "layer.trainable",
+    "l1": "layer.l1",
+    "l2": "layer.l2",
 }
 """Word by the field of a layer."""
 

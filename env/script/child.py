@@ -12,6 +12,7 @@ import types
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def run_script(
 def _settle(out: Path, plan: Plan) -> None:
     """Make the process one in which a script finds what it expects, and nothing to wait for."""
     os.environ.update(_QUIET, HOME=str(out / "home"))
+    if find_spec("tensorflow") is None:  # Keras would look for it
+        os.environ.setdefault("KERAS_BACKEND", "torch")
     (out / "home").mkdir(exist_ok=True)
     warnings.simplefilter("ignore")
     builtins.input = lambda prompt="": print(prompt, plan.answer) or plan.answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,18 @@ import torch
 
 from netmend.env.script.arrays import follow
 from netmend.env.script.importing import AfterImport
-from netmend.env.script.measure import describe, plain_settings
+from netmend.env.script.keras_model import (
+    Network,
+    is_chain,
+    read_fit,
+    read_loss,
+    read_optimizer,
+    rows_of,
+    unsayable,
+)
+from netmend.env.script.measure import describe
 from netmend.env.script.passes import Pass
-from netmend.env.script.record import Array, LoaderMade, Loop, LossCall, Operation, OptimizerMade
+from netmend.env.script.record import Array, LoaderMade, Loop, LossCall, Operation, OptimizerMade, Setting
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 
@@ -30,6 +39,9 @@ class KerasSeen:
     Attributes:
         made: where layers, models and optimizers were constructed, by id.
         compiled, fitted: where the model that is trained last was compiled and fitted.
+        fit: see ``Record.fit``; opaque: what no program says of it.
+        validation: network, rows and targets that are judged where the script compares nothing itself.
+        withheld: whether these were kept from training.
     """
 
     made: dict[int, tuple[object, Site | None]] = field(default_factory=dict)
@@ -44,7 +56,20 @@ class KerasSeen:
     loader: LoaderMade | None = None
     loop: Loop | None = None
     inputs: Array | None = None
-    validation: tuple[Any, Any, Any] | None = None
+    fit: dict[str, Setting] = field(default_factory=dict)
+    opaque: tuple[str, ...] = ()
+    validation: tuple[Any, np.ndarray, np.ndarray] | None = None
+    withheld: bool = False
+
+
+_FIT = (
+    *("batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data", "shuffle"),
+    *("class_weight", "sample_weight", "initial_epoch", "steps_per_epoch", "validation_steps"),
+    *("validation_batch_size", "validation_freq"),
+)
+"""Arguments of ``fit`` behind the rows and the targets, in their order."""
+_SHARE = 5
+"""One row of so many is kept from training where the plan says so."""
 
 
 def install_keras(recorder: Recorder) -> None:
@@ -73,8 +98,8 @@ def _listen(keras: Any, recorder: Recorder) -> None:
         return compile_(self, *args, **kwargs)
 
     def fitting(self: Any, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        names = ("batch_size", "epochs", "verbose", "callbacks", "validation_split", "validation_data")
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        given = {**dict(zip(_FIT, args, strict=False)), **kwargs}
+        x, y = _without_withheld(recorder, seen, self, x, y, given)
         recorder.look_at_fit(self, x, y, given)
         callbacks = given.get("callbacks") or []
         given["callbacks"] = [
@@ -82,7 +107,7 @@ def _listen(keras: Any, recorder: Recorder) -> None:
             _watch(keras, recorder),
         ]
         with recorder.resting():
-            return fit(self, x, y, *args[len(names) :], **given)
+            return fit(self, x, y, **given)
 
     def predicting(self: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
         with recorder.resting():
@@ -92,8 +117,9 @@ def _listen(keras: Any, recorder: Recorder) -> None:
     def evaluating(self: Any, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         with recorder.resting():
             returned = evaluate(self, x, y, *args, **kwargs)
-        if isinstance(x, np.ndarray) and isinstance(y, np.ndarray):
-            seen.validation = self, x, y
+        rows, targets = rows_of(x), rows_of(y)
+        if rows is not None and targets is not None:
+            seen.validation, seen.withheld = (self, rows, targets), False
         return returned
 
     operation.__new__ = staticmethod(__new__)
@@ -109,7 +135,7 @@ def _listen(keras: Any, recorder: Recorder) -> None:
         outputs = seen_predict(network, x, verbose=0)
         run = _pass(recorder, x, outputs)
         if run is not None:
-            run.batch = torch.as_tensor(np.asarray(y))
+            run.batch = _tensor(y)
             recorder.passes.begin(run, [])
 
     recorder.judge_keras = judge
@@ -118,8 +144,15 @@ def _listen(keras: Any, recorder: Recorder) -> None:
 def _pass(recorder: Recorder, x: Any, outputs: Any) -> Pass | None:
     if not isinstance(outputs, np.ndarray):
         return None
-    rows = torch.as_tensor(np.asarray(x)) if isinstance(x, np.ndarray) and x.dtype.kind in "biuf" else None
-    return Pass(rows, torch.as_tensor(outputs), False, False, recorder.updates.count, recorder.frames.where())
+    rows = rows_of(x)
+    given = None if rows is None else _tensor(rows)
+    return Pass(
+        given, torch.as_tensor(outputs), False, False, recorder.updates.count, recorder.frames.where()
+    )
+
+
+def _tensor(values: np.ndarray) -> torch.Tensor:
+    return torch.as_tensor(np.ascontiguousarray(values))
 
 
 def _passed(recorder: Recorder, x: Any, returned: Any) -> Any:
@@ -153,6 +186,21 @@ def _watch(keras: Any, recorder: Recorder) -> Any:
     return Watch()
 
 
+def _without_withheld(
+    recorder: Recorder, seen: KerasSeen, model: Any, x: Any, y: Any, given: dict[str, Any]
+) -> tuple[Any, Any]:
+    """Rows and targets less those that the plan keeps from training, by which the network is judged."""
+    rows, targets = rows_of(x), rows_of(y)
+    if recorder.plan.withhold is None or given.get("sample_weight") is not None:
+        return x, y
+    if rows is None or targets is None or len(rows) != len(targets):
+        return x, y
+    order = np.random.default_rng(0).permutation(len(rows))
+    held, kept = order[: len(rows) // _SHARE], np.sort(order[len(rows) // _SHARE :])
+    seen.validation, seen.withheld = (model, rows[held], targets[held]), True
+    return rows[kept], targets[kept]
+
+
 def look_at_fit(
     recorder: Recorder, seen: KerasSeen, model: Any, x: Any, y: Any, given: dict[str, Any]
 ) -> None:
@@ -163,120 +211,58 @@ def look_at_fit(
         recorder.updates.losses.clear()
     site = recorder.frames.site()
     compiled = seen.compiled.get(id(model))
-    batch = given.get("batch_size") or (32 if isinstance(x, np.ndarray) else None)
+    rows, targets = rows_of(x), rows_of(y)
+    batch = given.get("batch_size") or (None if rows is None else 32)
     seen.fitted = recorder.forward = recorder.updates.backward_site = site
     seen.network = type(model).__name__, seen.made.get(id(model), (None, None))[1]
-    seen.modules = {"": type(model).__name__, **{layer.name: type(layer).__name__ for layer in model.layers}}
-    seen.operations = tuple(_operations(seen, model, batch or 0))
-    rows = len(x) if isinstance(x, np.ndarray) else None
-    shuffle = bool(given.get("shuffle", True))
-    seen.loader = LoaderMade(batch_size=batch, shuffle=shuffle, rows=rows, made=site, trains=True)
+    seen.loader = LoaderMade(
+        batch_size=batch,
+        shuffle=bool(given.get("shuffle", True)),
+        rows=None if rows is None else len(rows),
+        made=site,
+        trains=True,
+    )
     if site is not None:
         seen.loop = Loop(kind="epochs", rounds=int(given.get("epochs") or 1), step=1, site=site)
-    seen.optimizer = _optimizer(seen, model, compiled)
-    target = Array(shape=(), dtype="") if not isinstance(y, np.ndarray) else describe(y[: batch or None])
-    output = seen.operations[-1].returned if seen.operations else Array(shape=(), dtype="")
-    seen.loss = _loss(model, output, target, compiled, site)
-    if isinstance(x, np.ndarray) and x.dtype.kind in "biuf":
-        seen.inputs = describe(x[: batch or None])
-        held = float(given.get("validation_split") or 0)
-        split = int(len(x) * (1 - held))
-        if isinstance(y, np.ndarray) and y.dtype.kind in "biuf":
-            recorder.passes.training_rows.add(torch.as_tensor(x[:split]), torch.as_tensor(y[:split]))
-            if held:
-                seen.validation = model, x[split:], y[split:]
-    validation = given.get("validation_data")
-    if isinstance(validation, (tuple, list)) and all(isinstance(part, np.ndarray) for part in validation[:2]):
-        seen.validation = model, validation[0], validation[1]
-
-
-def _operations(seen: KerasSeen, model: Any, batch: int) -> list[Operation]:
-    places: dict[int, int] = {}
-    found: list[Operation] = []
-    for layer in model.layers:
-        if type(layer).__name__ == "InputLayer":
-            places[id(layer)] = -1
-            continue
-        inputs = [places[id(one)] for one in _behind(layer) if id(one) in places]
-        kernel = getattr(layer, "kernel", None)
-        found.append(
-            Operation(
-                kind=type(layer).__name__,
-                module=layer.name,
-                owner="",
-                settings=plain_settings(_config(layer).items()),
-                inputs=tuple(dict.fromkeys(inputs)) or (len(found) - 1,),
-                received=_array(getattr(layer, "input", None), batch),
-                returned=_array(getattr(layer, "output", None), batch),
-                made=seen.made.get(id(layer), (None, None))[1],
-                called=None,
-                trainable=_size(layer.trainable_weights),
-                frozen=0 if layer.trainable else _size(layer.weights),
-                weights=None if kernel is None else _spread(kernel),
-            )
-        )
-        places[id(layer)] = len(found) - 1
-    return found
-
-
-def _size(weights: Sequence[Any]) -> int:
-    return sum(int(np.prod(weight.shape)) for weight in weights)
-
-
-def _behind(layer: Any) -> list[Any]:
-    """The layers that feed a layer, where the model is functional."""
-    nodes = getattr(layer, "_inbound_nodes", [])
-    return [tensor._keras_history.operation for tensor in nodes[0].input_tensors] if nodes else []
-
-
-def _config(layer: Any) -> dict[str, Any]:
-    try:
-        config = dict(layer.get_config())
-    except Exception:  # a layer of the script's own may have none
-        return {}
-    for name, value in config.items():
-        if isinstance(value, dict) and "class_name" in value:
-            config[name] = value["class_name"]
-    return config
-
-
-def _array(tensor: Any, batch: int) -> Array:
-    one = tensor[0] if isinstance(tensor, (list, tuple)) and tensor else tensor
-    shape = tuple(batch if size is None else int(size) for size in getattr(one, "shape", ()))
-    return Array(shape=shape, dtype=str(getattr(one, "dtype", "")))
-
-
-def _spread(kernel: Any) -> tuple[float, float]:
-    values = torch.as_tensor(kernel.value).detach().double()
-    return float(values.mean()), float(values.std(correction=0))
-
-
-def _optimizer(seen: KerasSeen, model: Any, compiled: Site | None) -> OptimizerMade | None:
-    optimizer = getattr(model, "optimizer", None)
-    if optimizer is None:
-        return None
-    made = seen.made.get(id(optimizer), (None, None))[1]
-    return OptimizerMade(
-        kind=type(optimizer).__name__,
-        settings=plain_settings(_config(optimizer).items()),
-        made=made or compiled,
-        given=tuple(variable.path for variable in model.trainable_variables),
-    )
-
-
-def _loss(
-    model: Any, output: Array, target: Array, compiled: Site | None, site: Site | None
-) -> LossCall | None:
-    loss = getattr(model, "loss", None)
-    if loss is None:
-        return None
-    kind = loss if isinstance(loss, str) else getattr(loss, "name", None) or getattr(loss, "__name__", "")
-    settings = plain_settings(_config(loss).items()) if hasattr(loss, "get_config") else {}
-    settings = {
-        name: value
-        for name, value in settings.items()
-        if name in ("from_logits", "label_smoothing") and value
+    seen.fit = read_fit(given)
+    _keep_rows(recorder, seen, rows, targets, given)
+    if rows is not None and is_chain(model) and not model.built:
+        with suppress(Exception):  # its first batch does the same, and shows what is wrong
+            model.build((None, *rows.shape[1:]))
+    network = Network(seen.made, batch or 0)
+    network.read(model)
+    seen.operations = tuple(network.operations)
+    seen.modules = {
+        "": type(model).__name__,
+        **{one.module: one.kind for one in seen.operations if one.module},
     }
-    return LossCall(
-        kind=str(kind), settings=settings, output=output, target=target, made=compiled, called=site
-    )
+    seen.optimizer = read_optimizer(seen.made, model, compiled)
+    blank = Array(shape=(), dtype="")
+    output = seen.operations[-1].returned if seen.operations else blank
+    target = blank if targets is None else describe(targets[: batch or None])
+    seen.loss = read_loss(model, output, target, compiled, site)
+    own = ["own loss"] if seen.loss is not None and not seen.loss.kind else []
+    seen.opaque = (*network.opaque, *own, *unsayable(model, x, y, given))
+
+
+def _keep_rows(
+    recorder: Recorder,
+    seen: KerasSeen,
+    rows: np.ndarray | None,
+    targets: np.ndarray | None,
+    given: dict[str, Any],
+) -> None:
+    """Keep the rows of training, and those of the validation to judge by."""
+    if rows is not None:
+        seen.inputs = describe(rows[: given.get("batch_size") or 32])
+    if rows is not None and targets is not None:
+        held = float(given.get("validation_split") or 0)
+        split = int(len(rows) * (1 - held))
+        recorder.passes.training_rows.add(_tensor(rows[:split]), _tensor(targets[:split]))
+        if held:
+            seen.validation = seen.model, rows[split:], targets[split:]
+    validation = given.get("validation_data")
+    if isinstance(validation, (tuple, list)) and len(validation) > 1:
+        x, y = map(rows_of, validation[:2])
+        if x is not None and y is not None:
+            seen.validation = seen.model, x, y

@@ -240,6 +240,10 @@ class Record:
         forward: where the training forward pass is called, or None; evaluated: that of an evaluation.
         modes: where ``train()`` and ``eval()`` are called.
         schedules: learning-rate schedules and where they were made.
+        fit: numbers of Hugging Face's ``TrainingArguments`` (``max_grad_norm``), or what Keras' ``fit`` was
+            given beside rows, batch size and epochs: ``validation_split``,
+            ``validation_data``, ``class_weight`` in the order of the classes; ``callback.EarlyStopping`` says
+            whether that callback is Keras' own, ``EarlyStopping.patience`` is a number of it.
         facts: see ``Fact``.
         losses: the trained loss of each update.
         updates: how many there were.
@@ -272,6 +276,7 @@ class Record:
     evaluated: Site | None = None
     modes: tuple[Site, ...] = ()
     schedules: tuple[tuple[str, Site | None], ...] = ()
+    fit: dict[str, Setting] = field(default_factory=dict)
     facts: tuple[Fact, ...] = ()
     losses: tuple[float, ...] = ()
     updates: int = 0

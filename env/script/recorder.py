@@ -25,7 +25,7 @@ from netmend.env.script.losses import LOSSES, LossSeen, weigh
 from netmend.env.script.measure import describe, tensors_in
 from netmend.env.script.passes import Pass, Passes
 from netmend.env.script.plan import Plan
-from netmend.env.script.record import Array, Crashed, Framework, Loop
+from netmend.env.script.record import Array, Crashed, Framework, Loop, Setting
 from netmend.env.script.rows import Rows
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
@@ -53,6 +53,7 @@ class Recorder:
     Attributes:
         made: where each module was made, by id; the modules are kept, so that an id stands for one.
         arguments: where Hugging Face's ``TrainingArguments`` are made, from which its optimizer follows.
+        held: numbers of these.
         began: CPU time at which the first module was made.
         network: the first module with parameters that was applied from outside, or None.
         troubles: errors of the recorder's own.
@@ -77,6 +78,7 @@ class Recorder:
         self.no_gpu = False
         self.framework: Framework = "torch"
         self.arguments: Site | None = None
+        self.held: dict[str, Setting] = {}
         self.keras: KerasSeen | None = None
         self.judge_keras: Callable[[], None] | None = None
         self.trace = Trace()
@@ -108,7 +110,7 @@ class Recorder:
             if self.loops == ():
                 self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
             if not self.trace.done and (torch.is_grad_enabled() or module.training):
-                given = tensors_in(*args, *kwargs.values())
+                given = tensors_in(*args, *(value for name, value in kwargs.items() if name != "labels"))
                 again = module is self.network and not self.updates.count
                 self.trace.begin(given, anew=again)
                 if module is self.network and given:

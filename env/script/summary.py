@@ -55,6 +55,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         evaluated=recorder.evaluated,
         modes=tuple(recorder.modes),
         schedules=tuple((type(one.schedule).__name__, one.made) for one in updates.schedules),
+        fit=recorder.held if recorder.framework == "transformers" else {},
         facts=tuple(_facts(recorder, loss)),
         losses=tuple(updates.losses),
         updates=updates.count,
@@ -66,10 +67,14 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
 
 def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> Record:
     passes, updates = recorder.passes, recorder.updates
-    passes.loss = "mse_loss"  # what Keras puts out is a probability, and judged at one half
+    # What Keras puts out is a probability, judged at one half, but where the loss takes logits.
+    logits = seen.loss is not None and bool(seen.loss.settings.get("from_logits"))
+    passes.loss = "binary_cross_entropy_with_logits" if logits else "mse_loss"
     if recorder.judge_keras is not None and not passes.judged:
         recorder.judge_keras()
     score = passes.own(updates.count)
+    if score is not None and seen.withheld:
+        score = replace(score, source="withheld")
     rows = passes.training_rows.arrays()
     saved = data is not None and save(data, passes.training_rows, passes.evaluation_rows)
     facts = [
@@ -100,8 +105,10 @@ def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> R
         losses=tuple(updates.losses),
         updates=updates.count,
         score=score,
-        opaque=tuple(
-            f"not recorded: {text.strip().splitlines()[-1][:200]}" for text in recorder.troubles[:1]
+        fit=seen.fit,
+        opaque=(
+            *seen.opaque,
+            *(f"not recorded: {text.strip().splitlines()[-1][:200]}" for text in recorder.troubles[:1]),
         ),
         data=data if saved else None,
     )

@@ -7,6 +7,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from netmend.env.script.importing import AfterImport
+from netmend.env.script.measure import plain_settings
 from netmend.env.script.record import Framework, Loop
 from netmend.env.script.site import Site
 
@@ -15,8 +16,14 @@ if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
 
 
+_ARGUMENTS = (
+    *("per_device_train_batch_size", "max_grad_norm", "max_steps"),
+    *("gradient_accumulation_steps", "label_smoothing_factor"),
+)
+
+
 def install_trainers(recorder: Recorder) -> None:
-    """Keep where ``TrainingArguments`` are made: the optimizer and the loop of Hugging Face follow them."""
+    """Keep ``TrainingArguments`` and where they are made: optimizer and loop of Hugging Face follow them."""
 
     def listen(module: Any) -> None:
         arguments = module.TrainingArguments
@@ -25,6 +32,7 @@ def install_trainers(recorder: Recorder) -> None:
         def __init__(self: object, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             init(self, *args, **kwargs)
             recorder.arguments = recorder.site_of(self)
+            recorder.held = plain_settings((name, getattr(self, name, None)) for name in _ARGUMENTS)
 
         arguments.__init__ = __init__
 

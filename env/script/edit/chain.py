@@ -14,7 +14,8 @@ from netmend.env.program import Activation, Dropout, Layer
 from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
-from netmend.env.script.edit.layer_text import FUNCTIONS, keras_texts, module_texts
+from netmend.env.script.edit.keras_text import keras_texts
+from netmend.env.script.edit.layer_text import FUNCTIONS, module_texts
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Operation
 from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused, SourceFile
@@ -30,7 +31,8 @@ def write_insert(editor: Editor, change: SourceChange) -> None:
     """New layers behind an operation, or in front of the first."""
     if change.at == FRONT:
         rows = editor.record.inputs
-        _refuse_features_last(change.layers, change.shape, () if rows is None else rows.shape[1:])
+        if editor.record.framework != "keras":
+            _refuse_features_last(change.layers, change.shape, () if rows is None else rows.shape[1:])
         insert_in_front(editor, lambda draft: _texts(editor, draft, change.layers, change.shape))
         return
     insert(editor, change)
@@ -95,7 +97,8 @@ def insert(editor: Editor, change: SourceChange) -> None:
         layers = (Activation(function=change.value),)  # type: ignore[arg-type]
         shape = operation.returned.shape[1:]
     first = operation.kind.startswith(("Conv", "MaxPool", "AvgPool", "BatchNorm"))
-    _refuse_features_last(layers, shape, operation.returned.shape[1:], certain=first)
+    if editor.record.framework != "keras":
+        _refuse_features_last(layers, shape, operation.returned.shape[1:], certain=first)
     if operation.made is not None and operation.module is not None:
         draft, made = editor.call(operation.made, f"the {operation.kind}")
         element, adder = holder_of(draft.file, made), adder_of(draft.file, made)

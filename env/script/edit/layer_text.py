@@ -1,4 +1,4 @@
-"""How layers and activations are written in PyTorch and in Keras."""
+"""How layers and activations are written in PyTorch."""
 
 from __future__ import annotations
 
@@ -150,34 +150,3 @@ def _convolution(layer: Convolution, features: int) -> tuple[str, str]:
     elif margin(layer.padding):
         more += f", padding={margin(layer.padding)}"
     return "conv", f"Conv{layer.axes}d({features}, {layer.filters}, {layer.kernel}{more})"
-
-
-def keras_texts(layers: Sequence[Layer], _shape: Shape, spell: Spell) -> list[tuple[str, str]]:
-    """A name and the constructor of each of some new layers in Keras.
-
-    Raises:
-        EditRefused: Keras has no layer that does the same.
-    """
-    texts = []
-    for layer in layers:
-        text = _keras(layer)
-        texts.append((layer.name, spell(f"keras.layers.{text.partition('(')[0]}") + text[text.index("(") :]))
-    return texts
-
-
-def _keras(layer: Layer) -> str:
-    if isinstance(layer, BatchNorm):
-        return "BatchNormalization()"
-    if isinstance(layer, LayerNorm):
-        return "LayerNormalization()"
-    if isinstance(layer, Dropout):
-        return f"Dropout({layer.rate!r})"
-    if isinstance(layer, Activation):
-        return f'Activation("{layer.function}")'
-    if isinstance(layer, Flatten):
-        return "Flatten()"
-    if isinstance(layer, Dense):
-        return f'Dense({layer.units}, activation="{layer.activation}")'
-    if isinstance(layer, GlobalPool):
-        raise EditRefused("the pooling of Keras is named after its axes")
-    raise EditRefused(f"no edit of a script puts a {layer.name} layer into Keras")

@@ -13,6 +13,7 @@ from netmend.env.program.names import ActivationName
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.chain import applied_to, insert, remove
 from netmend.env.script.edit.editor import Editor, Value
+from netmend.env.script.edit.keras import layer_call
 from netmend.env.script.edit.layer_text import ACTIVATION_KINDS, FUNCTIONS, MODULES
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Operation, Setting
@@ -41,8 +42,9 @@ _KERAS_OUT = {
     "LSTM": "units",
     "GRU": "units",
     "SimpleRNN": "units",
+    "Bidirectional": "units",
 }
-_KERAS_OUT |= {f"Conv{axes}D": "filters" for axes in (1, 2, 3)}
+_KERAS_OUT |= {f"Conv{axes}D{kind}": "filters" for axes in (1, 2, 3) for kind in ("", "Transpose")}
 _WINDOWS = {"kernel": ("kernel_size", 2), "stride": ("stride", 3), "padding": ("padding", 4)}
 
 
@@ -109,9 +111,9 @@ def _set(
     """Set an argument of a layer's constructor."""
     if name is None:
         raise EditRefused(f"no edit of a script sets {change.what} of a {operation.kind}")
-    draft, call = editor.call(operation.made, f"the {operation.kind}")
+    draft, call = layer_call(editor, operation)
     called = draft.file.dotted(call.func).rpartition(".")[2]
-    if called != operation.kind:
+    if called != operation.settings.get("layer", operation.kind):
         raise EditRefused(f"{operation.made}: the {operation.kind} is made by {called or 'an expression'}")
     if editor.first(change, operation.made, made=True):
         old: Setting = operation.settings.get(name[0])
@@ -174,7 +176,10 @@ def _write_keras(editor: Editor, change: SourceChange, operation: Operation) -> 
     if not editor.first(change, operation.made, made=True):
         return
     draft, call = editor.call(operation.made, f"the {operation.kind}")
-    if operation.kind in ("ReLU", "LeakyReLU", "Softmax", "ELU", "PReLU"):
+    of_its_own = operation.kind in ("Activation", "ReLU", "LeakyReLU", "Softmax", "ELU", "PReLU")
+    if of_its_own and change.value == "linear":
+        remove(editor, change)
+    elif of_its_own and operation.kind != "Activation":
         draft.put(call, f'{editor.spell(draft, "keras.layers.Activation")}("{change.value}")')
     elif operation.kind == "Activation":
         editor.arguments(draft, call, {"activation": change.value}, {"activation": 0})

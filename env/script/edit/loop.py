@@ -42,7 +42,7 @@ def write_epochs(editor: Editor, change: SourceChange) -> None:
     if framework != "torch":
         name = {"keras": "epochs", "lightning": "max_epochs", "transformers": "num_train_epochs"}[framework]
         draft, call = _framework_call(editor)
-        editor.arguments(draft, call, {name: epochs})
+        editor.arguments(draft, call, {name: epochs}, {"epochs": 3})
         return
     draft, _ = epoch_loop(editor)
     counted = editor.record.loops[0]
@@ -214,9 +214,11 @@ def write_clip(editor: Editor, change: SourceChange) -> None:
     """The gradient cut to a norm, or no longer cut."""
     framework = editor.record.framework
     if framework != "torch":
-        name = {"keras": "clipnorm", "lightning": "gradient_clip_val", "transformers": "max_grad_norm"}[
-            framework
-        ]
+        name = {
+            "keras": "global_clipnorm",
+            "lightning": "gradient_clip_val",
+            "transformers": "max_grad_norm",
+        }[framework]
         if framework == "keras":
             draft, call = editor.call(the_optimizer(editor).made, "the optimizer")
             if isinstance(call.func, ast.Attribute) and call.func.attr == "compile":
@@ -224,7 +226,8 @@ def write_clip(editor: Editor, change: SourceChange) -> None:
         else:
             draft, call = _framework_call(editor)
         wanted: dict[str, Value] = {} if change.value is None else {name: change.value}
-        leave = [] if wanted else [name, "clipvalue", "global_clipnorm", "gradient_clip_algorithm"]
+        others = ["clipnorm", "clipvalue"] if framework == "keras" else []
+        leave = others if wanted else [name, *others, "gradient_clip_algorithm"]
         editor.arguments(draft, call, wanted, leave=leave)
         return
     draft, backward = backward_statement(editor)
@@ -336,6 +339,8 @@ def write_patience(editor: Editor, change: SourceChange) -> None:
     if stops:
         editor.arguments(draft, stops[0], {"patience": change.value}, {"patience": 2})
         return
+    if argument(call, "validation_data", 7) is None and argument(call, "validation_split", 6) is None:
+        raise EditRefused("fit is given no validation part for an early stopping to look at")
     stop = f"{editor.spell(draft, 'keras.callbacks.EarlyStopping')}(patience={change.value!r})"
     if held is None:
         append_element(draft, call, f"callbacks=[{stop}]")

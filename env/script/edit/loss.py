@@ -17,6 +17,7 @@ from netmend.env.program.names import LossName
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.casts import append_method, cast_at_origin, is_operand
 from netmend.env.script.edit.editor import Code, Editor, Value
+from netmend.env.script.edit.keras_text import keras_loss
 from netmend.env.script.edit.optimizer import keras_call
 from netmend.env.script.follow import Place, argument, is_written_out, origin
 from netmend.env.script.origins import origins
@@ -25,12 +26,6 @@ from netmend.env.script.rules.data import class_weights, weighted_by_share
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import LOSS_CALLS
 
-_KERAS = {
-    "cross_entropy": "SparseCategoricalCrossentropy",
-    "bce_with_logits": "BinaryCrossentropy",
-}
-"""Keras' losses on logits."""
-_KERAS_WORDS = ("mse", "mae", "huber", "binary_crossentropy", "categorical_crossentropy")
 _ON_IDS = ("cross_entropy", "nll_loss")
 _RESHAPED = ("squeeze", "view", "reshape", "flatten", "[:, 0]", "[:, None]")
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
@@ -179,32 +174,25 @@ def _beside(editor: Editor, draft: Draft, function: ast.expr, name: str) -> str:
     return editor.spell(draft, f"torch.nn.functional.{name}")
 
 
-def _write_keras(editor: Editor, kind: str) -> None:
-    target = editor.record.loss.target if editor.record.loss is not None else editor.record.targets
+def _write_keras(editor: Editor, kind: LossName) -> None:
+    loss = editor.record.loss
+    target = loss.target if loss is not None else editor.record.targets
     ids = target is None or len(target.shape) < 2 or target.shape[-1] == 1
-    if (
-        (kind == "categorical_crossentropy" and ids)
-        or ("sparse" in kind and not ids)
-        or (kind == "cross_entropy" and not ids)
-    ):
-        raise EditRefused(f"{kind} takes labels of another encoding")
+    units = loss.output.shape[-1] if loss is not None and loss.output.shape else 0
     draft, call = keras_call(editor, "compile")
-    value: Value = kind
-    if kind in _KERAS:
-        value = Code(f"{editor.spell(draft, f'keras.losses.{_KERAS[kind]}')}(from_logits=True)")
-    elif kind not in (*_KERAS_WORDS, "sparse_categorical_crossentropy"):
-        raise EditRefused(f"no edit of a script makes the loss {kind}")
+    text = keras_loss(kind, lambda dotted: editor.spell(draft, dotted), ids=ids, units=units)
     given = argument(call, "loss", 1)
     if given is not None and not isinstance(given, ast.Constant):
-        draft.put(given, value.text if isinstance(value, Code) else f'"{value}"')
+        draft.put(given, text)
         return
-    editor.arguments(draft, call, {"loss": value}, {"loss": 1})
+    editor.arguments(draft, call, {"loss": Code(text)}, {"loss": 1})
 
 
 def write_reduction(editor: Editor, change: SourceChange) -> None:
     """The mean or the sum over a batch."""
     if editor.record.framework == "keras":
-        raise EditRefused("Keras' losses are means")
+        _reduce_keras(editor, change)
+        return
     draft, call, is_module = _maker(editor)
     targets = [call] if is_module else list(loss_calls(draft, call))
     for node in targets:
@@ -212,6 +200,15 @@ def write_reduction(editor: Editor, change: SourceChange) -> None:
             editor.arguments(draft, node, {}, leave=["reduction", "size_average", "reduce"])
         else:
             editor.arguments(draft, node, {"reduction": change.value})
+
+
+def _reduce_keras(editor: Editor, change: SourceChange) -> None:
+    draft, compiled = keras_call(editor, "compile")
+    given = argument(compiled, "loss", 1)
+    place = None if given is None else origin(editor.project, Place(draft.file, given))
+    if change.value != "mean" or place is None or not isinstance(place.node, ast.Call):
+        raise EditRefused("a word of Keras' is a loss whose mean is taken")
+    editor.arguments(editor.draft(place.file.path), place.node, {}, leave=["reduction"])
 
 
 def write_class_weights(editor: Editor, change: SourceChange) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from keyword import iskeyword
 
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit import keras
 from netmend.env.script.edit.chain import Texts, in_forward, insert_in_front
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.layer_text import STARTS
@@ -25,8 +26,11 @@ def write_standardize(editor: Editor, _change: SourceChange) -> None:
     shape = rows.shape[1:]
     axes = len(shape) - 1
     if editor.record.framework == "keras":
-        text = "keras.layers.BatchNormalization"
-        insert_in_front(editor, lambda d: [("norm", f"{editor.spell(d, text)}(center=False, scale=False)")])
+        text = (
+            "keras.layers.BatchNormalization"  # its usual momentum knows the rows after some 500 updates only
+        )
+        more = "(momentum=0.9, center=False, scale=False)"
+        insert_in_front(editor, lambda d: [("norm", f"{editor.spell(d, text)}{more}")])
         return
     in_front = bool(shape) and (axes in (0, 2) or editor.record.operations[0].kind.startswith("Conv"))
     if not in_front:
@@ -41,13 +45,13 @@ def write_input_shape(editor: Editor, change: SourceChange) -> None:
     rows = editor.record.inputs
     shape = () if rows is None else rows.shape[1:]
     if editor.record.framework == "keras":
-        keras = {
+        layers = {
             "flatten": "Flatten()",
             "add_axis": f"Reshape({(1, *shape)})",
             "drop_axis": f"Reshape({shape[1:]})",
         }
-        keras["scale"] = f"Rescaling({change.value!r})"
-        name, _, rest = keras[kind].partition("(")
+        layers["scale"] = f"Rescaling({change.value!r})"
+        name, _, rest = layers[kind].partition("(")
         insert_in_front(editor, lambda d: [(kind, f"{editor.spell(d, f'keras.layers.{name}')}({rest}")])
         return
     modules = {"flatten": "Flatten()", "add_axis": f"Unflatten(1, (1, {shape[0] if shape else 0}))"}
@@ -168,10 +172,7 @@ def write_start(editor: Editor, change: SourceChange) -> None:
         return
     if editor.record.framework == "keras":
         for other in own:
-            operation = editor.operation(other)
-            draft, call = editor.call(operation.made, f"the {operation.kind}")
-            if editor.first(other, operation.made, made=True):
-                editor.arguments(draft, call, {"kernel_initializer": other.value})
+            keras.write_start(editor, other)
         return
     starts = {other.value for other in own}
     if len(starts) != 1:

@@ -13,11 +13,11 @@ from netmend.env.program.names import OptimizerName
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Code, Editor, Value
 from netmend.env.script.follow import Place, argument, calls, is_written_out, origin
+from netmend.env.script.keras_names import OPTIMIZER_NAMES
 from netmend.env.script.record import OptimizerMade
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import OPTIMIZER_CLASSES
 
-KERAS: dict[OptimizerName, str] = {**OPTIMIZER_CLASSES, "nadam": "Nadam"}
 _TRAINER: dict[OptimizerName, str] = {
     "sgd": "sgd",
     "adamw": "adamw_torch",
@@ -151,6 +151,9 @@ def keras_call(editor: Editor, name: str) -> tuple[Draft, ast.Call]:
     model = draft.file.text_of(fit.func.value) if isinstance(fit.func, ast.Attribute) else ""
     if name == "fit":
         return draft, fit
+    compiled = editor.record.loss.made if editor.record.loss is not None else None
+    if compiled is not None:
+        return editor.call(compiled, "compile")
     found = [
         call
         for call in ast.walk(draft.file.tree)
@@ -166,7 +169,9 @@ def keras_call(editor: Editor, name: str) -> tuple[Draft, ast.Call]:
 def _write_keras(
     editor: Editor, optimizer: OptimizerMade, draft: Draft, call: ast.Call, wanted: dict[str, Value]
 ) -> None:
-    kind = wanted.pop("kind", None)
+    kind, schedule = wanted.pop("kind", None), optimizer.settings.get("learning_rate")
+    if isinstance(schedule, str) and (kind is not None or "lr" in wanted):
+        raise EditRefused(f"the rate follows the schedule {schedule}")
     if kind is not None:
         wanted.setdefault("lr", optimizer.settings.get("lr", optimizer.settings.get("learning_rate")))
     numbers = {
@@ -188,7 +193,7 @@ def _write_keras(
 
 
 def _keras_text(editor: Editor, draft: Draft, kind: Value, numbers: dict[str, Value], *, fresh: bool) -> Code:
-    known = {name.lower(): name for name in KERAS.values()}
+    known = {name.lower(): name for name in OPTIMIZER_NAMES.values()}
     name = known.get(str(kind).replace("_", ""))
     if name is None:
         raise EditRefused(f"Keras knows no optimizer {kind}")

@@ -33,12 +33,19 @@ OWN_DATASET = (
 Arrays = dict[str, NDArray[np.generic]]
 
 
-def arrays_of(program: Program, dataset: Dataset) -> Arrays:
-    """What stands in a script's ``data.npz``: rows as PyTorch wants them, one target as a vector."""
+def arrays_of(program: Program, dataset: Dataset, *, last: bool | None = None) -> Arrays:
+    """What stands in a script's ``data.npz``: rows as PyTorch wants them, one target as a vector.
+
+    Args:
+        program: that is written.
+        dataset: its rows.
+        last: whether the features of sequences and images stand last; None as the program's first layer asks.
+    """
+    last = starts_last(program, dataset.task) if last is None else last
     arrays: Arrays = {}
     for name, part in (("train", dataset.train), ("test", dataset.holdout)):
         x, y = part.x, part.y
-        arrays[f"x_{name}"] = np.moveaxis(x, 1, -1) if starts_last(program, dataset.task) else x
+        arrays[f"x_{name}"] = np.moveaxis(x, 1, -1) if last and x.ndim > 2 else x
         arrays[f"y_{name}"] = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     return arrays
 
@@ -48,6 +55,22 @@ def write_data(program: Program, dataset: Dataset, rng: Generator) -> tuple[list
 
     Returns:
         the statements, and whether they read ``data.npz``.
+    """
+    lines, from_file = read_rows(program, dataset, rng)
+    kind = "torch.long" if dataset.task.vocabulary else "torch.float32"
+    lines += [f"x_{part} = torch.tensor(x_{part}, dtype={kind})" for part in ("train", "test")]
+    return lines + _targets(program, dataset, rng), from_file
+
+
+def read_rows(
+    program: Program, dataset: Dataset, rng: Generator, *, last: bool | None = None
+) -> tuple[list[str], bool]:
+    """Statements that leave prepared arrays of the same names, and whether they read ``data.npz``.
+
+    Args:
+        program: that is written.
+        dataset: its rows; rng: of the small things.
+        last: see ``arrays_of``.
     """
     task = dataset.task
     from_file = task.dataset not in LOADERS or rng.random() < 0.5
@@ -70,17 +93,15 @@ def write_data(program: Program, dataset: Dataset, rng: Generator) -> tuple[list
         ]
     scaler = len(task.input_shape) == 1 and rng.random() < 0.4
     for step in program.data.prep:
-        lines += _prepared(step, program, dataset, scaler)
-    kind = "torch.long" if task.vocabulary else "torch.float32"
-    lines += [f"x_{part} = torch.tensor(x_{part}, dtype={kind})" for part in ("train", "test")]
-    return lines + _targets(program, dataset, rng), from_file
+        lines += _prepared(step, dataset, scaler, last=starts_last(program, task) if last is None else last)
+    return lines, from_file
 
 
-def _prepared(step: Prep, program: Program, dataset: Dataset, scaler: bool) -> list[str]:
+def _prepared(step: Prep, dataset: Dataset, scaler: bool, *, last: bool) -> list[str]:
     inputs = dataset.task.input_shape
     axes = "0"
     if len(inputs) > 1:
-        others = range(1, len(inputs)) if starts_last(program, dataset.task) else range(2, len(inputs) + 1)
+        others = range(1, len(inputs)) if last else range(2, len(inputs) + 1)
         axes = f"axis=({', '.join(map(str, (0, *others)))}), keepdims=True"
     if step.kind == "standardize" and scaler:
         return [

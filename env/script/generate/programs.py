@@ -6,6 +6,7 @@ the losses on logits that people use there, and the penalties of single layers g
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -118,26 +119,35 @@ def torch_bases() -> dict[str, Base]:
     return found
 
 
-def draw_case(rng: Generator, *, held_out: bool = False, good: bool = False) -> Case:
+def draw_case(
+    rng: Generator,
+    *,
+    held_out: bool = False,
+    good: bool = False,
+    bases: Mapping[str, Base] | None = None,
+    wrong: Callable[[Program, Task], list[str]] | None = None,
+) -> Case:
     """A base of the training or the held-out split with one fault that shows.
 
     Args:
         rng: of the draw.
         held_out: which split.
         good: whether it has no fault.
+        bases: good programs to draw from, those of PyTorch if None; wrong: why one cannot be written.
     """
+    bases, wrong = bases or torch_bases(), wrong or problems
     wanted: tuple[Split, ...] = ("held-out",) if held_out else ("train", "validation")
-    names = [name for name, base in torch_bases().items() if base.split in wanted]
+    names = [name for name, base in bases.items() if base.split in wanted]
     while True:
         name = str(rng.choice(names))
-        program = torch_bases()[name].program
+        program = bases[name].program
         task = load_dataset(program.data.dataset).task
         if good:
             return Case(base=name, operator="", description="", good=program, faulty=program, task=task)
         operator = str(rng.choice(FAULTS))
         mutation = OPERATORS[operator].draw(program, task, rng)
         faulty = None if mutation is None else mutation.apply(program)
-        if mutation is not None and faulty is not None and not problems(faulty, task):
+        if mutation is not None and faulty is not None and not wrong(faulty, task):
             return Case(
                 base=name,
                 operator=operator,

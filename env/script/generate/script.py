@@ -13,6 +13,7 @@ from numpy.random import Generator
 from netmend.env.data import Dataset, load_dataset
 from netmend.env.program import Program, Task
 from netmend.env.script.generate.data import LOADERS, OWN_DATASET, Arrays, arrays_of, write_data
+from netmend.env.script.generate.keras import BACKEND, write_keras
 from netmend.env.script.generate.network import Written, fits, write_network
 from netmend.env.script.generate.style import Style, Words, draw_words
 from netmend.env.script.generate.training import (
@@ -56,12 +57,14 @@ IMPORTS = (
     ("argparse.", "import argparse"),
     ("@dataclass", "from dataclasses import dataclass"),
     ("", ""),
+    ("keras.", "import keras"),
     ("L.", "import lightning as L"),
     ("np.", "import numpy as np"),
     ("torch.", "import torch"),
     ("F.", "import torch.nn.functional as F"),
     ("nn.", "import torch.nn as nn"),
     ("optim.", "import torch.optim as optim"),
+    ("layers.", "from keras import layers"),
     ("StandardScaler(", "from sklearn.preprocessing import StandardScaler"),
     ("train_test_split(", "from sklearn.model_selection import train_test_split"),
 )
@@ -78,6 +81,8 @@ def write_script(program: Program, style: Style, rng: Generator) -> Script:
     """
     dataset = load_dataset(program.data.dataset)
     words = draw_words(rng)
+    if style.keras:
+        return _keras_script(program, dataset, style, words, rng)
     if style.lightning:
         style, words = replace(style, batches="loader", layout="flat"), replace(words, device=False)
     form = style.network if fits(style.network, program, dataset.task) else "functional"
@@ -90,6 +95,15 @@ def write_script(program: Program, style: Style, rng: Generator) -> Script:
         files = {MAIN: parts.lightning()}
     files |= values.files
     return Script(files, arrays_of(program, dataset) if from_file else {}, metric_name(dataset.task))
+
+
+def _keras_script(program: Program, dataset: Dataset, style: Style, words: Words, rng: Generator) -> Script:
+    values = write_values(style.settings, program.optimizer.lr, program.epochs, program.batch_size)
+    parts, from_file = write_keras(program, dataset, style, words, values, rng)
+    comment = f'"""{_what(dataset.task)}."""' if words.comments else ""
+    files = {MAIN: _file(parts, comment, above=BACKEND), **values.files}
+    arrays = arrays_of(program, dataset, last=True) if from_file else {}
+    return Script(files, arrays, metric_name(dataset.task))
 
 
 @dataclass(frozen=True)
@@ -293,15 +307,21 @@ class _Parts:
         ]
 
     def comment(self) -> str:
-        what = {"classification": "Classify", "multilabel": "Tag", "regression": "Predict"}[self.task.kind]
-        return f'"""{what} {self.task.dataset.replace("_", " ")}."""' if self.words.comments else ""
+        return f'"""{_what(self.task)}."""' if self.words.comments else ""
+
+
+def _what(task: Task) -> str:
+    verb = {"classification": "Classify", "multilabel": "Tag", "regression": "Predict"}[task.kind]
+    return f"{verb} {task.dataset.replace('_', ' ')}"
 
 
 def _indented(lines: Sequence[str]) -> Lines:
     return [f"    {line}" if line else "" for line in lines]
 
 
-def _file(parts: Sequence[Sequence[str]], comment: str, own: Sequence[str] = ()) -> str:
+def _file(
+    parts: Sequence[Sequence[str]], comment: str, own: Sequence[str] = (), above: Sequence[str] = ()
+) -> str:
     """A file of parts, two empty lines between them, with the imports that they need on top."""
     text = "\n\n\n".join("\n".join(part) for part in parts if part)
     imports = [line for word, line in IMPORTS if not word or _holds(text, word)]
@@ -313,7 +333,9 @@ def _file(parts: Sequence[Sequence[str]], comment: str, own: Sequence[str] = ())
     module = ["import settings"] if "settings." in text else []
     local = [*own, *module]
     blank = [""] * bool(local)
-    head = "\n".join([*([comment] if comment else []), *imports, *loaders, *blank, *local]).strip("\n")
+    head = "\n".join([*([comment] if comment else []), *above, *imports, *loaders, *blank, *local]).strip(
+        "\n"
+    )
     apart = "\n\n\n" if text.startswith(("def ", "class ", "@")) else "\n\n"
     return f"{head}{apart}{text}\n"
 

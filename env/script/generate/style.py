@@ -29,6 +29,7 @@ class Style:
             dictionary, a dataclass, or a module of their own.
         layout: code at the top level, functions with a ``main``, or several files.
         lightning: whether Lightning holds the loop; layout and batches are then those that go with it.
+        keras: whether it is a script of Keras 3, with a Sequential or a functional network.
     """
 
     network: Network
@@ -36,6 +37,7 @@ class Style:
     settings: Settings
     layout: Layout
     lightning: bool = False
+    keras: bool = False
 
 
 def draw_style(rng: Generator) -> Style:

@@ -18,6 +18,7 @@ from netmend.env.data import load_dataset
 from netmend.env.program import Loop, Program, find_crash
 from netmend.env.program.changes import differing
 from netmend.env.program.part import changed
+from netmend.env.script.generate.keras import keras_bases, keras_problems, keras_shown
 from netmend.env.script.generate.programs import Case, draw_case, shown
 from netmend.env.script.generate.script import write_script
 from netmend.env.script.generate.style import Style, draw_style, in_style
@@ -65,7 +66,13 @@ class Trip:
 
 
 def make_trip(
-    seed: int, folder: Path, runner: Runner, *, held_out: bool = False, lightning: bool = False
+    seed: int,
+    folder: Path,
+    runner: Runner,
+    *,
+    held_out: bool = False,
+    lightning: bool = False,
+    keras: bool = False,
 ) -> Trip:
     """Draw a case, write its script into a folder, run it and lift it.
 
@@ -75,9 +82,14 @@ def make_trip(
         runner: runs it.
         held_out: whether the program is one of the held-out split.
         lightning: whether Lightning, which has to be installed, holds the loop: then without faults.
+        keras: whether it is a script of Keras, which has to be installed.
     """
     rng = np.random.default_rng(seed)
-    style, case = draw_style(rng), draw_case(rng, held_out=held_out)
+    style = draw_style(rng)
+    bases, wrong = (keras_bases(), keras_problems) if keras else (None, None)
+    case = draw_case(rng, held_out=held_out, bases=bases, wrong=wrong)
+    if keras:
+        style = replace(style, batches="slices", keras=True)
     if lightning:
         style = replace(style, batches="loader", lightning=True)
     program = in_style(case.faulty, style)
@@ -92,8 +104,9 @@ def make_trip(
     if isinstance(lifted, Lifted):
         rows = record.inputs.shape[0] if style.batches == "full" and record.inputs else len(dataset.train)
         task = load_dataset(str(lifted.dataset)).task
-        found = shown(lifted.program, task, rows)
-        wanted = shown(program, dataset.task, rows)
+        show = keras_shown if keras else shown
+        found = show(lifted.program, task, rows)
+        wanted = show(program, dataset.task, rows)
         if record.evaluated is None:
             found, wanted = (changed(p, loop=changed(p.loop, evaluation_mode=True)) for p in (found, wanted))
         differences = tuple(_differences(wanted, found))
@@ -111,13 +124,21 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="first seed")
     parser.add_argument("--held-out", action="store_true", help="programs of the held-out split")
     parser.add_argument("--lightning", action="store_true", help="scripts whose loop Lightning holds")
+    parser.add_argument("--keras", action="store_true", help="scripts of Keras")
     given = parser.parse_args()
     found: Counter[str] = Counter()
     seconds = 0.0
     with tempfile.TemporaryDirectory() as home, Runner() as runner:
         for seed in range(given.first, given.first + given.count):
             folder = Path(home, str(seed))
-            trip = make_trip(seed, folder, runner, held_out=given.held_out, lightning=given.lightning)
+            trip = make_trip(
+                seed,
+                folder,
+                runner,
+                held_out=given.held_out,
+                lightning=given.lightning,
+                keras=given.keras,
+            )
             shutil.rmtree(folder)
             seconds += trip.record.seconds
             found["all"] += 1

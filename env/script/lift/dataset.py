@@ -61,7 +61,9 @@ class Targets:
         return whole
 
 
-def read_targets(loss: LossCall, name: LossName, values: Values, *, of_classes: bool) -> Targets:
+def read_targets(
+    loss: LossCall, name: LossName, values: Values, *, of_classes: bool, adapts: bool = False
+) -> Targets:
     """What the targets are.
 
     Args:
@@ -69,6 +71,7 @@ def read_targets(loss: LossCall, name: LossName, values: Values, *, of_classes: 
         name: what a program calls it.
         values: the captured targets, which may stand in front of a change of their form.
         of_classes: whether the script itself counts right answers.
+        adapts: whether type and axes of the targets are made those of the outputs, as Keras does.
 
     Raises:
         CannotSayError: a program has no such targets.
@@ -78,7 +81,7 @@ def read_targets(loss: LossCall, name: LossName, values: Values, *, of_classes: 
         raise CannotSayError("targets at each step or pixel")
     units = output.shape[1] if len(output.shape) == 2 else 1
     is_float = target.dtype.startswith(("float", "double", "half", "bfloat"))
-    broadcasts = {len(output.shape), len(target.shape)} == {1, 2} and LOSS_KINDS[name].form != "categorical"
+    apart = {len(output.shape), len(target.shape)} == {1, 2} and LOSS_KINDS[name].form != "categorical"
     several = values.ndim == 2 and values.shape[1] > 1
     rows = values if several else values.reshape(len(values), -1)
     one_hot = several and bool(np.isin(rows, (0, 1)).all() and (rows.sum(1) == 1).all())
@@ -106,7 +109,8 @@ def read_targets(loss: LossCall, name: LossName, values: Values, *, of_classes: 
         else:
             kind, labels = "regression", "value"
     found: LabelType = "float32" if is_float else "int64"
-    return Targets(kind, labels, "auto" if found == right else found, units, broadcasts)
+    fits = found == right or adapts
+    return Targets(kind, labels, "auto" if fits else found, units, apart and not adapts)
 
 
 def write_dataset(path: Path, *, targets: Targets, tokens: bool, features_last: bool) -> tuple[Path, bool]:

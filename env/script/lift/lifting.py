@@ -24,8 +24,11 @@ from netmend.env.program import (
     find_crash,
 )
 from netmend.env.program.part import changed
-from netmend.env.script.lift.dataset import read_targets, write_dataset
+from netmend.env.script.lift.dataset import Targets, read_targets, write_dataset
+from netmend.env.script.lift.keras import lift_keras_layers, standardizes
+from netmend.env.script.lift.keras_training import keras_course, keras_loss_name, keras_optimizer
 from netmend.env.script.lift.layers import FUNCTIONS, lift_layers
+from netmend.env.script.lift.trainer import trainer_course
 from netmend.env.script.lift.walk import CannotSayError, Walk
 from netmend.env.script.record import LossCall, Operation, OptimizerMade, Record
 from netmend.env.script.torch_names import LOSSES, OPTIMIZERS
@@ -85,8 +88,7 @@ def lift(record: Record) -> Lifted | NotLifted:
 def _reasons(record: Record) -> Iterator[str]:
     """What ends the lift before it begins."""
     yield from (name for name in record.opaque if not name.startswith(UNSEEN))
-    if record.framework in ("keras", "transformers"):
-        yield f"a loop of {record.framework}"
+    keras = record.framework == "keras"  # whose words are read along with its layers
     crash = record.crash
     if crash is not None and record.loss is None:
         yield f"it crashes in front of the loss ({crash.site}): {crash.message}"
@@ -94,11 +96,11 @@ def _reasons(record: Record) -> Iterator[str]:
         yield record.message or "no network was seen"
     elif record.loss is None:
         yield "no loss was seen"
-    elif record.loss.kind and record.loss.kind not in LIFTED_LOSSES:
+    elif record.loss.kind and record.loss.kind not in LIFTED_LOSSES and not keras:
         yield f"the loss {record.loss.kind}"
     if not record.optimizers:
         yield "no optimizer was seen"
-    elif record.optimizers[0].kind not in OPTIMIZERS:
+    elif record.optimizers[0].kind not in OPTIMIZERS and not keras:
         yield f"the optimizer {record.optimizers[0].kind}"
     if record.data is None:
         yield "no rows were kept"
@@ -108,8 +110,13 @@ def _lift(record: Record) -> Lifted:
     loss, data = record.loss, record.data
     assert loss is not None
     assert data is not None
-    walk = lift_layers(_to_the_loss(record.operations, loss), tuple(_loose(record)))
-    name = _loss_name(loss, walk)
+    keras = record.framework == "keras"
+    if keras:
+        walk = lift_keras_layers(record.operations)
+        name = keras_loss_name(loss, walk)
+    else:
+        walk = lift_layers(_to_the_loss(record.operations, loss), tuple(_loose(record)))
+        name = _loss_name(loss, walk)
     with np.load(data) as captured:
         if "targets" not in captured:
             crash = record.crash
@@ -120,7 +127,7 @@ def _lift(record: Record) -> Lifted:
             )
         values = captured["targets"]
     scored = record.score is not None and record.score.kind != "r2"
-    targets = read_targets(loss, name, values, of_classes=scored)
+    targets = read_targets(loss, name, values, of_classes=scored, adapts=keras)
     tokens = bool(walk.layers) and walk.layers[0].takes_ids
     path, in_order = write_dataset(
         Path(data), targets=targets, tokens=tokens, features_last=bool(walk.rows_last)
@@ -130,7 +137,7 @@ def _lift(record: Record) -> Lifted:
     program = Program(
         data=Data(
             dataset=str(path),
-            prep=(Prep(kind="drop_axis_target"),) if targets.broadcasts else (),
+            prep=tuple(_preparation(record, targets)),
             labels=targets.labels,
             shuffle=shuffle,
             label_type=targets.label_type,
@@ -138,7 +145,7 @@ def _lift(record: Record) -> Lifted:
         ),
         layers=layers,
         loss=name,
-        optimizer=_optimizer(record.optimizers[0], walk),
+        optimizer=(keras_optimizer if keras else _optimizer)(record.optimizers[0], walk),
         batch_size=batch_size,
         epochs=_epochs(record, walk),
         metric="r2" if targets.kind == "regression" else "accuracy",
@@ -146,8 +153,19 @@ def _lift(record: Record) -> Lifted:
         class_weights=_class_weights(loss, name, targets.units, walk),
         loop=_loop(record, optimized),
     )
+    if keras:
+        program = changed(program, **keras_course(record, name, walk))
+    if record.framework == "transformers":
+        program = changed(program, **trainer_course(record, walk))
     _check(program, path, record, walk)
     return Lifted(program, tuple(map(tuple, walk.sources)), path, tuple(walk.doubts))
+
+
+def _preparation(record: Record, targets: Targets) -> Iterator[Prep]:
+    if targets.broadcasts:
+        yield Prep(kind="drop_axis_target")
+    if record.framework == "keras" and standardizes(record.operations):
+        yield Prep(kind="standardize")
 
 
 def _to_the_loss(operations: Sequence[Operation], loss: LossCall) -> list[Operation]:

@@ -14,6 +14,7 @@ from math import prod
 from netmend.env.findings.crashes import ANSWERS
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Array, Crashed, Record
+from netmend.env.script.rules.keras import label_crash
 from netmend.env.script.rules.reading import Rule, cut
 from netmend.env.script.site import Site
 
@@ -54,6 +55,7 @@ def crash(record: Record) -> Iterator[Sight]:
         found = replace(found, operands=(record.loss.output, record.loss.target))
     cause = (
         _cut(record, found)
+        or _labels_of_keras(record)
         or _cause(found)
         or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
     )
@@ -67,6 +69,11 @@ def crash(record: Record) -> Iterator[Sight]:
         edits=cause.edits,
         site=cause.site or site or found.site,
     )
+
+
+def _labels_of_keras(record: Record) -> _Cause | None:
+    found = label_crash(record)
+    return None if found is None else _Cause(found[0], edits=found[1])
 
 
 def _cut(record: Record, crash: Crashed) -> _Cause | None:

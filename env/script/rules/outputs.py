@@ -143,15 +143,14 @@ def no_probabilities(record: Record) -> Iterator[Sight]:
             words=words,
             edits=(*edits, *_MATCH) if found and edits != _MATCH else edits,
         )
-    elif kind is not None and kind.of_probabilities and _is_bare(record):
-        words = {
-            "loss": _loss(record),
-            "takes": "probabilities",
-            "given": "outputs without a sigmoid or softmax",
-        }
+    elif kind is not None and kind.of_probabilities and (_is_bare(record) or _is_relu_of_keras(record)):
+        given = f"{found[0]} outputs" if found else "outputs without a sigmoid or softmax"
+        words = {"loss": _loss(record), "takes": "probabilities", "given": given}
         logits = "bce_with_logits" if kind.form == "binary" else "cross_entropy"
         activation = "sigmoid" if kind.form == "binary" else "softmax"
         edits = (f"activation/{activation}@output", f"loss_function/{logits}@program")
+        if found:
+            site, edits = output_site(record, found[0]), edits[:1]
         yield Sight(site=site, words=words, edits=edits)
 
 
@@ -281,6 +280,11 @@ def _place(record: Record) -> str:
 def _is_flat(record: Record) -> bool:
     """Whether the loss gets a row of numbers for each row."""
     return record.loss is not None and len(record.loss.output.shape) == 2
+
+
+def _is_relu_of_keras(record: Record) -> bool:
+    """Whether a relu stands in front of a loss that Keras cuts off at 0 and 1, where PyTorch's crashes."""
+    return record.framework == "keras" and activations(record)[:1] == ("relu",)
 
 
 def _is_bare(record: Record) -> bool:

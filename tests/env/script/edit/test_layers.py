@@ -366,7 +366,10 @@ def test_layers_of_a_functional_keras_network(script):
     case = script(text).knows(framework="keras")
     case.operation("Dense", "keras.layers.Dense(8)").operation("Dropout", "keras.layers.Dropout(0.5)")
     after = case.patch(_insert(0, BatchNorm())).texts["train.py"]
-    assert "x = keras.layers.BatchNormalization()(keras.layers.Dense(8)(inp))\n" in after
+    assert (
+        "x = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-05)(keras.layers.Dense(8)(inp))\n"
+        in after
+    )
     assert case.edited("layer.remove", at=1).endswith("y = x\n")
     text = text.replace("y = ", "x = ")
     case = script(text).knows(framework="keras").operation("Dropout", "keras.layers.Dropout(0.5)")

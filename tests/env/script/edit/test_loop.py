@@ -194,9 +194,10 @@ FIT = "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patien
         (FIT, 10, FIT.replace("=3", "=10")),
         (FIT, None, FIT.replace("keras.callbacks.EarlyStopping(patience=3), ", "")),
         (
-            "import keras\nm.fit(x, y)\n",
+            "import keras\nm.fit(x, y, validation_split=0.1)\n",
             10,
-            "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=10)])\n",
+            "import keras\n"
+            "m.fit(x, y, validation_split=0.1, callbacks=[keras.callbacks.EarlyStopping(patience=10)])\n",
         ),
     ],
 )
