@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +12,6 @@ from numpy.random import Generator
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from torch.utils.tensorboard.writer import SummaryWriter
 
 from netmend.agents.algorithms import update_size
 from netmend.agents.checkpoint import Snapshot, save_checkpoint, take_snapshot
@@ -24,37 +20,6 @@ from netmend.agents.statistics import Scalars, Statistics, Validation, trial_sca
 from netmend.agents.vec_env import permuted
 from netmend.env.render import trace
 from netmend.env.training.front import TrialFront
-
-
-class TensorBoard(TensorBoardOutputFormat):
-    """Stable-Baselines3's writer; a resumed run hides what the killed one wrote after its last checkpoint."""
-
-    def __init__(self, folder: Path, steps_done: int) -> None:
-        super().__init__(str(folder))
-        if steps_done:
-            self.writer.close()
-            self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps_done + 1)
-
-
-def tensorboard_logger(folder: Path, steps_done: int) -> Logger:
-    """Logger of a training that writes for TensorBoard alone."""
-    return Logger(folder=str(folder), output_formats=[TensorBoard(folder, steps_done)])
-
-
-@contextmanager
-def quiet_writers() -> Iterator[None]:
-    """No traceback of a thread that keeps its error for others, as TensorBoard's does on a full disk."""
-    usual = threading.excepthook
-
-    def hook(failed: threading.ExceptHookArgs) -> None:
-        if getattr(failed.thread, "exception", None) is not failed.exc_value:
-            usual(failed)
-
-    threading.excepthook = hook
-    try:
-        yield
-    finally:
-        threading.excepthook = usual
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,12 +90,13 @@ class UpdateCallback(BaseCallback):
 
     def _end_update(self, *, last: bool) -> None:
         self.totals.updates += 1
-        scalars = {**self._statistics.scalars(), **self._count()}
+        scalars, histograms = self._statistics.take()
+        scalars |= self._count()
         due = self._plan.validate_every and self.totals.updates % self._plan.validate_every == 0
         if last or due:
             scalars |= self._validate()
             self._count()  # its trials are in the totals and in no update's figures
-        for tag, value in scalars.items():
+        for tag, value in (*scalars.items(), *histograms.items()):
             self.logger.record(tag, value)
         self.logger.dump(self.model.num_timesteps)
         self._view.show(self.totals, scalars)

@@ -10,24 +10,36 @@ import traceback
 from collections.abc import Callable, Sequence
 
 import netmend
+from netmend.agents.verbs.ended import JSON, Ended, all_to_stderr, as_json
+from netmend.agents.verbs.scripts import is_script, parted
 from netmend.env.errors import NetmendError, UnknownNameError
 
 USAGE = """\
 usage: netmend VERB ...
 
-  check     say what is wrong with a script         netmend check train.py
-  train     train an agent that repairs programs    netmend train agent=ppo training.steps=20000
-  evaluate  compare methods on unseen bugs          netmend evaluate policy=runs/train/RUN
-  repair    mend a script, or a program in YAML     netmend repair train.py; netmend repair bug=bug.yaml
-  bugs      list, show and make suites of bugs      netmend bugs show mutants-v1
-  bench     measure the engine of trials            netmend bench engine
-  report    show what runs came to, as one page     netmend report runs/evaluate/RUN
+  check     say what is wrong with a script
+              netmend check train.py
+  repair    mend a script, or a program in YAML
+              netmend repair train.py
+              netmend repair bug=bug.yaml
+  train     train an agent that repairs programs
+              netmend train agent=ppo training.steps=20000
+  evaluate  compare methods on unseen bugs
+              netmend evaluate policy=runs/train/RUN
+  report    show what runs came to, as one page
+              netmend report runs/evaluate/RUN
+  bugs      list, show and make suites of bugs
+              netmend bugs show mutants-v1
+  bench     measure the engine of trials
+              netmend bench engine
 
-`netmend VERB --help` shows what a verb takes. train, evaluate, repair and bench are configured with Hydra:
-group=option, key=value, --config-dir FOLDER for groups of your own, -m for several runs (-m seed=0,1,2).
+`netmend VERB --help` shows what a verb takes. Hydra configures train,
+evaluate, repair and bench: group=option, key=value, --config-dir FOLDER for
+groups of your own, -m for several runs (-m seed=0,1,2).
 
-  --help     show this text
-  --version  show the version
+  VERB ... --json  print one JSON object on stdout, and all else on stderr
+  --help           show this text
+  --version        show the version
 """
 FAILED = 1
 REFUSED = 2
@@ -47,16 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except KeyboardInterrupt as interrupt:
-        return _complain(str(interrupt) or "interrupted", INTERRUPTED)
+        return _complain(words, str(interrupt) or "interrupted", INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except NetmendError as error:
-        return _complain(str(error), REFUSED)
+        return _complain(words, str(error), REFUSED)
     except OSError as error:
-        return _complain(_describe(error), REFUSED)
+        return _complain(words, _describe(error), REFUSED)
     except Exception:
-        return _complain(f"this is a bug of netmend\n{traceback.format_exc()}", FAILED)
+        return _complain(words, f"this is a bug of netmend\n{traceback.format_exc()}", FAILED)
 
 
 def _dispatch(words: list[str]) -> int:
@@ -70,8 +82,28 @@ def _dispatch(words: list[str]) -> int:
     if verb not in VERBS:
         raise UnknownNameError("verb", verb, VERBS)
     module, _, name = VERBS[verb].partition(":")
-    run: Callable[[list[str]], int] = getattr(importlib.import_module(module), name)
-    return run(rest)
+    run: Callable[[list[str]], int | Ended] = getattr(importlib.import_module(module), name)
+    if not _wants_json(words) or verb == "check" or (verb == "repair" and is_script(rest)):
+        return _told(run(rest))  # the verbs about scripts know --json themselves
+    with all_to_stderr() as out:
+        ended = run([word for word in rest if word != JSON])
+        status = _told(ended)
+    if isinstance(ended, Ended):
+        print(as_json(ended.answer), file=out)
+    return status
+
+
+def _told(ended: int | Ended) -> int:
+    """Say what to do next; the exit status."""
+    if isinstance(ended, int):
+        return ended
+    if ended.then:
+        print(f"next: {ended.then}", file=sys.stderr)
+    return ended.status
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    return JSON in parted(words)[0]
 
 
 VERBS = {
@@ -83,11 +115,13 @@ VERBS = {
     "bench": "netmend.agents.verbs.bench:bench_verb",
     "report": "netmend.agents.verbs.report:report_verb",
 }
-"""Where the function of each verb is; it takes the words after it and returns the exit status."""
+"""Where the function of each verb is; it takes the words after it and returns what it came to."""
 
 
-def _complain(message: str, status: int) -> int:
+def _complain(words: Sequence[str], message: str, status: int) -> int:
     print(f"netmend: {message.rstrip()}", file=sys.stderr)
+    if _wants_json(words):
+        print(as_json({"error": message.rstrip()}))
     return status
 
 

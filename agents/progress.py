@@ -12,6 +12,8 @@ from typing import Protocol, TypeAlias
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+NARROW = 8
+"""Columns of a bar, so that its figures have room on a screen of 80."""
 RoundProgress: TypeAlias = Callable[[int, int, int], None]
 """Told after each round of trials: repairs that have ended, all repairs, trials so far."""
 
@@ -58,7 +60,7 @@ class Bar:
     """A progress bar over environment steps."""
 
     def __init__(self, console: Console, steps: int) -> None:
-        columns = (BarColumn(), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
+        columns = (BarColumn(NARROW), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
         self._bar = Progress(*columns, TextColumn("{task.description}"), console=console)
         self._task = self._bar.add_task("", total=steps)
         self._bar.start()
@@ -75,15 +77,21 @@ class Bar:
 class Lines:
     """One line per update."""
 
-    def __init__(self, console: Console, steps: int, update_size: int) -> None:
-        self._console = console
-        self._steps = steps
-        self._updates = math.ceil(steps / update_size)
+    def __init__(
+        self, console: Console, steps: int, update_size: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console, self._steps, self._size = console, steps, update_size
+        self._clock, self._begun = clock, clock()
+        self._shown = 0
 
     def show(self, totals: Totals, scalars: Mapping[str, float]) -> None:
         """Print the line."""
-        done = f"update {totals.updates}/{self._updates}  step {totals.steps}/{self._steps}"
-        self._console.print(f"{done}  {describe(scalars)}".rstrip(), highlight=False, soft_wrap=True)
+        self._shown += 1
+        updates = math.ceil(self._steps / self._size)
+        done = f"update {totals.updates}/{updates}  step {totals.steps}/{self._steps}"
+        left = time_left(self._clock() - self._begun, self._shown, updates - totals.updates)
+        told = "  ".join(filter(None, (done, describe(scalars), left)))
+        self._console.print(told, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to do."""
@@ -100,7 +108,7 @@ class StageProgress:
         self._label, self._begun, self._last = "", clock(), clock()
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(NARROW),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),
             console=console,
@@ -115,12 +123,12 @@ class StageProgress:
         if label != self._label:
             self._label, self._begun = label, self._last
         self._last = now
-        left = math.ceil((now - self._begun) / done * (count - done))
-        figures = f"{figures}  {left // 60}:{left % 60:02d} left"
+        left = time_left(now - self._begun, done, count - done)
         if self._console.is_terminal:
-            self._bar.update(self._task, description=label, completed=done, total=count, figures=figures)
+            told = f"{left}  {figures}"  # a narrow screen cuts off its end
+            self._bar.update(self._task, description=label, completed=done, total=count, figures=told)
         else:
-            self.say(f"{label} {done}/{count}  {figures}")
+            self.say(f"{label} {done}/{count}  {figures}  {left}")
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
@@ -134,26 +142,36 @@ class StageProgress:
 @contextmanager
 def make_round_progress(console: Console) -> Iterator[RoundProgress]:
     """Progress of an evaluation, told after each round: ended repairs, all repairs, trials so far."""
+    begun = time.monotonic()
+
+    def told(ended: int, repairs: int, trials: int) -> None:
+        left = f"  {time_left(time.monotonic() - begun, ended, repairs - ended)}" if ended else ""
+        console.print(f"repairs {ended}/{repairs}  trials {trials}{left}", highlight=False)
+
     if not console.is_terminal:
-        yield lambda ended, repairs, trials: console.print(
-            f"repairs {ended}/{repairs}  trials {trials}", highlight=False
-        )
+        yield told
         return
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("repairs"), TextColumn("{task.description}"))
-    with Progress(*columns, console=console) as bar:
+    words = TextColumn("repairs"), TimeRemainingColumn(), TextColumn("{task.description}")
+    with Progress(BarColumn(NARROW), MofNCompleteColumn(), *words, console=console) as bar:
         task = bar.add_task("", total=None)
         yield lambda ended, repairs, trials: bar.update(
             task, completed=ended, total=repairs, description=f"{trials} trials"
         )
 
 
+def time_left(seconds: float, done: int, missing: int) -> str:
+    """How long what is missing takes, if it takes as long as what was done in so many seconds."""
+    left = math.ceil(seconds / done * missing)
+    return f"{left // 60}:{left % 60:02d} left"
+
+
 def describe(scalars: Mapping[str, float]) -> str:
     """The figures that matter most, as far as they are known."""
     parts = (
-        ("return", "rollout/ep_rew_mean", "{:+.3f}"),
+        ("return", "at_a_glance/return", "{:+.3f}"),
         ("fixed", "repair/training/fixed", "{:.0%}"),
         ("validation", "repair/validation/fixed", "{:.0%}"),
-        ("trials/s", "trials/per_second", "{:.0f}"),
-        ("stored", "trials/from_store", "{:.0%}"),
+        ("trials/s", "at_a_glance/trials_per_second", "{:.0f}"),
+        ("stored", "at_a_glance/from_store", "{:.0%}"),
     )
     return "  ".join(f"{label} {form.format(scalars[tag])}" for label, tag, form in parts if tag in scalars)

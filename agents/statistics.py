@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from netmend.agents.policy import Policy
 from netmend.agents.vec_env import episode_return
@@ -17,12 +19,12 @@ from netmend.env.setting import Setting
 from netmend.env.training.trial import Status, Trainer
 
 Scalars = dict[str, float]
+Histograms = dict[str, NDArray[np.float64]]
 
-VALIDATION_TAGS = (
-    "repair/validation/fixed",
-    "repair/validation/recovered",
-    "repair/validation/return",
-)
+GLANCE = "at_a_glance"
+"""First part of the tags that a person wants to see first; TensorBoard sorts by the alphabet."""
+COUNTS = (1, 2, 5)
+"""Trials after which the share of fixed validation bugs is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,6 @@ class Validation:
         fixed: share of the bugs fixed, among those whose published fix is known; None where none is.
         recovered: mean over the same bugs of ``Bug.recovered``; None where none is.
         returns: mean sum of rewards.
-        trials_per_fix: trials spent over bugs fixed; None where none is fixed.
         edits: mean number of edits of the best patch.
         episodes: the repairs themselves.
     """
@@ -41,7 +42,6 @@ class Validation:
     fixed: float | None
     recovered: float | None
     returns: float
-    trials_per_fix: float | None
     edits: float
     episodes: tuple[Episode, ...]
 
@@ -83,12 +83,10 @@ def summarise(episodes: Sequence[Episode]) -> Validation:
     """Figures of finished repairs."""
     fixes = [fixed for episode in episodes if (fixed := is_fixed(episode)) is not None]
     shares = [share for episode in episodes if (share := recovered(episode)) is not None]
-    trials = sum(trials_used(episode) for episode in episodes)
     return Validation(
         fixed=float(np.mean(fixes)) if fixes else None,
         recovered=float(np.mean(shares)) if shares else None,
         returns=float(np.mean([episode_return(episode) for episode in episodes])),
-        trials_per_fix=trials / sum(fixes) if any(fixes) else None,
         edits=float(np.mean([len(episode.best_patch) for episode in episodes])),
         episodes=tuple(episodes),
     )
@@ -105,12 +103,22 @@ def fixed_early(episodes: Sequence[Episode]) -> float:
     return float(np.mean(shares)) if shares else 0.0
 
 
+def fixed_at(episodes: Sequence[Episode], count: int) -> float | None:
+    """Share of the bugs that are fixed after so many trials; None where no published fix is known."""
+    fixes = [_failed(episode) < count for episode in episodes if is_fixed(episode) is not None]
+    return float(np.mean(fixes)) if fixes else None
+
+
 def _share_of_trials(episode: Episode) -> float:
     """Share of the trials of a repair after which its bug is fixed."""
+    return 1 - min(_failed(episode), episode.rules.trials) / episode.rules.trials
+
+
+def _failed(episode: Episode) -> float:
+    """Trials before the one that fixes the bug; infinite where none does."""
     skills = [step.skill for step in episode.steps if step.spends]
     fixed = (skill is not None and episode.bug.is_fixed(skill, "validation") for skill in skills)
-    needed = next((number for number, is_it in enumerate(fixed) if is_it), episode.rules.trials)
-    return 1 - needed / episode.rules.trials
+    return next((number for number, is_it in enumerate(fixed) if is_it), math.inf)
 
 
 def trials_used(episode: Episode) -> int:
@@ -124,14 +132,12 @@ def recovered(episode: Episode) -> float | None:
 
 
 class Statistics:
-    """Counts steps and repairs; ``scalars`` reads the counts and begins anew.
-
-    An action succeeds when the reward of its trial is above zero: the best skill rose by more than that cost.
-    """
+    """Counts steps and repairs; ``take`` reads the counts and begins anew."""
 
     def __init__(self, setting: Setting) -> None:
         self._patterns = {action.name: action.pattern for action in setting.actions}
-        self._last = (STOP, GO) if setting.rules.compose else (STOP,)
+        self._numbers = {name: number for number, name in enumerate((*self._patterns, STOP))}
+        self._numbers[GO] = self._numbers[STOP]
         self._steps: list[Step] = []
         self._episodes: list[Episode] = []
 
@@ -141,71 +147,63 @@ class Statistics:
         if ended is not None:
             self._episodes.append(ended)
 
-    def scalars(self) -> Scalars:
-        """Values by tag since the last call; a share of nothing is left out."""
+    def take(self) -> tuple[Scalars, Histograms]:
+        """Values by tag since the last call; what nothing is known of is left out."""
         steps, episodes = self._steps, self._episodes
         self._steps, self._episodes = [], []
-        return {**_repairs(episodes), **self._actions(steps)}
-
-    def _actions(self, steps: list[Step]) -> Scalars:
-        if not steps:
-            return {}
-        used = Counter(step.action for step in steps)
-        tried = Counter(name for step in steps for name in step.tried)
-        won = Counter(name for step in steps if step.reward > 0 for name in step.tried)
-        patterns, pattern_tried, pattern_wins = (self._by_pattern(count) for count in (used, tried, won))
-        trials = sum(step.spends for step in steps)
-        return {
-            "actions/legal": float(np.mean([step.legal for step in steps])),
-            **({"actions/per_trial": tried.total() / trials} if trials and GO in self._last else {}),
-            **{f"actions/use/{name}": used[name] / len(steps) for name in (*self._patterns, *self._last)},
-            **{f"actions/success/{name}": won[name] / count for name, count in tried.items()},
-            **{f"patterns/use/{name}": patterns[name] / len(steps) for name in set(self._patterns.values())},
-            **{f"patterns/success/{name}": pattern_wins[name] / n for name, n in pattern_tried.items()},
+        earning = [name for step in steps if step.reward > 0 for name in step.tried if name in self._numbers]
+        histograms = {
+            "actions/chosen": [self._numbers[step.action] for step in steps],
+            "actions/earning": [self._numbers[name] for name in earning],
+            "repair/training/returns": [episode_return(episode) for episode in episodes],
+            "trials/skill": [step.skill for step in steps if step.skill is not None],
         }
+        known = {tag: np.asarray(values, float) for tag, values in histograms.items() if values}
+        return {**_repairs(episodes), **self._use(steps)}, known
 
-    def _by_pattern(self, count: Counter[str]) -> Counter[str]:
-        found: Counter[str] = Counter()
-        for name, times in count.items():
-            if name in self._patterns:
-                found[self._patterns[name]] += times
-        return found
+    def _use(self, steps: list[Step]) -> Scalars:
+        """Share of the steps that each fix pattern has."""
+        used = Counter(self._patterns.get(step.action) for step in steps)
+        patterns = dict.fromkeys(self._patterns.values()) if steps else ()
+        return {f"patterns/{name}": used[name] / len(steps) for name in patterns}
 
 
 def _repairs(episodes: list[Episode]) -> Scalars:
     if not episodes:
         return {}
     found = summarise(episodes)
-    return {
-        "rollout/ep_rew_mean": float(np.mean([episode_return(episode) for episode in episodes])),
-        "rollout/ep_len_mean": float(np.mean([len(episode.steps) for episode in episodes])),
-        **_figures("repair/training", found),
-    }
+    return _known(
+        {
+            f"{GLANCE}/return": found.returns,
+            "repair/training/fixed": found.fixed,
+            "repair/training/edits": found.edits,
+        }
+    )
 
 
-def validation_scalars(validation: Validation) -> Scalars:
+def validation_scalars(found: Validation) -> Scalars:
     """Values by tag of a look at the validation bugs."""
-    return _figures("repair/validation", validation)
+    return _known(
+        {
+            **{f"{GLANCE}/fixed_at_{count}": fixed_at(found.episodes, count) for count in COUNTS},
+            "repair/validation/fixed": found.fixed,
+            "repair/validation/recovered": found.recovered,
+            "repair/validation/edits": found.edits,
+        }
+    )
 
 
-def _figures(prefix: str, found: Validation) -> Scalars:
-    values = {
-        "fixed": found.fixed,
-        "recovered": found.recovered,
-        "return": found.returns,
-        "trials_per_fix": found.trials_per_fix,
-        "edits": found.edits,
-    }
-    return {f"{prefix}/{name}": value for name, value in values.items() if value is not None}
+def _known(values: dict[str, float | None]) -> Scalars:
+    return {tag: value for tag, value in values.items() if value is not None}
 
 
 def trial_scalars(statuses: Counter[Status], stored: int, seconds: float) -> Scalars:
-    """Values by tag of the trials since the last update: how they ended, how fast, how many were stored."""
+    """Values by tag of the trials since the last update: how many failed, how fast, how many were stored."""
     trials = statuses.total()
     if not trials:
         return {}
     return {
-        **{f"trials/status/{status}": statuses[status] / trials for status in Status},
-        "trials/from_store": stored / trials,
-        "trials/per_second": trials / max(seconds, 1e-9),
+        "trials/failed": 1 - statuses[Status.OK] / trials,
+        f"{GLANCE}/from_store": stored / trials,
+        f"{GLANCE}/trials_per_second": trials / max(seconds, 1e-9),
     }

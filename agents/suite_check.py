@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from netmend.agents.progress import time_left
 from netmend.agents.study.published import Published, load_published
 from netmend.agents.table import Table
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
@@ -93,6 +95,7 @@ def reach_suite(
     if note:
         console.print(note, highlight=False, soft_wrap=True)
     results: dict[str, Reached] = {}
+    begun = time.monotonic()
     for number, bug in enumerate(targets, start=1):
         known = entries.get(bug.id, Measured()).patch
         found = _checked(bug, suite, trainer, seeds, known or ())
@@ -104,7 +107,8 @@ def reach_suite(
             before = entries.get(bug.id, Measured())
             entries[bug.id] = replace(before, patch=found.patch, patch_skill=round(found.skill, 4))
             write_measured(folder, entries, MADE)
-        console.print(f"{number} of {len(targets)}  {_reached_line(bug, found)}", highlight=False)
+        left = time_left(time.monotonic() - begun, number, len(targets) - number)
+        console.print(f"{number} of {len(targets)}  {_reached_line(bug, found)}  {left}", highlight=False)
     held = sum(found.holds for found in results.values())
     console.print(f"{held} of {len(results)} reproduced bugs are reached in at most {most} actions")
     lost = [
@@ -181,11 +185,12 @@ def _skill(score: Score | None) -> str:
 
 
 def _progress(bugs: int, console: Console) -> Callable[[Verified], None]:
-    done = 0
+    done, begun = 0, time.monotonic()
 
     def report(result: Verified) -> None:
         nonlocal done
         done += 1
-        console.print(f"{done} of {bugs}  {result.bug.id}: {result.verdict}", highlight=False)
+        left = time_left(time.monotonic() - begun, done, bugs - done)
+        console.print(f"{done} of {bugs}  {result.bug.id}: {result.verdict}  {left}", highlight=False)
 
     return report

@@ -32,8 +32,6 @@ from netmend.agents.callbacks import (
     ShuffledRewards,
     UpdateCallback,
     ValueFirst,
-    quiet_writers,
-    tensorboard_logger,
 )
 from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
 from netmend.agents.choices import THRESHOLDS, chosen
@@ -41,15 +39,16 @@ from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
+from netmend.agents.outcome import Outcome
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, Policy, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
 from netmend.agents.statistics import (
-    VALIDATION_TAGS,
     Scalars,
     Statistics,
     Validation,
     validate,
 )
+from netmend.agents.tensorboard import METRICS, quiet_writers, tensorboard_logger, write_end
 from netmend.agents.traces import write_traces
 from netmend.agents.vec_env import RepairVecEnv
 from netmend.agents.verbs.config import ConfigError, check, make_rules
@@ -157,6 +156,7 @@ class _Run:
     def __init__(self, config: TrainConfig, folder: Path, console: Console, open_with: MakeTrainer) -> None:
         self._config, self._folder, self._console = config, folder, console
         self._open_with = open_with
+        self._board = folder / TENSORBOARD / (config.name or "")
 
     def train(self) -> Totals:
         trainer = self._open_with(self._config)
@@ -202,7 +202,7 @@ class _Run:
         if not config.imitation.lessons or parts.totals.steps:
             return parts
         rounds = Rounds(self._folder, config.imitation.rounds, self._say)
-        logger = tensorboard_logger(self._folder / TENSORBOARD, rounds.done() * config.imitation.epochs)
+        logger = tensorboard_logger(self._board, rounds.done() * config.imitation.epochs)
         tell = StageProgress(self._console)
 
         def log(scalars: Scalars, epoch: int) -> None:
@@ -239,7 +239,7 @@ class _Run:
     def _learn(self, parts: _Parts) -> Totals:
         config, model, totals = self._config, parts.model, parts.totals
         steps = totals.steps + whole_updates(max(config.training.steps - totals.steps, 0), model)
-        model.set_logger(tensorboard_logger(self._folder / TENSORBOARD, totals.steps))
+        model.set_logger(tensorboard_logger(self._board, totals.steps))
         if steps > config.training.steps > totals.steps:
             size = update_size(model)
             said = f"an agent learns from whole updates, here of {size} steps: {steps} steps in place of"
@@ -292,11 +292,11 @@ class _Run:
         )
 
     def _look(self, parts: _Parts, model: BaseAlgorithm, go: float | None = None) -> Validation | None:
+        return self._validated(parts, policy_of(model, self._config.agent, parts.setting, {}, go))
+
+    def _validated(self, parts: _Parts, policy: Policy) -> Validation | None:
         bugs = self._validation_bugs(parts)
-        if not bugs:
-            return None
-        policy = policy_of(model, self._config.agent, parts.setting, {}, go)
-        return validate(policy, parts.setting, bugs, parts.trainer, seed=0)
+        return validate(policy, parts.setting, bugs, parts.trainer, seed=0) if bugs else None
 
     def _validation_bugs(self, parts: _Parts) -> tuple[Bug, ...]:
         return validation_bugs(parts.suite, self._config.training.validation_bugs)
@@ -314,7 +314,7 @@ class _Run:
             key: value if isinstance(value, int | float | str) else str(value)
             for key, value in settings.items()
         }
-        model.logger.record("hyper_parameters", HParam(shown, dict.fromkeys(VALIDATION_TAGS, 0.0)))
+        model.logger.record("hyper_parameters", HParam(shown, dict.fromkeys(METRICS, 0.0)))
         model.logger.dump(0)
 
     def _saved(self, callback: UpdateCallback) -> str:
@@ -336,11 +336,12 @@ class _Run:
         if parts.setting.rules.compose and policy.algorithm not in VALUED:
             bugs = self._validation_bugs(parts)
             policy, fixed = chosen(policy, parts.setting, bugs, parts.trainer, self._say)
-        elif fixed is None:  # else it is that of the last look
-            look = self._look(parts, parts.model)
-            fixed = None if look is None else look.fixed
         save_policy(policy, folder / POLICY_FOLDER)
-        self._keep_repairs(parts, policy)
+        outcomes = self._keep_repairs(parts, policy)
+        look = self._validated(parts, policy)  # by trials that are known
+        if look is not None:
+            fixed = look.fixed if fixed is None else fixed
+            write_end(self._board, totals.steps, look, outcomes[: config.training.traces])
         write_whole(
             folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
         )
@@ -354,7 +355,7 @@ class _Run:
         )
         return totals
 
-    def _keep_repairs(self, parts: _Parts, policy: Policy) -> None:
+    def _keep_repairs(self, parts: _Parts, policy: Policy) -> list[Outcome]:
         """Repair the validation bugs once more, by trials that are known, for what a report shows."""
         evaluation = Evaluation(
             bugs=self._validation_bugs(parts),
@@ -364,3 +365,4 @@ class _Run:
         )
         outcomes = run_repairs(evaluation, parts.trainer, holdout=False)
         write_traces(self._folder, outcomes, trials=evaluation.rules.trials, part="validation")
+        return outcomes

@@ -126,7 +126,6 @@ def _fitted(room: Classroom, number: int, states: States, rng: Generator) -> Agr
 
     def tell(epoch: int, found: Agreement) -> None:
         figures = {"loss": found.loss, "accuracy": found.accuracy, "go_accuracy": found.go}
-        figures |= {"states": float(len(states)), "go": states.go_share()}
         room.log({f"imitation/{name}": value for name, value in figures.items()}, _epoch(epoch))
         room.tell.show(label, epoch, config.epochs, _described(found))
 

@@ -38,11 +38,6 @@ class States:
         masks, labels = (torch.from_numpy(self._unpacked(own[rows])) for own in (self.masks, self.labels))
         return torch.from_numpy(self.observations[rows].astype(np.float32)), masks, labels
 
-    def go_share(self) -> float:
-        """Share of the states in which the last action is right."""
-        byte, bit = divmod(self.actions - 1, 8)
-        return float(np.mean(self.labels[:, byte] >> (7 - bit) & 1))
-
     def arrays(self) -> Mapping[str, NDArray[np.generic]]:
         """What a file keeps of them."""
         return {"observations": self.observations, "masks": self.masks, "labels": self.labels}

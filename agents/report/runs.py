@@ -109,8 +109,9 @@ def _learnt(folder: Path) -> list[tuple[int, float]]:
         return []
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    if LEARNT not in events.Tags()["scalars"]:
-        return []
-    return [(event.step, event.value) for event in events.Scalars(LEARNT)]
+    learnt = []
+    for place in sorted({path.parent for path in folder.rglob("*tfevents*")}):
+        events = EventAccumulator(str(place), size_guidance={"scalars": 0}).Reload()
+        if LEARNT in events.Tags()["scalars"]:
+            learnt += [(event.step, event.value) for event in events.Scalars(LEARNT)]
+    return learnt

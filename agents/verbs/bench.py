@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +13,20 @@ from typing import ClassVar
 from rich.console import Console
 
 from netmend.agents.verbs.config import ConfigError, VerbConfig, at_least, device_problems
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.writing import from_here
 
 USAGE = """\
-usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the plain loop, in eager PyTorch
-       netmend bench environment [KEY=VALUE ...]   steps with trials on file; where a training's time goes
+usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the
+                                                   plain loop, in eager PyTorch
+       netmend bench environment [KEY=VALUE ...]   steps with trials on file;
+                                                   where a training's time goes
        netmend bench store [KEY=VALUE ...]         the store of trials
 
-`netmend bench engine --help` shows the keys and the rows. Results: runs/bench/DATE/bench.json and bench.md.
+`netmend bench engine --help` shows the keys and the rows.
+Results: runs/bench/DATE/bench.json and bench.md.
 """
 NOT_YET = "the rows on a GPU are not yet measured"
 
@@ -125,8 +130,8 @@ CONFIGS: dict[str, type[BenchConfig]] = {
 }
 
 
-def bench_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status.
+def bench_verb(words: Sequence[str]) -> Ended:
+    """Run the verb.
 
     Raises:
         NetmendError: there is no such bench or row, or the words make no sense.
@@ -135,13 +140,13 @@ def bench_verb(words: Sequence[str]) -> int:
         raise ConfigError([f"bench takes what to measure\n{USAGE}"])
     if words[0] in ("-h", "--help"):
         print(USAGE, end="")
-        return 0
+        return Ended()
     if words[0] not in CONFIGS:
         raise UnknownNameError("bench", words[0], CONFIGS)
     return run_job("bench", words[1:], CONFIGS[words[0]], bench_job, f"bench {words[0]}")
 
 
-def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> None:
+def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> Ended:
     """Measure row by row. All is written after each, so that a bench that is cut off keeps what it has."""
     from netmend.agents.bench.measure import Line, report
 
@@ -160,3 +165,4 @@ def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> No
     if config.bench == "engine" and device == "cpu":
         print(f"{NOT_YET}: device=cuda measures them\n")
     print(f"results  {from_here(folder / 'bench.json')}")
+    return Ended(answer={"run": folder, **json.loads((folder / "bench.json").read_text())})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from rich.console import Console
 
 from netmend.agents.baselines import BASELINES, Ingredients
 from netmend.agents.baselines.fixed_order import find_order, load_order, save_order
-from netmend.agents.evaluate import evaluate
+from netmend.agents.evaluate import SUMMARY, evaluate
 from netmend.agents.explain import Explanation, print_explanations
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
@@ -29,6 +30,7 @@ from netmend.agents.verbs.config import (
     require_policy,
     split_problems,
 )
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.agents.verbs.opening import open_suite, open_trainer, workers_of
 from netmend.env.bugs.bug import Bug, Suite
@@ -107,17 +109,16 @@ class EvaluateConfig(RepairingConfig):
                 require_policy(name)
 
 
-def evaluate_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status."""
+def evaluate_verb(words: Sequence[str]) -> Ended:
+    """Run the verb."""
     return run_job("evaluate", words, EvaluateConfig, evaluate_job)
 
 
-def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Compare methods, or repair scripts; write results into the run's folder, print the table."""
     console = Console()
     if is_suite(Path(config.bugs)):
-        _evaluate_scripts(config, folder, console)
-        return
+        return _evaluate_scripts(config, folder, console)
     suite = open_suite(config, console)
     bugs = _bugs(suite, config)
     policies = _policies(config.policy) if POLICY in config.methods and config.policy else ()
@@ -149,9 +150,13 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
     if config.explain:
         print_explanations(explanations, console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
+    return Ended(
+        answer={"run": folder, **json.loads((folder / SUMMARY).read_text())},
+        then=f"netmend report {from_here(folder)}",
+    )
 
 
-def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) -> None:
+def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) -> Ended:
     """Repair the scripts of a folder with the policy: the other methods do not work on scripts."""
 
     from netmend.agents.script_repair.evaluation import (
@@ -173,6 +178,7 @@ def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) ->
         write_results(folder / RESULTS, judged)
     table_of(judged).show(console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
+    return Ended(answer={"run": folder, "scripts": judged})
 
 
 def require_method(name: str) -> None:

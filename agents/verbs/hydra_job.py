@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import json
 import multiprocessing
 import os
 import sys
@@ -11,7 +12,6 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 from typing import TypeVar
@@ -31,6 +31,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from netmend.agents.verbs.config import ConfigError, VerbConfig, checked, explained, shortened
+from netmend.agents.verbs.ended import Ended, as_json, joined
 from netmend.agents.verbs.words import SWEEP, prepare, separated, unfit, value_of
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.reading import read_yaml, shown_path
@@ -47,20 +48,7 @@ MOST_SAID = 400
 Config = TypeVar("Config", bound=VerbConfig)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Ended:
-    """What a job came to.
-
-    Attributes:
-        status: exit status.
-        figure: what one of Hydra's sweepers may search the best of; larger is better.
-    """
-
-    status: int = 0
-    figure: float | None = None
-
-
-Job = Callable[[Config, Path, Sequence[str]], Ended | None]
+Job = Callable[[Config, Path, Sequence[str]], Ended]
 """What a verb does with its configuration, in the folder of its run. A sweep may send it elsewhere."""
 
 
@@ -93,7 +81,7 @@ class JobError(Exception):
 
 def run_job(
     name: str, words: Sequence[str], kind: type[Config], job: Job[Config], shown: str | None = None
-) -> int:
+) -> Ended:
     """Compose ``conf/<name>.yaml`` with the words and run the job, once for each point of a sweep.
 
     A single run is checked before anything is made or imported. Where a job fails, its traceback is written
@@ -101,7 +89,7 @@ def run_job(
     user typed where that is not the name.
 
     Returns:
-        the exit status: the highest that a job gave.
+        what all runs together came to.
 
     Raises:
         NetmendError: the user can mend it.
@@ -117,22 +105,22 @@ def run_job(
     _check_flags(prepared)
     _check_first(name, prepared, kind)
     failures: list[Exception] = []
-    with tempfile.NamedTemporaryFile("r") as statuses:
+    with tempfile.NamedTemporaryFile("r") as ended:
         entry = hydra.main(version_base="1.3", config_path=f"pkg://{CONF}", config_name=name)
-        task = _task(kind, job, Path(statuses.name), failures)
+        task = _task(kind, job, Path(ended.name), failures)
         with _seen_by_hydra(f"netmend {shown or name}", prepared):
             _call(entry(task))
         if failures:
             raise failures[0]
         if HELP & set(prepared):
             print_keys(kind)
-        return max(map(int, statuses.read().split()), default=0)
+        return joined([Ended(**json.loads(line)) for line in ended])
 
 
 def _task(
-    kind: type[Config], job: Job[Config], statuses: Path, failures: list[Exception]
+    kind: type[Config], job: Job[Config], told: Path, failures: list[Exception]
 ) -> Callable[[DictConfig], float | None]:
-    """What Hydra calls for each run, perhaps in another process: only a file has its exit status then.
+    """What Hydra calls for each run, perhaps in another process: a file takes what it came to.
 
     The error of a single run is left in ``failures``: Hydra would print a line of its own.
     """
@@ -142,7 +130,7 @@ def _task(
         settings = HydraConfig.get()
         folder = Path(settings.runtime.output_dir)
         try:
-            ended = job(checked(composed, kind), folder, list(settings.overrides.task)) or Ended()
+            ended = job(checked(composed, kind), folder, list(settings.overrides.task))
         except Exception as error:
             _write_traceback(folder)
             if settings.mode == RunMode.RUN:
@@ -151,8 +139,8 @@ def _task(
             if isinstance(error, NetmendError | OSError):
                 raise
             raise JobError(traceback.format_exc()) from error
-        with statuses.open("a") as file:
-            file.write(f"{ended.status}\n")
+        with told.open("a") as file:
+            file.write(f"{as_json(ended)}\n")
         return ended.figure
 
     return task
@@ -196,7 +184,7 @@ def print_keys(kind: type[VerbConfig]) -> None:
     """Print what each key means."""
     print("\nKeys\n")
     for path, text in explained(kind).items():
-        print(f"  {path}", *wrap(text.replace("``", ""), 100), sep="\n      ")
+        print(f"  {path}", *wrap(text.replace("``", ""), 74), sep="\n      ")
 
 
 def explain(error: Exception) -> str:

@@ -17,7 +17,8 @@ from netmend.agents.repair_one import policy_method, rules_for, worth_compiling
 from netmend.agents.repair_page import confirmed, print_repair, verdict, write_offer
 from netmend.agents.traces import write_traces
 from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_policy
-from netmend.agents.verbs.hydra_job import Ended, run_job
+from netmend.agents.verbs.ended import Ended
+from netmend.agents.verbs.hydra_job import run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
 from netmend.agents.verbs.scripts import is_script
 from netmend.env.errors import NetmendError
@@ -49,8 +50,8 @@ class RepairConfig(RepairingConfig):
         find_bug(self.bug, self.bugs)
 
 
-def repair_verb(words: Sequence[str]) -> int:
-    """Run the verb, for a script or for a program file; returns the exit status.
+def repair_verb(words: Sequence[str]) -> int | Ended:
+    """Run the verb, for a script or for a program file.
 
     Raises:
         NetmendError: the words make no sense.
@@ -78,7 +79,19 @@ def repair_job(config: RepairConfig, folder: Path, overrides: Sequence[str]) -> 
     notes = [verdict(result), *confirmed(result)]
     write_traces(folder, [result.outcome], trials=rules.trials, part="validation", notes=notes)
     written = write_offer(result, folder)
+    answer = {
+        "run": folder,
+        "bug": bug.id,
+        "claim": result.claim,
+        "verdict": verdict(result),
+        "findings": result.findings,
+        "patch": result.patch,
+        "gain": result.gain,
+        "trials": result.outcome.trials,
+        "program": written,
+    }
+    then = f"netmend report {from_here(folder)}"
     if written is None:
-        return Ended(status=UNREPAIRED)
+        return Ended(status=UNREPAIRED, answer=answer, then=then)
     console.print(f"{written.stem} program  {from_here(written)}", highlight=False, soft_wrap=True)
-    return Ended()
+    return Ended(answer=answer, then=then)

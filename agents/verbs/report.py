@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
@@ -16,8 +17,8 @@ PAGE, PICTURES = "report.html", "report-{form}"
 """What is written into the folder of the first run where no other place is named."""
 
 
-def report_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status.
+def report_verb(words: Sequence[str]) -> Ended:
+    """Run the verb.
 
     Raises:
         NetmendError: what it needs is not installed, or a run keeps no repairs.
@@ -37,15 +38,15 @@ def report_verb(words: Sequence[str]) -> int:
         path = Path(chosen.out or folders[0] / PAGE)
         count = write_page(runs, path)
         print(f"{count:,} repairs  {from_here(path)}")
-        return 0
+        return Ended(answer={"repairs": count, "files": [path]}, then=f"open {from_here(path)} in a browser")
     from netmend.agents.report.charts import figures, learning, save
 
     folder = Path(chosen.out or folders[0] / PICTURES.format(form=chosen.format))
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [*learning(runs), *(one for n, panel in enumerate(panels(runs), 1) for one in figures(panel, n))]
-    for figure in drawn:
-        print(from_here(save(figure, folder, chosen.format)))
-    return 0
+    files = [save(figure, folder, chosen.format) for figure in drawn]
+    print(*map(from_here, files), sep="\n")
+    return Ended(answer={"files": files})
 
 
 def make_parser() -> VerbParser:

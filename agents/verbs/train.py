@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from netmend.agents.verbs.config import (
     one_of,
     shortened,
 )
-from netmend.agents.verbs.hydra_job import Ended, run_job
+from netmend.agents.verbs.ended import Ended
+from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.reading import read_yaml
 from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE
@@ -34,6 +36,9 @@ from netmend.repair_actions.recipes import WITH_RECIPES
 MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS, MOST_MEMBERS = 64, 100_000, 99, 16
 VALUED = frozenset({"dqn"})
 """Algorithms whose network says what an action returns and not how likely it is the right one."""
+PLACES = frozenset({"data_dir", "training.store", "ship", "resume"})
+NAMING, LONGEST_NAME = r"[\w.=,+-]", 100
+"""Characters of the name of a run, and how many: it is the name of a folder."""
 CONFIG = "config.yaml"
 """File of a run's folder with its configuration."""
 
@@ -161,6 +166,7 @@ class TrainConfig(RepairingConfig):
         ship: folder that gets a copy of the policy of several members; null = none.
         compose: whether edits wait until the last action trains all of them in one trial, and recipes are
             actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
+        name: under which TensorBoard shows the run; null = the words that were typed behind the verb.
         resume: folder of a run that was cut off.
     """
 
@@ -171,6 +177,7 @@ class TrainConfig(RepairingConfig):
     members: int = 1
     ship: str | None = None
     compose: bool = True
+    name: str | None = None
     resume: str | None = None
 
     def problems(self) -> list[str]:
@@ -178,6 +185,8 @@ class TrainConfig(RepairingConfig):
         known = WITH_RECIPES if self.compose else CATALOGUE
         found = [*self.agent.problems(), *super().problems(), *self.actions.problems(known)]
         found += at_least(1, self, "members", most=MOST_MEMBERS)
+        if self.name is not None and not re.fullmatch(rf"(?!\.+$){NAMING}{{1,{LONGEST_NAME}}}", self.name):
+            found.append(f"name: up to {LONGEST_NAME} letters, digits and any of . _ = , + -")
         return [*found, *self.imitation.problems(), *self._stage_problems(), *self._member_problems()]
 
     def _member_problems(self) -> Iterator[str]:
@@ -205,8 +214,8 @@ class TrainConfig(RepairingConfig):
         check_agent(self.agent, compose=self.compose)
 
 
-def train_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status."""
+def train_verb(words: Sequence[str]) -> Ended:
+    """Run the verb."""
     return run_job("train", words, TrainConfig, train_job)
 
 
@@ -216,11 +225,28 @@ def train_job(config: TrainConfig, folder: Path, overrides: Sequence[str]) -> En
     Its figure is the share of the validation bugs that the policy fixes, for Hydra's sweepers.
     """
     from netmend.agents.ensemble import train_ensemble
-    from netmend.agents.train import fixed_share, train
+    from netmend.agents.policy import FOLDER
+    from netmend.agents.train import TENSORBOARD, fixed_share, train
 
-    own = resumed_config(folder, overrides) if config.resume else config
-    (train if own.members == 1 else train_ensemble)(own, folder, Console())
-    return Ended(figure=fixed_share(folder))
+    named = replace(config, name=config.name or name_of(overrides))
+    own = resumed_config(folder, overrides) if config.resume else named
+    totals = (train if own.members == 1 else train_ensemble)(own, folder, Console())
+    fixed = fixed_share(folder)
+    places = {"run": folder, "policy": folder / FOLDER, "tensorboard": folder / TENSORBOARD}
+    return Ended(
+        figure=fixed,
+        answer={**places, "fixed": fixed, "totals": totals},
+        then=f"netmend evaluate policy={from_here(folder)}",
+    )
+
+
+def name_of(words: Sequence[str]) -> str | None:
+    """What tells a run from others: the words of its configuration, but for those that say where things are.
+
+    None where nothing is left.
+    """
+    told = ",".join(word for word in words if word.partition("=")[0] not in PLACES)
+    return re.sub(f"(?!{NAMING}).", "_", told, flags=re.DOTALL)[:LONGEST_NAME] or None
 
 
 def resumed_config(folder: Path, overrides: Sequence[str]) -> TrainConfig:

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
+from rich.text import Text
 
-from netmend.agents.progress import StageProgress
+from netmend.agents.progress import Bar, Lines, StageProgress, Totals
 
 
 def test_a_part_of_a_stage_says_how_long_it_still_takes() -> None:
@@ -32,3 +34,31 @@ def test_a_terminal_has_a_bar() -> None:
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "lessons" in text
     assert "1/4" in text
+
+
+def test_a_line_of_an_update_says_how_long_the_others_take() -> None:
+    clock = iter([0.0, 10.0, 30.0])
+    console = Console(file=io.StringIO(), width=200)
+    lines = Lines(console, 100, 20, clock=lambda: next(clock))
+    lines.show(Totals(updates=3, steps=60), {"at_a_glance/return": 0.5})  # of a run that goes on
+    lines.show(Totals(updates=4, steps=80), {})
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "update 3/5  step 60/100  return +0.500  0:20 left",
+        "update 4/5  step 80/100  0:15 left",
+    ]
+
+
+@pytest.mark.parametrize("stage", [True, False])
+def test_what_matters_most_has_room_on_a_screen_of_80_columns(stage: bool) -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, legacy_windows=False)
+    if stage:
+        progress = StageProgress(console)
+        progress.show("imitation 1/3: lessons", 1000, 3333, "states 99999  trials 99999")
+    else:
+        progress = Bar(console, 20480)
+        figures = {"at_a_glance/return": 0.5, "repair/training/fixed": 0.5, "repair/validation/fixed": 0.5}
+        progress.show(Totals(steps=10240), {**figures, "at_a_glance/trials_per_second": 9.0})
+    progress.close()
+    lines = [Text.from_ansi(line).plain for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 80
+    assert any(("0:00 left" if stage else "validation 50%") in line for line in lines)

@@ -7,40 +7,53 @@ from collections.abc import Sequence
 from netmend.agents.verbs.bugs.claims import ClaimsConfig, claims_job
 from netmend.agents.verbs.bugs.deepcrime import DeepCrimeConfig, deepcrime_job
 from netmend.agents.verbs.bugs.measure import MeasureConfig, reachable_job, verify_job
-from netmend.agents.verbs.bugs.suites import MakeConfig, list_suites, make_job, print_coverage, show
+from netmend.agents.verbs.bugs.suites import (
+    MakeConfig,
+    list_suites,
+    make_job,
+    print_coverage,
+    show_bug,
+    show_suite,
+)
 from netmend.agents.verbs.config import ConfigError
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.env.errors import UnknownNameError
 
 USAGE = """\
-usage: netmend bugs                   list the suites
-       netmend bugs show SUITE        list the bugs of a suite: a name or the path of a folder
-       netmend bugs show SUITE BUG    show a bug: its faulty program and the published fix
-       netmend bugs make suite=NAME out=FILE   make a suite; `netmend bugs make --help` shows the keys
-       netmend bugs verify SUITE      train faulty programs and fixes: which bugs are as recorded?
-       netmend bugs reachable SUITE   check that a few actions reach the fixes; search=true finds them
-       netmend bugs claims SUITES     repair good and faulty programs: is what is said of them true?
-       netmend bugs deepcrime program=NAME   search DeepCrime's 24 operators on a good program
-       netmend bugs coverage          fix patterns and their actions, real bugs and what became of them
+usage: netmend bugs                          list the suites
+       netmend bugs show SUITE               list the bugs of a suite or folder
+       netmend bugs show SUITE BUG           show a bug: faulty program and fix
+       netmend bugs make suite=NAME out=FILE make a suite
+       netmend bugs verify SUITE             train both: are bugs as recorded?
+       netmend bugs reachable SUITE          do a few actions reach the fixes?
+                                             search=true looks for them
+       netmend bugs claims SUITES            repair good and faulty programs:
+                                             is what is said of them true?
+       netmend bugs deepcrime program=NAME   search DeepCrime's 24 operators
+                                             on a good program
+       netmend bugs coverage                 fix patterns and their actions,
+                                             real bugs and what became of them
+`netmend bugs make --help` shows the keys of make, and so for the others.
 """
 WORDS = ("list", "show", "make", "verify", "reachable", "claims", "deepcrime", "coverage")
 
 
-def bugs_verb(words: Sequence[str]) -> int:
-    """Run the verb; returns the exit status.
+def bugs_verb(words: Sequence[str]) -> Ended:
+    """Run the verb.
 
     Raises:
         NetmendError: there is no such suite or bug, or the words make no sense.
     """
     match list(words):
         case [] | ["list"]:
-            print(list_suites())
+            return list_suites()
         case ["-h" | "--help", *_]:
             print(USAGE, end="")
         case ["show", suite]:
-            print(show(suite))
+            return show_suite(suite)
         case ["show", suite, bug]:
-            print(show(suite, bug))
+            return show_bug(suite, bug)
         case ["make", *rest]:
             return run_job("make_bugs", rest, MakeConfig, make_job, "bugs make")
         case ["verify", *rest]:
@@ -53,14 +66,14 @@ def bugs_verb(words: Sequence[str]) -> int:
         case ["deepcrime", *rest]:
             return run_job("deepcrime", rest, DeepCrimeConfig, deepcrime_job, "bugs deepcrime")
         case ["coverage"]:
-            print_coverage()
+            return print_coverage()
         case ["coverage", *_]:
             raise ConfigError([f"bugs coverage takes nothing else\n{USAGE}"])
         case ["show", *_]:
             raise ConfigError([f"bugs show takes a suite and perhaps a bug\n{USAGE}"])
         case [word, *_]:
             raise UnknownNameError("word after 'bugs'", word, WORDS)
-    return 0
+    return Ended()
 
 
 def _named(words: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from omegaconf import MISSING
 from rich.console import Console
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.claims import at_own_length, cases, measure, print_claims, write_claims
+from netmend.agents.claims import at_own_length, cases, measure, print_claims, to_plain, write_claims
 from netmend.agents.length import confirming_budget
 from netmend.agents.methods import Method, MethodError
 from netmend.agents.progress import make_round_progress
@@ -23,6 +23,7 @@ from netmend.agents.verbs.config import (
     require_policy,
     split_problems,
 )
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.evaluate import POLICY, require_method
 from netmend.agents.verbs.opening import open_suite, open_trainer
 from netmend.env.training.trial import Budget
@@ -73,7 +74,7 @@ class ClaimsConfig(RepairingConfig):
         require_policy(self.policy)
 
 
-def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Repair, check what was claimed, print the table, write both files into the run's folder."""
     console = Console()
     method = _method(config)
@@ -99,6 +100,7 @@ def claims_job(config: ClaimsConfig, folder: Path, overrides: Sequence[str]) -> 
     write_claims(rows, folder)
     print_claims(rows, console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
+    return Ended(answer={"run": folder, **to_plain(rows)})
 
 
 def _method(config: ClaimsConfig) -> Method:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least, one_of
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.opening import open_trainer
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.deepcrime import DEEPCRIME, DeepCrimeOperator, Found, Searched, search
@@ -63,7 +64,7 @@ class DeepCrimeConfig(MeasuringConfig):
         _operators(self.operators)
 
 
-def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Search, print the table, and write every mutant to ``deepcrime.csv`` in the run's folder."""
     good, budget = _good(config)
     console = Console()
@@ -79,8 +80,10 @@ def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str
         )
     found_table(searched).show(console)
     console.print(summary(searched), highlight=False, soft_wrap=True)
-    write_csv(folder / RESULTS, COLUMNS, _mutants(searched))
+    mutants = list(_mutants(searched))
+    write_csv(folder / RESULTS, COLUMNS, mutants)
     console.print(f"every mutant: {folder / RESULTS}", highlight=False, soft_wrap=True)
+    return Ended(answer={"run": folder, "mutants": mutants})
 
 
 def found_table(searched: Searched) -> Table:

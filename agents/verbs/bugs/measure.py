@@ -11,6 +11,7 @@ from rich.console import Console
 
 from netmend.agents.suite_check import reach_suite, verify_suite
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.opening import open_trainer
 from netmend.env.bugs.bug import Suite
 from netmend.env.bugs.loading import load_suite, suite_folder
@@ -61,15 +62,20 @@ class MeasureConfig(MeasuringConfig):
         return replace(suite, bugs=tuple(known[name] for name in self.only))
 
 
-def verify_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def verify_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Verify the bugs of a suite."""
     place = suite_folder(config.bugs) if config.write else None
     with open_trainer(config) as trainer:
-        verify_suite(config.suite(), trainer, range(config.seeds), Console(), place)
+        results = verify_suite(config.suite(), trainer, range(config.seeds), Console(), place)
+    bugs = {one.bug.id: {key: own for key, own in vars(one).items() if key != "bug"} for one in results}
+    return Ended(answer={"bugs": bugs}, then=f"netmend bugs reachable {config.bugs}")
 
 
-def reachable_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def reachable_job(config: MeasureConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Check or find the sequences of actions that reach the published fixes of a suite."""
     suite, seeds, place = config.suite(), range(config.seeds), suite_folder(config.bugs)
     with open_trainer(config) as trainer:
-        reach_suite(suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest)
+        found = reach_suite(
+            suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest
+        )
+    return Ended(answer={"bugs": {name: {**vars(one), "holds": one.holds} for name, one in found.items()}})

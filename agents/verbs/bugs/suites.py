@@ -15,6 +15,7 @@ from rich.console import Console
 
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import MeasuringConfig, at_least
+from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.opening import open_trainer
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Suite
 from netmend.env.bugs.coverage import cover, fix_patterns
@@ -26,7 +27,7 @@ from netmend.env.bugs.reach import MOST_ACTIONS
 from netmend.env.bugs.verify import HOLDS
 from netmend.env.bugs.writing import write_suite
 from netmend.env.errors import NetmendError, UnknownNameError
-from netmend.env.program import dump
+from netmend.env.program import dump, to_plain
 from netmend.env.training.trial import Trainer
 
 MOST_SAID = 240
@@ -63,10 +64,11 @@ class MakeConfig(MeasuringConfig):
         _check_place(Path(self.out), force=self.force)
 
 
-def make_job(config: MakeConfig, folder: Path, overrides: Sequence[str]) -> None:  # noqa: ARG001
+def make_job(config: MakeConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Make a suite as the configuration says."""
     with open_trainer(config) as trainer:
-        make(config.suite, trainer, Path(config.out), seed=config.seed, force=config.force)
+        path = make(config.suite, trainer, Path(config.out), seed=config.seed, force=config.force)
+    return Ended(answer={"file": path}, then=f"netmend bugs show {path}")
 
 
 def make(
@@ -114,23 +116,52 @@ def make(
     return out
 
 
-def list_suites() -> str:
-    """The suites of the package, one a line, with their numbers of bugs by split."""
-    return "\n".join(_line(load_suite(name)) for name in suite_names())
+def list_suites() -> Ended:
+    """Print the suites of the package, one a line, with their numbers of bugs by split."""
+    suites = [load_suite(name) for name in suite_names()]
+    print(*map(_line, suites), sep="\n")
+    return Ended(answer={"suites": [_counts(suite) for suite in suites]}, then="netmend bugs show SUITE")
 
 
-def show(suite: str, bug: str | None = None) -> str:
-    """A suite's bugs, one a line, or one bug with its program and its published fix or original.
+def show_suite(name: str) -> Ended:
+    """Print a suite's bugs, one a line.
+
+    Raises UnknownNameError for an unknown suite, ProgramError for a wrong file.
+    """
+    suite = load_suite(name)
+    print(_line(suite), *map(_bug_line, suite.bugs), sep="\n")
+    answer = {**_counts(suite), "bugs": [_facts(bug) for bug in suite.bugs]}
+    return Ended(answer=answer, then=f"netmend bugs show {name} BUG")
+
+
+def show_bug(name: str, bug: str) -> Ended:
+    """Print one bug with its program and its published fix or original.
 
     Raises UnknownNameError for an unknown suite or bug, ProgramError for a wrong file.
     """
-    loaded = load_suite(suite)
-    if bug is None:
-        return "\n".join([_line(loaded), *(_bug_line(entry) for entry in loaded.bugs)])
-    bugs = {entry.id: entry for entry in loaded.bugs}
+    suite = load_suite(name)
+    bugs = {entry.id: entry for entry in suite.bugs}
     if bug not in bugs:
-        raise UnknownNameError(f"bug of {loaded.name}", bug, bugs)
-    return _page(bugs[bug])
+        raise UnknownNameError(f"bug of {suite.name}", bug, bugs)
+    own = bugs[bug]
+    print(_page(own))
+    programs = {
+        "program": to_plain(own.program),
+        "fixed": None if own.fixed is None else to_plain(own.fixed),
+    }
+    return Ended(answer={**_facts(own), **programs}, then=f"netmend repair bugs={name} bug={bug}")
+
+
+def _counts(suite: Suite) -> dict[str, object]:
+    """A suite for a program."""
+    splits = {split: len(suite.split(split)) for split in SPLITS}
+    return {"name": suite.name, "description": suite.description, "splits": splits}
+
+
+def _facts(bug: Bug) -> dict[str, object]:
+    """What is recorded of a bug, for a program."""
+    names = ("id", "split", "provenance", "verdict", "base", "operators", "faulty_score", "fixed_score")
+    return {name: getattr(bug, name) for name in names}
 
 
 def statistics(suite: Suite) -> str:
@@ -145,7 +176,7 @@ def statistics(suite: Suite) -> str:
     return "\n".join(f"bugs by {key}: {_counted(values)}" for key, values in counts.items())
 
 
-def print_coverage() -> None:
+def print_coverage() -> Ended:
     """Print how many sub-actions each pattern has, and how many real bugs are loaded, reproduced, reached."""
     console, real = Console(), load_suite(REAL)
     rows = cover([bug for name in suite_names() for bug in load_suite(name).bugs])
@@ -154,10 +185,8 @@ def print_coverage() -> None:
         (row.pattern, *map(str, (row.stack_overflow, row.github, row.actions, row.edits, row.working)))
         for row in rows
     ]
-    Table(
-        head=("pattern", "SO %", "GH %", "actions", "sub-actions", "working", "real bugs"),
-        rows=[(*row, str(of_real[row[0]])) for row in cells],
-    ).show(console)
+    head = ("pattern", "SO %", "GH %", "actions", "sub-actions", "working", "real bugs")
+    Table(head=head, rows=[(*row, str(of_real[row[0]])) for row in cells]).show(console)
     enough = sum(row.working >= 3 for row in rows)
     console.print(f"{len(rows)} of 15 patterns, {enough} with at least 3 working sub-actions")
     folder = suite_folder(real.name)
@@ -173,6 +202,9 @@ def print_coverage() -> None:
         f"({len(held) - len(targets)} of them fixes without gain, as recorded), "
         f"{reached} of {len(targets)} reachable in {MOST_ACTIONS} actions"
     )
+    patterns = [{**vars(row), "real bugs": of_real[row.pattern]} for row in rows]
+    counts = {"bugs": len(mine), "loaded": loaded, "reproduced": len(held), "reachable": reached}
+    return Ended(answer={"patterns": patterns, real.name: counts})
 
 
 def _reaches(entry: Measured, goal: float | None) -> bool:

@@ -66,15 +66,8 @@ def test_an_agent_learns_where_edits_compose(world, composed, run_folder: Path) 
     assert policy.slots == slot_names(compose=True)
     assert {action.name for action in policy.repair_actions()} >= set(RECIPES)
     events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
-    scalars = set(events.Tags()["scalars"])
-    assert {
-        "actions/use/go",
-        "actions/use/stop",
-        "actions/per_trial",
-        "actions/use/recipe/rewrite@program",
-    } <= scalars
-    assert all(1 <= point.value <= 8 for point in events.Scalars("actions/per_trial"))
-    returns = [point.value for point in events.Scalars("repair/training/return")]
+    assert "patterns/recipe" in events.Tags()["scalars"]
+    returns = [point.value for point in events.Scalars("at_a_glance/return")]
     assert np.mean(returns[-6:]) > np.mean(returns[:3])
     texts = [event.tensor_proto.string_val[0] for event in events.Tensors("traces/0/text_summary")]
     assert any(b"pending" in text and b"go: ok" in text for text in texts)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import io
-import math
 import os
 import signal
 import subprocess
@@ -101,53 +100,6 @@ def test_same_seed_same_policy(world, tmp_path: Path) -> None:
         start(world, tmp_path / name)
         policies.append((tmp_path / name / "policy" / "policy.safetensors").read_bytes())
     assert policies[0] == policies[1]
-
-
-def test_tensorboard_holds_every_tag_and_only_finite_values(world, run_folder: Path) -> None:
-    start(world, run_folder)
-    events = EventAccumulator(str(run_folder / "tensorboard"), size_guidance={"tensors": 0, "scalars": 0})
-    events.Reload()
-    scalars = set(events.Tags()["scalars"])
-    expected = {
-        "rollout/ep_rew_mean",
-        "rollout/ep_len_mean",
-        "repair/training/fixed",
-        "repair/validation/fixed",
-        "repair/validation/recovered",
-        "repair/validation/return",
-        "repair/validation/edits",
-        "actions/legal",
-        "actions/use/stop",
-        "actions/use/data_wrangling/standardize@inputs",
-        "patterns/use/optimizer",
-        "patterns/success/optimizer",
-        "trials/status/ok",
-        "trials/status/diverged",
-        "trials/from_store",
-        "trials/per_second",
-        "train/value_loss",
-        "train/policy_gradient_loss",
-        "train/learning_rate",
-    }
-    assert expected <= scalars
-    assert any(tag.startswith("actions/success/") for tag in scalars)
-    assert any(tag.endswith("trials_per_fix") for tag in scalars)
-    assert all(math.isfinite(point.value) for tag in scalars for point in events.Scalars(tag))
-    texts = {tag.removesuffix("/text_summary") for tag in events.Tags()["tensors"]}
-    assert {"configuration", "traces/0"} <= texts
-    configuration = events.Tensors("configuration/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert "algorithm: maskable_ppo" in configuration
-    assert "validation-" in events.Tensors("traces/0/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert "_hparams_/session_start_info" in events.summary_metadata
-
-
-def test_shares_add_up(world, run_folder: Path) -> None:
-    start(world, run_folder)
-    events = EventAccumulator(str(run_folder / "tensorboard"))
-    events.Reload()
-    for prefix in ("actions/use/", "trials/status/"):
-        tags = [tag for tag in events.Tags()["scalars"] if tag.startswith(prefix)]
-        assert sum(events.Scalars(tag)[0].value for tag in tags) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_one_line_per_update_where_there_is_no_terminal(world, run_folder: Path) -> None:
@@ -342,7 +294,7 @@ def test_the_trials_of_a_validation_are_in_no_updates_figures(
     world.config.training.validate_every = 1
     assert start(world, run_folder).trials > 4000
     events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
-    assert max(point.value for point in events.Scalars("trials/status/diverged")) < 0.5
+    assert max(point.value for point in events.Scalars("trials/failed")) < 0.5
 
 
 def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder: Path) -> None:

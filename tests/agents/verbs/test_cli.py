@@ -9,7 +9,7 @@ import pytest
 
 from netmend.agents import cli
 from netmend.agents.cli import main
-from netmend.agents.verbs.hydra_job import Ended
+from netmend.agents.verbs.ended import Ended
 from netmend.env.errors import StoreError
 
 

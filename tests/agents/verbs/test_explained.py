@@ -32,8 +32,8 @@ CONFIGS: dict[str, type[VerbConfig]] = {
     "bench environment": EnvironmentConfig,
 }
 PROGRESS = (
-    *("rollout/ep_rew_mean", "repair/training/fixed", "repair/validation/fixed"),
-    *("trials/per_second", "trials/from_store"),
+    *("at_a_glance/return", "repair/training/fixed", "repair/validation/fixed"),
+    *("at_a_glance/trials_per_second", "at_a_glance/from_store"),
 )
 
 

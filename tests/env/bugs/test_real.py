@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netmend.agents.verbs.bugs.suites import show
+from netmend.agents.verbs.bugs.suites import show_suite
 from netmend.env.bugs.bug import SPLITS, Bug
 from netmend.env.bugs.loading import SUITES, load_bug, load_suite, suite_folder, suite_names
 from netmend.env.bugs.writing import write_bug
@@ -168,7 +168,7 @@ def test_a_bug_whose_pack_is_absent_says_which(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.delenv("NETMEND_DATA", raising=False)
     packs = {bug.program.data.dataset for bug in load_suite("real").bugs} - BUILT_IN.keys()
     assert packs == {"mnist", "cifar10"}
-    assert "SO-48385830" in show("real")
+    assert "SO-48385830" in str(show_suite("real").answer)
     with pytest.raises(DataError, match="data pack 'cifar10' not found: set data_dir or NETMEND_DATA"):
         load_dataset("cifar10")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from netmend.agents.verbs.bugs.suites import list_suites, show
+from netmend.agents.verbs.bugs.suites import list_suites, show_bug, show_suite
 from netmend.env.bugs import load_bug, load_suite, suite_names
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import SPLITS, Bug, Score, Spread, fixed_threshold
@@ -303,13 +303,16 @@ def test_two_bugs_with_one_id(tmp_path: Path) -> None:
         load_suite(str(tmp_path))
 
 
-def test_listing_and_showing() -> None:
-    assert "tiny: 12 bugs" in list_suites()
+def test_listing_and_showing(capsys: pytest.CaptureFixture[str]) -> None:
+    list_suites()
+    assert "tiny: 12 bugs" in capsys.readouterr().out
     bug = load_suite("tiny").bugs[0]
-    assert bug.provenance in show("tiny")
-    assert "# the original\n" in show("tiny", bug.id)
+    show_suite("tiny")
+    assert bug.provenance in capsys.readouterr().out
+    show_bug("tiny", bug.id)
+    assert "# the original\n" in capsys.readouterr().out
     with pytest.raises(UnknownNameError, match=bug.base):
-        show("tiny", bug.id + "x")
+        show_bug("tiny", bug.id + "x")
 
 
 def _crashes(bug: Bug) -> bool:
