@@ -1,10 +1,10 @@
-# make demo | make test | make lint | make slow | make clean; PYTHON=python3.12 chooses another interpreter.
+# make demo | make test | make lint | make slow | make docs | make clean; PYTHON=python3.12 chooses another interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
-.PHONY: demo test slow lint format clean
+.PHONY: demo test slow lint types format docs clean
 
 # uv reads UV_FIND_LINKS where pip reads PIP_FIND_LINKS. Torch goes first and alone: with it in place nothing
 # else pulls another build of it. HEBO, hpbandster and tianshou go last and alone: they pin an old numpy or pandas
@@ -14,7 +14,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt torch
-	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,peers,clients,report]'
+	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,peers,clients,report,docs]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -c constraints.txt HEBO hpbandster Pyro4 serpent tianshou
 	@touch $@
 
@@ -28,12 +28,21 @@ test: $(INSTALLED)
 slow: $(INSTALLED)
 	$(BIN)/pytest -m slow -n 0 --timeout 3600
 
-# The houses lie at the root and are imported as netmend.*: this link shows them to the type checker.
-lint: $(INSTALLED)
+lint: types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The houses lie at the root and are imported as netmend.*: this link shows them to the type checker.
+types: $(INSTALLED)
 	@mkdir -p .types && ln -sfn .. .types/netmend
 	$(BIN)/mypy -m netmend -m netmend.__main__ -p netmend.env -p netmend.repair_actions -p netmend.agents
+	$(BIN)/mypy docs examples
+
+# The pages that are made of the code, and the site in build/site. `python docs/tutorial.py` runs the tutorial anew,
+# `python docs/pictures.py` draws the pictures.
+docs: $(INSTALLED)
+	$(BIN)/python docs/reference.py
+	$(BIN)/mkdocs build
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from setuptools import setup
 
-LINK = re.compile(r"\[([^]]+)\]\((?!https?://|#)([^)]+)\)")
-"""A link to a file beside the README."""
+LINK = re.compile(r"!?\[([^]]+)\]\((?!https?://|#)([^)]+)\)")
+"""A link to a file beside the README, or a picture."""
 
 
 def in_words(link: re.Match[str]) -> str:

@@ -6,8 +6,10 @@ import ast
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,12 @@ from netmend.env.reading import parse_yaml
 ROOT = Path(__file__).parents[1]
 PAGES = {path.stem: path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}
 BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<why>[^\n]+) -->\n)?^```(?P<kind>.*)\n(?P<text>(?:.*\n)*?)^```$", re.M
+    r"(?:^<!-- (?:not run: (?P<why>[^\n]+)|needs: (?P<needs>\w+)) -->\n)?"
+    r"^```(?P<kind>.*)\n(?P<text>(?:.*\n)*?)^```$",
+    re.M,
 )
+WALKED = {"tutorial": "tests/test_tutorial.py walks it in a shell"}
+"""Pages whose blocks all run elsewhere."""
 OUTPUT = "text"
 """The kind of a block that shows what a command prints. It is no code."""
 PARSERS = {"check": check.make_parser, "report": report.make_parser}
@@ -38,11 +44,12 @@ class Block:
     kind: str
     text: str
     why_not_run: str | None
+    needs: str | None = None
 
 
 def blocks(page: str) -> Iterator[Block]:
     for found in BLOCK.finditer(page):
-        yield Block(found["kind"], found["text"], found["why"])
+        yield Block(found["kind"], found["text"], found["why"], found["needs"])
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -112,8 +119,25 @@ def test_every_block_of_a_page_runs_or_says_why_not(
         if block.kind == OUTPUT:
             continue
         parse(block)
-        if block.why_not_run is None:
+        if block.why_not_run is None and block.needs is None and name not in WALKED:
             run(block, names)
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        pytest.param(block, id=f"{name}-{block.needs}")
+        for name, path in PAGES.items()
+        for block in blocks(path.read_text(encoding="utf-8"))
+        if block.needs
+    ],
+)
+def test_a_block_that_needs_more_runs_in_a_process_of_its_own(block: Block, tmp_path: Path) -> None:
+    if find_spec(str(block.needs)) is None:
+        pytest.skip(f"{block.needs} is not installed (extra clients)")
+    command = [sys.executable, "-c", block.text]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

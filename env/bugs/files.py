@@ -1,4 +1,4 @@
-"""Bugs and suites from YAML files; the form is described in docs/bugs.md."""
+"""Bugs and suites from YAML files; the form is described in docs/own_bugs.md."""
 
 from __future__ import annotations
 

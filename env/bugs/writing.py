@@ -1,4 +1,4 @@
-"""Bugs and suites written as YAML files, whole or not at all; the form is described in docs/bugs.md."""
+"""Bugs and suites written as YAML files, whole or not at all; the form is described in docs/own_bugs.md."""
 
 from __future__ import annotations
 
