@@ -16,7 +16,7 @@ import numpy as np
 from netmend.env.program.names import LossName
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.casts import append_method, cast_at_origin, is_operand
-from netmend.env.script.edit.editor import Code, Editor, Value
+from netmend.env.script.edit.editor import Code, Editor
 from netmend.env.script.edit.keras_text import keras_loss
 from netmend.env.script.edit.optimizer import keras_call
 from netmend.env.script.follow import Place, argument, is_written_out, origin
