@@ -5,11 +5,14 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from itertools import pairwise
 
 import numpy as np
+import torch
+from gymnasium import spaces
 from sb3_contrib import MaskablePPO
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -102,9 +105,23 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     }
     params = _annealed(agent.params) if agent.anneal else agent.params
     try:
-        return kind("MlpPolicy", env, policy_kwargs=network, seed=seed, device="cpu", **params)
+        model = kind("MlpPolicy", env, policy_kwargs=network, seed=seed, device="cpu", **params)
     except (TypeError, ValueError, AssertionError) as error:
         raise ConfigError([f"agent.params: {kind.__name__} refuses them: {error}"]) from error
+    if agent.unread:
+        _unread(model, agent.unread)
+    return model
+
+
+def _unread(model: BaseAlgorithm, patterns: Sequence[str]) -> None:
+    """Let every network of a model begin and stay without weights from some slots of an observation."""
+    space: spaces.Box = model.observation_space  # type: ignore[assignment]
+    (slots,) = (names for names in map(slot_names, (False, True)) if len(names) == space.shape[0])
+    read = torch.tensor([not any(fnmatchcase(name, own) for own in patterns) for name in slots])
+    for weight in model.policy.parameters():
+        if weight.ndim == 2 and weight.shape[1] == len(slots):
+            weight.data *= read
+            weight.register_hook(lambda gradient: gradient * read)  # type: ignore[no-untyped-call]
 
 
 def _annealed(params: Mapping[str, object]) -> dict[str, object]:
@@ -131,7 +148,11 @@ def check_agent(agent: AgentConfig, *, compose: bool = False) -> None:
         raise UnknownNameError("algorithm", agent.algorithm, ALGORITHMS)
     kind = ALGORITHMS[agent.algorithm]
     known = inspect.signature(kind).parameters
-    problems = []
+    problems = [
+        f"agent.unread: no slot of an observation is called {pattern!r}"
+        for pattern in agent.unread
+        if not any(fnmatchcase(name, pattern) for name in slot_names(compose))
+    ]
     for key, value in agent.params.items():
         if key not in PARAMETERS or key not in known:
             names = [name for name in known if name in PARAMETERS]

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from stable_baselines3 import DQN
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -27,10 +26,11 @@ from stable_baselines3.common.type_aliases import TrainFreq
 from torch import Tensor
 
 from netmend.agents.progress import Totals
+from netmend.agents.tensors import read_tensors
 from netmend.agents.vec_env import RepairUnderWay, RepairVecEnv
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.program.yaml import write_yaml
-from netmend.env.reading import open_regular, read_yaml, shown_path
+from netmend.env.reading import read_yaml, shown_path
 from netmend.env.writing import whole_folder
 
 FOLDER = "checkpoints"
@@ -47,7 +47,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 _DAMAGES = (
     *(NetmendError, OSError, LookupError, AttributeError, ValueError, TypeError),
-    *(RuntimeError, ArithmeticError, SafetensorError),
+    *(RuntimeError, ArithmeticError),
 )
 """What reading a checkpoint raises where its files are not as they were written."""
 
@@ -166,8 +166,7 @@ def _read(folder: Path, model: BaseAlgorithm, shuffle: Generator | None) -> tupl
         np.random.PCG64().state = facts["generators"][name]
     for entry in facts["repairs"]:
         RepairUnderWay(**entry)
-    with open_regular(folder / TENSORS, _most_bytes(model)) as file:
-        tensors = load(file.read())
+    tensors = read_tensors(folder / TENSORS, _most_bytes(model), load)
     _check_tensors(tensors, model)
     throwaway = random.Random().setstate, np.random.RandomState().set_state, torch.Generator().set_state
     _set_random_state(_group("random", tensors), *throwaway)

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain
 from statistics import fmean
 from typing import TypeAlias
 
@@ -22,7 +23,7 @@ from netmend.env.program.names import ClassMetric
 from netmend.env.training.trial import SKILL_FLOOR, Budget, Status, Trainer, Trial, TrialRequest
 
 SEEDS = 3
-"""Trainings of each of the two programs."""
+"""Trainings of each of the two programs; twice as many where these find a gain and leave it open."""
 FRESH = 1_000_000
 """First seed of a confirmation; the search has a few from 0 on."""
 LEAST_GAIN = LEAST_SPREAD
@@ -65,16 +66,16 @@ class Pair:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Of the trainings: none is one of the search's, or of another run's."""
-        first = FRESH * (self.run + 1) + SEEDS * self.seed
-        return tuple(range(first, first + SEEDS))
+        first = FRESH * (self.run + 1) + 2 * SEEDS * self.seed
+        return tuple(range(first, first + 2 * SEEDS))
 
-    def requests(self) -> list[TrialRequest]:
-        """The trainings: of the program before with each seed, then of the one after."""
+    def requests(self, *, more: bool = False) -> list[TrialRequest]:
+        """The trainings of three seeds, or of three more: of the program before, then of the one after."""
         budget = replace(self.budget, seeds=1)
         return [
             TrialRequest(program=program, budget=budget, seed=seed, holdout=True, metric=self.metric)
             for program in (self.before, self.after)
-            for seed in self.seeds
+            for seed in (self.seeds[SEEDS:] if more else self.seeds[:SEEDS])
         ]
 
 
@@ -116,6 +117,11 @@ class Confirmation:
         return self.complete and may_be_claimed(self.gains)
 
     @property
+    def undecided(self) -> bool:
+        """Whether there is a gain that more seeds may show to hold."""
+        return self.shows and not self.holds
+
+    @property
     def shows(self) -> bool:
         """Whether the gain was there: what is asked of a fresh run once a claim was made."""
         return self.complete and self.gain >= LEAST_GAIN
@@ -124,40 +130,51 @@ class Confirmation:
 def confirm(pairs: Sequence[Pair], trainer: Trainer, progress: Progress | None = None) -> list[Confirmation]:
     """Train both programs of every pair anew and score them on the hold-out part.
 
+    Three seeds seldom settle a gain over a program that is sometimes bad and sometimes worse. So an answer
+    whose gain is there and does not hold yet gets three more, once.
+
     Args:
         pairs: what is compared.
         trainer: gets the trainings of many pairs in one call.
         progress: told after each call.
     """
-    requests = list(dict.fromkeys(request for pair in pairs for request in pair.requests()))
     trials: dict[TrialRequest, Trial] = {}
-    while len(trials) < len(requests):
-        some = requests[len(trials) : len(trials) + AT_ONCE]
-        trials |= zip(some, trainer.run(some), strict=True)
-        if progress is not None:
-            progress(len(trials), len(requests))
-    return [
-        Confirmation(before=tuple(own[:SEEDS]), after=tuple(own[SEEDS:]))
-        for own in ([trials[request] for request in pair.requests()] for pair in pairs)
-    ]
+
+    def trained(some: Sequence[Pair], *, more: bool) -> list[Confirmation]:
+        asked = [pair.requests(more=more) for pair in some]
+        requests = [own for own in dict.fromkeys(chain.from_iterable(asked)) if own not in trials]
+        for first in range(0, len(requests), AT_ONCE):
+            part = requests[first : first + AT_ONCE]
+            trials.update(zip(part, trainer.run(part), strict=True))
+            if progress is not None:
+                progress(len(trials), len(trials) + len(requests) - first - len(part))
+        answers = [tuple(trials[request] for request in own) for own in asked]
+        return [Confirmation(before=own[:SEEDS], after=own[SEEDS:]) for own in answers]
+
+    found = trained(pairs, more=False)
+    again = [index for index, own in enumerate(found) if own.undecided and not pairs[index].run]
+    for index, more in zip(again, trained([pairs[index] for index in again], more=True), strict=True):
+        before, after = found[index].before + more.before, found[index].after + more.after
+        found[index] = Confirmation(before=before, after=after)
+    return found
 
 
 def may_be_claimed(gains: Sequence[float]) -> bool:
-    """Whether a fresh run with as many other seeds would find the gain again 99 times in 100.
+    """Whether a fresh run with ``SEEDS`` other seeds would find the gain again 99 times in 100.
 
-    The mean of the fresh gains is, with that probability, above ``m - t s sqrt(2 / n)``: both means vary with
-    the spread s of a single gain (a prediction interval). That bound must be at least ``LEAST_GAIN``. Three
-    seeds say little about s, and three that agree by chance would say 0; so s is moderated by what is usual
-    (Smyth 2004, as in limma): ``USUAL_FREEDOM`` degrees of freedom of the variance ``USUAL_SPREAD`` squared
-    are added to the two of the sample, and t has them all. One degree is little, so that the bound holds
-    for programs that vary ten times as much as is usual too.
+    The mean of the fresh gains is, with that probability, above ``m - t s sqrt(1 / n + 1 / SEEDS)``: both
+    means vary with the spread s of a single gain (a prediction interval). That bound must be at least
+    ``LEAST_GAIN``. Three seeds say little about s, and three that agree by chance would say 0; so s is
+    moderated by what is usual (Smyth 2004, as in limma): ``USUAL_FREEDOM`` degrees of freedom of the variance
+    ``USUAL_SPREAD`` squared are added to those of the sample, and t has them all. One degree is little, so
+    that the bound holds for programs that vary ten times as much as is usual too.
     """
     n = len(gains)
     mean = fmean(gains)
     squares = sum((gain - mean) ** 2 for gain in gains)
     freedom = USUAL_FREEDOM + n - 1
     spread = math.sqrt((USUAL_FREEDOM * USUAL_SPREAD**2 + squares) / freedom)
-    return mean - _quantile(freedom) * spread * math.sqrt(2 / n) >= LEAST_GAIN
+    return mean - _quantile(freedom) * spread * math.sqrt(1 / n + 1 / SEEDS) >= LEAST_GAIN
 
 
 @cache

@@ -13,16 +13,16 @@ from typing import TypeAlias
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from netmend.agents.confidence import Confidence, facts_of
 from netmend.agents.policy_description import FORMAT, LIMITS, problem_of, some
+from netmend.agents.tensors import read_tensors
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.history import GO
 from netmend.env.observation import slot_names
 from netmend.env.program.fields import shown
-from netmend.env.reading import open_regular, read_yaml, shown_path
+from netmend.env.reading import read_yaml, shown_path
 from netmend.env.writing import whole_folder
 from netmend.repair_actions import CATALOGUE, RepairAction
 from netmend.repair_actions.recipes import WITH_RECIPES
@@ -36,8 +36,8 @@ RETRAIN = "netmend train experiment=shipped"
 """The command that makes ``default``."""
 LEFT, IDLE = "trials_left", "pending/none"
 """Slots of an observation: the share of the trials that are left, and whether no edit is pending."""
-MOST_BYTES, MOST_HEADER = 128_000_000, 100_000
-"""Of its weights, and of their names and shapes."""
+MOST_BYTES = 128_000_000
+"""Of its weights."""
 
 Floats: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
@@ -117,11 +117,14 @@ class Policy:
     def _steer(self, scores: Floats, observations: Floats, masks: Mask) -> None:
         """Bring the bounds to bear on the scores of the legal actions, where edits compose."""
         first, edits = observations[:, self.slots.index(LEFT)] >= 1, masks[:, :-1].any(axis=1)
+        # Whoever asks for a repair gets a trial: nothing is known yet of what an edit would bring.
+        scores[first & self._flags(observations, IDLE) & edits, -1] = -np.inf
         if self.go is not None:
             # Later trials are better with few edits: the first one has told what is right by then.
             withheld = (_softmax(scores)[:, -1] < self.go) & edits
             scores[first & withheld, -1] = -np.inf
-            scores[first & ~withheld & masks[:, -1], -1] = np.inf
+            chosen = first & ~withheld & np.isfinite(scores[:, -1])
+            scores[chosen, -1] = np.inf
         if self.retry is not None:
             number, tried = self.actions.index(self.retry), (f"failed/{self.retry}", f"kept/{self.retry}")
             scores[~first & ~self._flags(observations, *tried) & masks[:, number], number] = np.inf
@@ -230,7 +233,7 @@ def load_policy(folder: Path | str) -> Policy:
     place = NAMED.get(str(folder)) or _find(Path(folder))
     try:
         plain = read_yaml(place / DESCRIPTION, LIMITS)
-        tensors = _tensors(place / WEIGHTS)
+        tensors = read_tensors(place / WEIGHTS, MOST_BYTES, load)
     except FileError as error:
         raise PolicyError(f"{shown_path(place)}: damaged policy ({error})") from None
     where = shown_path(place)
@@ -269,18 +272,6 @@ def _find(folder: Path) -> Path:
                 return place
     where = shown_path(folder)
     raise PolicyError(f"no policy in {where}: {DESCRIPTION} is neither there nor in its folder {FOLDER}")
-
-
-def _tensors(path: Path) -> dict[str, Floats]:
-    """The arrays of a safetensors file, whatever they are. Raises FileError where it is none."""
-    with open_regular(path, MOST_BYTES) as file:
-        raw = file.read(MOST_BYTES)
-    try:
-        if int.from_bytes(raw[:8], "little") > MOST_HEADER:
-            raise ValueError("the header is too long")
-        return load(raw)
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileError(shown_path(path), [f"no weights: {' '.join(str(error).split())[:200]}"]) from None
 
 
 def _layers(tensors: Mapping[str, Floats]) -> range:

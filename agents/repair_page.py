@@ -9,7 +9,7 @@ from statistics import fmean
 from rich.console import Console
 from rich.markup import escape
 
-from netmend.agents.confirm import SEEDS, Confirmation
+from netmend.agents.confirm import Confirmation
 from netmend.agents.length import is_whole, told
 from netmend.agents.outcome import Outcome, change
 from netmend.agents.repair import RepairResult
@@ -81,7 +81,7 @@ def confirmed(result: RepairResult) -> Iterator[str]:
     rows = f"{len(data.holdout):,} rows that were set aside"
     if has_own_rows(data):
         rows = f"its own {len(data.train):,} rows, so that only the seeds are new"
-    yield f"confirmed once: {SEEDS} fresh seeds, on {rows}; {_lengths(result, result.budget)}"
+    yield f"confirmed once: {len(fresh.before)} fresh seeds, on {rows}; {_lengths(result, result.budget)}"
     before, after = (_skills(skills) for skills in fresh.skills)
     yield f"hold-out skill {before} before, {after} after"
     yield from _failed(fresh)

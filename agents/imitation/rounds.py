@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import Tensor
@@ -17,15 +16,15 @@ from torch import Tensor
 from netmend.agents.checkpoint import FOLDER, STATE, TENSORS, read_facts
 from netmend.agents.imitation.states import MOST_STATES, States
 from netmend.agents.progress import Totals
+from netmend.agents.tensors import read_tensors
 from netmend.env.errors import NetmendError
 from netmend.env.program.yaml import write_yaml
-from netmend.env.reading import open_regular
 from netmend.env.writing import whole_folder
 
 STATES = "states.safetensors"
 """States of a round's roll-outs; they stay until the last round is done."""
 
-_DAMAGES = (NetmendError, OSError, LookupError, ValueError, TypeError, RuntimeError, SafetensorError)
+_DAMAGES = (NetmendError, OSError, LookupError, ValueError, TypeError, RuntimeError)
 """What reading a round raises where its files are not as they were written."""
 
 
@@ -86,7 +85,7 @@ class Rounds:
     def _read(self, number: int, model: BaseAlgorithm) -> tuple[dict[str, Tensor], Totals]:
         totals = Totals(**read_facts(self._folder(number) / STATE)["totals"])
         expected = {name: (own.dtype, own.shape) for name, own in model.policy.state_dict().items()}
-        weights = _tensors(self._folder(number) / TENSORS, 2**22 + 8 * _size(model))
+        weights = read_tensors(self._folder(number) / TENSORS, 2**22 + 8 * _size(model), load)
         if {name: (own.dtype, own.shape) for name, own in weights.items()} != expected:
             raise ValueError(f"{TENSORS}: not the weights of this agent")
         if not all(bool(own.isfinite().all()) for own in weights.values()):
@@ -97,7 +96,7 @@ class Rounds:
         slots, actions = model.observation_space.shape, int(model.action_space.n)  # type: ignore[attr-defined]
         assert slots is not None
         row = 2 * slots[0] + 2 * -(-actions // 8)
-        tensors = _tensors(self._folder(number) / STATES, 2**22 + MOST_STATES * row)
+        tensors = read_tensors(self._folder(number) / STATES, 2**22 + MOST_STATES * row, load)
         states = States(**{name: own.numpy() for name, own in tensors.items()}, actions=actions)
         shapes = {name: (own.dtype, own.shape) for name, own in states.arrays().items()}
         packed = np.dtype(np.uint8), (len(states), -(-actions // 8))
@@ -113,8 +112,3 @@ class Rounds:
 
 def _size(model: BaseAlgorithm) -> int:
     return sum(own.numel() for own in model.policy.state_dict().values())
-
-
-def _tensors(path: Path, most_bytes: int) -> dict[str, Tensor]:
-    with open_regular(path, most_bytes) as file:
-        return load(file.read())

@@ -56,6 +56,8 @@ class AgentConfig:
         anneal: whether the learning rate falls linearly to 0 over the training.
         value_updates: first updates, in which the value alone learns and the policy stays what imitation has
             made of it; on-policy agents.
+        unread: names or patterns (``symptom/*``) of slots of the observation that the network does not read:
+            what a policy is worth without them.
         params: passed to the algorithm's class as they stand: ``agent.params.gamma=0.9``.
     """
 
@@ -66,6 +68,7 @@ class AgentConfig:
     weight_decay: float = 0.0
     anneal: bool = False
     value_updates: int = 0
+    unread: list[str] = field(default_factory=list)
     params: dict[str, Any] = field(default_factory=dict)
 
     def problems(self) -> Iterator[str]:

@@ -56,3 +56,8 @@ def test_defaults_of_an_algorithm_pass(algorithm: str) -> None:
     params = {name: known[name].default for name in known if name in PARAMETERS}
     assert len(params) >= 8
     check_agent(AgentConfig(algorithm=algorithm, params=params))
+
+
+def test_a_pattern_of_slots_that_match_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"agent.unread: no slot of an observation is called 'symptoms/\*'"):
+        check_agent(AgentConfig(algorithm="dqn", unread=["symptom/*", "symptoms/*"]))

@@ -54,6 +54,20 @@ def test_it_acts_as_the_model_it_was_cut_from(world, algorithm: str, activation:
     assert policy.act_many(observations, everything).tolist() == expected.tolist()
 
 
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_what_is_not_read_never_matters(world, algorithm: str) -> None:
+    repairs = RepairVectorEnv(2, world.suite, actions=["optimizer/*"], trainer=world.trainer())
+    params = {"learning_starts": 0} if algorithm == "dqn" else {"n_steps": 32}
+    agent = AgentConfig(algorithm=algorithm, network=[16], unread=["symptom/*", "skill"], params=params)
+    model = build_model(agent, RepairVecEnv(repairs), seed=0)
+    before = policy_of(model, agent, repairs.setting, {}).layers[0][0]
+    model.learn(64)
+    after = policy_of(model, agent, repairs.setting, {}).layers[0][0]
+    unread = np.array([name.startswith("symptom/") or name == "skill" for name in slot_names()])
+    assert not after[:, unread].any()
+    assert (before != after)[:, ~unread].any()
+
+
 def test_it_never_takes_an_illegal_action(policy: Policy) -> None:
     rng = np.random.default_rng(2)
     for observation in rng.normal(size=(100, len(policy.slots))).astype(np.float32):
@@ -123,12 +137,23 @@ def test_after_the_first_trial_the_confidence_ends_a_repair_and_nothing_else_doe
         seen = after_a_trial(policy, best_skill=skill)
         assert policy.act(seen, everything) != last
         assert (sure.act(seen, everything) == last) == ends
-    assert sure.act(after_a_trial(policy, trials_left=1.0, best_skill=1.0), everything) == last
     waits = after_a_trial(policy, best_skill=0.2) * (np.array(policy.slots) != "pending/none")
     assert sure.act(waits, everything) == last
     stuck = np.zeros(last + 1, np.bool_)
     stuck[-1] = True
     assert sure.act(after_a_trial(policy, best_skill=0.2), stuck) == last
+
+
+def test_a_repair_never_ends_before_its_first_trial(composed: Policy) -> None:
+    """A policy once saw a training that diverged, took it for good, and gave no edit at all."""
+    everything, last = np.ones(len(composed.actions), np.bool_), len(ACTIONS)
+    stops = ((composed.layers[0][0] * 0, np.eye(last + 1, dtype=np.float32)[-1]),)
+    begins = after_a_trial(composed, trials_left=1.0, best_skill=1.0)
+    waits = begins * (np.array(composed.slots) != "pending/none")
+    for go in (None, 0.05):
+        policy = replace(composed, layers=stops, confidence=CONFIDENCE, go=go)
+        assert policy.act(begins, everything) != last
+        assert policy.act(waits, everything) == last
 
 
 def test_it_says_how_sure_it_is(composed: Policy) -> None:
