@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 NARROW = 8
 """Columns of a bar, so that its figures have room on a screen of 80."""
@@ -56,12 +57,17 @@ def make_progress(console: Console, steps: int, update_size: int) -> ProgressVie
     return Bar(console, steps) if console.is_terminal else Lines(console, steps, update_size)
 
 
+def _figures(form: str) -> TextColumn:
+    """A column that takes the room that is left, and is cut off where that is too little."""
+    return TextColumn(form, table_column=Column(ratio=1, no_wrap=True))
+
+
 class Bar:
     """A progress bar over environment steps."""
 
     def __init__(self, console: Console, steps: int) -> None:
         columns = (BarColumn(NARROW), MofNCompleteColumn(), TextColumn("steps"), TimeRemainingColumn())
-        self._bar = Progress(*columns, TextColumn("{task.description}"), console=console)
+        self._bar = Progress(*columns, _figures("{task.description}"), console=console, expand=True)
         self._task = self._bar.add_task("", total=steps)
         self._bar.start()
 
@@ -110,8 +116,9 @@ class StageProgress:
             TextColumn("{task.description}"),
             BarColumn(NARROW),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[figures]}"),
+            _figures("{task.fields[figures]}"),
             console=console,
+            expand=True,
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("", total=None, figures="")

@@ -50,7 +50,7 @@ class TensorBoard(TensorBoardOutputFormat):
         if steps_done:
             self.writer.close()
             self.writer = SummaryWriter(log_dir=str(folder), purge_step=steps_done + 1)
-        self.writer.add_custom_scalars(LAYOUT)  # type: ignore[no-untyped-call]
+        self.writer.add_custom_scalars(LAYOUT)
 
     def write(
         self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
@@ -120,5 +120,5 @@ def drawn(outcome: Outcome) -> NDArray[np.uint8] | None:
     axes.set_title(f"{outcome.bug.id}: skill {before.skill:.2f} before, {after.skill:.2f} after")
     axes.grid(visible=True, alpha=0.3)
     axes.legend()
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]

@@ -190,10 +190,9 @@ def _colour(field: str, names: Sequence[str]) -> alt.Color:
 def trace_chart(kind: str) -> Chart:
     """Losses or scores by epoch, a line for each program of a repair; the page gives the data."""
     described = f"{kind} by epoch, a line for each trial, on the training and the validation part"
-    return (
-        alt.Chart(alt.NamedData(name=CURVES), description=described)
+    base = (
+        alt.Chart(alt.NamedData(name=CURVES))
         .transform_filter(f"datum.kind === '{kind}'")
-        .mark_line(point=alt.OverlayMarkDef(size=20))
         .encode(
             x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
             y=alt.Y("value:Q", title=kind, scale=alt.Scale(type="symlog" if kind == "loss" else "linear")),
@@ -202,15 +201,18 @@ def trace_chart(kind: str) -> Chart:
                 scale=alt.Scale(scheme="tableau10"),
                 legend=alt.Legend(title="trial", orient="bottom"),
             ),
-            strokeDash=alt.StrokeDash(
-                "part:N",
-                legend=alt.Legend(
-                    title="part", orient="bottom", symbolType="stroke", symbolStrokeColor="gray"
-                ),
-            ),
             tooltip=["trial:N", "part:N", "epoch:Q", "value:Q"],
         )
+    )
+    dashes = alt.Legend(
+        title="part", orient="bottom", symbolType="stroke", symbolStrokeColor="gray", symbolSize=400
+    )
+    drawn = base.mark_line().encode(strokeDash=alt.StrokeDash("part:N", legend=dashes))
+    points = base.mark_point(filled=True, size=20, opacity=1).encode(detail="part:N")
+    return (
+        alt.layer(drawn, points)
         .properties(width="container", height=200, autosize=FIT)
+        .properties(description=described)
     )
 
 

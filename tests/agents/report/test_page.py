@@ -164,6 +164,15 @@ def test_everyone_can_read_it(
     serious = [one for one in found if one["impact"] in ("serious", "critical")]
     assert serious == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for cell in page.locator(".repairs td, .trials td").all():  # a long cell too is read without scrolling
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] <= width
+    strokes = page.locator("article .curves svg .role-legend-symbol path").evaluate_all(
+        "symbols => symbols.map(one => [getComputedStyle(one).fill, getComputedStyle(one).stroke])"
+    )
+    assert len(strokes) >= 2 * 3
+    assert ["none", "none"] not in strokes
     ink, paper = page.evaluate(
         "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
     )
