@@ -184,7 +184,9 @@ def read_loss(
     if loss is None:
         return None
     settings = settings_of(loss) if hasattr(loss, "get_config") else {}
-    kept = {name: value for name, value in settings.items() if name in _OF_A_LOSS and value}
+    kept: dict[str, Setting] = {
+        name: value for name, value in settings.items() if name in _OF_A_LOSS and value
+    }
     if settings.get("reduction", "sum_over_batch_size") != "sum_over_batch_size":
         kept["reduction"] = settings["reduction"]
     return LossCall(

@@ -42,7 +42,7 @@ def _key(name: str) -> str:
 
 _LOSSES: Mapping[str, LossName] = {
     **{_key(word): name for name, word in LOSS_CLASSES.items()},
-    **{name: name for name in ("mse", "mae", "mape", "msle")},  # type: ignore[dict-item]
+    **{name: name for name in ("mse", "mae", "mape", "msle")},
     "kld": "kl_divergence",
 }
 
@@ -58,7 +58,7 @@ ACTIVATIONS: Mapping[str, ActivationName] = {
         *("linear", "relu", "leaky_relu", "elu", "selu", "gelu", "tanh", "sigmoid"),
         *("hard_sigmoid", "softmax", "softplus", "softsign", "exponential"),
     )
-}  # type: ignore[assignment]
+}
 NEAR_ACTIVATIONS: Mapping[str, ActivationName] = {
     "silu": "gelu",
     "swish": "gelu",

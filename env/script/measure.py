@@ -29,6 +29,11 @@ def tensors_in(*values: object) -> list[Tensor]:
     return found
 
 
+def inputs_in(args: tuple[object, ...], kwargs: Mapping[str, object]) -> list[Tensor]:
+    """The tensors that a network is given, less the labels by which some give their loss."""
+    return tensors_in(*args, *(value for name, value in kwargs.items() if name != "labels"))
+
+
 def shape_of(value: Tensor) -> Array:
     """The shape and type alone."""
     return Array(shape=tuple(value.shape), dtype=str(value.dtype).removeprefix("torch."))

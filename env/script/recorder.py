@@ -22,7 +22,7 @@ from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
 from netmend.env.script.losses import LOSSES, LossSeen, weigh
-from netmend.env.script.measure import describe, tensors_in
+from netmend.env.script.measure import describe, inputs_in, tensors_in
 from netmend.env.script.passes import Pass, Passes
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Array, Crashed, Framework, Loop, Setting
@@ -110,7 +110,7 @@ class Recorder:
             if self.loops == ():
                 self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
             if not self.trace.done and (torch.is_grad_enabled() or module.training):
-                given = tensors_in(*args, *(value for name, value in kwargs.items() if name != "labels"))
+                given = inputs_in(args, kwargs)
                 again = module is self.network and not self.updates.count
                 self.trace.begin(given, anew=again)
                 if module is self.network and given:
@@ -170,10 +170,11 @@ class Recorder:
         out: object,
         called: Site | None,
     ) -> None:
-        """The network was applied from outside."""
-        given = tensors_in(*args, *kwargs.values())
-        logits = getattr(out, "logits", None)
+        """The network was applied from outside. One for Hugging Face's trainer returns its loss as well."""
+        given = inputs_in(args, kwargs)
+        logits = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", None)
         outputs = [logits] if isinstance(logits, Tensor) else tensors_in(out)
+        outputs = [output for output in outputs if output.dim()] or outputs
         if not outputs:
             return
         grad = torch.is_grad_enabled() or outputs[0].requires_grad

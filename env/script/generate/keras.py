@@ -69,7 +69,8 @@ def _as_keras(layer: Layer) -> Layer:
 
 def keras_problems(program: Program, task: Task) -> list[str]:
     """Why a program cannot be written as a script; none where it can."""
-    found = [step.kind for step in program.data.prep if step.kind not in PREPS or step.rows != "all"]
+    steps = program.data.prep
+    found: list[str] = [step.kind for step in steps if step.kind not in PREPS or step.rows != "all"]
     wrong = {
         "loop": program.loop != Loop(),
         "schedule": program.schedule is not None,

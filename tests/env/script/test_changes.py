@@ -156,8 +156,8 @@ def test_a_table_gets_a_row_for_every_token() -> None:
         (replace(PROGRAM, metric="f1"), "changes metric"),
         (replace(PROGRAM, data=replace(PROGRAM.data, split="leaky")), r"changes data\.split"),
         (
-            replace(PROGRAM, layers=(replace(PROGRAM.layers[0], l2=0.1), *PROGRAM.layers[1:])),
-            "changes l2 of a dense layer",
+            replace(PROGRAM, layers=(*PROGRAM.layers[:2], BatchNorm(epsilon=0.1), *PROGRAM.layers[3:])),
+            "changes epsilon of a batch_norm layer",
         ),
     ],
 )
