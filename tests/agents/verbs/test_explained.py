@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.progress import describe
-from netmend.agents.verbs.bench import EngineConfig, EnvironmentConfig
+from netmend.agents.verbs.bench import EngineConfig, EnvironmentConfig, ScaleConfig
 from netmend.agents.verbs.bugs.claims import ClaimsConfig
 from netmend.agents.verbs.bugs.deepcrime import DeepCrimeConfig
 from netmend.agents.verbs.bugs.measure import MeasureConfig
@@ -30,6 +30,7 @@ CONFIGS: dict[str, type[VerbConfig]] = {
     "bugs deepcrime": DeepCrimeConfig,
     "bench": EngineConfig,
     "bench environment": EnvironmentConfig,
+    "bench scale": ScaleConfig,
 }
 PROGRESS = (
     *("rollout/ep_rew_mean", "repair/training/fixed", "repair/validation/fixed"),
