@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from netmend.env.bugs.bug import Bug
 from netmend.env.bugs.loading import task_of
 from netmend.env.program import Program
 from netmend.env.reward import PERFECT, Rules
-from netmend.env.training.trial import Trainer, Trial, TrialRequest, answered
+from netmend.env.training.trial import StreamingTrainer, Trainer, Trial, TrialRequest, answered
 from netmend.repair_actions.keep import broken
 from netmend.repair_actions.patch import applied, needed
 
@@ -37,6 +37,7 @@ class Evaluation:
         work: a repair asks for no further trial once its trials took this many times the work of the faulty
             program's own; None, and a faulty program that did no work, set no limit.
         missing: methods under comparison that cannot be built here, and why.
+        lockstep: whether a repair's next trial waits for those of all others.
         keep_going: whether a method that fails ends its repair alone, and the outcome says why; else its
             error is raised.
     """
@@ -50,6 +51,7 @@ class Evaluation:
     minimise: bool = True
     work: float | None = None
     missing: Mapping[str, str] = field(default_factory=dict)
+    lockstep: bool = True
     keep_going: bool = False
 
     def work_limit(self, first: Trial) -> float:
@@ -66,7 +68,8 @@ def run_repairs(
 ) -> list[Outcome]:
     """Every method on every bug with every seed, all in lockstep: one call to the trainer for each round.
 
-    In each round all methods that think ahead are told to begin before the first is asked.
+    In each round all methods that think ahead are told to begin before the first is asked. Out of lockstep,
+    with a trainer that gives each trial as soon as it is done, no repair waits for another one.
     """
     cases = [(bug, seed) for bug in evaluation.bugs for seed in evaluation.seeds]
     rules = evaluation.rules
@@ -77,6 +80,9 @@ def run_repairs(
         for method in evaluation.methods
         for (bug, seed), first in zip(cases, firsts, strict=True)
     ]
+    if not evaluation.lockstep and isinstance(trainer, StreamingTrainer):
+        _run_freely(running, trainer, holdout, progress)
+        return [repair.outcome() for repair in running]
     waiting, trials = list(running), 0
     while waiting:
         for repair in waiting:
@@ -93,6 +99,32 @@ def run_repairs(
         if progress is not None:
             progress(len(running) - len(waiting), len(running), trials)
     return [repair.outcome() for repair in running]
+
+
+def _run_freely(
+    running: Sequence[OngoingRepair], trainer: StreamingTrainer, holdout: bool, progress: RoundProgress | None
+) -> None:
+    """Each repair asks for its next program as soon as it knows the trial of the last one."""
+    requests: list[TrialRequest] = []
+    asked: list[tuple[OngoingRepair, Proposal]] = []
+
+    def ask(repair: OngoingRepair) -> bool:
+        repair.think()
+        proposal = repair.ask()
+        if proposal is not None:
+            asked.append((repair, proposal))
+            requests.append(
+                _request(repair.bug, proposal.program, repair.seed, repair.rules, holdout=holdout)
+            )
+        return proposal is not None
+
+    ended = sum(not ask(repair) for repair in running)
+    for trials, (position, trial) in enumerate(trainer.stream(requests), 1):
+        repair, proposal = asked[position]
+        repair.tell(proposal, trial)
+        ended += not ask(repair)
+        if progress is not None and trials % len(running) == 0:
+            progress(ended, len(running), trials)
 
 
 def run_fixes(evaluation: Evaluation, trainer: Trainer) -> dict[tuple[str, int], Trial]:

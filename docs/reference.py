@@ -44,6 +44,7 @@ CONFIGS: dict[str, tuple[str, type[VerbConfig]]] = {
     "bugs deepcrime": ("deepcrime", DeepCrimeConfig),
     "bench engine": ("bench", bench.EngineConfig),
     "bench environment": ("bench", bench.EnvironmentConfig),
+    "bench scale": ("bench", bench.ScaleConfig),
 }
 """File in conf/ and schema of what Hydra configures, by verb."""
 HELP: dict[str, argparse.ArgumentParser | str] = {

@@ -1,15 +1,17 @@
-"""``netmend bench``: measure the training engine, the environment or the store, and show the figures."""
+"""``netmend bench``: measure the engine, the environment, the store or scaling, and show the figures."""
 
 from __future__ import annotations
 
 import json
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
+from omegaconf import MISSING
 from rich.console import Console
 
 from netmend.agents.verbs.config import ConfigError, VerbConfig, at_least, device_problems
@@ -24,6 +26,7 @@ usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the
        netmend bench environment [KEY=VALUE ...]   steps with trials on file;
                                                    where a training's time goes
        netmend bench store [KEY=VALUE ...]         the store of trials
+       netmend bench scale run=RUN [KEY=VALUE ...] an evaluation on 1 to 10,000 simulated workers
 
 `netmend bench engine --help` shows the keys and the rows.
 Results: runs/bench/DATE/bench.json and bench.md.
@@ -125,8 +128,48 @@ class StoreConfig(BenchConfig):
     known = ("store",)
 
 
+@dataclass
+class ScaleConfig(BenchConfig):
+    """``netmend bench scale``.
+
+    Attributes:
+        run: folder of a finished evaluation, whose recorded times the simulated trials take.
+        methods, repetitions: of the simulated evaluation, whose repairs are drawn from the recorded ones of
+            the same bug.
+        workers: numbers of them.
+        group: seconds that a group of several trials is expected to take at most.
+        driver: seconds that the driver needs for a trial: to choose it, to send it, to record it.
+        overhead: seconds of a worker for each group.
+        lost_after: hours until a worker is lost, on average; row ``failures``.
+    """
+
+    bench = module = "scale"
+    known = ("workers", "failures", "real", "ray")
+
+    run: str = MISSING
+    methods: int = 12
+    repetitions: int = 10
+    workers: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000])
+    group: float = 2.0
+    driver: float = 0.005
+    overhead: float = 0.005
+    lost_after: list[float] = field(default_factory=lambda: [1.0, 10.0])
+
+    def chosen(self) -> list[str]:
+        """Without Ray where that is not installed, unless it is asked for."""
+        return [row for row in super().chosen() if row != "ray" or self.rows or find_spec("ray")]
+
+    def problems(self) -> list[str]:
+        """By key."""
+        found = super().problems() + at_least(1, self, "methods", "repetitions", most=1000)
+        found += at_least(0, self, "group", "driver", "overhead")
+        wrong = [size for size in self.workers if not 1 <= size <= 10**6]
+        found += [f"workers: {size} is not between 1 and 1,000,000" for size in wrong]
+        return found + [f"lost_after: {hours:g} is not above 0" for hours in self.lost_after if not hours > 0]
+
+
 CONFIGS: dict[str, type[BenchConfig]] = {
-    kind.bench: kind for kind in (EngineConfig, EnvironmentConfig, StoreConfig)
+    kind.bench: kind for kind in (EngineConfig, EnvironmentConfig, StoreConfig, ScaleConfig)
 }
 
 

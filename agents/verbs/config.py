@@ -17,6 +17,8 @@ from netmend.env.bugs.loading import load_suite
 from netmend.env.errors import ProblemsError
 from netmend.env.program.limits import BUDGETS
 from netmend.env.reward import LIMITS, Rules
+from netmend.env.training.front import ENGINES, LOCAL, RAY
+from netmend.env.training.ray_trainer import require_ray
 from netmend.env.training.trial import Budget
 from netmend.repair_actions import CATALOGUE, RepairAction, select
 from netmend.repair_actions.keep import check_keep
@@ -114,17 +116,33 @@ class BudgetConfig:
 
 
 @dataclass
+class RayConfig:
+    """The Ray cluster, where that is the engine.
+
+    Attributes:
+        address: of a cluster that is there, ``auto`` for the one of this machine; null = one is started here,
+            with ``training.workers`` CPUs.
+    """
+
+    address: str | None = None
+
+
+@dataclass
 class TrainerConfig:
     """Who trains the trials.
 
     Attributes:
+        engine: ``local``, processes of this machine, or ``ray``, a cluster (``pip install netmend[ray]``).
         workers: processes; 0 = in this one, null = one for each core.
         device: ``cpu``, ``cuda`` or ``cuda:N``, where small programs stay on the CPU.
         compiled: whether compiled code trains what it can; else the plain loop trains all. null = it does,
             but not for one program whose repair would be over before the code is compiled.
-        store: SQLite file of finished trials, shared by all runs; null = none.
+        store: SQLite file of finished trials, shared by all runs, or ``postgresql://USER@HOST/NAME``, for
+            runs on several machines (``pip install netmend[postgresql]``); null = none.
     """
 
+    engine: str = LOCAL
+    ray: RayConfig = field(default_factory=RayConfig)
     workers: int | None = None
     device: str = "cpu"
     compiled: bool | None = None
@@ -132,7 +150,11 @@ class TrainerConfig:
 
     def problems(self) -> list[str]:
         """By key."""
-        found = at_least(0, self, "workers", path="training.", most=4096)
+        least = 1 if self.engine == RAY else 0
+        found = one_of(self, "engine", ENGINES, "training.")
+        found += at_least(least, self, "workers", path="training.", most=4096)
+        if self.ray.address is not None and self.engine != RAY:
+            found.append("training.ray.address: goes with training.engine=ray")
         return found + device_problems("training.device", self.device)
 
 
@@ -152,6 +174,11 @@ class MeasuringConfig(VerbConfig):
         there = not self.data_dir or os.path.isdir(self.data_dir)
         missing = [] if there else [f"data_dir: there is no folder {shortened(self.data_dir)}"]
         return self.training.problems() + missing
+
+    def require(self) -> None:
+        """Refuse Ray where it is not installed."""
+        if self.training.engine == RAY:
+            require_ray()
 
 
 @dataclass
@@ -180,7 +207,8 @@ class RepairingConfig(MeasuringConfig):
         return found + super().problems() + at_least(0, self, "seed")
 
     def require(self) -> None:
-        """Look up the suites."""
+        """Look up the suites, and Ray where it is asked for."""
+        super().require()
         load_suite(self.bugs)
         if self.without is not None:
             load_suite(self.without)

@@ -37,6 +37,7 @@ from netmend.env.bugs.bug import Bug, Suite
 from netmend.env.errors import UnknownNameError
 from netmend.env.reward import Rules
 from netmend.env.script.suite import is_suite, read_suite
+from netmend.env.training.store_server import URL
 from netmend.env.training.trial import Trainer
 from netmend.env.writing import from_here
 from netmend.repair_actions import CATALOGUE, RepairAction, select
@@ -65,6 +66,8 @@ class EvaluateConfig(RepairingConfig):
         limit: at most this many bugs, the first of the split; null = all.
         order: file with the order of ``fixed_order``; null = found on the training bugs.
         order_trials: most trials that finding it may ask for.
+        lockstep: whether a repair's next trial waits for those of all other repairs; else none waits, which
+            keeps many workers busy.
         minimise: whether patches that are made of repair actions are minimised; those trials are charged.
         explain: whether it is looked into why repairs fixed nothing, once all are done.
         suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
@@ -80,6 +83,7 @@ class EvaluateConfig(RepairingConfig):
     limit: int | None = None
     order: str | None = None
     order_trials: int = 2000
+    lockstep: bool = True
     minimise: bool = True
     explain: bool = False
     suggestion_seconds: float = 600.0
@@ -142,6 +146,7 @@ def evaluate_job(config: EvaluateConfig, folder: Path, overrides: Sequence[str])
             minimise=config.minimise,
             work=config.budget.total_work,
             missing=missing,
+            lockstep=config.lockstep,
         )
         with make_round_progress(console) as progress:
             explained = explanations.extend if config.explain else None
@@ -247,7 +252,7 @@ def _methods(
 def _suggestions(config: EvaluateConfig) -> SuggestionPool:
     """Where searches over hyper-parameters work; what they suggest is kept beside the store of trials."""
     store = config.training.store
-    cache = Path(store).parent / SUGGESTIONS if store else None
+    cache = Path(store).parent / SUGGESTIONS if store and not URL.match(store) else None
     return SuggestionPool(workers_of(config.training), cache, config.suggestion_seconds)
 
 

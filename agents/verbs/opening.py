@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from rich.console import Console
 
@@ -15,7 +14,8 @@ from netmend.agents.verbs.config import MeasuringConfig, RepairingConfig, Traine
 from netmend.env.bugs.bug import Suite
 from netmend.env.bugs.loading import apart_from, load_suite, without_missing_packs
 from netmend.env.data.loading import FOLDER_VARIABLE
-from netmend.env.training.front import TrialFront, build_trainer
+from netmend.env.training.front import RAY, TrialFront, build_trainer
+from netmend.env.training.store_server import without_password
 from netmend.env.training.trial import Trainer
 
 
@@ -48,9 +48,15 @@ def make_trainer(config: MeasuringConfig) -> TrialFront:
     """
     set_data_dir(config)
     training = config.training
-    store = Path(training.store) if training.store else None
     workers = workers_of(training)
-    return build_trainer(workers, training.device, store, compiled=training.compiled is not False)
+    return build_trainer(
+        workers,
+        training.device,
+        training.store or None,
+        compiled=training.compiled is not False,
+        engine=training.engine,
+        address=training.ray.address,
+    )
 
 
 @contextmanager
@@ -61,7 +67,11 @@ def open_trainer(config: MeasuringConfig) -> Iterator[Trainer]:
         yield trainer
     except KeyboardInterrupt as interrupt:
         store = config.training.store
-        kept = f"; finished trials are kept in {store}: the same command goes on" if store else ""
+        kept = (
+            f"; finished trials are kept in {without_password(store)}: the same command goes on"
+            if store
+            else ""
+        )
         raise KeyboardInterrupt(f"interrupted{kept}") from interrupt
     finally:
         trainer.close()
@@ -89,11 +99,11 @@ def settled() -> Iterator[None]:
 
 
 def workers_of(config: TrainerConfig) -> int:
-    """How many worker processes; where it is left open one for each usable core, none for a single one."""
+    """How many workers; where it is left open one for each usable core, and none beside a single one."""
     if config.workers is not None:
         return config.workers
     cores = usable_cores()
-    return cores if cores > 1 else 0
+    return cores if cores > 1 or config.engine == RAY else 0
 
 
 def usable_cores() -> int:

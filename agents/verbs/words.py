@@ -24,6 +24,7 @@ PATH_KEYS = frozenset(
         "training.store",
         "order",
         "ship",
+        "run",
     }
 )
 """Keys whose value is a path, a suite's or a bug's id, taken literally: ``=`` or a blank needs no quotes."""

@@ -54,6 +54,11 @@ def load_dataset(name: str, folder: Path | None = None) -> Dataset:
     return _file(name, path, status.st_mtime_ns, status.st_size)
 
 
+def dataset_file(name: str) -> Path | None:
+    """The file that a dataset is read from, None for a built-in one. Raises as ``load_dataset``."""
+    return None if name in BUILT_IN else _path(name, None)
+
+
 def dataset_names(folder: Path | None = None) -> tuple[str, ...]:
     """Built-in datasets, the packs in the data folder and the views of these, sorted."""
     place = _folder(folder)
@@ -77,9 +82,11 @@ def _folder(folder: Path | None) -> Path | None:
 
 
 def _path(name: str, folder: Path | None) -> Path:
-    if name.endswith((".npz", ".csv")):
-        return Path(name)
     place, pack = _folder(folder), pack_of(name)
+    if name.endswith((".npz", ".csv")):
+        # A node of a cluster has its driver's files in the data folder, under their whole paths.
+        copy = None if place is None else place / name.lstrip("/")
+        return Path(name) if copy is None or not copy.exists() else copy
     for file in (f"{pack}.npz", f"{pack}{JPEG_SUFFIX}.npz"):
         if place is not None and (place / file).exists():
             return place / file

@@ -9,24 +9,22 @@ import hashlib
 import json
 import math
 import sys
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, lru_cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from netmend.env.data import load_dataset
 from netmend.env.errors import NetmendError
-from netmend.env.program.names import ClassMetric
 from netmend.env.program.yaml import digest
+from netmend.env.training.seeds import Training, combined, trainings_of
 from netmend.env.training.store import TrialStore
 from netmend.env.training.store_file import TrialKey
 from netmend.env.training.trial import (
-    SKILL_FLOOR,
     Budget,
     Status,
     StreamingTrainer,
@@ -34,22 +32,17 @@ from netmend.env.training.trial import (
     Trial,
     TrialRequest,
 )
-from netmend.env.training.workers import WorkerTrainer, compiled_trainer
+from netmend.env.training.workers import WorkerTrainer, compiled_trainer, local_trainer
 
+LOCAL, RAY = ENGINES = ("local", "ray")
+"""Where trainings run: in processes of this machine, or on a Ray cluster."""
 COMPILED = "compiled"
 """What the store calls trials of compiled code: in the place of a device, or beside a GPU's name."""
 
 
-class _Training(NamedTuple):
-    """What is trained: a program by its digest, the budget of one training, a seed, and the task's metric."""
-
-    program: str
-    budget: Budget
-    seed: int
-    metric: ClassMetric | None
-
-
-_Results: TypeAlias = Generator[tuple[_Training, Trial], None, None]
+_Asked: TypeAlias = tuple[Training, bool]
+_Name = TypeVar("_Name", Training, tuple[Training, bool])
+_Results: TypeAlias = Generator[tuple[Training, Trial], None, None]
 
 
 class TrialFront:
@@ -106,8 +99,8 @@ class TrialFront:
                 written stays queued and is tried again by the next call or ``close``, but a trial that SQLite
                 refuses is dropped.
         """
-        parts = [_parts(request) for request in requests]
-        wanted: dict[_Training, TrialRequest] = {}
+        parts = [trainings_of(request) for request in requests]
+        wanted: dict[Training, TrialRequest] = {}
         for part in parts:
             for training, single in part.items():
                 if single.holdout or training not in wanted:
@@ -115,7 +108,7 @@ class TrialFront:
         before = self.misses
         found = self._answers(wanted)
         trials = [
-            _combined([found[training] for training in part], request.holdout)
+            combined([found[training] for training in part], request.holdout)
             for part, request in zip(parts, requests, strict=True)
         ]
         asked, trained = sum(map(len, parts)), self.misses - before
@@ -123,6 +116,58 @@ class TrialFront:
         self.hits += len(trials) - math.ceil(trained * len(trials) / max(asked, 1))
         self.statuses.update([trial.status for trial in trials])
         return trials
+
+    def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+        """Yield (position, trial) as they end. Requests that are appended to the list meanwhile are done too.
+
+        As ``run``, but a trial is given before it is on file; when this ends all are.
+
+        Raises:
+            NetmendError, StoreError: as ``run``.
+        """
+        parts: list[list[_Asked]] = []
+        found: dict[_Asked, Trial] = {}
+        keys: dict[_Asked, TrialKey] = {}
+        waiting: dict[_Asked, list[int]] = {}  # the requests that wait for a training
+        names: list[_Asked] = []
+        queue: list[TrialRequest] = []
+        ready: deque[int] = deque()
+        with closing(self._stream(queue, one_by_one=True)) as results:
+            while len(parts) < len(requests) or waiting:
+                for position in range(len(parts), len(requests)):
+                    singles = trainings_of(requests[position])
+                    own = {(training, single.holdout): single for training, single in singles.items()}
+                    parts.append(list(own))
+                    new = {
+                        name: single
+                        for name, single in own.items()
+                        if name not in found and name not in waiting
+                    }
+                    keys |= self._keys(new)
+                    found |= self._on_file({name: keys[name] for name in new if name in keys})
+                    fresh = [name for name in new if name not in found]
+                    names += fresh
+                    queue += [own[name] for name in fresh]
+                    self.hits += not fresh
+                    missing = [name for name in own if name not in found]
+                    for name in missing:
+                        waiting.setdefault(name, []).append(position)
+                    ready.extend([] if missing else [position])
+                if not ready:
+                    place, trial = next(results)
+                    self.misses += 1
+                    self._record(keys, names[place], trial)
+                    found[names[place]] = trial
+                    others = waiting.pop(names[place])
+                    ready.extend(one for one in others if all(name in found for name in parts[one]))
+                while ready:
+                    position = ready.popleft()
+                    trial = combined([found[name] for name in parts[position]], requests[position].holdout)
+                    self.trials += 1
+                    self.statuses[trial.status] += 1
+                    yield position, trial
+        if self.store is not None:
+            self.store.flush()
 
     def close(self) -> None:
         """Close the trainer and the store, which first writes what is queued."""
@@ -132,82 +177,111 @@ class TrialFront:
             if self.store is not None:
                 self.store.close()
 
-    def _answers(self, wanted: Mapping[_Training, TrialRequest]) -> dict[_Training, Trial]:
-        if self.store is None:
-            return dict(self._train(wanted))
-        keys = {
-            training: trial_key(request, self._fingerprint(request.program.data.dataset), self._device)
-            for training, request in wanted.items()
-        }
-        found = dict(zip(keys, self.store.get_many(list(keys.values())), strict=True))
-        missing = [training for training, trial in found.items() if trial is None]
-        fresh: dict[_Training, Trial] = {}
-        if missing:
-            with closing(self._train({training: wanted[training] for training in missing})) as results:
-                for training, trial in results:
-                    self.store.put_many([(keys[training], trial)])
-                    fresh[training] = trial
+    def _answers(self, wanted: Mapping[Training, TrialRequest]) -> dict[Training, Trial]:
+        keys = self._keys(wanted)
+        found = self._on_file(keys)
+        missing = {training: request for training, request in wanted.items() if training not in found}
+        if not missing:
+            return found
+        with closing(self._train(missing)) as results:
+            for training, trial in results:
+                self._record(keys, training, trial)
+                found[training] = trial
+        if self.store is not None:
             self.store.flush()
-            found |= zip(missing, self.store.get_many([keys[training] for training in missing]), strict=True)
-        return {training: trial or fresh[training] for training, trial in found.items()}
+            found |= self._on_file({training: keys[training] for training in missing})
+        return found
 
-    def _train(self, wanted: Mapping[_Training, TrialRequest]) -> _Results:
+    def _keys(self, wanted: Mapping[_Name, TrialRequest]) -> dict[_Name, TrialKey]:
+        """Keys of the store; none where there is no store."""
+        if self.store is None:
+            return {}
+        return {
+            name: trial_key(request, self._fingerprint(request.program.data.dataset), self._device)
+            for name, request in wanted.items()
+        }
+
+    def _on_file(self, keys: Mapping[_Name, TrialKey]) -> dict[_Name, Trial]:
+        """What the store has of these."""
+        if self.store is None:
+            return {}
+        trials = self.store.get_many(list(keys.values()))
+        return {name: trial for name, trial in zip(keys, trials, strict=True) if trial is not None}
+
+    def _record(self, keys: Mapping[_Name, TrialKey], name: _Name, trial: Trial) -> None:
+        if self.store is not None:
+            self.store.put_many([(keys[name], trial)])
+
+    def _train(self, wanted: Mapping[Training, TrialRequest]) -> _Results:
         """The trials, each as soon as it is done."""
         names, requests = list(wanted), list(wanted.values())
-        with closing(self._stream(requests)) as results:
+        # With a store each is recorded before the next one starts.
+        with closing(self._stream(requests, one_by_one=self.store is not None)) as results:
             for position, trial in results:
                 self.misses += 1
                 yield names[position], trial
 
-    def _stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+    def _stream(
+        self, requests: Sequence[TrialRequest], one_by_one: bool
+    ) -> Generator[tuple[int, Trial], None, None]:
         if isinstance(self.trainer, StreamingTrainer):
             yield from self.trainer.stream(requests)
-        elif self.store is None:
-            yield from enumerate(self.trainer.run(requests))
-        else:
-            # One by one, so that each can be recorded before the next one starts.
+        elif one_by_one:
             for position, request in enumerate(requests):
                 yield position, self.trainer.run([request])[0]
+        else:
+            yield from enumerate(self.trainer.run(requests))
 
 
 def build_trainer(
     workers: int = 0,
     device: str = "cpu",
-    store: Path | None = None,
+    store: Path | str | None = None,
     *,
     compiled: bool = True,
+    engine: str = LOCAL,
+    address: str | None = None,
 ) -> TrialFront:
     """Make a trainer; close it after use.
 
     Args:
         workers: worker processes; 0 trains in this process, where nothing ends what hangs.
         device: ``cpu``, ``cuda``, ``cuda:1``: what torch calls it.
-        store: file of the store of trials, made where it is missing; None keeps no trials.
+        store: place of the store of trials, see ``TrialStore``; None keeps no trials.
         compiled: whether compiled code trains what it can; else the plain loop does all. On a GPU that loop
             trains large programs, and small ones stay on the CPU (see ``gpu.py``).
+        engine: ``local`` trains on this machine, ``ray`` on a Ray cluster, of which ``workers`` are the CPUs
+            where it is started here.
+        address: of a Ray cluster that is there; None starts one here.
 
     Raises:
-        NetmendError: fewer than 0 workers, or no such device here.
+        NetmendError: fewer than 0 workers, or no such device here; Ray is asked for and not installed.
         StoreError: the store can't be opened.
     """
     if workers < 0:
         raise NetmendError(f"workers must be 0 (train in this process) or more, not {workers}")
-    _check_device(device)
+    if engine == LOCAL:
+        _check_device(device)
     opened = TrialStore(store) if store is not None else None
     compiles = compiled and _can_compile()
     kinds = [*([] if device == "cpu" else [device.partition(":")[0]]), *([COMPILED] if compiles else [])]
-    return TrialFront(_trainer(workers, device, compiles), opened, "+".join(kinds) or device)
+    return TrialFront(_trainer(workers, device, compiles, engine, address), opened, "+".join(kinds) or device)
 
 
-def _trainer(workers: int, device: str, compiles: bool) -> Trainer:
+def _trainer(workers: int, device: str, compiles: bool, engine: str, address: str | None) -> Trainer:
     # torch takes seconds to import, and workers import it on their own.
+    make: Callable[[], Trainer] = compiled_trainer if compiles else partial(local_trainer, device)
+    large = None
     if device != "cpu":
-        from netmend.env.training.gpu import gpu_trainer
+        from netmend.env.training.gpu import gpu_trainer, is_large
 
-        make = partial(gpu_trainer, device, compiles)
+        make, large = partial(gpu_trainer, device, compiles), is_large
+    if engine == RAY:
+        from netmend.env.training.ray_trainer import RayTrainer
+
+        return RayTrainer(make, workers, address, needs_gpu=large)
+    if workers or device != "cpu":
         return WorkerTrainer(workers, factory=make) if workers else make()
-    if workers:
-        return WorkerTrainer(workers, factory=compiled_trainer if compiles else None)
     if compiles:
         from netmend.env.training.compiled.trainer import CompiledTrainer
 
@@ -283,53 +357,3 @@ def _budget_json(budget: Budget) -> str:
 
 def _fingerprint(dataset: str) -> str:
     return load_dataset(dataset).fingerprint
-
-
-def _parts(request: TrialRequest) -> dict[_Training, TrialRequest]:
-    """The trainings that a request asks for."""
-    seeds, program = request.budget.seeds, digest(request.program)
-    if seeds == 1:
-        return {_Training(program, request.budget, request.seed, request.metric): request}
-    if seeds < 1:
-        raise NetmendError(f"budget.seeds must be 1 or more, not {seeds}")
-    budget = _single(request.budget)
-    return {
-        _Training(program, budget, seed, request.metric): replace(request, budget=budget, seed=seed)
-        for seed in range(request.seed * seeds, (request.seed + 1) * seeds)
-    }
-
-
-@lru_cache(maxsize=64)
-def _single(budget: Budget) -> Budget:
-    return replace(budget, seeds=1)
-
-
-def _combined(trials: Sequence[Trial], holdout: bool) -> Trial:
-    """One trial of the same program's trainings, as ``Trial`` says; hold-out skill only where asked for."""
-    first = next((trial for trial in trials if trial.says_nothing), trials[0])
-    if len(trials) == 1 or first.says_nothing:
-        return first if holdout or first.holdout is None else replace(first, holdout=None)
-    skills = [trial.skill if trial.status is Status.OK else SKILL_FLOOR for trial in trials]
-    metrics = [trial.metric for trial in trials if trial.metric is not None]
-    failed = [trial.message for trial in trials if trial.status is not Status.OK]
-    some_failed = failed and first.status is Status.OK
-    return replace(
-        first,
-        message=f"{len(failed)} of {len(trials)} seeds: {failed[0]}" if some_failed else first.message,
-        skill=fmean(skills),
-        spread=stdev(skills),
-        holdout=_holdout(trials) if holdout else None,
-        metric=fmean(metrics) if metrics else None,
-        work=sum(trial.work for trial in trials),
-        seconds=sum(trial.seconds for trial in trials),
-    )
-
-
-def _holdout(trials: Sequence[Trial]) -> float | None:
-    """Mean hold-out skill; a seed that failed counts as the least, as it does on the validation part."""
-    if all(trial.holdout is None for trial in trials):
-        return None
-    return fmean(
-        SKILL_FLOOR if trial.holdout is None or trial.status is not Status.OK else trial.holdout
-        for trial in trials
-    )

@@ -35,20 +35,22 @@ class GpuTrainer:
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """Train one program after the other. Raises what those two raise."""
-        return [self._trainer_of(request).run([request])[0] for request in requests]
+        return [(self.large if is_large(own) else self.small).run([own])[0] for own in requests]
 
     def close(self) -> None:
         """Close both."""
         self.small.close()
         self.large.close()
 
-    def _trainer_of(self, request: TrialRequest) -> Trainer:
-        program, task = request.program, load_dataset(request.program.data.dataset).task
-        try:
-            work = training_work(program, task, request.budget.samples, updates=1)
-        except (ProgramError, MisfitError):
-            return self.small
-        return self.large if work >= LEAST_WORK and not check(program, task) else self.small
+
+def is_large(request: TrialRequest) -> bool:
+    """Whether a program can be trained and is large enough for a GPU."""
+    program, task = request.program, load_dataset(request.program.data.dataset).task
+    try:
+        work = training_work(program, task, request.budget.samples, updates=1)
+    except (ProgramError, MisfitError):
+        return False
+    return work >= LEAST_WORK and not check(program, task)
 
 
 def gpu_trainer(device: str, compiles: bool) -> Trainer:

@@ -43,8 +43,9 @@ class Limits:
     def cpu_seconds(
         self, requests: Sequence[TrialRequest], datasets: Callable[[str], Dataset] = load_dataset
     ) -> float:
-        """Bound of the CPU time of all requests together."""
-        return max(self.least, self.factor * sum(request_seconds(own, datasets) for own in requests))
+        """Bound of the CPU time of all requests together; nothing is looked up where the factor is 0."""
+        expected = sum(request_seconds(own, datasets) for own in requests) if self.factor else 0.0
+        return max(self.least, self.factor * expected)
 
 
 def request_seconds(request: TrialRequest, datasets: Callable[[str], Dataset] = load_dataset) -> float:

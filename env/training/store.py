@@ -1,4 +1,4 @@
-"""The store of trials: one SQLite file that many processes share, so that nothing is trained twice."""
+"""The store of trials, which many processes share, so that nothing is trained twice."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from netmend.env.errors import MOST_SHOWN, StoreError
 from netmend.env.training.store_file import StoreFile, StoreSummary, TrialKey, row_of
+from netmend.env.training.store_server import URL, StoreServer
 from netmend.env.training.store_writer import Writer
 from netmend.env.training.trial import Status, Trial
 from netmend.env.training.trial_json import decode
@@ -22,7 +23,7 @@ NO_ANSWER = Status.OUT_OF_MEMORY
 
 
 class TrialStore:
-    """Trials in a SQLite file; safe with several processes and threads at once.
+    """Trials in a SQLite file or on a PostgreSQL server; safe with several processes and threads at once.
 
     A thread writes, so that nobody who records a trial waits for the disk or for another process. A trial is
     on file when ``flush`` returns, and survives the death of the process from then on; it is found as soon as
@@ -30,7 +31,8 @@ class TrialStore:
     process recorded first. The hold-out skill leaves the store only for a key that asks for it.
 
     Args:
-        path: the file; made with its folders where it is missing.
+        place: the file, made with its folders where it is missing, or the URL of a database
+            (``postgresql://USER@HOST/NAME``), for drivers on several machines.
         wait: seconds to wait for another process that is writing.
 
     Raises:
@@ -41,9 +43,12 @@ class TrialStore:
             these methods names it and says why.
     """
 
-    def __init__(self, path: Path | str, wait: float = 30.0) -> None:
-        self.path = Path(path)
-        self._file = StoreFile(self.path, wait)
+    def __init__(self, place: Path | str, wait: float = 30.0) -> None:
+        self._file: StoreFile | StoreServer
+        if URL.match(str(place)):
+            self._file = StoreServer(str(place), wait)
+        else:
+            self._file = StoreFile(Path(place), wait)
         self._writer = Writer(self._file.write)
         self._lock = threading.RLock()
         self._remembered: dict[tuple[str, bool], Trial] = {}  # as they are on file
@@ -121,7 +126,7 @@ class TrialStore:
             return decode(text, holdout)
         except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
             what = f"trial {digest} is unreadable ({str(error)[:MOST_SHOWN]!a})"
-            raise StoreError(f"store {self.path} is damaged: {what}") from error
+            raise StoreError(f"store {self._file.name} is damaged: {what}") from error
 
     def _queue(self, key: TrialKey, trial: Trial) -> None:
         """Let a trial on its way to the file be found, unless the file will keep one that is known here."""

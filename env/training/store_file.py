@@ -42,16 +42,20 @@ SELECT digest, opened, CASE WHEN opened THEN holdout END, trial
 FROM wanted CROSS JOIN trials ON key = digest
 WHERE has_holdout >= opened AND status <> 'out_of_memory'
 """
-_INSERT = """
-INSERT INTO trials (key, program, dataset, data, budget, seed, code, device,
-    status, skill, work, seconds, has_holdout, holdout, trial)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+COLUMNS = (
+    *("key", "program", "dataset", "data", "budget", "seed", "code", "device"),
+    *("status", "skill", "work", "seconds", "has_holdout", "holdout", "trial"),
+)
+"""Of a row, in its order."""
+INSERT = f"""
+INSERT INTO trials ({", ".join(COLUMNS)}) VALUES ({{values}})
 ON CONFLICT (key) DO UPDATE SET has_holdout = excluded.has_holdout, holdout = excluded.holdout,
     status = excluded.status, skill = excluded.skill, work = excluded.work, seconds = excluded.seconds,
     trial = excluded.trial, recorded = CURRENT_TIMESTAMP
 WHERE trials.status = 'out_of_memory' OR (
     excluded.has_holdout > trials.has_holdout AND excluded.status <> 'out_of_memory')
 """
+_INSERT_ROW = INSERT.format(values=", ".join("?" * len(COLUMNS)))
 _REFUSALS = (
     sqlite3.IntegrityError,
     sqlite3.DataError,
@@ -134,13 +138,16 @@ class StoreFile:
         path: the file; made with its folders where it is missing.
         wait: seconds to wait for another process that is writing.
 
+    Attributes:
+        name: the path, for messages.
+
     Raises:
         StoreError: here and in every method, where the file is locked, damaged, read-only, made by a newer
             netmend, or the disk is full.
     """
 
     def __init__(self, path: Path, wait: float) -> None:
-        self.path = path
+        self.path, self.name = path, str(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -197,7 +204,7 @@ class StoreFile:
     def _insert(self, row: Row) -> str:
         """Insert a row into the open transaction; why it is refused, or empty."""
         try:
-            self._writer.execute(_INSERT, row)
+            self._writer.execute(_INSERT_ROW, row)
         except _REFUSALS as error:
             return f"store {self.path} refuses trial {row[0]} ({error}); it is not recorded"
         return ""
@@ -229,10 +236,7 @@ class StoreFile:
         if self._pragma("application_id") != _APPLICATION and (version or tables):
             raise StoreError(f"store {self.path} is another program's SQLite file")
         if version > FORMAT:
-            raise StoreError(
-                f"store {self.path} was made by a newer netmend (format {version}, this one reads up to"
-                f" {FORMAT}); update netmend or choose another file"
-            )
+            raise StoreError(newer(self.name, version))
         # A view or a trigger would compute whatever its author wrote.
         if tables != ([_TABLES.strip()] if version else []):
             raise StoreError(f"store {self.path} is damaged: it holds other tables than a store has")
@@ -259,6 +263,14 @@ class StoreFile:
         except sqlite3.Error as error:
             reason = _REASONS.get(getattr(error, "sqlite_errorcode", -1) & 0xFF, "cannot be used")
             raise StoreError(f"store {self.path} {reason} ({error})") from error
+
+
+def newer(name: str, version: int) -> str:
+    """What is wrong with a store of a later format."""
+    return (
+        f"store {name} was made by a newer netmend (format {version}, this one reads up to {FORMAT});"
+        " update netmend or choose another store"
+    )
 
 
 def row_of(key: TrialKey, trial: Trial) -> Row:

@@ -21,8 +21,8 @@ class Status(StrEnum):
     """How a trial ended.
 
     ``TOO_MUCH_WORK``: not one update fits the budget's work; known before anything is trained. ``HUNG``: its
-    process was ended because it stood still or ran far beyond what was expected. That says nothing about the
-    program; see ``Trial.says_nothing``.
+    process was ended because it stood still or ran far beyond what was expected, or a cluster lost it again
+    and again. That says nothing about the program; see ``Trial.says_nothing``.
     """
 
     OK = "ok"

@@ -10,7 +10,6 @@ import signal
 import threading
 import time
 import traceback
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import TypeAlias
 
 from netmend.env.errors import WorkerError
 from netmend.env.training.limits import OVER_CPU_LIMIT, CpuLimit, Limits
+from netmend.env.training.schedule import Group, Schedule
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 
 START_LIMIT = 1200.0
@@ -34,7 +34,7 @@ STARTS = 10
 
 HANGS = Limits()
 _PRELOADS = {
-    "_local_trainer": "netmend.env.training.loop",
+    "local_trainer": "netmend.env.training.loop",
     "compiled_trainer": "netmend.env.training.compiled.trainer",
 }
 
@@ -44,32 +44,18 @@ _Trials: TypeAlias = Sequence[Trial]
 
 
 @dataclass(eq=False)
-class _Task:
-    """Requests that go to a worker together, by their positions."""
-
-    requests: dict[int, TrialRequest]
-    tries: int = 0
-
-    def parts(self) -> list[_Task]:
-        """Both halves."""
-        items = list(self.requests.items())
-        half = len(items) // 2
-        return [_Task(dict(items[:half])), _Task(dict(items[half:]))]
-
-
-@dataclass(eq=False)
 class _Worker:
     process: BaseProcess
     pipe: Connection
     since: float
     limit: float = START_LIMIT
     ready: bool = False
-    task: _Task | None = None
+    group: Group | None = None
 
     @property
     def patience(self) -> float:
         """Seconds left to wait for its next message; without end for an idle worker."""
-        if self.ready and self.task is None:
+        if self.ready and self.group is None:
             return float("inf")
         return self.since + self.limit - time.monotonic()
 
@@ -89,6 +75,9 @@ class WorkerTrainer:
         split: puts requests into groups, by their positions, the longest one first; by default each is alone.
         limits: from when on a worker hangs.
 
+    Attributes:
+        limits: as given; those of the groups that are yet to be handed out can be changed.
+
     Raises:
         WorkerError: from ``run`` and ``stream``, where workers can't start.
     """
@@ -105,10 +94,10 @@ class WorkerTrainer:
         if workers < 1:
             raise WorkerError(f"a trainer over worker processes needs at least 1 of them, not {workers}")
         self._size = workers
-        self._factory: _Factory = factory or partial(_local_trainer, device)
+        self._factory: _Factory = factory or partial(local_trainer, device)
         self._split: _Split = split or _one_by_one
         self._preload = [__name__, _module(self._factory)]
-        self._limits = limits
+        self.limits = limits
         self._workers: list[_Worker] = []
         self._stillborn = 0
         self._lock = threading.Lock()
@@ -119,21 +108,23 @@ class WorkerTrainer:
         return [trials[position] for position in range(len(requests))]
 
     def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
-        """Yield (position, trial) as they end; closing it early stops the workers."""
+        """Yield (position, trial) as they end; closing it early stops the workers.
+
+        Requests that are appended to the list in the meantime are trained too.
+        """
         with self._lock:
-            groups = self._split(requests)
-            waiting = deque(_Task({position: requests[position] for position in group}) for group in groups)
-            left = len(requests)
+            schedule, known = Schedule(TRIES), 0
             try:
-                while left:
-                    self._start(min(self._size, left))
-                    self._hand_out(waiting)
-                    for task, trials in self._collect():
-                        if trials is None:
-                            waiting.extendleft(task.parts() if len(task.requests) > 1 else [task])
-                        else:
-                            left -= len(trials)
-                            yield from zip(task.requests, trials, strict=True)
+                while schedule.left or known < len(requests):
+                    fresh = requests[known:]
+                    schedule.add(
+                        Group(tuple(known + place for place in places)) for places in self._split(fresh)
+                    )
+                    known += len(fresh)
+                    self._start(min(self._size, schedule.left))
+                    self._hand_out(schedule, requests)
+                    for group, trials in self._collect(schedule):
+                        yield from zip(group.positions, trials, strict=True)
             except BaseException:
                 self._stop()
                 raise
@@ -149,44 +140,49 @@ class WorkerTrainer:
             while len(self._workers) < workers:
                 self._workers.append(_launch(context, self._factory))
 
-    def _hand_out(self, waiting: deque[_Task]) -> None:
+    def _hand_out(self, schedule: Schedule, requests: Sequence[TrialRequest]) -> None:
         for worker in self._workers:
-            if waiting and worker.ready and worker.task is None:
-                worker.task = waiting.popleft()
-                requests = tuple(worker.task.requests.values())
-                cpu = self._limits.cpu_seconds(requests)
-                worker.since, worker.limit = time.monotonic(), self._limits.wall * cpu
-                # One that died while it was idle shows it when its answer is read.
-                with suppress(OSError):
-                    worker.pipe.send((cpu, requests))
+            if not worker.ready or worker.group is not None:
+                continue
+            worker.since = time.monotonic()
+            worker.group = schedule.start(worker.since)
+            if worker.group is None:
+                return
+            group = tuple(requests[position] for position in worker.group.positions)
+            cpu = self.limits.cpu_seconds(group)
+            worker.limit = self.limits.wall * cpu
+            # One that died while it was idle shows it when its answer is read.
+            with suppress(OSError):
+                worker.pipe.send((cpu, group))
 
-    def _collect(self) -> Iterator[tuple[_Task, _Trials | None]]:
-        """Wait for messages; yield tasks with their trials, or with None where they shall be tried again."""
+    def _collect(self, schedule: Schedule) -> Iterator[tuple[Group, _Trials]]:
+        """Wait for messages; yield groups with their trials. What is lost goes back to the schedule."""
         patience = min(worker.patience for worker in self._workers)
         pipes = [worker.pipe for worker in self._workers]
         speaking = wait(pipes, None if patience == float("inf") else max(patience, 0.0))
         for worker in list(self._workers):
             if worker.pipe in speaking:
-                yield from self._receive(worker)
+                yield from self._receive(worker, schedule)
             elif worker.patience <= 0:
-                yield from self._give_up(worker)
+                yield from self._give_up(worker, schedule)
 
-    def _receive(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
+    def _receive(self, worker: _Worker, schedule: Schedule) -> Iterator[tuple[Group, _Trials]]:
         try:
             reply = worker.pipe.recv()
         except (EOFError, OSError):
-            yield from self._bury(worker)
+            yield from self._bury(worker, schedule)
             return
         if isinstance(reply, BaseException):
             raise reply
         if not worker.ready:
             worker.ready, self._stillborn = True, 0
-        task, worker.task = worker.task, None
-        if task is not None:
-            yield task, reply
+        group, worker.group = worker.group, None
+        if group is not None:
+            schedule.finish(group, time.monotonic())
+            yield group, reply
 
-    def _bury(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
-        """Remove a dead worker; its task goes to another one, or is to blame."""
+    def _bury(self, worker: _Worker, schedule: Schedule) -> Iterator[tuple[Group, _Trials]]:
+        """Remove a dead worker; its group goes to another one, or is to blame."""
         code = self._remove(worker)
         if not worker.ready:
             self._stillborn += 1
@@ -195,21 +191,17 @@ class WorkerTrainer:
                     f"a worker process ended while it started (exit code {code}); a script that trains in"
                     " workers has to start below `if __name__ == '__main__':`; workers=0 trains without them"
                 )
-        if worker.task is not None:
-            yield self._lost(worker.task, _death(code))
+        if worker.group is not None and schedule.lose(worker.group):
+            yield worker.group, [_death(code)]
 
-    def _give_up(self, worker: _Worker) -> Iterator[tuple[_Task, _Trials | None]]:
+    def _give_up(self, worker: _Worker, schedule: Schedule) -> Iterator[tuple[Group, _Trials]]:
         """Stop a worker that has been silent for too long."""
         self._remove(worker)
-        if worker.task is None:
+        if worker.group is None:
             raise WorkerError(f"a worker process did not start within {worker.limit:g} s")
-        message = f"no result after {worker.limit:g} s; its worker was stopped"
-        yield self._lost(worker.task, Trial(status=Status.HUNG, message=message, seconds=worker.limit))
-
-    def _lost(self, task: _Task, trial: Trial) -> tuple[_Task, _Trials | None]:
-        """A task whose worker is gone: to be tried again, unless it is one request and to blame by now."""
-        task.tries += 1
-        return task, [trial] if task.tries >= TRIES and len(task.requests) == 1 else None
+        if schedule.lose(worker.group):
+            message = f"no result after {worker.limit:g} s; its worker was stopped"
+            yield worker.group, [Trial(status=Status.HUNG, message=message, seconds=worker.limit)]
 
     def _remove(self, worker: _Worker) -> int | None:
         self._workers.remove(worker)
@@ -330,7 +322,8 @@ def _one_by_one(requests: Sequence[TrialRequest]) -> list[tuple[int, ...]]:
     return [(position,) for position in range(len(requests))]
 
 
-def _local_trainer(device: str) -> Trainer:
+def local_trainer(device: str) -> Trainer:
+    """A trainer in the plain loop; torch is imported now."""
     import torch
 
     from netmend.env.training.loop import LocalTrainer

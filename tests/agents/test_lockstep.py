@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -16,6 +17,7 @@ from netmend.env.errors import NetmendError
 from netmend.env.program import Optimizer, Program, Task
 from netmend.env.program.sites import layer_activation, width
 from netmend.env.reward import Rules
+from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Status, Trainer, Trial, TrialRequest
 from netmend.repair_actions import CATALOGUE, select
 from netmend.repair_actions.patch import applied
@@ -113,6 +115,32 @@ def test_all_think_before_any_is_asked(two_fault_bug: Bug, scripted_trainer: Tra
     run_repairs(Evaluation(bugs=bugs, methods=(method,), rules=Rules(trials=2)), scripted_trainer)
     round_of_three = ["think"] * 3 + ["ask"] * 3 + ["tell"] * 3
     assert method.log == ["start"] * 3 + round_of_three * 2
+
+
+def test_out_of_lockstep_each_repair_goes_its_own_way(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    """With the same outcomes: which trial comes first decides nothing."""
+
+    class Backwards(TrialFront):
+        """Gives the youngest trial first."""
+
+        def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+            done: set[int] = set()
+            while len(done) < len(requests):
+                last = max(set(range(len(requests))) - done)
+                done.add(last)
+                yield last, self.run([requests[last]])[0]
+
+    bugs = tuple(replace(two_fault_bug, id=str(i)) for i in range(3))
+    methods = (Rates(), Rates("tell"), RANDOM)
+    terms = Evaluation(bugs=bugs, methods=methods, rules=Rules(trials=4), seeds=(0, 1), keep_going=True)
+    expected = run_repairs(terms, scripted_trainer)
+    told: list[tuple[int, int, int]] = []
+    found = run_repairs(
+        replace(terms, lockstep=False), Backwards(scripted_trainer), progress=lambda *own: told.append(own)
+    )
+    assert found == expected
+    assert methods[0].log[-9:] != ["think"] * 3 + ["ask"] * 3 + ["tell"] * 3
+    assert told[-1][1] == len(expected)
 
 
 def test_a_patch_without_actions_is_not_minimised(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:

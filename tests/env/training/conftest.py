@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -88,6 +89,21 @@ def regression(good: Program) -> Program:
     """A program that learns ``values``."""
     layers = (*good.layers[:-1], Dense(units=2))
     return replace(good, data=Data(dataset="values", labels="value"), layers=layers, loss="mse", epochs=16)
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[object]:
+    """Three Ray nodes, see ``ray_nodes.py``; what they run can import what lies here."""
+    here = str(Path(__file__).parent)
+    paths = os.pathsep.join([here, os.environ.get("PYTHONPATH", "")])
+    own = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": paths}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in own.items():
+            patch.setenv(name, value)
+        patch.syspath_prepend(here)
+        started = importlib.import_module("ray_nodes").RayNodes()
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,10 @@ from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Curves, Status, Trial, TrialRequest
 
 BURN, HANG_ONCE, KILL_ONCE, EXIT, KILL, HANG, BAD_CALL, SLOW = range(-8, 0)
+KILL_PARENT, LONG = -9, 1000
 """Seeds that make ``Troublemaker`` do what they say (slow: wait for two workers); others end at once.
+
+From ``LONG`` on they end after half a second.
 
 What hangs sleeps, what burns computes, both without end.
 """
@@ -82,10 +85,15 @@ class Troublemaker:
             os.kill(os.getpid(), signal.SIGKILL)
         if seed == HANG:
             time.sleep(600)
+        if seed == KILL_PARENT:
+            os.kill(_parent(os.getppid()), signal.SIGKILL)  # between them is the fork server
+            time.sleep(600)
         if seed == SLOW:
             while len(list(self.folder.glob("*.pid"))) < 2:
                 time.sleep(0.01)
             time.sleep(0.2)
+        if seed >= LONG:
+            time.sleep(0.5)
         if seed == BAD_CALL:
             raise UnknownNameError("dataset", "iriss", ["iris"])
         return trial_of(request)
@@ -95,6 +103,10 @@ class Troublemaker:
         known = mark.exists()
         mark.touch()
         return not known
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def stillborn(folder: Path, deaths: int) -> Troublemaker:

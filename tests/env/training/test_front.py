@@ -132,6 +132,32 @@ def test_hits_and_misses_with_a_store(tmp_path: Path, fake_trainers: ModuleType)
     trainer.close()
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_stream_takes_requests_while_it_runs(
+    tmp_path: Path, fake_trainers: ModuleType, stored: bool
+) -> None:
+    """Each training once, and the trials, counts and the store as after as many calls of ``run``."""
+    store = TrialStore(tmp_path / "t.sqlite") if stored else None
+    recorder = fake_trainers.Recorder()
+    trainer = TrialFront(recorder, store, fingerprint=str)
+    trainer.run([request(0)])
+    later = [request(1, seeds=3), request(5, holdout=True), request(9), request(10, seeds=3)]
+    requests = [request(0), request(9), request(9)]
+    trials: dict[int, Trial] = {}
+    for position, trial in trainer.stream(requests):
+        assert position not in trials
+        trials[position] = trial
+        requests += [later.pop(0)] if later else []
+    expected = TrialFront(fake_trainers.Recorder()).run(requests)
+    assert [trials[position] for position in range(len(requests))] == expected
+    assert (trainer.trials, trainer.statuses.total()) == (8, 8)
+    assert trainer.misses == len(recorder.asked) == 9 + (not stored)
+    assert trainer.hits == 2 + stored
+    if store is not None:
+        assert store.summary().trials == 8  # the one with the hold-out part is on file once
+    trainer.close()
+
+
 def test_no_seed_is_refused(fake_trainers: ModuleType) -> None:
     with pytest.raises(NetmendError, match=r"budget\.seeds must be 1 or more, not 0"):
         TrialFront(fake_trainers.Recorder()).run([request(seeds=0)])
