@@ -14,6 +14,7 @@ from netmend.env.script.plan import Plan
 from netmend.env.script.record import LoaderMade
 from netmend.env.script.site import Site
 
+_NESTED = 5  # samplers of batches in each other, at most
 _SHARE = 5  # one row of so many is withheld
 
 
@@ -96,13 +97,21 @@ class Loaders:
         return tuple(
             LoaderMade(
                 batch_size=loader.batch_size,
-                shuffle=not isinstance(loader.sampler, SequentialSampler),
+                shuffle=not isinstance(_sampler(loader), SequentialSampler),
                 rows=_rows(loader),
                 made=site,
                 trains=key in self._training,
             )
             for key, (loader, site) in self._made.items()
         )
+
+
+def _sampler(loader: DataLoader[Any]) -> object:
+    """What orders the rows; it may stand in samplers of batches, as those of Hugging Face's trainer do."""
+    batches: object = loader.batch_sampler
+    for _ in range(_NESTED):
+        batches = getattr(batches, "batch_sampler", batches)
+    return getattr(batches, "sampler", loader.sampler)
 
 
 def _rows(loader: DataLoader[Any]) -> int | None:

@@ -1,4 +1,4 @@
-"""Training scripts in PyTorch, written from programs in the styles that people use."""
+"""Training scripts in PyTorch and Keras, written from programs in the styles that people use."""
 
 from netmend.env.script.generate.programs import FAULTS, Case, draw_case, problems, shown, torch_bases
 from netmend.env.script.generate.script import Script, write_script

@@ -1,6 +1,7 @@
 """The round trip: a program is written as a script, the script runs under the recorder, and is lifted.
 
-``python -m netmend.env.script.generate.trips 200`` measures it over drawn programs, faults and styles.
+``python -m netmend.env.script.generate.trips 200`` measures it over drawn programs, faults and styles;
+``--keras`` over scripts of Keras, ``--lightning`` over those whose loop Lightning holds.
 """
 
 from __future__ import annotations

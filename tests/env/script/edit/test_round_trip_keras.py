@@ -87,7 +87,8 @@ CASES = [
     *(("functional", name) for name in ("activation/linear@output", "data_wrangling/shuffle@program")),
     *(("functional", name) for name in ("layer_dimension/units_x2@hidden", "loss_function/huber@program")),
     ("functional", "neural_connection/remove_regularisation@all"),
-    *(("recurrent", name) for name in ("loss_function/mse@program", "layer_dimension/units_x2@hidden")),
+    ("sequential", "loss_function/cross_entropy@program"),
+    ("recurrent", "layer_dimension/units_x2@hidden"),
 ]
 
 
