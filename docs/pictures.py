@@ -26,6 +26,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -147,7 +148,8 @@ def architecture(_: Sequence[str]) -> None:
         _box(axes, column * COLUMN, -row * ROW, name, text, column)
     for start, end, there, back in ARROWS:
         _arrows(axes, start, end, there, back)
-    figure.savefig(DOCS / "architecture.svg", metadata={"Date": None})
+    with rc_context({"svg.hashsalt": "netmend"}):  # the same file each time
+        figure.savefig(DOCS / "architecture.svg", metadata={"Date": None})
 
 
 def _box(axes: Axes, x: float, y: float, name: str, text: str, column: int) -> None:
