@@ -151,7 +151,7 @@ class ScaleConfig(BenchConfig):
     repetitions: int = 10
     workers: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000])
     group: float = 2.0
-    driver: float = 0.005
+    driver: float = 0.01
     overhead: float = 0.005
     lost_after: list[float] = field(default_factory=lambda: [1.0, 10.0])
 

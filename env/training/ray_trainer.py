@@ -8,6 +8,7 @@ Where Ray loses a worker or a node, no program is to blame: its group is trained
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 import time
@@ -44,6 +45,8 @@ AHEAD = 2
 """Tasks per worker that Ray knows of: one at work, one that waits for it, so that it is never idle."""
 LOOK, GONE = 1.0, 600.0
 """Seconds between two looks at the cluster, and without any worker until the call fails."""
+KNOCK = 10.0
+"""Seconds that a cluster may take to answer."""
 GPU_SHARE = 0.25
 """Part of a GPU that a training takes: four share one, since a single one leaves most of it idle."""
 OBJECT_STORE = 256 * 2**20
@@ -205,6 +208,7 @@ class RayTrainer:
         own["_node_ip_address"] = "127.0.0.1"
         given = own if self._address is None else {"address": self._address}
         try:
+            _knock(self._address or "")
             ray.init(**given, log_to_driver=False, logging_level="warning")
         except (OSError, ValueError, RuntimeError) as error:
             raise WorkerError(f"no Ray cluster at {self._address or 'this machine'}: {error}") from error
@@ -328,6 +332,13 @@ def _cancel(refs: Iterable[ray.ObjectRef]) -> None:
 
     for ref in refs:
         ray.cancel(ref, force=True)
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at an address: Ray itself would try for ten minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
 
 
 def _given_up(kind: str, error: Exception) -> Trial:

@@ -145,24 +145,28 @@ def test_rounding_up_to_whole_updates_is_said(capsys: pytest.CaptureFixture[str]
     assert "an agent learns from whole updates, here of 8 steps: 8 steps in place of 5" in said
 
 
+def side_by_side(launcher: str, folder: Path) -> list[str]:
+    """Train twice with a launcher; the words for that."""
+    words = ["train", "-m", f"hydra/launcher={launcher}", "seed=0,1", *SMALL, "training.workers=1"]
+    ended = subprocess.run(
+        [sys.executable, "-m", "netmend.agents.cli", *words], capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = folder.glob("runs/train/*/[01]/finished.yaml")
+    shares = [yaml.safe_load(path.read_text())["fixed"] for path in found]
+    assert len(shares) == 2
+    assert all(0 <= share <= 1 for share in shares)
+    return words
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("joblib") is None or not importlib.util.find_spec("hydra_plugins"),
     reason="hydra-joblib-launcher is not installed",
 )
 def test_runs_side_by_side_in_joblibs_processes(elsewhere: Path) -> None:
-    words = ["train", "-m", "hydra/launcher=joblib", "seed=0,1", *SMALL, "training.workers=1"]
     # a failing job ends its process, so that this one does not see what it imported
-    ended = subprocess.run(
-        [sys.executable, "-m", "netmend.agents.cli", *words], capture_output=True, text=True
-    )
-    assert ended.returncode == 0, ended.stderr
-    shares = [
-        yaml.safe_load(path.read_text())["fixed"]
-        for path in elsewhere.glob("runs/train/*/[01]/finished.yaml")
-    ]
-    assert len(shares) == 2
-    assert all(0 <= share <= 1 for share in shares)
+    words = side_by_side("joblib", elsewhere)
     ended = subprocess.run(
         [sys.executable, "-m", "netmend.agents.cli", *words, "training.device=tpu"],
         capture_output=True,
@@ -171,6 +175,14 @@ def test_runs_side_by_side_in_joblibs_processes(elsewhere: Path) -> None:
     assert ended.returncode == 2
     assert "training.device: 'tpu' is none of cpu, cuda" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not importlib.util.find_spec("submitit"), reason="hydra-submitit-launcher is not installed"
+)
+def test_runs_side_by_side_in_submitits_processes(elsewhere: Path) -> None:
+    side_by_side("submitit_local", elsewhere)
 
 
 @pytest.mark.slow
