@@ -104,7 +104,9 @@ def no_activation(case: Case) -> Iterator[Sight]:
 
 
 @warning(
-    "{place}: the network narrows to {value:.0f} here", "layer_dimension/units_*", "change_neural_architecture/*"
+    "{place}: the network narrows to {value:.0f} here",
+    "layer_dimension/units_*",
+    "change_neural_architecture/*",
 )
 def bottleneck(case: Case) -> Iterator[Sight]:
     """Hidden layers of one or two values in a network with wider ones."""
