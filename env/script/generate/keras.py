@@ -7,8 +7,8 @@ from functools import cache
 
 from numpy.random import Generator
 
-from netmend.env.bugs.bases import BASES, Base, read_bases
-from netmend.env.data import Dataset, load_dataset
+from netmend.env.bugs.bases import Base
+from netmend.env.data import Dataset
 from netmend.env.program import (
     LOGIT_LOSSES,
     LOSS_KINDS,
@@ -25,7 +25,7 @@ from netmend.env.program.part import changed
 from netmend.env.program.shapes import walk_layers
 from netmend.env.script.edit.keras_text import keras_loss, keras_texts
 from netmend.env.script.generate.data import read_rows
-from netmend.env.script.generate.programs import OWN_BASES, PREPS, folded, shown
+from netmend.env.script.generate.programs import PREPS, folded, shown, written
 from netmend.env.script.generate.style import Style, Words
 from netmend.env.script.generate.training import metric_name
 from netmend.env.script.generate.values import Values
@@ -40,12 +40,7 @@ Lines = list[str]
 @cache
 def keras_bases() -> dict[str, Base]:
     """The good programs that can be written, in the form that Keras' users give them."""
-    found: dict[str, Base] = {}
-    for name, base in (dict(BASES) | read_bases(OWN_BASES)).items():
-        program = as_keras(base.program)
-        if not keras_problems(program, load_dataset(program.data.dataset).task):
-            found[name] = Base(program=program, split=base.split)
-    return found
+    return written(as_keras, keras_problems)
 
 
 def as_keras(program: Program) -> Program:

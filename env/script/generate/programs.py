@@ -111,10 +111,17 @@ class Case:
 @cache
 def torch_bases() -> dict[str, Base]:
     """The good programs that can be written, in the form that PyTorch's users give them."""
+    return written(as_torch, problems)
+
+
+def written(
+    form: Callable[[Program], Program], wrong: Callable[[Program, Task], list[str]]
+) -> dict[str, Base]:
+    """The good programs in a form, those left out in which something cannot be written."""
     found: dict[str, Base] = {}
     for name, base in (dict(BASES) | read_bases(OWN_BASES)).items():
-        program = as_torch(base.program)
-        if not problems(program, load_dataset(program.data.dataset).task):
+        program = form(base.program)
+        if not wrong(program, load_dataset(program.data.dataset).task):
             found[name] = Base(program=program, split=base.split)
     return found
 

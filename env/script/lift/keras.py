@@ -7,7 +7,6 @@ from typing import Any
 
 from netmend.env.program import (
     LAYER_KINDS,
-    Activation,
     ActivationName,
     BatchNorm,
     Dense,
@@ -25,8 +24,6 @@ from netmend.env.program import (
     ZeroPad,
 )
 from netmend.env.program.layers import GaussianNoise
-from netmend.env.program.part import changed
-from netmend.env.program.sites import function_of
 from netmend.env.script.keras_names import ACTIVATIONS, INITIALISERS, NEAR_ACTIVATIONS
 from netmend.env.script.lift.reading import flag, number, where
 from netmend.env.script.lift.walk import CannotSayError, Walk
@@ -108,12 +105,7 @@ def _activation(walk: Walk, index: int, operation: Operation) -> None:
     """An activation of its own belongs to the layer in front of it, where nothing else takes its value."""
     kind = operation.kind
     name = _of_layer(walk, operation, kind) if kind in _LAYER_ACTIVATIONS else _function(walk, operation)
-    last = walk.layers[-1] if walk.layers else None
-    if last is not None and function_of(last) == "linear" and walk.sole(index):
-        walk.layers[-1] = changed(last, **{last.activated_by: name})
-        walk.belongs(index)
-    else:
-        walk.add(index, Activation(function=name))
+    walk.activate(index, name)
 
 
 def _start(walk: Walk, operation: Operation, name: str, usual: InitialiserName) -> InitialiserName:

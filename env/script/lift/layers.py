@@ -7,7 +7,6 @@ from math import prod
 from typing import cast
 
 from netmend.env.program import (
-    Activation,
     ActivationName,
     Attention,
     BatchNorm,
@@ -25,7 +24,6 @@ from netmend.env.program import (
     Skip,
 )
 from netmend.env.program.part import changed
-from netmend.env.program.sites import function_of
 from netmend.env.script.lift import kernels
 from netmend.env.script.lift.reading import flag, kind_of, number, where
 from netmend.env.script.lift.walk import CannotSayError, Walk
@@ -258,12 +256,7 @@ def _activation(walk: Walk, index: int, operation: Operation) -> None:
         walk.doubt(f"a slope of {slope} below zero, taken for {LEAKY_SLOPE}")
     if name == "softmax":
         _check_axis(walk, index, operation)
-    last = walk.layers[-1] if walk.layers else None
-    if last is not None and function_of(last) == "linear" and walk.sole(index):
-        walk.layers[-1] = changed(last, **{last.activated_by: name})
-        walk.belongs(index)
-    else:
-        walk.add(index, Activation(function=name))
+    walk.activate(index, name)
 
 
 def _check_axis(walk: Walk, index: int, operation: Operation) -> None:

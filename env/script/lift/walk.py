@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from netmend.env.program import Layer, Shared, Weighted
+from netmend.env.program import Activation, ActivationName, Layer, Shared, Weighted
 from netmend.env.program.part import changed
+from netmend.env.program.sites import function_of
 from netmend.env.script.record import Operation
 
 
@@ -80,6 +81,15 @@ class Walk:
             self.layers.append(found)
             self.sources.append([index])
         self.passes(index)
+
+    def activate(self, index: int, name: ActivationName) -> None:
+        """An activation belongs to the layer in front of it, where nothing else takes its value."""
+        last = self.layers[-1] if self.layers else None
+        if last is not None and function_of(last) == "linear" and self.sole(index):
+            self.layers[-1] = changed(last, **{last.activated_by: name})
+            self.belongs(index)
+        else:
+            self.add(index, Activation(function=name))
 
     def is_current(self, index: int) -> bool:
         """Whether an operation takes what the layers so far return."""
