@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from netmend.env.script.codec import encode
 from netmend.env.script.flow import Flow
@@ -158,22 +159,35 @@ def _crashed(error: BaseException, recorder: Recorder, frames: Frames) -> tuple[
     if recorder.crash is not None and recorder.crash[0] is error:
         crash = recorder.crash[1]
     else:
-        crash = Crashed(error=type(error).__name__, message=str(error)[:300], site=_site(error, frames))
+        crash = Crashed(
+            error=type(error).__name__,
+            message=str(error)[:300],
+            site=_site(error, frames),
+            applied=_site(error, frames, outside=True),
+        )
     return ("memory" if no_memory else "crashed"), message, crash
 
 
-def _site(error: BaseException, frames: Frames) -> Site | None:
-    """The innermost place of the traceback in the script's own files."""
+def _site(error: BaseException, frames: Frames, *, outside: bool = False) -> Site | None:
+    """The innermost place of the traceback in the script's own files; that in front of the first module's."""
     found = None
     place = error.__traceback__
     while place is not None:
         code = place.tb_frame.f_code
+        if (
+            outside
+            and code.co_name == "__call__"
+            and isinstance(place.tb_frame.f_locals.get("self"), nn.Module)
+        ):
+            return found
         name = frames.file(code)
         if name is not None:
             positions = next(islice(code.co_positions(), place.tb_lasti // 2, None))
             line, end_line, column, end_column = (number or 0 for number in positions)
             found = Site(name, line or place.tb_lineno, column, end_line, end_column, code.co_name)
         place = place.tb_next
+    if outside:
+        return None
     if isinstance(error, SyntaxError) and error.lineno and found is None:
         found = Site(Path(error.filename or "").name, error.lineno, 0, error.lineno, 0)
     return found

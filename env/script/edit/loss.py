@@ -22,7 +22,7 @@ from netmend.env.script.edit.optimizer import keras_call
 from netmend.env.script.follow import Place, argument, is_written_out, origin
 from netmend.env.script.origins import origins
 from netmend.env.script.record import Array, LossCall
-from netmend.env.script.rules.data import class_weights, weighted_by_share
+from netmend.env.script.rules.data import class_weights, makes_up, weighted_by_share
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import LOSS_CALLS
 
@@ -216,6 +216,8 @@ def write_class_weights(editor: Editor, change: SourceChange) -> None:
     is_keras = editor.record.framework == "keras"
     draft, call, is_module = (*keras_call(editor, "fit"), True) if is_keras else _maker(editor)
     if change.value is None:
+        if makes_up(editor.record):
+            raise EditRefused("the weights make up for the shares of the classes")
         editor.arguments(draft, call, {}, leave=["class_weight", "weight", "pos_weight"])
         return
     if change.value == "balanced" and _write_inverse(editor):
@@ -267,8 +269,10 @@ def _write_inverse(editor: Editor) -> bool:
     if loss is None or not weights or not (by_share or loss.weighed):
         return False
     draft, given = _weights_given(editor, loss)
-    inverse = tuple(sum(weights) / sum(1 / weight for weight in weights) / weight for weight in weights)
-    if not by_share:
+    if by_share:
+        whole = sum(weights) / sum(1 / weight for weight in weights)
+        inverse = tuple(whole / weight for weight in weights)
+    else:
         inverse = _balanced(editor)
     if "pos_weight" in loss.settings:
         inverse = (inverse[1] / inverse[0],)

@@ -160,18 +160,31 @@ def weights_reversed(record: Record) -> Iterator[Sight]:
         yield _weight_sight(record, found[0])
 
 
+def makes_up(record: Record) -> bool:
+    """Whether the loss weighs the rarest class most and the commonest least."""
+    weights, counts = _weighed(record) or (np.ones(1), np.ones(1))
+    return _grows(weights, -counts)
+
+
 def _reversed_weights(record: Record) -> tuple[Values, Values] | None:
     """Weights of the classes and their rows, where the commonest class has the largest weight."""
+    found = _weighed(record)
+    return found if found is not None and _grows(*found) else None
+
+
+def _grows(weights: Values, counts: Values) -> bool:
+    most, least = weights[counts.argmax()], weights[counts.argmin()]
+    return bool(most == weights.max() > least == weights.min() > 0)
+
+
+def _weighed(record: Record) -> tuple[Values, Values] | None:
+    """Weights of the classes and their rows, where these are unequal enough for that to matter."""
     labels, weights = _labels(record), class_weights(record)
     if labels is None or len(labels) < _LEAST_ROWS or len(weights) < 2 or labels.min() < 0:
         return None
     counts = np.bincount(labels, minlength=len(weights)).astype(np.float64)
-    if len(counts) != len(weights) or counts.min() < 1 or counts.max() < _UNEQUAL * counts.min():
-        return None
-    values = np.asarray(weights)
-    common, rare = counts.argmax(), counts.argmin()
-    grows = values[common] == values.max() > values[rare] == values.min() > 0
-    return (values, counts) if grows else None
+    unequal = len(counts) == len(weights) and counts.max() >= _UNEQUAL * counts.min() > 0
+    return (np.asarray(weights), counts) if unequal else None
 
 
 def class_weights(record: Record) -> tuple[float, ...]:

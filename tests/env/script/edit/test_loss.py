@@ -138,6 +138,16 @@ def test_weights_that_are_shares_are_turned_round(script, tmp_path: Path, given,
     assert case.edited("loss.class_weights", "balanced") == "import torch\n" + text.replace(old, new)
 
 
+def test_weights_that_make_up_for_the_shares_stay(script, tmp_path: Path):
+    made = "torch.nn.CrossEntropyLoss(weight=w)"
+    text = f"f = {made}\nloss = f(out, y)\n"
+    right = _weighed(script, tmp_path, text, "cross_entropy", made, weight=(1.0, 5.0))
+    with pytest.raises(EditRefused, match="make up for the shares"):
+        right.edited("loss.class_weights", None)
+    wrong = _weighed(script, tmp_path, text, "cross_entropy", made, weight=(5.0, 1.0))
+    assert "CrossEntropyLoss()" in wrong.edited("loss.class_weights", None)
+
+
 @pytest.mark.parametrize(
     ("given", "right"),
     [("torch.tensor([0.19])", "torch.tensor([5.263])"), ("torch.tensor(0.19)", "torch.tensor(5.263)")],

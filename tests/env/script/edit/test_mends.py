@@ -45,7 +45,7 @@ for epoch in range(2):
     for rows, targets in DataLoader(TensorDataset(x, y), batch_size=20, shuffle=True):
         optimizer.zero_grad()
         {gradients}
-            loss = loss_function(net(rows), targets)
+            loss = loss_function(net({rows}), {targets})
         loss.backward()
         optimizer.step()
 with torch.no_grad():
@@ -58,6 +58,8 @@ GOOD = {
     "squashed": "",
     "loss": "nn.CrossEntropyLoss()",
     "gradients": "if True:",
+    "rows": "rows",
+    "targets": "targets",
     "shown": "(net(held).argmax(1) == y[100:]).float().mean()",
 }
 VALUES = {
@@ -75,6 +77,7 @@ BINARY = {
 }
 MENDS = [
     ("crash", "data_type/first_layer_type@inputs", {"single": ""}),
+    ("crash", "data_type/first_layer_type@inputs", {"rows": "table[:20]", "targets": "y[:20]"}),
     ("crash", "api_contract/loss_graph@program", {"gradients": "with torch.no_grad():"}),
     (
         "weighted_by_share",
