@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+pytestmark = pytest.mark.timeout(900)  # compiled code is compiled first, on a new machine
 
 
 def printed(name: str, folder: Path, *words: str) -> str:

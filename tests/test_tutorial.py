@@ -18,6 +18,7 @@ def without_numbers(text: str) -> str:
     return " ".join(re.sub(r"\d[\d.]*", "N", text).split())
 
 
+@pytest.mark.timeout(900)  # a repair runs the script twenty times
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
     walked = run_path(str(DOCS / "tutorial.py"))["walked"](PAGE, tmp_path)
