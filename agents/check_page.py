@@ -23,12 +23,13 @@ _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PAGE = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/"
 _ANSWERS = 3
 """Edits that the text names; the JSON has them all."""
-_SOURCES = {
+SOURCES = {
     "own": "by the script's own evaluation",
-    "withheld": "which were kept from training",
-    "prequential": "each batch before its update",
+    "withheld": "by rows that were kept from training",
+    "prequential": "by each batch before its update",
     "printed": "as the script prints it",
 }
+"""Where a score is from, in words."""
 _LEVELS = {"fault": "error", "warning": "warning"}
 
 
@@ -101,7 +102,7 @@ def _ran(checked: Checked) -> Iterator[str]:
     yield from _wrapped(f"ran {checked.script}: {updates}, {end}, in {record.seconds:.1f} s")
     if score is not None:
         rows = f" on {score.rows} rows" if score.rows else ""
-        yield from _wrapped(f"score: {score.kind} {score.value:.3f}{rows}, {_SOURCES[score.source]}")
+        yield from _wrapped(f"score: {score.kind} {score.value:.3f}{rows}, {SOURCES[score.source]}")
 
 
 def _block(checked: Checked, finding: Finding) -> Iterator[str]:

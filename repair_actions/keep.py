@@ -66,7 +66,9 @@ def check_keep(keep: Iterable[str]) -> None:
     """Raise UnknownNameError where an entry is neither a part nor the name or pattern of an action."""
     for name in keep:
         if name not in PARTS and not any(fnmatchcase(action, name) for action in WITH_RECIPES):
-            raise UnknownNameError("part or repair action to keep", name, (*PARTS, *WITH_RECIPES))
+            whole_patterns = {f"{action.partition('/')[0]}/*" for action in WITH_RECIPES}
+            known = WITH_RECIPES if "/" in name else (*PARTS, *whole_patterns)
+            raise UnknownNameError("part or repair action to keep", name, known)
 
 
 def touched(before: Program, after: Program, keep: Iterable[str]) -> tuple[str, ...]:
@@ -83,7 +85,9 @@ def allowed(actions: tuple[RepairAction, ...], program: Program, task: Task, kee
     after = successors(actions, program, task)
     return tuple(
         edited is None
-        or not (touched(program, edited, keep) or _matches((action.name, *action.patch(program, task)), keep))
+        or not (
+            touched(program, edited, keep) or ruled_out((action.name, *action.patch(program, task)), keep)
+        )
         for action, edited in zip(actions, after, strict=True)
     )
 
@@ -93,7 +97,7 @@ def keeping(program: Program, task: Task, patch: Iterable[str], keep: Keep) -> t
     kept = []
     for name in patch:
         after = CATALOGUE[name].apply(program, task)
-        if not touched(program, after, keep) and not _matches([name], keep):
+        if not touched(program, after, keep) and not ruled_out([name], keep):
             program = after
             kept.append(name)
     return tuple(kept)
@@ -101,10 +105,10 @@ def keeping(program: Program, task: Task, patch: Iterable[str], keep: Keep) -> t
 
 def broken(before: Program, after: Program, patch: Iterable[str], keep: Keep) -> tuple[str, ...]:
     """What a whole repair touches although it should be kept: parts, and actions that were ruled out."""
-    return (*touched(before, after, keep), *(name for name in patch if _matches([name], keep)))
+    return (*touched(before, after, keep), *ruled_out(patch, keep))
 
 
-def _matches(names: Iterable[str], keep: Keep) -> bool:
-    """Whether one of these actions is ruled out by its name."""
+def ruled_out(names: Iterable[str], keep: Keep) -> tuple[str, ...]:
+    """The actions that are ruled out by their names."""
     patterns = [name for name in keep if name not in PARTS]
-    return any(fnmatchcase(name, pattern) for name in names for pattern in patterns)
+    return tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))

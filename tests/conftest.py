@@ -1,6 +1,8 @@
-"""Small programs and their tasks, one of each kind."""
+"""Small programs and their tasks, one of each kind, and one warm process for all scripts of a session."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 
@@ -18,6 +20,13 @@ from netmend.env.program import (
     Recurrent,
     Task,
 )
+from netmend.env.script.parent import Runner
+
+
+@pytest.fixture(scope="session")
+def runner() -> Iterator[Runner]:
+    with Runner() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,7 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
         reached=reached,
         true=None if result.claim != "repair" else _is_true(whole, result.texts),
         edits=" ".join(name for step in result.steps for name in step.actions),
-        runs=result.runs,
+        runs=result.runs + result.short,
         seconds=round(result.seconds, 1),
         note="; ".join(result.notes),
     )

@@ -9,7 +9,9 @@ from shlex import quote
 from statistics import fmean
 
 from netmend.agents.confirm import SEEDS
+from netmend.agents.script_repair.cost import told
 from netmend.agents.script_repair.repair import ScriptRepair, folder_here
+from netmend.repair_actions import CATALOGUE
 
 _MOST_NOTES = 6
 
@@ -21,16 +23,17 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
     if result.diff:
         yield "\nwhat the diff does"
         for number, step in enumerate(result.steps, start=1):
-            yield f"  {number}. {step.why}"
-            yield f"     {', '.join(step.actions)}"
+            done = "; ".join(CATALOGUE[name].description for name in step.actions)
+            yield f"  {number}. {done if step.is_mend else step.why} [{', '.join(step.actions)}]"
+            yield f"     because {step.why if step.is_mend else 'the score is better with it'}"
     if result.after:
-        yield f"\nconfirmed by {SEEDS} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
+        yield f"\n{SEEDS} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
         yield f"  before  {_scores(result.before)}"
         yield f"  after   {_scores(result.after)}"
     yield f"\n{verdict(script, result)}"
     shown = result.notes[:_MOST_NOTES]
     yield from (f"  note: {note}" for note in shown)
-    yield f"  {result.runs} {'run' if result.runs == 1 else 'runs'} of the script, {result.seconds:.0f} s"
+    yield f"  {result.short} short runs of the script, {result.runs} for a score, {result.seconds:.0f} s"
     yield from (f"  {line}" for line in _next(script, result))
 
 
@@ -50,6 +53,7 @@ def as_json(script: Path, result: ScriptRepair) -> str:
         "steps": [{"why": step.why, "actions": list(step.actions)} for step in result.steps],
         "notes": list(result.notes),
         "runs": result.runs,
+        "short_runs": result.short,
         "seconds": round(result.seconds, 1),
         "diff": result.diff,
     }
@@ -73,7 +77,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
         return f"{script} is repaired: it did not run to its end, and does now{short}"
     if len(before) < len(result.before):
         return f"{script} is repaired: it had no score, and has now {fmean(after):.3f}{short}"
-    return f"{script} is repaired: {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
+    name = result.kind.partition(",")[0]
+    return f"{script} is repaired: {name} {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
 
 
 def _findings(result: ScriptRepair) -> Iterator[str]:
@@ -97,4 +102,6 @@ def _next(script: Path, result: ScriptRepair) -> Iterator[str]:
     where = "" if folder_here(script) or script.resolve().parent == Path.cwd() else f" in {script.parent}"
     yield f"to apply it: git apply the diff{where}, or the same command with --apply"
     if not result.length.whole:
-        yield "to confirm it at full length: the same command with --whole"
+        total = result.length.total
+        long = "" if total is None else f", whose runs take about {told(total)} each"
+        yield f"to confirm it at full length: the same command with --whole{long}"

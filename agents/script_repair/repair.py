@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
-from typing import Literal
 
-from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
+from netmend.agents.check_page import SOURCES
+from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
+from netmend.agents.script_repair.claim import Claim, Shown
+from netmend.agents.script_repair.cost import (
+    AGAIN,
+    AT_ONCE,
+    CONFIRMING,
+    CUT_SECONDS,
+    LEAST_TURNS,
+    SEARCH_SECONDS,
+    WHOLE_SECONDS,
+    Length,
+    due,
+    may_try,
+    told,
+    turns,
+)
 from netmend.agents.script_repair.hunks import Step, explained
-from netmend.agents.script_repair.runs import ENDED_WELL, Length, RealRuns, Texts, comparable, score_of
-from netmend.agents.script_repair.search import Candidate, common, found_by_policy
+from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
+from netmend.agents.script_repair.search import Candidate, common, found_by_policy, without_one
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.errors import NetmendError
 from netmend.env.findings import Finding
@@ -23,60 +39,17 @@ from netmend.env.script.rules import findings as script_findings
 from netmend.env.script.source import EditRefused
 from netmend.repair_actions import CATALOGUE
 
-Claim = Literal["repair", "mended", "none"]
 SHORT = 3
 """Updates of a run for what the recorder sees of the loop."""
 LEAST_EPOCH, MOST_EPOCH = 12, 400
 """Updates of a run for the rows of an epoch, and for how long an update takes."""
-WHOLE_SECONDS, CUT_SECONDS = 20.0, 10.0
-"""A run that takes longer is cut to the other."""
-MOST_RUNS = 20
-"""Real runs that a repair makes at most: candidates, what minimises them, and what confirms."""
 GOOD = 0.98
 """A score behind which nothing is searched for."""
-MOST_MENDS = 8
-"""Edits that mend crashes and faults, one after another."""
 TRIALS = 5
 
 
 class CannotRunError(NetmendError):
     """The script could not be run far enough for anything to be seen of its training."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shown:
-    """What fresh runs showed of a script as it was and as it is now.
-
-    Attributes:
-        before, after: scores by seed, None for a run without one.
-        kind: of the score, and where it is from.
-        ran, runs: whether every run ended well, before and now.
-        fits: whether the scores measure the same thing.
-    """
-
-    before: tuple[float | None, ...] = ()
-    after: tuple[float | None, ...] = ()
-    kind: str = ""
-    ran: bool = False
-    runs: bool = False
-    fits: bool = True
-
-    def claim(self, *, is_mended: bool) -> Claim:
-        """What may be said of the answer; ``is_mended``: something that is wrong for sure is gone."""
-        mended: Claim = "mended" if is_mended else "none"
-        new = [score for score in self.after if score is not None]
-        old = [score for score in self.before if score is not None]
-        if not self.runs:
-            return "none"
-        if not self.fits or len(new) < len(self.after):
-            return mended
-        if len(old) < len(self.before):  # it crashed, or what it gave was no number
-            return "repair" if min(new) >= LEAST_GAIN else mended
-        gains = [late - early for early, late in zip(old, new, strict=True)]
-        apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
-        if apart or may_be_claimed(gains):
-            return "repair"
-        return mended if sum(gains) / len(gains) > -LEAST_GAIN else "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +69,7 @@ class ScriptRepair:
         claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again;
             ``mended`` where what is wrong for sure was mended and the score is no worse; else ``none``.
         notes: what could not be done, by name.
-        runs: of the script, all together; seconds: wall time of the repair.
+        runs: of the script that are scored; short: others; seconds: wall time of the repair.
     """
 
     first: Record
@@ -112,6 +85,7 @@ class ScriptRepair:
     claim: Claim
     notes: tuple[str, ...]
     runs: int
+    short: int
     seconds: float
 
 
@@ -158,16 +132,15 @@ class ScriptRepairer:
     def _stage(self, texts: Texts, updates: int = SHORT) -> Stage:
         record = self.runs.capture(texts, updates)
         found = lift(record)
-        if isinstance(found, Lifted):
-            return Stage(self.runs.script.parent, texts, record, found)
-        return Stage(self.runs.script.parent, texts, record, None, found.reasons)
+        lifted, reasons = (found, ()) if isinstance(found, Lifted) else (None, found.reasons)
+        return Stage(self.runs.script.parent, texts, record, lifted, reasons, self.keep)
 
     # What is wrong for sure
 
     def _mended(self, stage: Stage, steps: list[Step]) -> Stage:
         """The script behind the edits that answer its crashes and faults, as far as they help."""
         failed: set[tuple[str, ...]] = set()
-        for _ in range(MOST_MENDS):
+        while True:
             answers = (
                 (finding, texts, names)
                 for finding in script_findings(stage.record)
@@ -176,6 +149,9 @@ class ScriptRepairer:
                 if (finding.name, finding.place, *names) not in failed
             )
             for finding, texts, names in answers:
+                if not may_try(self.runs.short - 1, self.runs.seconds):
+                    self._notes.append("not all that answers a finding was tried: it takes too long")
+                    return stage
                 self.tell(f"tries {', '.join(names)}: {finding.text}")
                 after = self._stage(texts)
                 if _is_better(stage.record, after.record, finding):
@@ -185,7 +161,6 @@ class ScriptRepairer:
                 failed.add((finding.name, finding.place, *names))
             else:
                 return stage
-        return stage
 
     def _answers(self, stage: Stage, finding: Finding) -> Iterator[tuple[tuple[str, ...], Texts]]:
         """The repair actions that answer a finding and can be written."""
@@ -200,40 +175,54 @@ class ScriptRepairer:
 
     def _plan(self, stage: Stage) -> Stage:
         """Decide how long real runs are and what scores them; the script as an epoch of it shows it."""
-        rounds = stage.record.loops[-1].rounds if stage.record.loops else None
-        seen = self._stage(stage.texts, min(max(rounds or 0, LEAST_EPOCH), MOST_EPOCH))
-        start, pace = stage.record, seen.record
+        start = stage.record
+        rounds = start.loops[-1].rounds if start.loops else None
+        trained = start.seconds - start.imports
+        slowest = max(trained, 1e-3) / max(start.updates, 1)
+        most = max(LEAST_EPOCH, min(MOST_EPOCH, int(WHOLE_SECONDS / slowest)))
+        seen = self._stage(stage.texts, min(max(rounds or 0, LEAST_EPOCH), most))
+        pace = seen.record
         extra = pace.updates - start.updates
-        update = max(pace.seconds - start.seconds, 0.0) / extra if extra > 0 else 0.0
+        update = max(pace.seconds - pace.imports - trained, 0.0) / extra if extra > 0 else 0.0
+        begun = pace.imports + trained  # a first run imports what is there for the next ones
         planned = planned_updates(pace)
-        expected = start.seconds + update * (planned or 0)
-        if self.whole or planned is None or expected <= WHOLE_SECONDS:
-            whole = self._tried_whole(stage.texts, limited=planned is None and not self.whole)
+        total = None if planned is None else begun + update * planned
+        if self.whole or total is None or total <= WHOLE_SECONDS:
+            if total is not None and total > WHOLE_SECONDS:
+                self.tell(f"a whole run takes about {told(total)}")
+            whole = self._tried_whole(stage.texts, limited=total is None and not self.whole)
             if whole is not None:
-                self.runs.length = Length(None, whole.seconds, planned or whole.updates)
+                self._settle(Length(None, whole.seconds, planned or whole.updates, whole.seconds))
                 return self._scored(seen)
         updates = max(SHORT, int(CUT_SECONDS / update)) if update else MOST_EPOCH
-        self.runs.length = Length(updates, start.seconds + updates * update, planned)
+        self._settle(Length(updates, begun + updates * update, planned, total))
         return self._scored(seen)
 
     def _tried_whole(self, texts: Texts, *, limited: bool) -> Record | None:
         """A whole run, None where it takes too long."""
-        plan = self.runs.plan
-        if limited:
-            self.runs.plan = replace(plan, cpu=min(plan.cpu, 2 * WHOLE_SECONDS))
-        record = self.runs.run(texts)
-        self.runs.plan = plan
-        return record if record.ending in ENDED_WELL else None
+        record = self.runs.run(texts, cpu=2 * WHOLE_SECONDS if limited else inf)
+        if record.ending in ENDED_WELL:
+            return record
+        if not limited:
+            self._notes.append(f"a whole run did not end well, so runs are cut: {record.message}")
+        return None
+
+    def _settle(self, length: Length) -> None:
+        """Runs are that long; say what they cost."""
+        runs = self.runs
+        runs.length, runs.due = length, inf if self.whole else due(length)
+        runs.turns = min(runs.turns, max(LEAST_TURNS, turns(length.seconds, runs.left)))
+        cost = told(SEARCH_SECONDS + runs.turns * length.seconds)
+        most = AT_ONCE * runs.turns
+        self.tell(f"{length} of {length.seconds:.1f} s each, {AT_ONCE} at once, at most {most}: up to {cost}")
 
     def _scored(self, stage: Stage) -> Stage:
-        """Decide where the score comes from, and say what a run costs."""
+        """Decide where the score comes from."""
         record = self.runs.run(stage.texts)
         if record.score is None or record.score.source == "prequential":
             trains = next((loader for loader in record.loaders if loader.trains and loader.made), None)
             if trains is not None:
                 self.runs.withhold = trains.made
-        length = self.runs.length
-        self.tell(f"{length} of {length.seconds:.1f} s each, at most {MOST_RUNS} of them")
         return stage
 
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
@@ -245,41 +234,39 @@ class ScriptRepairer:
         score = score_of(own)
         if score is not None and GOOD <= score <= 1:  # a printed figure may be of any size
             return stage
-        candidates = self._candidates(stage)
-        records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates])
-        scored = [
-            (found, candidate)
-            for candidate, record in zip(candidates, records, strict=True)
-            if comparable(own, record) and (found := score_of(record)) is not None
-        ]
-        best = max(scored, key=lambda entry: entry[0], default=None)
-        if best is None or (score is not None and best[0] < score + LEAST_GAIN):
+        reserve = CONFIRMING + (AGAIN if steps else 0)
+        if self.runs.turns <= reserve:
+            self._notes.append("nothing is searched for: that takes too long")
             return stage
-        answer = self._minimised(stage, best[1], best[0])
+        candidates = self._candidates(stage)[: AT_ONCE * (self.runs.turns - reserve)]
+        limit = max(self.runs.left / (1 + reserve), 2 * self.runs.length.seconds)  # can be confirmed in time
+        records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
+        best = _best(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
+        if best is None:
+            return stage
+        answer = self._minimised(stage, *best, reserve)
         steps.append(Step(stage.told(answer.actions), answer.actions, stage.texts, answer.texts))
         return replace(stage, texts=answer.texts, record=self.runs.run(answer.texts))
 
     def _candidates(self, stage: Stage) -> list[Candidate]:
         if stage.lifted is None:
-            self._notes += [f"no program can say it: {reason}" for reason in stage.reasons]
-            return common(stage, self.keep)
+            self._notes.append(f"the policy did not search: no program can say {', '.join(stage.reasons)}")
+            return common(stage)
         self.tell("searches on the program that the script is")
-        found = found_by_policy(stage, self.method, self.keep, self.trials)
-        return found or common(stage, self.keep)
+        return found_by_policy(stage, self.method, self.trials) or common(stage)
 
-    def _minimised(self, stage: Stage, best: Candidate, score: float) -> Candidate:
-        """The patch without the actions that it does as well without."""
-        for name in best.actions:
-            names = tuple(other for other in best.actions if other != name)
-            if not names:
+    def _minimised(self, stage: Stage, best: Candidate, seen: Record, reserve: int) -> Candidate:
+        """The patch without the actions that it does as well without, while there are turns for that."""
+        score = score_of(seen)
+        least = LOWEST if score is None else score - LEAST_GAIN
+        while len(best.actions) > 1:
+            free = min(self.runs.turns, turns(seen.seconds, self.runs.left)) - reserve
+            shorter = without_one(stage, best)[: AT_ONCE * max(free, 0)]
+            records = self.runs.run_all([(candidate.texts, 0) for candidate in shorter])
+            found = _best(shorter, records, seen, least)
+            if found is None:
                 break
-            try:
-                texts = stage.patched(names)
-            except EditRefused:
-                continue
-            left = score_of(self.runs.run(texts))
-            if left is not None and left >= score - LEAST_GAIN:
-                best = Candidate(names, texts)
+            best = found[0]
         return best
 
     # The answer
@@ -317,6 +304,7 @@ class ScriptRepairer:
             claim=claim,
             notes=tuple(dict.fromkeys(self._notes)),
             runs=self.runs.count,
+            short=self.runs.short,
             seconds=seconds,
         )
 
@@ -328,15 +316,29 @@ class ScriptRepairer:
         fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
         if not fits:
             self._notes.append("the scores before and after do not measure the same thing")
-        kinds = {f"{own.score.kind} ({own.score.source})" for own in after if own.score is not None}
+        if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):
+            self._notes.append("fresh seeds change nothing: all three runs have the same losses")
+        kinds = {f"{own.score.kind}, {SOURCES[own.score.source]}" for own in after if own.score is not None}
         return Shown(
             before=tuple(map(score_of, before)),
             after=tuple(map(score_of, after)),
-            kind=", ".join(sorted(kinds)),
+            kind="; ".join(sorted(kinds)),
             ran=all(own.ending in ENDED_WELL for own in before),
             runs=all(own.ending in ENDED_WELL for own in after),
             fits=fits,
         )
+
+
+def _best(
+    candidates: Sequence[Candidate], records: Sequence[Record], own: Record, least: float
+) -> tuple[Candidate, Record] | None:
+    """The patch whose run has the best score, with that run; None where all are below ``least``."""
+    scored = [
+        (score, candidate, record)
+        for candidate, record in zip(candidates, records, strict=True)
+        if comparable(own, record) and (score := score_of(record)) is not None and score >= least
+    ]
+    return max(scored, key=lambda entry: entry[0])[1:] if scored else None
 
 
 def folder_here(script: Path) -> str:

@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+from netmend.agents.script_repair.cost import AT_ONCE, MOST_RUNS, WHOLE, Length
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
@@ -21,33 +23,6 @@ _Run: TypeAlias = tuple[frozenset[tuple[str, str]], Plan]
 LOWEST = -1.0
 """Least score that counts: below it a script has learned nothing, however far below."""
 ENDED_WELL = ("finished", "capped")
-AT_ONCE = 2
-
-
-@dataclass(frozen=True)
-class Length:
-    """How long a real run is.
-
-    Attributes:
-        updates: after which it is cut; None where the script runs whole.
-        seconds: that such a run takes, as measured.
-        planned: updates of a whole run, None where nobody knows.
-    """
-
-    updates: int | None
-    seconds: float
-    planned: int | None
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing is cut."""
-        return self.updates is None
-
-    def __str__(self) -> str:
-        if self.whole:
-            return "whole runs"
-        of = "" if self.planned is None else f" of {self.planned:,}"
-        return f"runs cut after {self.updates:,}{of} updates"
 
 
 @dataclass
@@ -61,43 +36,67 @@ class RealRuns:
         plan: limits of every run, without cap and seed.
         length: of the runs that are scored.
         withhold: where rows are kept from training, for a script without an evaluation of its own.
-        count: runs so far.
+        turns: of scored runs that are left, each of ``AT_ONCE``; due: seconds that all runs may take.
+        count: scored runs so far; short: those for what the recorder sees.
+        seconds: CPU time of all of them, in each turn that of the longest.
     """
 
     runner: Runner
     script: Path
     arguments: Sequence[str]
     plan: Plan
-    length: Length = Length(None, 0.0, None)
+    length: Length = WHOLE
     withhold: Site | None = None
+    turns: int = MOST_RUNS // AT_ONCE
+    due: float = math.inf
     count: int = 0
+    short: int = 0
+    seconds: float = 0.0
     _known: dict[_Run, Record] = field(default_factory=dict)
 
     def capture(self, texts: Texts, updates: int) -> Record:
         """A short run for what the recorder sees, not for a score."""
-        self.count += 1
+        self.short += 1
         plan = replace(self.plan, updates=updates, cap="dry")
-        return self.runner.run(self.script, self.arguments, sources=texts, plan=plan)
+        record = self.runner.run(self.script, self.arguments, sources=texts, plan=plan)
+        self.seconds += record.seconds
+        return record
 
-    def run(self, texts: Texts, seed: int = 0) -> Record:
-        """A run that is scored."""
-        return self.run_all([(texts, seed)])[0]
+    @property
+    def left(self) -> float:
+        """Seconds that are left for runs."""
+        return self.due - self.seconds
 
-    def run_all(self, wanted: Iterable[tuple[Texts, int]], *, every_seed: bool = False) -> list[Record]:
+    def run(self, texts: Texts, *, cpu: float = math.inf) -> Record:
+        """A run that is scored; it may take so many seconds of CPU time."""
+        return self.run_all([(texts, 0)], cpu=cpu)[0]
+
+    def run_all(
+        self, wanted: Iterable[tuple[Texts, int]], *, cpu: float = math.inf, every_seed: bool = False
+    ) -> list[Record]:
         """Several of them, two at a time.
 
         Args:
             wanted: new texts and seed of each.
+            cpu: seconds that each may take, where that is less than the plan says.
             every_seed: whether seeds that the script sets itself are moved too, as for fresh runs of a
                 script that repeats itself to the last digit.
+
+        Raises:
+            ValueError: no turns are left for them.
         """
         wanted_runs = [
             (frozenset(texts.items()), self._plan(seed, seed if every_seed else 0)) for texts, seed in wanted
         ]
         fresh = [run for run in dict.fromkeys(wanted_runs) if run not in self._known]
+        turns = [fresh[place : place + AT_ONCE] for place in range(0, len(fresh), AT_ONCE)]
+        if len(turns) > self.turns:
+            raise ValueError(f"{len(turns)} turns of runs are asked for, and {self.turns} are left")
+        self.turns -= len(turns)
         self.count += len(fresh)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            self._known.update(zip(fresh, pool.map(self._fresh, fresh), strict=True))
+            self._known.update(zip(fresh, pool.map(partial(self._fresh, cpu), fresh), strict=True))
+        self.seconds += sum(max(self._known[run].seconds for run in turn) for turn in turns)
         return [self._known[run] for run in wanted_runs]
 
     def pairs(self, before: Texts, after: Texts, seeds: Sequence[int]) -> tuple[list[Record], list[Record]]:
@@ -118,8 +117,9 @@ class RealRuns:
             data=False,
         )
 
-    def _fresh(self, run: _Run) -> Record:
+    def _fresh(self, cpu: float, run: _Run) -> Record:
         texts, plan = run
+        plan = replace(plan, cpu=min(cpu, plan.cpu))
         return self.runner.run(self.script, self.arguments, sources=dict(texts), plan=plan)
 
 

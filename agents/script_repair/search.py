@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, run_repairs
@@ -47,7 +46,7 @@ class Candidate:
     texts: Texts
 
 
-def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], trials: int) -> list[Candidate]:
+def found_by_policy(stage: Stage, method: PolicyMethod, trials: int) -> list[Candidate]:
     """The best programs that a policy finds on the lift of a script, the best first.
 
     It only takes actions that the source can take. Programs that are not better than the script's own in a
@@ -56,13 +55,12 @@ def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], tri
     Args:
         stage: a script that is lifted.
         method: the policy.
-        keep: what must not be touched.
         trials: most trials of the search.
     """
     rules = Rules(
         trials=trials,
         budget=trial_budget(stage.program, load_dataset(stage.program.data.dataset)),
-        keep=(*keep, *stage.impossible(method.actions)),
+        keep=(*stage.keep, *stage.impossible(method.actions)),
     )
     bug = Bug(id="script", program=stage.program)
     evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules, minimise=False)
@@ -74,12 +72,15 @@ def found_by_policy(stage: Stage, method: PolicyMethod, keep: Sequence[str], tri
     return list(_written(stage, [attempt.proposal.patch for attempt in better]))[:MOST]
 
 
-def common(stage: Stage, keep: Sequence[str]) -> list[Candidate]:
+def common(stage: Stage) -> list[Candidate]:
     """The commonest edits, each alone, as far as the source takes them."""
-    allowed = [
-        names for names in COMMON if not any(fnmatchcase(name, kept) for name in names for kept in keep)
-    ]
-    return list(_written(stage, allowed))
+    return list(_written(stage, COMMON))
+
+
+def without_one(stage: Stage, candidate: Candidate) -> list[Candidate]:
+    """A patch without one of its actions, for each of them, as far as the source takes them."""
+    names = candidate.actions
+    return list(_written(stage, [names[:place] + names[place + 1 :] for place in range(len(names))]))
 
 
 def _written(stage: Stage, patches: Sequence[tuple[str, ...]]) -> Iterator[Candidate]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,21 @@ from netmend.env.script.lift import Lifted
 from netmend.env.script.record import Record
 from netmend.env.script.source import EditRefused, Project
 from netmend.repair_actions import CATALOGUE, RepairAction
+from netmend.repair_actions.keep import Keep, ruled_out, touched
 from netmend.repair_actions.patch import applied
+
+_SIZES = tuple(f"layer.{name}" for name in ("units", "kernel", "stride", "padding", "insert", "remove"))
+_TOUCHES: Mapping[str, tuple[str, ...]] = {
+    "architecture": (*_SIZES, "input.standardize"),  # which is a layer in front of the others
+    "data": ("input.", "loop.shuffle"),
+    "frozen": ("layer.trainable",),
+    "labels": ("loss.labels", "loss.shapes"),
+}
+"""What changes of a source touch each part that may be kept: how their words begin."""
+
+
+class KeptError(EditRefused):
+    """An edit would touch what is to be kept."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,7 @@ class Stage:
         record: of a short run.
         lifted: the program that it is, None where no program can say it.
         reasons: why not.
+        keep: what no edit may touch.
     """
 
     folder: Path
@@ -40,6 +55,7 @@ class Stage:
     record: Record
     lifted: Lifted | None
     reasons: tuple[str, ...] = ()
+    keep: Keep = ()
 
     @property
     def program(self) -> Program:
@@ -62,30 +78,39 @@ class Stage:
         """What is new in its files behind some more changes.
 
         Raises:
-            EditRefused: they cannot be written.
+            EditRefused: they cannot be written, or touch what is to be kept.
         """
-        return {**self.texts, **edit(self.project, self.record, tuple(changes)).texts}
+        changes = tuple(changes)
+        words = [change.what for change in changes]
+        _leave_alone(
+            part for part in self.keep if any(word.startswith(_TOUCHES.get(part, ())) for word in words)
+        )
+        return {**self.texts, **edit(self.project, self.record, changes).texts}
 
     def patched(self, actions: Sequence[str]) -> Texts:
         """What is new in its files behind some more repair actions, by name.
 
         Raises:
-            EditRefused: what they change cannot be written, or they change nothing.
+            EditRefused: what they change cannot be written, they change nothing, or they touch what is to be
+                kept.
         """
+        _leave_alone(ruled_out(actions, self.keep))
         if self.lifted is None:
             return self.written(change for name in actions for change in record_changes(name, self.record))
-        return self.become(applied(self.program, self.task, actions))
+        after = applied(self.program, self.task, actions)
+        _leave_alone(touched(self.program, after, self.keep))
+        return self.become(after)
 
     def answered(self, action: str) -> Texts:
         """What is new behind the action that answers a finding, of which the program may say nothing.
 
         Raises:
-            EditRefused: what it changes cannot be written, or it changes nothing.
+            EditRefused: as for ``patched``.
         """
         try:
             return self.patched((action,))
-        except EditRefused:
-            if self.lifted is None or action not in ANSWERS:
+        except EditRefused as refused:
+            if isinstance(refused, KeptError) or self.lifted is None or action not in ANSWERS:
                 raise
             return self.written(record_changes(action, self.record))
 
@@ -121,3 +146,10 @@ class Stage:
         except EditRefused:
             return False
         return True
+
+
+def _leave_alone(kept: Iterable[str]) -> None:
+    """Raise KeptError where there is anything that is to be kept."""
+    names = ", ".join(kept)
+    if names:
+        raise KeptError(f"it touches what is to be kept: {names}")

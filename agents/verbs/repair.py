@@ -20,7 +20,7 @@ from netmend.agents.verbs.config import RepairingConfig, TrainerConfig, require_
 from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
 from netmend.agents.verbs.opening import open_trainer, set_data_dir
-from netmend.agents.verbs.scripts import is_script
+from netmend.agents.verbs.scripts import is_script, no_such_script
 from netmend.env.errors import NetmendError
 from netmend.env.writing import from_here
 
@@ -60,8 +60,10 @@ def repair_verb(words: Sequence[str]) -> int | Ended:
         from netmend.agents.verbs.repair_script import repair_script_verb
 
         return repair_script_verb(words)
-    if words and "=" not in words[0] and os.path.exists(words[0]):
-        raise NetmendError(f"repair: {words[0]}: a script is a .py or an .ipynb file")
+    if words and "=" not in words[0] and not words[0].startswith("-"):
+        if os.path.exists(words[0]):
+            raise NetmendError(f"repair: {words[0]}: a script is a .py or an .ipynb file")
+        raise NetmendError(f"{no_such_script(Path(words[0]))}; a bug of a suite is bug={words[0]}")
     return run_job("repair", words, RepairConfig, repair_job)
 
 

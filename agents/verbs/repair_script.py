@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from netmend.agents.repair_one import policy_method
 from netmend.agents.script_repair.page import as_json, as_lines
@@ -14,10 +15,10 @@ from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warni
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
-from netmend.repair_actions.keep import check_keep
+from netmend.repair_actions.keep import PARTS, check_keep
 
-SECONDS = 600.0
-"""Wall time of one run of the script."""
+SECONDS, WHOLE_SECONDS = 600.0, 86_400.0
+"""Wall time of one run of the script, and of one that is never cut."""
 
 
 def repair_script_verb(words: Sequence[str]) -> int:
@@ -33,9 +34,12 @@ def repair_script_verb(words: Sequence[str]) -> int:
     keep = tuple(name for part in options.keep for name in part.split(",") if name)
     check_keep(keep)
     method = policy_method(options.policy)
-    print(warning(script, asked.plan), file=sys.stderr)
+    plan = asked.plan
+    if options.whole and options.seconds == SECONDS:
+        plan = replace(plan, wall=WHOLE_SECONDS, cpu=2 * WHOLE_SECONDS)
+    print(warning(script, plan), file=sys.stderr)
     with Runner() as runner:
-        runs = RealRuns(runner, script, asked.arguments, asked.plan)
+        runs = RealRuns(runner, script, asked.arguments, plan)
         result = ScriptRepairer(runs, method, keep, options.trials, options.whole, _tell).repair()
     for line in as_lines(script, result):
         print(line, file=sys.stderr)
@@ -62,7 +66,7 @@ def make_parser() -> VerbParser:
         action="append",
         default=[],
         metavar="PART",
-        help="what must not be touched: architecture, ...",
+        help=f"what must not be touched: {', '.join(PARTS)}, or actions such as optimizer/*",
     )
     add("--trials", type=int, default=TRIALS, metavar="N", help=f"trials of the search ({TRIALS})")
     add("--whole", action="store_true", help="let every run of the script go to its end")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from netmend.agents.verbs.words import VerbParser
+from netmend.env.errors import FileError
 from netmend.env.script.plan import Plan
 
 MEMORY = 4.0
@@ -37,6 +39,16 @@ def parted(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def is_script(words: Sequence[str]) -> bool:
     """Whether a word of ``netmend repair`` is a script; those of its configuration are KEY=VALUE."""
     return any(word.endswith(SUFFIXES) and "=" not in word for word in parted(words)[0])
+
+
+def no_such_script(path: Path) -> FileError:
+    """What to say where a script is not there: with the name that may be meant."""
+    forgotten = (path.with_name(path.name + suffix) for suffix in SUFFIXES)
+    beside = [one.name for suffix in SUFFIXES for one in path.parent.glob(f"*{suffix}")]
+    near = map(path.with_name, difflib.get_close_matches(path.name, beside, n=1))
+    meant = [*(one for one in forgotten if one.is_file()), *near]
+    hint = f"; did you mean {meant[0]}?" if meant else ""
+    return FileError(str(path), [f"there is no such file{hint}"])
 
 
 def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> VerbParser:
@@ -87,7 +99,11 @@ def asked_for(words: Sequence[str], parser: VerbParser) -> Asked | None:
         parser.print_help()
         return None
     options = parser.parse_args(own)
-    return Asked(options, Path(options.script), arguments, _plan(parser, options))
+    script = Path(options.script)
+    plan = _plan(parser, options)
+    if not script.is_file():
+        raise no_such_script(script)
+    return Asked(options, script, arguments, plan)
 
 
 def _plan(parser: VerbParser, asked: argparse.Namespace) -> Plan:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 
+from netmend.env.script.importing import after_import
 from netmend.env.script.passes import GOOD_SCORES, Pass, Passes
 
 _COMPARISONS = (np.equal, np.not_equal, np.subtract)
@@ -66,10 +66,13 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
 
 
 def install_metrics(passes: Passes) -> None:
-    """Listen to the scores of scikit-learn, where it is there."""
-    home = sys.modules.get("sklearn.metrics")
-    for name in GOOD_SCORES if home is not None else ():
-        setattr(home, name, _listening(getattr(home, name), name, passes))
+    """Listen to the scores of scikit-learn, as soon as it is there."""
+
+    def listen(home: Any) -> None:
+        for name in GOOD_SCORES:
+            setattr(home, name, _listening(getattr(home, name), name, passes))
+
+    after_import("sklearn.metrics", listen)
 
 
 def _listening(score: Callable[..., object], name: str, passes: Passes) -> Callable[..., object]:

@@ -10,7 +10,6 @@ import sys
 import time
 import types
 import warnings
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
@@ -29,10 +28,13 @@ from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Crashed, Ending, Record, Score
 from netmend.env.script.recorder import Recorder
+from netmend.env.script.seeds import move_seeds
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 from netmend.env.script.summary import summarise
 
+WARM = ("sklearn", "scipy", "pandas", "torch")
+"""Libraries that take long to import: once a script has imported one, its next runs find it there."""
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "bad_alloc")
 _QUIET = {
     "MPLBACKEND": "Agg",
@@ -57,7 +59,7 @@ def run_script(
         arguments: of the command line.
         plan: of the run.
         kept: the original folder.
-        out: folder for ``record.json``, ``data.npz`` and ``output``, outside of ``folder``.
+        out: folder for ``record.json``, ``data.npz``, ``output`` and ``imported``, outside of ``folder``.
     """
     path = folder / script
     own = os.getpid()
@@ -68,6 +70,7 @@ def run_script(
     install(recorder)
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent)
+    there = set(sys.modules)
     main = types.ModuleType("__main__")
     main.__file__ = str(path)
     sys.modules["__main__"] = main
@@ -110,6 +113,7 @@ def run_script(
         imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
         files=_files(folder, script),
     )
+    (out / "imported").write_text(" ".join(_libraries() - there))
     temporary = out / "record.part"
     temporary.write_text(encode(record))
     temporary.rename(out / "record.json")
@@ -129,27 +133,7 @@ def _settle(out: Path, plan: Plan) -> None:
         np.random.seed(plan.seed)
         torch.manual_seed(plan.seed)
     if plan.shift:
-        places = (
-            (random, "seed"),
-            (np.random, "seed"),
-            (torch, "manual_seed"),
-            (torch.random, "manual_seed"),
-        )
-        for module, name in places:
-            setattr(module, name, _shifted(getattr(module, name), plan.shift))
-
-
-def _shifted(seeding: Callable[..., object], shift: int) -> Callable[..., object]:
-    """What sets a seed, with another one."""
-
-    def moved(value: object) -> object:
-        return (int(value) + shift) % 2**32 if isinstance(value, (int, np.integer)) else value
-
-    def seed(*args: object, **kwargs: object) -> object:
-        named = {name: moved(value) if name in ("seed", "a") else value for name, value in kwargs.items()}
-        return seeding(*map(moved, args[:1]), *args[1:], **named)
-
-    return seed
+        move_seeds(plan.shift)
 
 
 def _crashed(error: BaseException, recorder: Recorder, frames: Frames) -> tuple[Ending, str, Crashed]:
@@ -221,6 +205,11 @@ def _printed_score(metric: str, printed: str) -> Score | None:
 
 def _believed(record: Record, ending: Ending) -> Score | None:
     return record.score if ending in ("finished", "capped", "timeout") else None
+
+
+def _libraries() -> set[str]:
+    """Names of the imported modules of ``WARM``."""
+    return {name for name in list(sys.modules) if name.partition(".")[0] in WARM}
 
 
 def _files(folder: Path, script: str) -> tuple[str, ...]:

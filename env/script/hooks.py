@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.keras import install_keras
 from netmend.env.script.trainers import install_trainers
+from netmend.env.script.uncompiled import leave_compiler_out
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder
@@ -28,6 +29,7 @@ _WORKERS = ("persistent_workers", "prefetch_factor", "multiprocessing_context", 
 
 def install(recorder: Recorder) -> None:
     """Tie a recorder into torch, scikit-learn and Keras, for good: the process is the script's own."""
+    leave_compiler_out()
     install_torch(recorder, ExitStack())
     install_metrics(recorder.passes)
     install_keras(recorder)

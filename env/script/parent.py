@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -49,6 +50,8 @@ class Runner:
         self.home = Path(tempfile.mkdtemp(prefix="netmend-")).resolve()
         self._numbers = count()
         self._starting, self._ready = threading.Lock(), False
+        self._imported: set[str] = set()
+        self._warm: set[str] = set()
         address = str(self.home / "socket")
         self._log = (self.home / "log").open("wb")
         self._server = subprocess.Popen(
@@ -121,6 +124,8 @@ class Runner:
         }
         ending, message = self._ask(request, plan.wall + _OWN)
         shutil.rmtree(folder, ignore_errors=True)
+        if (out / "imported").exists():
+            self._imported |= set((out / "imported").read_text().split())
         path = out / "record.json"
         if path.exists():
             return decode(Record, path.read_text())
@@ -132,6 +137,16 @@ class Runner:
         self._server.kill()
         self._server.wait()
 
+    def _warm_up(self) -> None:
+        """Let the process that forks import what the scripts so far have imported."""
+        cold = self._imported - self._warm
+        if cold:
+            assert self._server.stdin is not None
+            self._warm |= cold
+            with suppress(OSError):  # where it is gone, the request says so
+                self._server.stdin.write(f"{' '.join(sorted(cold))}\n".encode())
+                self._server.stdin.flush()
+
     def _ask(self, request: Mapping[str, object], patience: float) -> tuple[Ending, str]:
         """Send a request. How it ended counts where the run has left no record."""
         with self._starting:
@@ -139,6 +154,7 @@ class Runner:
                 assert self._server.stdout is not None
                 self._server.stdout.readline()  # it says so when it has imported all
                 self._ready = True
+            self._warm_up()
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(patience)
             try:

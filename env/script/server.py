@@ -20,23 +20,13 @@ from netmend.env.script.codec import decode
 from netmend.env.script.keeper import keep
 from netmend.env.script.plan import Plan
 
-_WARM = (
-    "torch.utils.data",
-    "torch.optim.lr_scheduler",
-    "torch._dynamo",  # the first optimizer imports it
-    "sklearn.datasets",
-    "sklearn.model_selection",
-    "sklearn.preprocessing",
-    "sklearn.metrics",
-)
-
 
 def serve(address: str) -> None:
-    """Answer requests on a socket until stdin is closed. No thread runs here: a fork would lose it."""
+    """Answer requests on a socket, and import what lines of stdin name, until that is closed.
+
+    No thread runs here: a fork would lose it.
+    """
     torch.set_num_threads(1)
-    for name in _WARM:
-        with suppress(ImportError):
-            importlib.import_module(name)
     get_testing_overrides()  # a table that is made once
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
@@ -46,12 +36,29 @@ def serve(address: str) -> None:
         while True:
             ready, _, _ = select.select([server, sys.stdin], [], [])
             if sys.stdin in ready:
-                return
+                names = _line()
+                if not names:
+                    return
+                for name in names:
+                    with suppress(Exception):  # a run can do without
+                        importlib.import_module(name)
+                continue
             client, _ = server.accept()
             if os.fork() == 0:
                 server.close()
                 _serve_one(client)
             client.close()
+
+
+def _line() -> list[str]:
+    """The words of a line of stdin, none at its end. Python's own buffer would hide a second line."""
+    text = b""
+    while not text.endswith(b"\n"):
+        more = os.read(0, 1 << 16)
+        if not more:
+            return []
+        text += more
+    return text.decode().split()
 
 
 def _serve_one(client: socket.socket) -> None:

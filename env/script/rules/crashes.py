@@ -59,7 +59,8 @@ def crash(record: Record) -> Iterator[Sight]:
         or _cause(found)
         or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
     )
-    layer = f" at {found.module}" if found.module else ""
+    kind = record.modules.get(found.module or "")
+    layer = f" in layer {found.module}{f' ({kind})' if kind else ''}" if found.module else ""
     updates = f" after {record.updates} updates" if record.updates else ""
     site = found.made if set(cause.edits) & set(_FIT) else None
     yield Sight(

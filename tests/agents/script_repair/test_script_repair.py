@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from netmend.agents.cli import main
+from netmend.agents.script_repair.claim import Shown
+from netmend.agents.script_repair.cost import Length
 from netmend.agents.script_repair.hunks import Step, explained
-from netmend.agents.script_repair.repair import Shown, planned_updates
-from netmend.agents.script_repair.runs import Length, RealRuns
+from netmend.agents.script_repair.repair import planned_updates
+from netmend.agents.script_repair.runs import RealRuns
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Loop, Record
 from netmend.env.script.site import Site
 
-BODY = '''"""Two moons."""
+BODY = '''"""Two clouds."""
 import torch
-from sklearn.datasets import make_moons
 from torch import nn
 
 torch.manual_seed(0)
-x, y = make_moons(400, noise=0.1, random_state=0)
-x, y = torch.tensor(x, dtype=torch.float32), torch.tensor(y)
+x = torch.randn(400, 2)
+y = (x[:, 0] > 0).long()
+x[:, 0] += 4 * y - 2
 net = nn.Sequential(nn.Linear({inputs}, 16), nn.ReLU(), nn.Linear(16, 2))  # small
-optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+optimizer = torch.optim.Adam(net.parameters(), lr=0.05)
 loss_function = nn.CrossEntropyLoss()
-for epoch in range(40):
+for epoch in range(12):
     for i in range(0, 300, 50):
         {zero}loss = loss_function({output}(x[i : i + 50]), y[i : i + 50])
         loss.backward()
@@ -38,6 +41,12 @@ with torch.no_grad():
 print("accuracy", right.item())
 '''
 GOOD = {"inputs": 2, "zero": "optimizer.zero_grad()\n        ", "output": "net"}
+
+
+@pytest.fixture(autouse=True)
+def shared(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All repairs share one process that has imported torch."""
+    monkeypatch.setattr("netmend.agents.verbs.repair_script.Runner", lambda: nullcontext(runner))
 
 
 @pytest.fixture
@@ -106,6 +115,24 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, capsys, text: str, told: 
     assert main(["repair", "--trials", "0", str(script)]) == 2
     assert "--trials 0: it has to be above 0" in capsys.readouterr().err
     assert main(["repair", str(tmp_path / "none.py")]) == 2
+
+
+def test_names_that_are_not_there_are_answered_with_those_that_are(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    for words in (["repair", str(script.with_suffix(""))], ["check", str(script.with_name("trian.py"))]):
+        assert main(words) == 2
+        assert f"there is no such file; did you mean {script}?" in capsys.readouterr().err
+    assert main(["repair", str(script), "--keep", "nonsense"]) == 2
+    told = capsys.readouterr().err
+    assert all(name in told for name in ("architecture", "data", "frozen", "labels", "optimizer/*"))
+
+
+def test_what_is_kept_is_said(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write(inputs=3)
+    assert main(["repair", str(script), "--keep", "layer_dimension/*"]) == 3
+    told = capsys.readouterr()
+    assert "crashes in layer 0 (Linear)" in told.err
+    assert "layer_dimension/fit_inputs@all: it touches what is to be kept" in told.err
 
 
 def test_hunks_say_why() -> None:

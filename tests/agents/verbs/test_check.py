@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -82,12 +81,6 @@ RIGHT = {
         "loss = criterion(net(xb), yb)", "loss = criterion(net(xb), yb) + criterion(net(-xb), yb)"
     ),
 }
-
-
-@pytest.fixture(scope="session")
-def runner() -> Iterator[Runner]:
-    with Runner() as started:
-        yield started
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,9 @@
-"""One warm process for all tests of a session, and scripts written into a folder of their own."""
+"""Scripts written into a folder of their own, and run."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,12 +14,6 @@ from netmend.env.script.record import Record
 from netmend.env.script.site import Site
 
 Run = Callable[..., Record]
-
-
-@pytest.fixture(scope="session")
-def runner() -> Iterator[Runner]:
-    with Runner() as found:
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +34,6 @@ for epoch in range(3):
 """
 ROWS = "x, y = torch.randn(64, {shape}), torch.randint(0, 3, (64,))\n"
 PLAIN = "F.cross_entropy(model(x[i:i + 16]), y[i:i + 16])"
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner() as runner:
-        yield runner
 
 
 class Lifting:

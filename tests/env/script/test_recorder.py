@@ -435,14 +435,6 @@ def test_withheld_rows(run: Run) -> None:
     assert (record.ending, record.loaders[0].rows) == ("finished", 96)
 
 
-@pytest.mark.parametrize(
-    "seeding", ["manual_seed(1)", "random.manual_seed(1)", "manual_seed(seed=np.int64(1))"]
-)
-def test_every_seed_of_a_script_is_shifted(run: Run, seeding: str) -> None:
-    text = f"import torch, numpy as np\ntorch.{seeding}\nprint(torch.rand(()).item())\n"
-    assert run(text, shift=2).printed == run(text.replace("(1)", "(3)")).printed
-
-
 def test_printed_metric(run: Run) -> None:
     record = run(_SLICES + "print('f1: 0.5'); print('f1: 0.75')\n", metric=r"f1=f1: ([\d.]+)")
     assert record.score is not None

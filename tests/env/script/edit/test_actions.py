@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +23,6 @@ from netmend.repair_actions.legality import successors
 
 PLAN = Plan(updates=12, wall=90)
 ACTIONS = tuple(CATALOGUE.values())
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner() as started:
-        yield started
 
 
 def _as_written(program: Program) -> Program:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +151,6 @@ CASES: list[tuple[str, list[SourceChange], dict[str, Any]]] = [
         {"network": [("Linear", (16,)), ("sigmoid", (16,)), ("Dropout", (16,)), ("Linear", (1,))]},
     ),
 ]
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
