@@ -224,6 +224,7 @@ def test_from_training_to_repair(elsewhere: Path, capsys: pytest.CaptureFixture[
     assert status in (0, 3)
     offered = [path for path in (elsewhere / "runs" / "c").glob("*.yaml") if path.stem != "config"]
     assert len(offered) == (status == 0)
+    capsys.readouterr()
     assert main(["repair", "bug=train.py", "policy=runs/a"]) == 2
     assert capsys.readouterr().err == "netmend: no file train.py\n"
 
