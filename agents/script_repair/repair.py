@@ -241,7 +241,7 @@ class ScriptRepairer:
         candidates = self._candidates(stage)[: AT_ONCE * (self.runs.turns - reserve)]
         limit = max(self.runs.left / (1 + reserve), 2 * self.runs.length.seconds)  # can be confirmed in time
         records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
-        best = _best(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
+        best = best_patch(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
         if best is None:
             return stage
         answer = self._minimised(stage, *best, reserve)
@@ -263,7 +263,7 @@ class ScriptRepairer:
             free = min(self.runs.turns, turns(seen.seconds, self.runs.left)) - reserve
             shorter = without_one(stage, best)[: AT_ONCE * max(free, 0)]
             records = self.runs.run_all([(candidate.texts, 0) for candidate in shorter])
-            found = _best(shorter, records, seen, least)
+            found = best_patch(shorter, records, seen, least)
             if found is None:
                 break
             best = found[0]
@@ -329,16 +329,27 @@ class ScriptRepairer:
         )
 
 
-def _best(
+def best_patch(
     candidates: Sequence[Candidate], records: Sequence[Record], own: Record, least: float
 ) -> tuple[Candidate, Record] | None:
-    """The patch whose run has the best score, with that run; None where all are below ``least``."""
+    """The smallest patch whose run is about as good as the best, with that run; None where none will do.
+
+    Args:
+        candidates: that were run.
+        records: of their runs.
+        own: record of the script without them, which a score has to be comparable with.
+        least: score that is good enough.
+    """
     scored = [
         (score, candidate, record)
         for candidate, record in zip(candidates, records, strict=True)
         if comparable(own, record) and (score := score_of(record)) is not None and score >= least
     ]
-    return max(scored, key=lambda entry: entry[0])[1:] if scored else None
+    if not scored:
+        return None
+    enough = max(score for score, *_ in scored) - LEAST_GAIN
+    close = [entry for entry in scored if entry[0] >= enough]
+    return min(close, key=lambda entry: (len(entry[1].actions), -entry[0]))[1:]
 
 
 def folder_here(script: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
+from netmend.agents.minimise import TOLERANCE, Minimisation
+from netmend.agents.outcome import Outcome, smallest
 from netmend.agents.repair_one import worth_compiling
+from netmend.agents.script_repair.cost import SEARCH_SECONDS
 from netmend.agents.script_repair.runs import Texts
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.bugs.bug import Bug
@@ -17,6 +21,7 @@ from netmend.env.data import load_dataset
 from netmend.env.reward import Rules
 from netmend.env.script.source import EditRefused
 from netmend.env.training.front import build_trainer
+from netmend.env.training.trial import Budget, Trainer, TrialRequest
 
 MOST = 3
 """Programs of a search whose patches are run."""
@@ -50,7 +55,8 @@ def found_by_policy(stage: Stage, method: PolicyMethod, trials: int) -> list[Can
     """The best programs that a policy finds on the lift of a script, the best first.
 
     It only takes actions that the source can take. Programs that are not better than the script's own in a
-    trial, and patches that cannot be written as a whole, are left out.
+    trial, and patches that cannot be written as a whole, are left out. The first patch is minimised, as far
+    as ``SEARCH_SECONDS`` allow: its trials cost less than runs of the script.
 
     Args:
         stage: a script that is lifted.
@@ -64,12 +70,31 @@ def found_by_policy(stage: Stage, method: PolicyMethod, trials: int) -> list[Can
     )
     bug = Bug(id="script", program=stage.program)
     evaluation = Evaluation(bugs=(bug,), methods=(method,), rules=rules, minimise=False)
+    until = time.monotonic() + SEARCH_SECONDS
     with closing(build_trainer(workers=0, compiled=worth_compiling(bug, rules))) as trainer:
         (outcome,) = run_repairs(evaluation, trainer, holdout=False)
+        least = minimised(outcome, rules.budget, trainer, until)
     first, *others = outcome.attempts
     better = [attempt for attempt in others if attempt.trial.skill > first.trial.skill]
     better.sort(key=lambda attempt: -attempt.trial.skill)
-    return list(_written(stage, [attempt.proposal.patch for attempt in better]))[:MOST]
+    patches = [least, *(attempt.proposal.patch for attempt in better)] if better else []
+    return list(_written(stage, patches))[:MOST]
+
+
+def minimised(outcome: Outcome, budget: Budget, trainer: Trainer, until: float) -> tuple[str, ...]:
+    """What is left of the best patch without the actions that it does as well without."""
+    bug, attempts = outcome.bug, outcome.attempts
+    minimisation = Minimisation(
+        bug.program,
+        load_dataset(bug.program.data.dataset).task,
+        smallest(attempts, TOLERANCE).proposal,
+        {attempt.proposal.program: attempt.trial for attempt in attempts},
+        budget,
+    )
+    while time.monotonic() < until and (asked := minimisation.ask()) is not None:
+        (trial,) = trainer.run([TrialRequest(program=asked.program, budget=budget, seed=outcome.seed)])
+        minimisation.tell(trial)
+    return minimisation.answer.patch
 
 
 def common(stage: Stage) -> list[Candidate]:
