@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Literal
 
 from netmend.agents.confirm import LEAST_GAIN, may_be_claimed
@@ -44,3 +45,13 @@ class Shown:
         if apart or may_be_claimed(gains):
             return "repair"
         return mended if sum(gains) / len(gains) > -LEAST_GAIN else "none"
+
+    def adds_to(self, smaller: Shown) -> bool:
+        """Whether the answer is worth its further edits, beside what is wrong for sure mended alone."""
+        if "none" in (self.claim(is_mended=True), smaller.claim(is_mended=True)):
+            return self.claim(is_mended=True) != "none"
+        new = [score for score in self.after if score is not None]
+        old = [score for score in smaller.after if score is not None]
+        if len(new) < len(self.after) or len(old) < len(smaller.after):
+            return len(new) > len(old)
+        return fmean(new) - fmean(old) >= LEAST_GAIN

@@ -284,10 +284,11 @@ class ScriptRepairer:
             shown = self._confirmed(first, stage)
             claim = shown.claim(is_mended=any(step.is_mend for step in steps))
         mends = [step for step in steps if step.is_mend]
-        if claim == "none" and 0 < len(mends) < len(steps):  # what is wrong for sure is mended anyway
-            steps, stage = mends, replace(stage, texts=mends[-1].after)
-            shown = self._confirmed(first, stage)
-            claim = shown.claim(is_mended=True)
+        if 0 < len(mends) < len(steps):
+            mended = replace(stage, texts=mends[-1].after)
+            alone = self._confirmed(first, mended, "sees what the mends are worth alone")
+            if not shown.adds_to(alone):
+                steps, stage, shown, claim = mends, mended, alone, alone.claim(is_mended=True)
         texts = stage.texts if claim != "none" else {}
         original = first.project.texts
         return ScriptRepair(
@@ -308,10 +309,10 @@ class ScriptRepairer:
             seconds=seconds,
         )
 
-    def _confirmed(self, first: Stage, last: Stage) -> Shown:
+    def _confirmed(self, first: Stage, last: Stage, why: str = "confirms the answer") -> Shown:
         """Fresh runs of the script as it was and as it is now."""
         seeds = range(FRESH, FRESH + SEEDS)
-        self.tell(f"confirms the answer with {SEEDS} fresh seeds")
+        self.tell(f"{why} with {SEEDS} fresh seeds")
         before, after = self.runs.pairs(first.texts, last.texts, seeds)
         fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
         if not fits:

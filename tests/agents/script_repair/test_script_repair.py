@@ -177,6 +177,24 @@ def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: i
     assert shown.claim(is_mended=mended) == claim
 
 
+@pytest.mark.parametrize(
+    ("after", "alone", "adds"),
+    [
+        ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
+        ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
+        ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
+        ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
+        ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),
+        ((None, None, None), (None, None, None), False),
+    ],
+)
+def test_a_search_has_to_add_to_what_is_mended(after, alone, adds: bool) -> None:  # type: ignore[no-untyped-def]
+    def shown(scores: tuple[float | None, ...]) -> Shown:
+        return Shown(before=(0.1, 0.1, 0.1), after=scores, ran=True, runs=True)
+
+    assert shown(after).adds_to(shown(alone)) == adds
+
+
 def test_what_a_run_depends_on_tells_it_from_others() -> None:
     plans: list[Plan] = []
 
