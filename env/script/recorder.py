@@ -286,11 +286,11 @@ class Recorder:
     # The loop
 
     @quiet
-    def on_optimizer(self, optimizer: Optimizer) -> None:
-        """An optimizer is made."""
+    def on_optimizer(self, optimizer: Optimizer, *, was_there: bool = False) -> None:
+        """An optimizer is made, or was there before the recording began."""
         held = trainer_loop(self.frames)[0] == "transformers"
         made = self.arguments if held else self.frames.site(optimizer)
-        self.updates.optimizers.append(OptimizerSeen(optimizer, made))
+        self.updates.optimizers.append(OptimizerSeen(optimizer, made, was_there))
 
     @quiet
     def on_zero(self) -> None:

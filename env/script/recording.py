@@ -106,4 +106,4 @@ def _know(recorder: Recorder) -> None:
         if issubclass(type(one), nn.Module):
             recorder.on_module(one)
         elif issubclass(type(one), Optimizer):
-            recorder.on_optimizer(one)
+            recorder.on_optimizer(one, was_there=True)

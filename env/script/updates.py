@@ -20,10 +20,14 @@ _LOSSES = 100_000
 
 @dataclass(eq=False)
 class OptimizerSeen:
-    """An optimizer, where it was made, where and how often it steps."""
+    """An optimizer, where it was made, where and how often it steps.
+
+    One that was there before a recording began may have nothing to do with it.
+    """
 
     optimizer: Optimizer
     made: Site | None
+    was_there: bool = False
     stepped: Site | None = None
     steps: int = 0
 
@@ -68,6 +72,11 @@ class Updates:
     _backward_since_step: bool = False
 
     @property
+    def active(self) -> list[OptimizerSeen]:
+        """The optimizers of this training: those that were made in it or step in it."""
+        return [seen for seen in self.optimizers if seen.steps or not seen.was_there]
+
+    @property
     def traced(self) -> bool:
         """Whether a backward pass was seen."""
         return self.backwards > 0
@@ -100,9 +109,10 @@ class Updates:
 
     def _stale(self) -> None:
         """Gradients of the last update that nobody has set to zero; accumulation does so at times."""
-        if self._zeroed_since_step or len(self.optimizers) != 1:
+        if self._zeroed_since_step or len(self.active) != 1:
             return
-        held, given = _gradients(self.optimizers[0]), len(self.optimizers[0].parameters())
+        (seen,) = self.active
+        held, given = _gradients(seen), len(seen.parameters())
         if held:
             text = f"{held} of {given} gradients still hold those of the last update"
             self.note("no_zero_grad", held, text, self.backward_site)
@@ -142,7 +152,7 @@ class Updates:
             return
         seen.steps += 1
         seen.stepped = seen.stepped or self.frames.site()
-        if closure or self.backwards > _LOOKED_AT or len(self.optimizers) > 1:
+        if closure or self.backwards > _LOOKED_AT or len(self.active) > 1:
             return
         if self.backwards == 0:
             self.note(
@@ -195,7 +205,7 @@ class Updates:
                 stepped=seen.stepped,
                 steps=seen.steps,
             )
-            for seen in self.optimizers
+            for seen in self.active
         )
 
 

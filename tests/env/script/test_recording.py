@@ -69,6 +69,18 @@ def test_a_good_loop_has_no_fault() -> None:
     assert [one.name for one in netmend.check(loop) if one.severity == "fault"] == []
 
 
+def test_what_other_cells_have_left_does_not_matter() -> None:
+    left = [torch.optim.Adam(network().parameters()) for _ in range(2)]
+    net = network()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with netmend.recording() as seen:
+        train(net, optimizer, zero=False)
+    assert [one.name for one in seen.findings if one.severity == "fault"] == ["gradients_add_up"]
+    assert seen.record is not None
+    assert [one.kind for one in seen.record.optimizers] == ["SGD"]
+    assert len(left) == 2
+
+
 def test_an_optimizer_that_has_the_head_alone() -> None:
     with netmend.recording() as run:
         net = network()
