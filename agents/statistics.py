@@ -153,8 +153,8 @@ class Statistics:
         self._steps, self._episodes = [], []
         earning = [name for step in steps if step.reward > 0 for name in step.tried if name in self._numbers]
         histograms = {
-            "actions/chosen": [self._numbers[step.action] for step in steps],
-            "actions/earning": [self._numbers[name] for name in earning],
+            "choices/actions": [self._numbers[step.action] for step in steps],
+            "choices/earning": [self._numbers[name] for name in earning],
             "repair/training/returns": [episode_return(episode) for episode in episodes],
             "trials/skill": [step.skill for step in steps if step.skill is not None],
         }

@@ -208,7 +208,7 @@ def report(runs: Sequence[str]) -> None:
 def tensorboard(folders: Sequence[str]) -> None:
     """TensorBoard over a folder of runs."""
     with _serving(folders[0]) as address:
-        _photograph(address, "scalar-card-line-chart, tf-line-chart", DOCS / "tensorboard.png")
+        _photograph(address, "line-chart", DOCS / "tensorboard.png")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the
        netmend bench environment [KEY=VALUE ...]   steps with trials on file;
                                                    where a training's time goes
        netmend bench store [KEY=VALUE ...]         the store of trials
-       netmend bench scale run=RUN [KEY=VALUE ...] simulated: 1 to 10,000 workers
+       netmend bench scale run=RUN [KEY=VALUE ...] 1 to 10,000 workers
 
 `netmend bench engine --help` shows the keys and the rows.
 Results: runs/bench/DATE/bench.json and bench.md.

@@ -75,10 +75,10 @@ def test_every_agent_keeps_to_the_bound(world: World, run_folder: Path, algorith
 def test_the_rest_are_histograms_pictures_and_texts(both_stages: EventAccumulator) -> None:
     tags = both_stages.Tags()
     assert set(tags["histograms"]) == {
-        *("actions/chosen", "actions/earning"),
+        *("choices/actions", "choices/earning"),
         *("repair/training/returns", "trials/skill"),
     }
-    assert both_stages.Histograms("actions/chosen")[0].histogram_value.num == 32  # steps of an update
+    assert both_stages.Histograms("choices/actions")[0].histogram_value.num == 32  # steps of an update
     assert set(tags["images"]) == {f"curves/validation-{name}" for name in ("unscaled", "slow", "linear")}
     assert (both_stages.Images("curves/validation-slow")[0].width, len(tags["images"])) == (600, 3)
     texts = {tag.removesuffix("/text_summary") for tag in tags["tensors"]}
