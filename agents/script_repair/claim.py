@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -32,8 +33,7 @@ class Shown:
     def claim(self, *, is_mended: bool) -> Claim:
         """What may be said of the answer; ``is_mended``: something that is wrong for sure is gone."""
         mended: Claim = "mended" if is_mended else "none"
-        new = [score for score in self.after if score is not None]
-        old = [score for score in self.before if score is not None]
+        new, old = _known(self.after), _known(self.before)
         if not self.runs:
             return "none"
         if not self.fits or len(new) < len(self.after):
@@ -48,10 +48,14 @@ class Shown:
 
     def adds_to(self, smaller: Shown) -> bool:
         """Whether the answer is worth its further edits, beside what is wrong for sure mended alone."""
-        if "none" in (self.claim(is_mended=True), smaller.claim(is_mended=True)):
-            return self.claim(is_mended=True) != "none"
-        new = [score for score in self.after if score is not None]
-        old = [score for score in smaller.after if score is not None]
+        own, other = self.claim(is_mended=True), smaller.claim(is_mended=True)
+        if "none" in (own, other):
+            return own != "none"
+        new, old = _known(self.after), _known(smaller.after)
         if len(new) < len(self.after) or len(old) < len(smaller.after):
             return len(new) > len(old)
         return fmean(new) - fmean(old) >= LEAST_GAIN
+
+
+def _known(scores: Sequence[float | None]) -> list[float]:
+    return [score for score in scores if score is not None]
