@@ -1,9 +1,8 @@
-"""The slots that say what the trial of a program has shown: status, curves, symptoms, and its crash."""
+"""The slots that say what a trial has shown: status, skill, symptoms of the data, and the crash."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import fields
 
 from netmend.env.observation.program_slots import (
     ANY_TASK,
@@ -15,15 +14,13 @@ from netmend.env.observation.program_slots import (
     bounded,
     last_axis_least,
     log2_ratio,
-    log10,
     one_hot,
     site_positions,
     swapped,
 )
 from netmend.env.program import CRASH_KINDS, PHASES, Crash, Layer, Program, Task
 from netmend.env.program.misfit import Shape
-from netmend.env.training.symptoms import LayerSymptoms, Symptoms
-from netmend.env.training.trial import Curves, Status, Trial
+from netmend.env.training.trial import Status, Trial
 
 EXPECTED_TYPES = ("array", "float32", "int64")
 FOUND_TYPES = ("list", "float16", "float32", "float64", "int64")
@@ -86,8 +83,7 @@ def _bare(shape: Shape) -> Shape:
 _NO_CRASH = tuple(
     (name, 0.0) for name, _ in crash_slots(Crash(phase="data", kind="other", message=""), EMPTY, ANY_TASK)
 )
-CURVE_POINTS = 4
-SCALES = {
+DATA_SYMPTOMS = {
     "unscaled_inputs": 3.0,
     "unscaled_targets": 3.0,
     "input_spread": 3.0,
@@ -95,16 +91,7 @@ SCALES = {
     "missing_values": 0.1,
     "outliers": 0.02,
 }
-"""What a symptom is divided by, where that is not 1: a few missing values or outliers are worth seeing."""
-SYMPTOMS = {
-    field.name: SCALES.get(field.name, 1.0)
-    for field in fields(Symptoms)
-    if field.name not in ("layers", "crash")
-}
-LAYER_SYMPTOMS = {
-    field.name: 4.0 if field.default else 1.0 for field in fields(LayerSymptoms) if field.name != "index"
-}
-"""What a symptom of a layer is divided by: logarithms, which begin below 0, by 4."""
+"""What a symptom is divided by: a few missing values or outliers are worth seeing."""
 ENDS = tuple(status for status in Status if status is not Status.HUNG)
 """How a trial ends that an observation shows."""
 
@@ -122,38 +109,17 @@ def trial_values(trial: Trial, program: Program, task: Task) -> Values:
 
 
 def trial_slots(trial: Trial, program: Program, task: Task) -> Slots:
-    """Status, curves, symptoms of the whole and of each site, and the crash, all 0 where there is none."""
+    """Status, skill, symptoms of the data, and the crash, all 0 where there is none.
+
+    Curves and what was measured on layers are left out: policies that had them fixed no more bugs than
+    policies that had those of another bug (docs/policies.md).
+    """
     yield from one_hot("status", trial.status, ENDS)
     yield "skill", trial.skill
-    yield from _curve_slots(trial.curves)
-    for name, scale in SYMPTOMS.items():
+    for name, scale in DATA_SYMPTOMS.items():
         yield f"symptom/{name}", getattr(trial.symptoms, name) / scale
-    by_position = {layer.index: layer for layer in trial.symptoms.layers}
-    for site, index in zip(SITES, site_positions(program), strict=True):
-        layer = None if index is None else by_position.get(index)
-        for name, scale in LAYER_SYMPTOMS.items():
-            yield f"{site}/{name}", 0.0 if layer is None else getattr(layer, name) / scale
     crash = trial.symptoms.crash
     yield from _NO_CRASH if crash is None else crash_slots(crash, program, task)
-
-
-def _curve_slots(curves: Curves) -> Slots:
-    loss, train, validation = curves.train_loss, curves.train_score, curves.validation_score
-    first = loss[0] if loss else 1.0
-    yield "curve/epochs", math.log2(len(loss) + 1) / 4
-    yield "curve/first_loss", log10(abs(first))
-    for point in range(CURVE_POINTS):
-        yield f"curve/train_loss/{point}", log10(abs(_at(loss, point, first) / (first or 1.0)))
-        yield f"curve/train_score/{point}", _at(train, point)
-        yield f"curve/validation_score/{point}", _at(validation, point)
-    yield "curve/gap", _at(train, CURVE_POINTS) - _at(validation, CURVE_POINTS)
-
-
-def _at(curve: tuple[float, ...], point: int, default: float = 0.0) -> float:
-    """Value at the end of the given quarter of a curve."""
-    if not curve:
-        return default
-    return curve[min(len(curve) - 1, (point + 1) * len(curve) // CURVE_POINTS)]
 
 
 TRIAL_SLOTS = tuple(name for name, _ in trial_slots(Trial(status=Status.OK), EMPTY, ANY_TASK))

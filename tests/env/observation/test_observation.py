@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,13 +12,14 @@ from netmend.env.data import load_dataset
 from netmend.env.history import History, Step
 from netmend.env.observation import LIMIT, State, observe, slot_names
 from netmend.env.observation.program_slots import program_slots, program_values
-from netmend.env.observation.trial_slots import TRIAL_SLOTS, trial_values
+from netmend.env.observation.trial_slots import DATA_SYMPTOMS, TRIAL_SLOTS, trial_values
 from netmend.env.program import (
     Attention,
     Conv1dTranspose,
     Conv2d,
     Conv2dTranspose,
     Conv3d,
+    Crash,
     Data,
     Dense,
     Detach,
@@ -33,8 +34,8 @@ from netmend.env.program import (
     Task,
     find_crash,
 )
-from netmend.env.training.symptoms import LayerSymptoms, Symptoms
-from netmend.env.training.trial import SKILL_FLOOR, Curves, Status, Trial
+from netmend.env.training.symptoms import Symptoms
+from netmend.env.training.trial import SKILL_FLOOR, Status, Trial
 
 EDITS: tuple[dict[str, object], ...] = (
     {"epochs": 3},
@@ -57,12 +58,7 @@ HISTORY = History(trials=5, trials_left=3, faulty_skill=0.1, best_skill=0.5, edi
 TRIAL = Trial(
     status=Status.DIVERGED,
     skill=0.25,
-    curves=Curves(train_loss=(10.0, 1.0), train_score=(0.5, 0.75), validation_score=(0.25, 0.5)),
-    symptoms=Symptoms(
-        oscillation=0.5,
-        input_spread=3.0,
-        layers=(LayerSymptoms(index=0, gradient=-2.0, dead=0.75), LayerSymptoms(index=2, gradient=1e9)),
-    ),
+    symptoms=Symptoms(input_spread=3.0, outliers=0.01, imbalance=-1e9),
 )
 
 
@@ -78,11 +74,8 @@ def test_slots_hold_what_their_names_say(mlp_program: Program, mlp_task: Task) -
     assert slots["layer3/present"] == 0
     assert slots["optimizer/adam"] == slots["prep/standardize"] == slots["status/diverged"] == 1
     assert slots["skill"] == 0.25
-    assert slots["curve/train_loss/3"] == np.float32(-1 / 3)
-    assert (slots["curve/train_score/0"], slots["curve/validation_score/3"]) == (0.5, 0.5)
-    assert (slots["symptom/oscillation"], slots["symptom/input_spread"]) == (0.5, 1.0)
-    assert (slots["layer1/gradient"], slots["layer1/dead"], slots["layer2/gradient"]) == (-0.5, 0.75, 0)
-    assert slots["output/gradient"] == LIMIT
+    assert (slots["symptom/outliers"], slots["symptom/input_spread"]) == (0.5, 1.0)
+    assert slots["symptom/imbalance"] == -LIMIT
     assert slots["gain"] == np.float32(0.4)
 
 
@@ -105,12 +98,14 @@ def test_kinds_of_convolutions_are_counted(mlp_program: Program, mlp_task: Task)
     assert slots["layer3/units"] == 3 / 6
 
 
-def test_a_trial_is_read_by_the_layers_of_the_program(mlp_program: Program, mlp_task: Task) -> None:
+def test_a_crash_is_read_by_the_layers_of_the_program(mlp_program: Program, mlp_task: Task) -> None:
+    crash = Crash(phase="forward", kind="size", layer=2, message="")
+    trial = Trial(status=Status.CRASHED, skill=SKILL_FLOOR, symptoms=Symptoms(crash=crash))
     deeper = replace(mlp_program, layers=(Dense(units=4), *mlp_program.layers))
     for program, site in ((mlp_program, "output"), (deeper, "layer3"), (mlp_program, "output")):
-        assert named(program, mlp_task)[f"{site}/gradient"] == LIMIT
-    first = trial_values(TRIAL, mlp_program, mlp_task)
-    assert trial_values(TRIAL, replace(mlp_program, epochs=3), mlp_task) is first
+        assert named(program, mlp_task, trial)[f"crash/layer/{site}"] == 1
+    first = trial_values(trial, mlp_program, mlp_task)
+    assert trial_values(trial, replace(mlp_program, epochs=3), mlp_task) is first
 
 
 def test_what_is_kept_of_parts_never_mixes_them_up(
@@ -126,7 +121,7 @@ def test_what_is_kept_of_parts_never_mixes_them_up(
 
 
 def test_no_value_leaves_the_limits(mlp_program: Program, mlp_task: Task) -> None:
-    wild = {field.name: float("nan") for field in fields(Symptoms) if field.name not in ("layers", "crash")}
+    wild = dict.fromkeys(DATA_SYMPTOMS, float("nan"))
     trial = replace(TRIAL, skill=-1e30, symptoms=Symptoms(**wild))
     (row,) = observe([State(mlp_program, mlp_task, trial, replace(HISTORY, best_skill=1e300))])
     assert row.dtype == np.float32
