@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import ClassVar
 from omegaconf import MISSING
 from rich.console import Console
 
+from netmend.agents.progress import StageProgress
 from netmend.agents.verbs.config import ConfigError, VerbConfig, at_least, device_problems
 from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
@@ -200,10 +202,12 @@ def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> En
         "settings": asdict(config),
     }
     lines: list[Line] = []
-    for row in config.chosen():
-        with Console().status(row):
+    rows = config.chosen()
+    with closing(StageProgress(Console())) as tell:
+        for done, row in enumerate(rows):
+            tell.show("rows", done, len(rows), row)
             lines += measures[row](config, folder)
-        shown = report(folder, {**facts, "finished": row == config.chosen()[-1]}, device, lines)
+            shown = report(folder, {**facts, "finished": row == rows[-1]}, device, lines)
     print(shown)
     if config.bench == "engine" and device == "cpu":
         print(f"{NOT_YET}: device=cuda measures them\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import DEFAULT
-from netmend.agents.progress import make_round_progress
+from netmend.agents.progress import make_round_progress, time_left
 from netmend.agents.repair_one import policy_method
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
@@ -176,11 +177,15 @@ def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) ->
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     cases = [case for case in read_suite(Path(config.bugs)) if case.split in ("", config.split)]
+    cases = cases[: config.limit]
     method = policy_method((config.policy or DEFAULT).split("+")[0])
     judged: list[Judged] = []
-    for one in evaluate_scripts(cases[: config.limit], method, config.keep, config.budget.trials, tell):
+    begun = time.monotonic()
+    for one in evaluate_scripts(cases, method, config.keep, config.budget.trials, tell):
         judged.append(one)
         write_results(folder / RESULTS, judged)
+        left = time_left(time.monotonic() - begun, len(judged), len(cases) - len(judged))
+        tell(f"{len(judged)} of {len(cases)}  {one.case}: {one.claim}  {left}")
     table_of(judged).show(console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
     return Ended(answer={"run": folder, "scripts": judged})
