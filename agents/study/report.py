@@ -24,9 +24,9 @@ that mean. Faulty and fix: as measured with the suite, or over the seeds here if
 Starred: better than the faulty program with the same seeds (one-sided Wilcoxon signed-rank test,
 p < 0.05)."""
 FEW_SEEDS = f"""With fewer than {FEWEST_SEEDS} seeds no p is below 0.05."""
-PUBLISHED = f"""The columns behind are the published figures at a budget of {BUDGET} times the faulty program's training
-time. They are accuracy, or a loss of which less is better (D7, U1 to U8). The study has other data
-and longer trainings, so compare the improvement rates below."""
+PUBLISHED = f"""The columns behind are the published figures at a budget of {BUDGET} times the faulty
+program's training time. They are accuracy, or a loss of which less is better (D7, U1 to U8). The
+study has other data and longer trainings, so compare the improvement rates below."""
 RATES = """In brackets: A12, the probability that a found program is better than a faulty one (ties by
 half)."""
 WORK = """In multiples of the work that one trial of the published fix takes. A repair that ends earlier, or

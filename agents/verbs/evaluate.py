@@ -59,20 +59,20 @@ class EvaluateConfig(RepairingConfig):
     """``netmend evaluate``.
 
     Attributes:
-        methods: names of the methods to compare; ``policy`` is the trained agent.
-        policy: ``default``, the policy of the package, or the folder of a training run or of its policy;
-            several with ``+`` between them, of which the others stand under their folders' names.
-        split: which bugs.
-        seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
-        limit: at most this many bugs, the first of the split; null = all.
-        order: file with the order of ``fixed_order``; null = found on the training bugs.
-        order_trials: most trials that finding it may ask for.
-        lockstep: whether a repair's next trial waits for those of all other repairs; else none waits, which
+        methods: names of the methods to compare. ``policy`` is the trained agent.
+        policy: ``default``, the policy of the package, or the folder of a training run or of its policy.
+            Several are joined with ``+``; all but the first are called by their folders' names.
+        split: which bugs: ``train``, ``validation`` or ``held-out``.
+        seeds: how often each method repairs each bug, with the seeds from ``seed`` on.
+        limit: most bugs, the first of the split. null = all.
+        order: file with the order of ``fixed_order``. null = find it on the training bugs.
+        order_trials: most trials that are spent to find it.
+        lockstep: whether each repair waits until all other repairs have had their trial too. ``false``
             keeps many workers busy.
-        minimise: whether patches that are made of repair actions are minimised; those trials are charged.
-        explain: whether it is looked into why repairs fixed nothing, once all are done.
-        suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
-            repair with it.
+        minimise: whether patches that are made of repair actions are minimised. Those trials are charged.
+        explain: whether to look into why repairs fixed nothing, once all are done.
+        suggestion_seconds: time limit of a suggestion by a search over hyper-parameters. If it takes
+            longer, its repair ends.
     """
 
     ends_by_work = True

@@ -67,7 +67,7 @@ def make_parser() -> VerbParser:
         metavar="PART",
         help=f"what must not be touched: {', '.join(PARTS)}, or actions such as optimizer/*",
     )
-    add("--trials", type=int, default=TRIALS, metavar="N", help=f"trials of the search ({TRIALS})")
+    add("--trials", type=int, default=TRIALS, metavar="N", help=f"most trials of the search ({TRIALS})")
     add("--whole", action="store_true", help="let every run of the script go to its end")
     add("--apply", action="store_true", help="write the diff into the script's files")
     add("--json", action="store_true", help="print one JSON object in place of the diff")

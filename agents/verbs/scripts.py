@@ -68,9 +68,21 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> V
     add("script", help="a .py or .ipynb file")
     add("--metric", metavar="NAME=REGEX", help="read the score from what the script prints")
     if limits.updates is not None:
-        add("--updates", type=int, default=limits.updates, metavar="N", help=f"updates ({limits.updates})")
-    add("--seconds", type=float, default=limits.seconds, metavar="S", help=f"of a run ({limits.seconds:g})")
-    add("--memory", type=float, default=MEMORY, metavar="GB", help=f"of a run ({MEMORY:g})")
+        add(
+            "--updates",
+            type=int,
+            default=limits.updates,
+            metavar="N",
+            help=f"most updates ({limits.updates})",
+        )
+    add(
+        "--seconds",
+        type=float,
+        default=limits.seconds,
+        metavar="S",
+        help=f"most seconds of a run ({limits.seconds:g})",
+    )
+    add("--memory", type=float, default=MEMORY, metavar="GB", help=f"most memory of a run ({MEMORY:g})")
     add("--allow-network", action="store_true", help="let the script use the network")
     return parser
 

@@ -207,7 +207,7 @@ class Project:
             EditRefused: it is none of the script's own, or no Python.
         """
         if path not in self.files:
-            raise EditRefused(f"{path} is none of the script's own files in UTF-8")
+            raise EditRefused(f"{path} is not one of the script's own files in UTF-8")
         return self.files[path]
 
     def module(self, dotted: str) -> SourceFile | None:

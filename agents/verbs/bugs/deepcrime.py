@@ -37,12 +37,12 @@ class DeepCrimeConfig(MeasuringConfig):
     """``netmend bugs deepcrime``.
 
     Attributes:
-        program: the good program: file of a bug that has it as its program, or name of a base program.
-        suite: in its place, a suite whose bug ``bug`` has the good program as its published fix.
+        program: the good program: a bug file whose program is good, or the name of a base program.
+        suite: suite of a bug whose published fix is the good program, in place of ``program``.
         bug: id of that bug.
-        operators: DeepCrime's ids; null = all 24.
-        seeds: trainings of each program; DeepCrime takes 10 to 20.
-        test: of the killing rule, ``glm`` or ``wilcoxon``.
+        operators: DeepCrime's ids of the operators. null = all 24.
+        seeds: number of trainings of each program. DeepCrime takes 10 to 20.
+        test: statistical test of the killing rule, ``glm`` or ``wilcoxon``.
     """
 
     program: str | None = None

@@ -45,10 +45,10 @@ class MakeConfig(MeasuringConfig):
     """``netmend bugs make``.
 
     Attributes:
-        suite: name of the plan of the suite to make.
-        seed: another one than the plan's own.
-        out: file to write; the suite is called as it is.
-        force: whether a file that is there may be replaced.
+        suite: name of the plan of the suite to make, such as ``mutants-v1``.
+        seed: seed of the draws. null = the plan's own.
+        out: file to write. The suite gets the name of the file.
+        force: whether a file that is there already may be replaced.
     """
 
     suite: str = MISSING
