@@ -39,9 +39,10 @@ def result(users_bug: Bug, scripted_trainer: Trainer) -> RepairResult:
     return repair(users_bug, METHOD, scripted_trainer, Rules())
 
 
-def page(result: RepairResult, budget: Budget | None = None) -> str:
+def page(result: RepairResult, budget: Budget | None = None, *, terminal: bool = False) -> str:
     text = io.StringIO()
-    print_repair(result, Console(file=text, width=160), budget=budget or Budget())
+    console = Console(file=text, width=80, force_terminal=terminal, color_system=None, legacy_windows=False)
+    print_repair(result, console, budget=budget or Budget())
     return text.getvalue()
 
 
@@ -69,6 +70,12 @@ def test_the_patch_is_told_in_words_and_was_confirmed(result: RepairResult) -> N
     ):
         assert part in said
     assert "another seed" not in said
+
+
+def test_a_screen_of_80_columns_breaks_between_words(result: RepairResult) -> None:
+    lines = page(replace(result, findings=(FAULT,)), terminal=True).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "3 fresh seeds, on 400 rows that were set aside; trained on" in " ".join(lines)
 
 
 def test_how_sure_the_search_is_is_said_where_it_is_known(result: RepairResult) -> None:

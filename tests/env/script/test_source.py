@@ -187,5 +187,5 @@ def test_files_that_a_diff_could_not_hold_are_left_out(tmp_path: Path) -> None:
     project = Project.read(tmp_path, ["new.py", *others])
     assert project.file("new.py").text == "\ufeffx = 'é'\r\n"
     for path in others:
-        with pytest.raises(EditRefused, match="none of the script's own files"):
+        with pytest.raises(EditRefused, match="not one of the script's own files"):
             project.file(path)
