@@ -185,7 +185,7 @@ def _advice(result: RepairResult, budget: Budget) -> Iterator[str]:
         return
     answered = [finding for finding in result.findings if finding.edits]
     if answered:
-        yield f"what answers the first finding: {', '.join(answered[0].edits)}"
+        yield f"edits that answer the first finding: {', '.join(answered[0].edits)}"
     if not is_whole(result.outcome.bug.program, result.dataset, budget):
         yield "longer trials: budget.samples=, budget.epochs= and budget.updates= set their length"
     yield "more trials (budget.trials=20), or another seed (seed=1)"

@@ -255,7 +255,7 @@ def checked(composed: DictConfig, kind: type[Config]) -> Config:
     """
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
-        raise ConfigError([f"{path}: say it with {path}=..." for path in missing])
+        raise ConfigError([f"{path}: missing; set it with {path}=..." for path in missing])
     config = OmegaConf.to_object(composed)
     assert isinstance(config, kind)
     unknown = [f"{path}: there is no such key" for path in _unknown_keys(config)]

@@ -202,7 +202,7 @@ def _policies(names: str) -> tuple[PolicyMethod, ...]:
     first, *others = names.split("+")
     named = {f"{POLICY} {Path(name).name}": name for name in others}
     if len(named) < len(others):
-        raise ConfigError([f"policy: {names} names two policies alike"])
+        raise ConfigError([f"policy: {names} names two policies with one name"])
     return (policy_method(first), *(replace(policy_method(own), name=name) for name, own in named.items()))
 
 

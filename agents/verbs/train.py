@@ -193,7 +193,7 @@ class TrainConfig(RepairingConfig):
     def _member_problems(self) -> Iterator[str]:
         """What several networks do not go with."""
         if self.members > 1 and (not self.compose or self.agent.algorithm in VALUED):
-            yield "members: several networks average how likely edits are that compose; use members=1"
+            yield "members: only networks whose edits compose can be averaged; use members=1"
         if self.members == 1 and self.ship is not None:
             yield "ship: copies a policy of several members; name members=, or copy the run's policy"
 

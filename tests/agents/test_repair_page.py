@@ -95,7 +95,7 @@ def test_what_does_not_hold_up_is_not_called_repaired(result: RepairResult, tmp_
     lucky = replace(unconfirmed(result), findings=(FAULT,))
     said = page(lucky)
     assert "mine[1] is not repaired: the gain of the search, +0.800, does not hold up" in said
-    assert "what answers the first finding: a/b@c" in said
+    assert "edits that answer the first finding: a/b@c" in said
     assert "longer trials" in said
     assert "longer trials" not in page(lucky, Budget(samples=9999, updates=9999))
     assert write_offer(lucky, tmp_path) is None

@@ -48,7 +48,7 @@ class MeasureConfig(MeasuringConfig):
         self.suite()
         if self.write and suite_folder(self.bugs) is None:
             raise ConfigError(
-                [f"write: {self.bugs} is no folder of bug files in which results could be kept"]
+                [f"write: {self.bugs} is not a folder of bug files, so nothing can be kept there"]
             )
 
     def suite(self) -> Suite:

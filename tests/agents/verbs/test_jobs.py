@@ -132,7 +132,7 @@ def test_policies_stand_side_by_side(suite: Suite, policy: str, tmp_path: Path) 
     evaluate(tmp_path / "out", methods=["policy", "random"], policy=f"{policy}+default", minimise=False)
     methods = json.loads((tmp_path / "out" / "summary.json").read_text())["methods"]
     assert list(methods) == ["policy", "policy default", "random"]
-    with pytest.raises(ConfigError, match="names two policies alike"):
+    with pytest.raises(ConfigError, match="names two policies with one name"):
         evaluate(tmp_path / "no", methods=["policy"], policy=f"{policy}+default+default")
 
 

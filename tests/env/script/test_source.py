@@ -70,7 +70,7 @@ def test_the_same_replacement_twice_is_one() -> None:
 def test_a_result_that_is_no_python_is_refused() -> None:
     draft = _draft("x = f(a)\n")
     draft.put(_named(draft, "a"), "b c")
-    with pytest.raises(EditRefused, match="would be no Python"):
+    with pytest.raises(EditRefused, match="would not be Python"):
         draft.result()
 
 
