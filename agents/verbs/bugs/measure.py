@@ -79,4 +79,5 @@ def reachable_job(config: MeasureConfig, folder: Path, overrides: Sequence[str])
         found = reach_suite(
             suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest
         )
-    return Ended(answer={"bugs": {name: {**vars(one), "holds": one.holds} for name, one in found.items()}})
+    bugs = {name: {**vars(one), "holds": one.holds} for name, one in found.items()}
+    return Ended(answer={"bugs": bugs}, then=f"netmend evaluate bugs={config.bugs}")
