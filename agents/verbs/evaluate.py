@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import DEFAULT
-from netmend.agents.progress import make_round_progress, time_left
+from netmend.agents.progress import StageProgress, ToldTrainer, make_round_progress, time_left
 from netmend.agents.repair_one import policy_method
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
@@ -274,6 +275,8 @@ def _order(
         return load_order(Path(config.order))
     bugs, most = suite.split("train"), config.order_trials
     console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
-    found = find_order(bugs, actions, rules, trainer, trials=most, seed=config.seed)
+    with closing(StageProgress(console)) as tell:
+        told = ToldTrainer(trainer, tell)
+        found = find_order(bugs, actions, rules, told, trials=most, seed=config.seed)
     save_order(folder / ORDER, found)
     return found
