@@ -28,18 +28,19 @@ NOTHING = "as it was"
 
 TEXT = """# A policy of {members} networks
 
-`netmend train experiment=shipped` makes the policy of the package; this one was made by netmend {version}.
-Its networks learned one after another, with the seeds {seeds}; their scores are averaged.
+`netmend train experiment=shipped` makes the policy of the package. This one was made by netmend
+{version}. Its networks learned one after another, with the seeds {seeds}. Their scores are averaged.
 
 ## What it learned from
 
 * Suites: the training bugs of `{bugs}`{without}.
   No validation or held-out bug is a lesson.
-* Imitation: {lessons:,} lessons a network in {rounds} rounds, of {bases} drawn programs and the own ones.
-* Reinforcement: {steps:,} environment steps a network.
+* Imitation: {lessons:,} lessons for each network, in {rounds} rounds. They are made of {bases} drawn programs
+  and of the package's own.
+* Reinforcement: {steps:,} environment steps for each network.
 * In all {trials:,} trials, {stored:,} of them from the store, in {minutes:.0f} minutes.
-* A repair has {budget} trials; a trial costs {price:g} of skill and a replaced part {part_price:g}.
-* {actions} actions, {slots} slots of an observation. Where these have moved on it is refused.
+* A repair has {budget} trials. A trial costs {price:g} of skill, a replaced part {part_price:g}.
+* {actions} actions and {slots} slots of an observation. A version of netmend with other slots refuses it.
 
 ## What validation bugs chose
 
@@ -49,8 +50,8 @@ Its networks learned one after another, with the seeds {seeds}; their scores are
 
 {results}
 
-In brackets: 95 % bootstrap interval over bugs. *Fixed* is judged on the hold-out part. `member_N` is one
-network with its own choices. Again, for the whole policy:
+In brackets: 95 % bootstrap interval over bugs. *Fixed* is judged on the hold-out part. `member_N` is
+one network with its own choices. This measures the whole policy again:
 
 ```
 netmend evaluate bugs={bugs}{apart} split=validation \\
@@ -65,11 +66,11 @@ Single repairs with seed 0, of the cheaper half of the bugs. A test repeats them
 
 ## Limits
 
-* These bugs chose the thresholds, so that held-out bugs are fixed somewhat less often: see docs/results.md.
+* These bugs chose the thresholds, so it fixes somewhat fewer held-out bugs: see docs/results.md.
 * It learned from programs of 1 to 12 layers and from trials of at most {rows} rows and {epochs} epochs.
   Larger programs look to it like small ones that were trained too briefly.
 * It knows the actions of this package. A fault that none of them mends is not repaired.
-* How sure it is was fitted to validation bugs as well.
+* Its *sure* was fitted to these bugs too.
 """
 
 
@@ -95,7 +96,7 @@ def card_of(
         version=netmend.__version__,
         seeds=facts["seeds"],
         bugs=config.bugs,
-        without=f" on datasets that `{config.without}` has not" if config.without else "",
+        without=f", without\n  the datasets of `{config.without}`" if config.without else "",
         apart=f" without={config.without}" if config.without else "",
         lessons=imitation.lessons,
         rounds=imitation.rounds,

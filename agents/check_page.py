@@ -12,13 +12,13 @@ from textwrap import wrap
 from urllib.parse import quote
 
 import netmend
+from netmend.agents.verbs.scripts import WIDTH
 from netmend.env.findings import Finding
 from netmend.env.findings.finding import SEVERITIES
 from netmend.env.script.check import Checked
 from netmend.env.script.notebook import read_script
 from netmend.env.script.site import Site
 
-WIDTH = 80
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _PAGE = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/"
 _ANSWERS = 3

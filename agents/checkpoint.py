@@ -260,7 +260,7 @@ def _restore(
     if observations is not None and np.array_equal(observations, seen["observations"].numpy()):
         model._last_obs, model._last_episode_starts = observations, seen["starts"].numpy()
     else:  # Stable-Baselines3 begins new ones.
-        say("the repairs under way come out otherwise now (another netmend, suite or data?); new ones begin")
+        say("unfinished repairs now come out differently (another netmend, suite or data?): new ones begin")
     for name, generator in _generators(model, shuffle).items():
         generator.bit_generator.state = facts["generators"][name]
     # Last: nothing may draw after it.

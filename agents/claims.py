@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method
 from netmend.agents.outcome import PATCH_SEPARATOR
-from netmend.agents.progress import RoundProgress
+from netmend.agents.progress import RoundProgress, time_left
 from netmend.agents.repair import BudgetOf, RepairResult, confirm_again, repair_many
 from netmend.agents.table import Table, width_for
 from netmend.env.bugs.bases import BASES
@@ -161,8 +162,13 @@ def measure(
         bugs=tuple(case.bug for case in programs), methods=(method,), rules=rules, seeds=tuple(seeds)
     )
 
+    begun = time.monotonic()
+
     def confirming(done: int, trainings: int) -> None:
-        report(f"trainings that confirm: {done}/{trainings}")
+        nonlocal begun
+        begun = begun if done else time.monotonic()
+        left = time_left(time.monotonic() - begun, done, trainings - done)
+        report(f"trainings that confirm: {done}/{trainings}  {left}".rstrip())
 
     results = repair_many(evaluation, trainer, budget_of=budget_of, progress=progress, confirming=confirming)
     claimed = [result for result in results if result.claim != "none"]

@@ -136,13 +136,15 @@ def confirm(pairs: Sequence[Pair], trainer: Trainer, progress: Progress | None =
     Args:
         pairs: what is compared.
         trainer: gets the trainings of many pairs in one call.
-        progress: told after each call.
+        progress: told before the first call and after each.
     """
     trials: dict[TrialRequest, Trial] = {}
 
     def trained(some: Sequence[Pair], *, more: bool) -> list[Confirmation]:
         asked = [pair.requests(more=more) for pair in some]
         requests = [own for own in dict.fromkeys(chain.from_iterable(asked)) if own not in trials]
+        if progress is not None and requests:
+            progress(len(trials), len(trials) + len(requests))
         for first in range(0, len(requests), AT_ONCE):
             part = requests[first : first + AT_ONCE]
             trials.update(zip(part, trainer.run(part), strict=True))

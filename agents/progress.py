@@ -1,10 +1,10 @@
-"""How far a training is: a bar on a terminal, one line per update elsewhere."""
+"""How far a verb is and how long the rest takes: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
@@ -13,8 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
+from netmend.env.training.trial import Trainer, Trial, TrialRequest
+
 NARROW = 8
 """Columns of a bar, so that its figures have room on a screen of 80."""
+PARTS, LEAST_PART = 8, 64
+"""Parts in which a long call of a trainer is told, and least trainings of each: workers wait in between."""
 RoundProgress: TypeAlias = Callable[[int, int, int], None]
 """Told after each round of trials: repairs that have ended, all repairs, trials so far."""
 
@@ -96,17 +100,17 @@ class Lines:
         updates = math.ceil(self._steps / self._size)
         done = f"update {totals.updates}/{updates}  step {totals.steps}/{self._steps}"
         left = time_left(self._clock() - self._begun, self._shown, updates - totals.updates)
-        told = "  ".join(filter(None, (done, describe(scalars), left)))
-        self._console.print(told, highlight=False, soft_wrap=True)
+        self._console.print(_joined(done, describe(scalars), left), highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Nothing to do."""
 
 
 class StageProgress:
-    """How far a stage of a training is that takes no environment steps, and how long its part still takes.
+    """How far a stage without environment steps is, and how long its part still takes.
 
-    A bar on a terminal, one line each time elsewhere. A part begins where the one before it ended.
+    A bar on a terminal, one line each time elsewhere. A part begins where the one before it ended, or where
+    nothing of it is done.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
@@ -125,17 +129,19 @@ class StageProgress:
         self._bar.start()
 
     def show(self, label: str, done: int, count: int, figures: str) -> None:
-        """Tell how many of how many are done in a part, above 0, and what came of it."""
+        """Tell how many of how many are done in a part, and what came of it or what comes next."""
         now = self._clock()
         if label != self._label:
             self._label, self._begun = label, self._last
+        if not done:
+            self._begun = now
         self._last = now
         left = time_left(now - self._begun, done, count - done)
         if self._console.is_terminal:
-            told = f"{left}  {figures}"  # a narrow screen cuts off its end
+            told = _joined(left, figures)  # a narrow screen cuts off its end
             self._bar.update(self._task, description=label, completed=done, total=count, figures=told)
         else:
-            self.say(f"{label} {done}/{count}  {figures}  {left}")
+            self.say(_joined(f"{label} {done}/{count}", figures, left))
 
     def say(self, line: str) -> None:
         """Print a line that stays."""
@@ -146,14 +152,41 @@ class StageProgress:
         self._bar.stop()
 
 
+class ToldTrainer:
+    """A trainer that says how many trainings of a call are done, and how long the others take.
+
+    Args:
+        trainer: who trains; the caller closes it.
+        tell: is told after each part of a call.
+    """
+
+    def __init__(self, trainer: Trainer, tell: StageProgress) -> None:
+        self._trainer, self._tell = trainer, tell
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        """Train all of them, part by part."""
+        trials: list[Trial] = []
+        size = max(LEAST_PART, math.ceil(len(requests) / PARTS))
+        for first in range(0, len(requests), size):
+            self._tell.show("trainings", first, len(requests), "")
+            trials += self._trainer.run(requests[first : first + size])
+        if requests:
+            self._tell.show("trainings", len(requests), len(requests), "")
+        return trials
+
+    def close(self) -> None:
+        """Close the trainer."""
+        self._trainer.close()
+
+
 @contextmanager
 def make_round_progress(console: Console) -> Iterator[RoundProgress]:
     """Progress of an evaluation, told after each round: ended repairs, all repairs, trials so far."""
     begun = time.monotonic()
 
     def told(ended: int, repairs: int, trials: int) -> None:
-        left = f"  {time_left(time.monotonic() - begun, ended, repairs - ended)}" if ended else ""
-        console.print(f"repairs {ended}/{repairs}  trials {trials}{left}", highlight=False)
+        left = time_left(time.monotonic() - begun, ended, repairs - ended)
+        console.print(_joined(f"repairs {ended}/{repairs}", f"trials {trials}", left), highlight=False)
 
     if not console.is_terminal:
         yield told
@@ -167,9 +200,18 @@ def make_round_progress(console: Console) -> Iterator[RoundProgress]:
 
 
 def time_left(seconds: float, done: int, missing: int) -> str:
-    """How long what is missing takes, if it takes as long as what was done in so many seconds."""
+    """How long what is missing takes, if it takes as long as what was done in so many seconds.
+
+    Empty where nothing is done yet.
+    """
+    if not done:
+        return ""
     left = math.ceil(seconds / done * missing)
     return f"{left // 60}:{left % 60:02d} left"
+
+
+def _joined(*told: str) -> str:
+    return "  ".join(filter(None, told))
 
 
 def describe(scalars: Mapping[str, float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -101,12 +102,14 @@ def print_repair(result: RepairResult, console: Console, *, budget: Budget) -> N
         budget: of each trial of the search.
     """
     outcome = result.outcome
+    # A screen breaks lines between words; in a file a line stays one.
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=not console.is_terminal)
     console.print(f"[bold]{escape(outcome.bug.id)}[/bold], method {escape(outcome.method)}")
-    for line in (_data(result.dataset), f"each trial is {_length(result, budget)}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    say(_data(result.dataset))
+    say(f"each trial is {_length(result, budget)}")
     console.print("\nfindings")
     for line in _findings(result):
-        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+        say(f"  {line}")
     _trace(outcome).show(console, title_justify="left")
     console.print(
         f"{outcome.trials} trials, {outcome.work:.0f} million multiply-accumulates\n", highlight=False
@@ -114,11 +117,11 @@ def print_repair(result: RepairResult, console: Console, *, budget: Budget) -> N
     if outcome.sure is not None:
         console.print(f"sure to {outcome.sure:.0%} that the search has found a repair\n", highlight=False)
     for line in _answer(result):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-    console.print(verdict(result), style="bold", markup=False, highlight=False, soft_wrap=True)
+        say(line)
+    say(verdict(result), style="bold")
     if result.claim == "none":
         for line in _advice(result, budget):
-            console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+            say(f"  {line}")
 
 
 def _answer(result: RepairResult) -> Iterator[str]:
@@ -182,7 +185,7 @@ def _advice(result: RepairResult, budget: Budget) -> Iterator[str]:
         return
     answered = [finding for finding in result.findings if finding.edits]
     if answered:
-        yield f"what answers the first finding: {', '.join(answered[0].edits)}"
+        yield f"edits that answer the first finding: {', '.join(answered[0].edits)}"
     if not is_whole(result.outcome.bug.program, result.dataset, budget):
         yield "longer trials: budget.samples=, budget.epochs= and budget.updates= set their length"
     yield "more trials (budget.trials=20), or another seed (seed=1)"

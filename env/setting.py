@@ -77,7 +77,9 @@ def make_setting(
     """Setting from names: see :class:`netmend.env.repair_env.RepairEnv` for the arguments and errors."""
     suite = load_suite(bugs) if isinstance(bugs, str) else bugs
     if not isinstance(suite, Suite) and not _is_list_of(suite, Bug):
-        raise NetmendError(f"bugs: {reprlib.repr(bugs)} is no suite, name or folder of one, or list of bugs")
+        raise NetmendError(
+            f"bugs: {reprlib.repr(bugs)} is not a suite, the name or folder of one, or a list of bugs"
+        )
     actions, keep = _names("actions", actions), _names("keep", keep)
     if rules is None:
         budget = suite.budget if isinstance(suite, Suite) else Budget()
@@ -85,7 +87,7 @@ def make_setting(
         rules = rules if trials is None else replace(rules, trials=trials)
         rules = replace(rules, keep=keep, compose=rules.compose if compose is None else compose)
     elif not isinstance(rules, Rules):
-        raise NetmendError(f"rules: {reprlib.repr(rules)} are no Rules")
+        raise NetmendError(f"rules: {reprlib.repr(rules)} is not a Rules object")
     elif trials is not None or keep or compose is not None:
         name = "trials" if trials is not None else "keep" if keep else "compose"
         raise NetmendError(f"{name} and rules are both given; rules hold it: Rules({name}=...)")
@@ -104,7 +106,7 @@ def trainer_or_own(trainer: Trainer | None) -> Trainer:
     """
     if trainer is not None and not callable(getattr(trainer, "run", None)):
         made = "netmend.env.training.front.build_trainer makes one"
-        raise NetmendError(f"trainer: {reprlib.repr(trainer)} is no trainer; {made}")
+        raise NetmendError(f"trainer: {reprlib.repr(trainer)} is not a trainer; {made}")
     return trainer or build_trainer(workers=0)
 
 

@@ -11,12 +11,16 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
+from textwrap import fill
 
 import torch
 
 from netmend.agents.table import Table
 from netmend.agents.verbs.opening import usable_cores
 from netmend.env.writing import write_whole
+
+WIDTH = 100
+"""Columns of what goes into a page of the documentation, tables aside."""
 
 
 class Stopwatch:
@@ -97,7 +101,8 @@ def report(folder: Path, facts: Mapping[str, object], device: str, lines: Sequen
     table = Table(head=["what", *columns, *asked], rows=rows).markdown()
     versions = ", ".join(f"{package} {version(package)}" for package in ("torch", "numba"))
     machine = f"{_processor(device)}, {usable_cores()} cores, load {os.getloadavg()[0]:.1f}, {versions}"
-    text = f"`{facts['command']}`, {machine}, {time.strftime('%Y-%m-%d')}\n\n{table}\n"
+    head = f"`{facts['command']}`, {machine}, {time.strftime('%Y-%m-%d')}"
+    text = f"{fill(head, WIDTH, break_long_words=False, break_on_hyphens=False)}\n\n{table}\n"
     plain = {**facts, "machine": machine, "lines": [asdict(line) for line in lines]}
     write_whole(folder / "bench.md", text)
     write_whole(folder / "bench.json", json.dumps(plain, indent=2, allow_nan=False) + "\n")

@@ -45,7 +45,7 @@ class Stage:
         folder: of the original.
         texts: what is new in its files so far.
         record: of a short run.
-        lifted: the program that it is, None where no program can say it.
+        lifted: the program that it is, None where a program cannot hold it.
         reasons: why not.
         keep: what no edit may touch.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import ClassVar
 from omegaconf import MISSING
 from rich.console import Console
 
+from netmend.agents.progress import StageProgress
 from netmend.agents.verbs.config import ConfigError, VerbConfig, at_least, device_problems
 from netmend.agents.verbs.ended import Ended
 from netmend.agents.verbs.hydra_job import run_job
@@ -21,12 +23,12 @@ from netmend.env.errors import NetmendError, UnknownNameError
 from netmend.env.writing import from_here
 
 USAGE = """\
-usage: netmend bench engine [KEY=VALUE ...]        trainings: compiled, in the
-                                                   plain loop, in eager PyTorch
-       netmend bench environment [KEY=VALUE ...]   steps with trials on file;
-                                                   where a training's time goes
-       netmend bench store [KEY=VALUE ...]         the store of trials
-       netmend bench scale run=RUN [KEY=VALUE ...] 1 to 10,000 workers
+usage: netmend bench engine [KEY=VALUE ...]        how fast programs train:
+                                                   compiled, plain loop, eager
+       netmend bench environment [KEY=VALUE ...]   how fast steps are, and where
+                                                   the time of a training goes
+       netmend bench store [KEY=VALUE ...]         how fast the store is
+       netmend bench scale run=RUN [KEY=VALUE ...] simulate 1 to 10,000 workers
 
 `netmend bench engine --help` shows the keys and the rows.
 Results: runs/bench/DATE/bench.json and bench.md.
@@ -39,9 +41,9 @@ class BenchConfig(VerbConfig):
     """What every bench takes.
 
     Attributes:
-        rows: what to measure; null = all that the device can run.
-        repeats: of each measurement, the ways in turns.
-        seed: of the programs, the trials and the walks.
+        rows: names of the rows to measure. null = all that the device can run.
+        repeats: how often each thing is measured. Ways that are compared take turns.
+        seed: seed of the programs, the trials and the walks.
     """
 
     bench: ClassVar[str]
@@ -70,8 +72,8 @@ class EngineConfig(BenchConfig):
     """``netmend bench engine``.
 
     Attributes:
-        programs: number of them in each set.
-        device: ``cuda`` or ``cuda:N`` measures the row ``gpu`` alone, ``cpu`` all others.
+        programs: number of programs in each set.
+        device: ``cuda`` or ``cuda:N`` measures only the row ``gpu``, ``cpu`` all others.
     """
 
     bench = module = "engine"
@@ -107,7 +109,8 @@ class EnvironmentConfig(BenchConfig):
     """``netmend bench environment``.
 
     Attributes:
-        steps: of the trainings whose time is taken apart, rows ``demo`` and ``real``.
+        steps: environment steps of the trainings of the rows ``demo`` and ``real``, whose time is split by
+            part.
     """
 
     bench = "environment"
@@ -133,14 +136,14 @@ class ScaleConfig(BenchConfig):
     """``netmend bench scale``.
 
     Attributes:
-        run: folder of a finished evaluation, whose recorded times the simulated trials take.
-        methods, repetitions: of the simulated evaluation, whose repairs are drawn from the recorded ones of
-            the same bug.
-        workers: numbers of them.
-        group: seconds that a group of several trials is expected to take at most.
-        driver: seconds that the driver needs for a trial: to choose it, to send it, to record it.
-        overhead: seconds of a worker for each group.
-        lost_after: hours until a worker is lost, on average; row ``failures``.
+        run: folder of a finished evaluation. The simulated trials take the times that it recorded.
+        methods: number of methods in the simulated evaluation. Its repairs are drawn from the recorded ones.
+        repetitions: number of repairs of each bug by each method there.
+        workers: numbers of workers to simulate.
+        group: longest time that a group of several trials is expected to take, in seconds.
+        driver: time that the driver needs for a trial, in seconds: to choose it, to send it, to record it.
+        overhead: time that a worker loses with each group, in seconds.
+        lost_after: mean times until a worker is lost, in hours, for the row ``failures``.
     """
 
     bench = module = "scale"
@@ -200,10 +203,12 @@ def bench_job(config: BenchConfig, folder: Path, overrides: Sequence[str]) -> En
         "settings": asdict(config),
     }
     lines: list[Line] = []
-    for row in config.chosen():
-        with Console().status(row):
+    rows = config.chosen()
+    with closing(StageProgress(Console())) as tell:
+        for done, row in enumerate(rows):
+            tell.show("rows", done, len(rows), row)
             lines += measures[row](config, folder)
-        shown = report(folder, {**facts, "finished": row == config.chosen()[-1]}, device, lines)
+            shown = report(folder, {**facts, "finished": row == rows[-1]}, device, lines)
     print(shown)
     if config.bench == "engine" and device == "cpu":
         print(f"{NOT_YET}: device=cuda measures them\n")

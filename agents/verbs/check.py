@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Sequence
 
 from netmend.agents.check_page import FORMATS
-from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, say, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import NetmendError
 
@@ -25,7 +24,7 @@ def check_verb(words: Sequence[str]) -> int:
     asked = asked_for(words, make_parser())
     if asked is None:
         return 0
-    print(warning(asked.script, asked.plan), file=sys.stderr)
+    say(warning(asked.script, asked.plan))
     try:
         from netmend.env.script.check import check_script
 

@@ -54,8 +54,8 @@ class ActionsConfig:
     """Which repair actions there are.
 
     Attributes:
-        names: names or patterns (``activation/*``) of the actions that an agent may use; what a ``!`` stands
-            before is left out (``!recipe/*``).
+        names: names or patterns (``activation/*``) of the actions that an agent may use. A ``!`` in front
+            leaves out what follows it (``!recipe/*``).
     """
 
     names: list[str] = field(default_factory=lambda: ["*"])
@@ -73,19 +73,21 @@ class BudgetConfig:
 
     Attributes:
         trials: most trials of one repair.
-        price: what a trial costs in reward, in skill.
-        part_price: what each replaced part of the program costs in reward, in skill: a setting is one part, a
-            layer two, a network twice its number of layers.
-        tolerance: an edit is taken back where its trial's skill is this much below the best so far.
-        samples: most rows of one training; null = as the suite was verified with, like the next three.
+        price: what a trial costs, in skill. It is taken from the reward.
+        part_price: what each replaced part of the program costs, in skill. It is taken from the reward. A
+            setting is one part, a layer two, a network twice its number of layers.
+        tolerance: an edit is taken back if the skill of its trial is this much below the best so far.
+        samples: most rows of one training. null = as many as the suite was verified with; so for the next
+            three.
         epochs: most epochs of one training.
         updates: most updates of one training.
-        work: most millions of multiply-accumulates of one training (forward and backward, counted before it
-            starts); what asks for more gets fewer updates.
-        seeds: trainings of which a trial is the mean; they cost one trial, and little more time than one.
-            With k of them a trial's seed s stands for the seeds s·k to s·k+k-1.
-        total_work: of ``netmend evaluate`` alone: a repair ends once its trainings took so many times the
-            work of the faulty program's own; null = no such limit, and none where that one did no work.
+        work: most millions of multiply-accumulates of one training, forward and backward. They are counted
+            before it starts. A program that asks for more gets fewer updates.
+        seeds: number of trainings in a trial, which shows their mean. They cost one trial, and little more
+            time than one. With k of them, a trial with seed s uses the seeds s·k to s·k+k-1.
+        total_work: limit of a whole repair in ``netmend evaluate``: a repair ends once its trainings took
+            so many times the work of the faulty program's own. null = no limit. There is none either if the
+            faulty program does no work.
     """
 
     trials: int = Rules.trials
@@ -120,8 +122,8 @@ class RayConfig:
     """The Ray cluster, where that is the engine.
 
     Attributes:
-        address: of a cluster that is there, ``auto`` for the one of this machine; null = one is started here,
-            with ``training.workers`` CPUs.
+        address: address of a running Ray cluster; ``auto`` finds that of this machine. null = start one
+            here, with ``training.workers`` CPUs.
     """
 
     address: str | None = None
@@ -132,13 +134,15 @@ class TrainerConfig:
     """Who trains the trials.
 
     Attributes:
-        engine: ``local``, processes of this machine, or ``ray``, a cluster (``pip install netmend[ray]``).
-        workers: processes; 0 = in this one, null = one for each core.
-        device: ``cpu``, ``cuda`` or ``cuda:N``, where small programs stay on the CPU.
-        compiled: whether compiled code trains what it can; else the plain loop trains all. null = it does,
-            but not for one program whose repair would be over before the code is compiled.
-        store: SQLite file of finished trials, shared by all runs, or ``postgresql://USER@HOST/NAME``, for
-            runs on several machines (``pip install netmend[postgresql]``); null = none.
+        engine: ``local`` trains in processes of this machine, ``ray`` on a cluster (``pip install
+            netmend[ray]``).
+        workers: number of processes that train. 0 = train in this process, null = one process for each
+            core.
+        device: ``cpu``, ``cuda`` or ``cuda:N``. Small programs stay on the CPU anyway.
+        compiled: whether compiled code trains what it can; the plain loop trains the rest. null = yes,
+            except for a single program whose repair would be over before the code is compiled.
+        store: SQLite file of finished trials, which all runs share, or ``postgresql://USER@HOST/NAME`` for
+            runs on several machines (``pip install netmend[postgresql]``). null = keep none.
     """
 
     engine: str = LOCAL
@@ -163,7 +167,7 @@ class MeasuringConfig(VerbConfig):
     """What trains programs.
 
     Attributes:
-        data_dir: folder of the data packs; null = the variable NETMEND_DATA.
+        data_dir: folder of the data packs. null = the folder that NETMEND_DATA names.
     """
 
     training: TrainerConfig = field(default_factory=TrainerConfig)
@@ -186,10 +190,11 @@ class RepairingConfig(MeasuringConfig):
     """What repairs bugs.
 
     Attributes:
-        bugs: a suite's name or the path of a folder of bug files; several with ``+`` between them.
-        without: the same of bugs that an agent will be measured on: all bugs on their datasets are left out.
-        keep: what no edit may touch: ``architecture``, ``data``, ``frozen``, ``labels``, or names of actions
-            and patterns of names.
+        bugs: name of a suite, or path of a folder of bug files. Several are joined with ``+``.
+        without: suite or folder that an agent will be measured on: bugs on any of its datasets are left
+            out.
+        keep: what no edit may touch: ``architecture``, ``data``, ``frozen``, ``labels``, or names and
+            patterns of actions.
         seed: the first of the random seeds.
     """
 
@@ -250,7 +255,7 @@ def checked(composed: DictConfig, kind: type[Config]) -> Config:
     """
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
-        raise ConfigError([f"{path}: say it with {path}=..." for path in missing])
+        raise ConfigError([f"{path}: missing; set it with {path}=..." for path in missing])
     config = OmegaConf.to_object(composed)
     assert isinstance(config, kind)
     unknown = [f"{path}: there is no such key" for path in _unknown_keys(config)]
@@ -333,7 +338,7 @@ def above_zero(config: object, *keys: str, path: str = "") -> list[str]:
 def one_of(config: object, key: str, known: Sequence[str], path: str = "") -> list[str]:
     """The problem of a word that is none of the known ones."""
     value = getattr(config, key)
-    return [] if value in known else [f"{path}{key}: {shortened(value)!r} is none of {', '.join(known)}"]
+    return [] if value in known else [f"{path}{key}: {shortened(value)!r} is not one of {', '.join(known)}"]
 
 
 def split_problems(config: object) -> list[str]:
@@ -344,7 +349,7 @@ def split_problems(config: object) -> list[str]:
 def device_problems(path: str, device: str) -> list[str]:
     """What is wrong with the name of a device."""
     known = DEVICE.fullmatch(device)
-    return [] if known else [f"{path}: {shortened(device)!r} is none of cpu, cuda, cuda:N"]
+    return [] if known else [f"{path}: {shortened(device)!r} is not one of cpu, cuda, cuda:N"]
 
 
 def require_policy(folder: str | None) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from netmend.agents.lockstep import Evaluation
 from netmend.agents.methods import Method, MethodError, PolicyMethod
 from netmend.agents.peers.pool import SuggestionPool
 from netmend.agents.policy import DEFAULT
-from netmend.agents.progress import make_round_progress
+from netmend.agents.progress import StageProgress, ToldTrainer, make_round_progress, time_left
 from netmend.agents.repair_one import policy_method
 from netmend.agents.summary import print_summary
 from netmend.agents.verbs.config import (
@@ -58,20 +60,20 @@ class EvaluateConfig(RepairingConfig):
     """``netmend evaluate``.
 
     Attributes:
-        methods: names of the methods to compare; ``policy`` is the trained agent.
-        policy: ``default``, the policy of the package, or the folder of a training run or of its policy;
-            several with ``+`` between them, of which the others stand under their folders' names.
-        split: which bugs.
-        seeds: repairs of each bug by each method, with the seeds from ``seed`` on.
-        limit: at most this many bugs, the first of the split; null = all.
-        order: file with the order of ``fixed_order``; null = found on the training bugs.
-        order_trials: most trials that finding it may ask for.
-        lockstep: whether a repair's next trial waits for those of all other repairs; else none waits, which
+        methods: names of the methods to compare. ``policy`` is the trained agent.
+        policy: ``default``, the policy of the package, or the folder of a training run or of its policy.
+            Several are joined with ``+``; all but the first are called by their folders' names.
+        split: which bugs: ``train``, ``validation`` or ``held-out``.
+        seeds: how often each method repairs each bug, with the seeds from ``seed`` on.
+        limit: most bugs, the first of the split. null = all.
+        order: file with the order of ``fixed_order``. null = find it on the training bugs.
+        order_trials: most trials that are spent to find it.
+        lockstep: whether each repair waits until all other repairs have had their trial too. ``false``
             keeps many workers busy.
-        minimise: whether patches that are made of repair actions are minimised; those trials are charged.
-        explain: whether it is looked into why repairs fixed nothing, once all are done.
-        suggestion_seconds: after which a suggestion of a search over hyper-parameters is given up, and its
-            repair with it.
+        minimise: whether patches that are made of repair actions are minimised. Those trials are charged.
+        explain: whether to look into why repairs fixed nothing, once all are done.
+        suggestion_seconds: time limit of a suggestion by a search over hyper-parameters. If it takes
+            longer, its repair ends.
     """
 
     ends_by_work = True
@@ -176,11 +178,15 @@ def _evaluate_scripts(config: EvaluateConfig, folder: Path, console: Console) ->
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     cases = [case for case in read_suite(Path(config.bugs)) if case.split in ("", config.split)]
+    cases = cases[: config.limit]
     method = policy_method((config.policy or DEFAULT).split("+")[0])
     judged: list[Judged] = []
-    for one in evaluate_scripts(cases[: config.limit], method, config.keep, config.budget.trials, tell):
+    begun = time.monotonic()
+    for one in evaluate_scripts(cases, method, config.keep, config.budget.trials, tell):
         judged.append(one)
         write_results(folder / RESULTS, judged)
+        left = time_left(time.monotonic() - begun, len(judged), len(cases) - len(judged))
+        tell(f"{len(judged)} of {len(cases)}  {one.case}: {one.claim}  {left}")
     table_of(judged).show(console)
     console.print(f"results  {from_here(folder)}", highlight=False, soft_wrap=True)
     return Ended(answer={"run": folder, "scripts": judged})
@@ -197,7 +203,7 @@ def _policies(names: str) -> tuple[PolicyMethod, ...]:
     first, *others = names.split("+")
     named = {f"{POLICY} {Path(name).name}": name for name in others}
     if len(named) < len(others):
-        raise ConfigError([f"policy: {names} names two policies alike"])
+        raise ConfigError([f"policy: {names} names two policies with one name"])
     return (policy_method(first), *(replace(policy_method(own), name=name) for name, own in named.items()))
 
 
@@ -269,6 +275,8 @@ def _order(
         return load_order(Path(config.order))
     bugs, most = suite.split("train"), config.order_trials
     console.print(f"finding the order of {FIXED_ORDER} on the training bugs: at most {most} trials")
-    found = find_order(bugs, actions, rules, trainer, trials=most, seed=config.seed)
+    with closing(StageProgress(console)) as tell:
+        told = ToldTrainer(trainer, tell)
+        found = find_order(bugs, actions, rules, told, trials=most, seed=config.seed)
     save_order(folder / ORDER, found)
     return found

@@ -33,9 +33,9 @@ class RepairConfig(RepairingConfig):
     """``netmend repair``.
 
     Attributes:
-        bug: path of a bug file, or the id of a bug of the suite.
+        bug: path of a bug file, or id of a bug of the suite.
         policy: ``default``, the policy of the package, or the folder of a training run or of its policy.
-        seed: of the trials.
+        seed: seed of the trials.
     """
 
     # One program is trained after another; what takes too much memory ends the worker alone.

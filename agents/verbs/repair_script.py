@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ from netmend.agents.script_repair.page import as_json, as_lines
 from netmend.agents.script_repair.repair import TRIALS, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
 from netmend.agents.verbs.repair import UNREPAIRED
-from netmend.agents.verbs.scripts import Limits, asked_for, script_parser, warning
+from netmend.agents.verbs.scripts import Limits, asked_for, say, script_parser, warning
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.script.parent import Runner
 from netmend.env.writing import write_whole
@@ -37,12 +36,12 @@ def repair_script_verb(words: Sequence[str]) -> int:
     plan = asked.plan
     if options.whole and options.seconds == SECONDS:
         plan = replace(plan, wall=WHOLE_SECONDS, cpu=2 * WHOLE_SECONDS)
-    print(warning(script, plan), file=sys.stderr)
+    say(warning(script, plan))
     with Runner() as runner:
         runs = RealRuns(runner, script, asked.arguments, plan)
         result = ScriptRepairer(runs, method, keep, options.trials, options.whole, _tell).repair()
     for line in as_lines(script, result):
-        print(line, file=sys.stderr)
+        say(line)
     print(as_json(script, result) if options.json else result.diff, end="\n" if options.json else "")
     if options.apply:
         for name, text in result.texts.items():
@@ -68,7 +67,7 @@ def make_parser() -> VerbParser:
         metavar="PART",
         help=f"what must not be touched: {', '.join(PARTS)}, or actions such as optimizer/*",
     )
-    add("--trials", type=int, default=TRIALS, metavar="N", help=f"trials of the search ({TRIALS})")
+    add("--trials", type=int, default=TRIALS, metavar="N", help=f"most trials of the search ({TRIALS})")
     add("--whole", action="store_true", help="let every run of the script go to its end")
     add("--apply", action="store_true", help="write the diff into the script's files")
     add("--json", action="store_true", help="print one JSON object in place of the diff")
@@ -76,4 +75,4 @@ def make_parser() -> VerbParser:
 
 
 def _tell(line: str) -> None:
-    print(f"  {line}", file=sys.stderr)
+    say(f"  {line}")

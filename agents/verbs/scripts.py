@@ -5,14 +5,18 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import FileError
 from netmend.env.script.plan import Plan
 
+WIDTH = 80
+"""Columns of what is printed for people."""
 MEMORY = 4.0
 SUFFIXES = (".py", ".ipynb")
 
@@ -64,9 +68,21 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> V
     add("script", help="a .py or .ipynb file")
     add("--metric", metavar="NAME=REGEX", help="read the score from what the script prints")
     if limits.updates is not None:
-        add("--updates", type=int, default=limits.updates, metavar="N", help=f"updates ({limits.updates})")
-    add("--seconds", type=float, default=limits.seconds, metavar="S", help=f"of a run ({limits.seconds:g})")
-    add("--memory", type=float, default=MEMORY, metavar="GB", help=f"of a run ({MEMORY:g})")
+        add(
+            "--updates",
+            type=int,
+            default=limits.updates,
+            metavar="N",
+            help=f"most updates ({limits.updates})",
+        )
+    add(
+        "--seconds",
+        type=float,
+        default=limits.seconds,
+        metavar="S",
+        help=f"most seconds of a run ({limits.seconds:g})",
+    )
+    add("--memory", type=float, default=MEMORY, metavar="GB", help=f"most memory of a run ({MEMORY:g})")
     add("--allow-network", action="store_true", help="let the script use the network")
     return parser
 
@@ -127,6 +143,14 @@ def _plan(parser: VerbParser, asked: argparse.Namespace) -> Plan:
         network=asked.allow_network,
         metric=asked.metric,
     )
+
+
+def say(text: str) -> None:
+    """Print lines for people to the error stream, in 80 columns; a line that is too long goes on below."""
+    for line in text.split("\n"):
+        indent = " " * (4 + len(line) - len(line.lstrip()))
+        told = fill(line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        print(told, file=sys.stderr)
 
 
 def warning(script: Path, plan: Plan) -> str:

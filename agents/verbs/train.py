@@ -49,16 +49,16 @@ class AgentConfig:
 
     Attributes:
         algorithm: ``maskable_ppo``, ``ppo``, ``a2c`` or ``dqn``.
-        n_envs: repairs that run side by side.
-        network: units of the hidden layers.
-        activation: of the hidden layers, tanh or relu.
-        weight_decay: decoupled (AdamW), so that the policy generalises from few bugs.
+        n_envs: number of repairs that run side by side.
+        network: number of units in each hidden layer.
+        activation: activation of the hidden layers, ``tanh`` or ``relu``.
+        weight_decay: decoupled weight decay (AdamW). It helps the policy to generalise from few bugs.
         anneal: whether the learning rate falls linearly to 0 over the training.
-        value_updates: first updates, in which the value alone learns and the policy stays what imitation has
-            made of it; on-policy agents.
-        unread: names or patterns (``symptom/*``) of slots of the observation that the network does not read:
-            what a policy is worth without them.
-        params: passed to the algorithm's class as they stand: ``agent.params.gamma=0.9``.
+        value_updates: number of updates at the start in which only the value learns, while the policy stays
+            as imitation made it. For on-policy agents.
+        unread: names or patterns (``symptom/*``) of observation slots that the network does not read. This
+            shows what a policy is worth without them.
+        params: parameters of the algorithm's class, passed on as they are: ``agent.params.gamma=0.9``.
     """
 
     algorithm: str = MISSING
@@ -90,16 +90,17 @@ class TrainingConfig(TrainerConfig):
     """How long to train and what to write meanwhile.
 
     Attributes:
-        steps: environment steps in all; rounded up to whole updates, since an agent learns from whole ones.
-            0 = none: the policy is what imitation has made of it.
-        trials: most trials of a repair whose rewards an agent learns from; null = ``budget.trials``. With 1 a
-            reward says what the first trial is worth, and no later one makes up for it.
-        trial_seeds: an episode's trials use one of this many seeds.
-        checkpoint_every: updates between checkpoints.
-        validate_every: updates between looks at the validation bugs; 0 = only at the end.
-        validation_bugs: most validation bugs per look.
-        traces: repairs written out as text at each look.
-        shuffle_rewards: permute the rewards within each rollout: a control in which nothing can be learned.
+        steps: number of environment steps, rounded up to whole updates. 0 = none: the policy stays as
+            imitation made it.
+        trials: most trials of a repair from whose rewards an agent learns. null = ``budget.trials``. With
+            1, a reward shows what the first trial is worth, because no later trial can make up for it.
+        trial_seeds: number of seeds from which an episode draws the seed of its trials.
+        checkpoint_every: number of updates between two checkpoints.
+        validate_every: number of updates between two looks at the validation bugs. 0 = only at the end.
+        validation_bugs: most validation bugs in a look.
+        traces: number of repairs that are written out as text at each look.
+        shuffle_rewards: whether rewards are shuffled within each rollout: a control in which nothing can be
+            learned.
     """
 
     steps: int = 10_240
@@ -126,15 +127,15 @@ class ImitationConfig:
     """What a policy learns from a teacher before it learns from rewards, where edits compose.
 
     Attributes:
-        lessons: mutants of good programs that it learns from, with the good program at hand, before it learns
-            from rewards, beside the real bugs of the suite with their published fixes; 0 = none.
-        bases: good programs that are drawn at random, beside the package's own for training and their
-            variants; each takes some hundred trials.
-        rounds: in which the lessons come; the teacher leads the repairs of the first one, and the policy as
-            it is half of those of the others.
-        epochs: passes over the states of all rounds so far, in each round.
-        learning_rate: the highest of the cycle of a round.
-        batch_size: states per update.
+        lessons: number of lessons, which are mutants of good programs. The policy learns from them, and
+            from the suite's real bugs with their fixes, before it learns from rewards. 0 = no imitation.
+        bases: number of good programs that are drawn at random. The package's own training programs and
+            their variants come on top. Each drawn one takes some hundred trials.
+        rounds: number of rounds that the lessons are spread over. The teacher leads all repairs of the
+            first round, and half of those in each later round. The policy leads the others.
+        epochs: passes of each round over the states of all rounds so far.
+        learning_rate: highest learning rate of a round, in which it rises and falls.
+        batch_size: number of states in an update.
     """
 
     lessons: int = 10_000
@@ -160,14 +161,14 @@ class TrainConfig(RepairingConfig):
     """``netmend train``.
 
     Attributes:
-        seed: of the agent and of the bugs that it meets.
-        members: networks whose scores the policy averages; each is a run of its own, with the seeds
-            from ``seed`` on.
-        ship: folder that gets a copy of the policy of several members; null = none.
-        compose: whether edits wait until the last action trains all of them in one trial, and recipes are
-            actions too; else each edit has a trial of its own. A policy keeps to what it was trained with.
-        name: under which TensorBoard shows the run; null = the words that were typed behind the verb.
-        resume: folder of a run that was cut off.
+        seed: seed of the agent and of the bugs that it meets.
+        members: number of networks whose scores the policy averages. Each is trained in a run of its own,
+            with the seeds from ``seed`` on.
+        ship: folder that gets a copy of the policy of several members. null = none.
+        compose: whether edits wait until one trial tries all of them. Then recipes are actions too.
+            ``false`` gives each edit a trial of its own. A policy keeps to the way in which it was trained.
+        name: name of the run in TensorBoard. null = the words that were typed behind the verb.
+        resume: folder of a run that was cut off, to go on with.
     """
 
     agent: AgentConfig = field(default_factory=AgentConfig)
@@ -192,7 +193,7 @@ class TrainConfig(RepairingConfig):
     def _member_problems(self) -> Iterator[str]:
         """What several networks do not go with."""
         if self.members > 1 and (not self.compose or self.agent.algorithm in VALUED):
-            yield "members: several networks average how likely edits are that compose; use members=1"
+            yield "members: only networks whose edits compose can be averaged; use members=1"
         if self.members == 1 and self.ship is not None:
             yield "ship: copies a policy of several members; name members=, or copy the run's policy"
 

@@ -47,7 +47,7 @@ def read_bases(path: Path) -> dict[str, Base]:
             problems.append(f"{name}: expected `split` and `program`, and nothing else")
             continue
         if entry["split"] not in SPLITS:
-            problems.append(f"{name}.split: {entry['split']!r} is none of {', '.join(SPLITS)}")
+            problems.append(f"{name}.split: {entry['split']!r} is not one of {', '.join(SPLITS)}")
         program = decode_program(entry["program"], f"{name}.program", problems)
         if program is not None:
             bases[str(name)] = Base(program=program, split=cast(Split, entry["split"]))

@@ -293,7 +293,7 @@ class _Section:
         for name in names:
             if value == name:
                 return name
-        self.problem(key, f"{_quoted(value)} is none of {', '.join(filter(None, names))}")
+        self.problem(key, f"{_quoted(value)} is not one of {', '.join(filter(None, names))}")
         return names[-1]
 
     def names(self, key: str) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def _decode(plain: Mapping[str, object]) -> Measured:
     skill = plain.get("patch_skill")
     verdict = str(plain.get("verdict", ""))
     if verdict and verdict not in VERDICTS:
-        raise ValueError(f"{verdict!r} is none of {', '.join(VERDICTS)}")
+        raise ValueError(f"{verdict!r} is not one of {', '.join(VERDICTS)}")
     return Measured(
         verdict=verdict,
         reason=str(plain.get("reason", "")),

@@ -94,7 +94,7 @@ class _File:
         try:
             words: NDArray[np.str_] = np.char.strip(array.astype(str).reshape(-1))
         except UnicodeDecodeError as error:
-            raise self.error(f"{key} holds bytes that are no ASCII text: {shown(error.object)}") from None
+            raise self.error(f"{key} holds bytes that are not ASCII text: {shown(error.object)}") from None
         except ValueError as error:
             raise self.error(f"{key} holds texts that are none: {error}") from None
         missing = np.flatnonzero(np.isin(np.char.lower(words), _MISSING))
@@ -108,7 +108,7 @@ class _File:
         try:
             return str(dict(json.loads(str(arrays["meta"]))).get("modality", ""))
         except (ValueError, TypeError, RecursionError) as error:
-            raise self.error(f"meta is no JSON object: {error}") from None
+            raise self.error(f"meta is not a JSON object: {error}") from None
 
     def plain(self, arrays: Arrays, modality: str) -> Dataset:
         """A dataset of ``x`` and ``y``, which netmend splits."""
@@ -348,7 +348,7 @@ class _Table:
                         values[i, k] = float(row[column].strip() or empty)
                     except ValueError:
                         hint = "leave a cell empty where its value is missing, and write texts as numbers"
-                        raise self._error(line, row, column, f"is no number; {hint}") from None
+                        raise self._error(line, row, column, f"is not a number; {hint}") from None
         return values
 
     def refuse_missing(self, columns: list[int]) -> None:

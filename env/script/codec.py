@@ -53,7 +53,7 @@ def _restore(hint: object, value: object) -> object:
         return _choose(arguments, value)
     if origin is Literal:
         if value not in arguments:
-            raise ValueError(f"{value!r:.40} is none of {arguments}")
+            raise ValueError(f"{value!r:.40} is not one of {arguments}")
         return value
     if isinstance(hint, type) and is_dataclass(hint):
         if not isinstance(value, dict):
@@ -86,7 +86,7 @@ def _choose(hints: tuple[object, ...], value: object) -> object:
             return _restore(hint, value)
         except (TypeError, ValueError, LookupError):
             continue
-    raise TypeError(f"{value!r:.40} is none of {hints}")
+    raise TypeError(f"{value!r:.40} is not one of {hints}")
 
 
 @cache

@@ -47,7 +47,7 @@ class SourceFile:
         try:
             self.tree = ast.parse(text.removeprefix(_MARK))
         except (SyntaxError, ValueError) as error:
-            raise EditRefused(f"{path} is no Python: {error}") from error
+            raise EditRefused(f"{path} is not Python: {error}") from error
         self._starts = [len(_MARK.encode()) if text.startswith(_MARK) else 0]
         end = 0
         for line in self.raw.splitlines(keepends=True):
@@ -207,7 +207,7 @@ class Project:
             EditRefused: it is none of the script's own, or no Python.
         """
         if path not in self.files:
-            raise EditRefused(f"{path} is none of the script's own files in UTF-8")
+            raise EditRefused(f"{path} is not one of the script's own files in UTF-8")
         return self.files[path]
 
     def module(self, dotted: str) -> SourceFile | None:
@@ -368,7 +368,7 @@ class Draft:
         try:
             ast.parse(text.replace(_CUT, "").removeprefix(_MARK))
         except SyntaxError as error:
-            raise EditRefused(f"{self.file.path} would be no Python: {error}") from error
+            raise EditRefused(f"{self.file.path} would not be Python: {error}") from error
         return text.split(_CUT)
 
     def _lines(self, text: str, indent: str) -> str:

@@ -153,7 +153,9 @@ class StoreFile:
         except OSError as error:
             raise StoreError(f"store {path} cannot be opened: {error}") from error
         if path.exists() and not path.is_file():
-            raise StoreError(f"store {path} cannot be opened: it is no file but a folder, a pipe or a device")
+            raise StoreError(
+                f"store {path} cannot be opened: it is not a file but a folder, a pipe or a device"
+            )
         self._writer = self._connect(wait)
         try:
             self._open(wait)

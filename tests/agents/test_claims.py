@@ -178,7 +178,7 @@ def test_the_verb(
         (["tiny", "method=nobody"], "unknown method 'nobody'"),
         (["tiny", "method=defaults", "seeds=0"], "seeds: 0 is below 1"),
         (["tiny", "method=defaults", "split=odd"], "split: 'odd'"),
-        (["tiny", "method=defaults", "length=long"], "length: 'long' is none of suite, own"),
+        (["tiny", "method=defaults", "length=long"], "length: 'long' is not one of suite, own"),
         (["nowhere", "method=defaults"], "nowhere"),
         ([], "bugs="),
     ],

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 
-from netmend.agents.progress import Bar, Lines, StageProgress, Totals
+from netmend.agents.progress import LEAST_PART, Bar, Lines, StageProgress, ToldTrainer, Totals
+from netmend.env.training.trial import Trial, TrialRequest
 
 
 def test_a_part_of_a_stage_says_how_long_it_still_takes() -> None:
@@ -23,6 +25,38 @@ def test_a_part_of_a_stage_says_how_long_it_still_takes() -> None:
         "lessons 4/4  states 9  0:00 left",
         "epochs 1/3  loss 1.0  1:00 left",
         "epochs 2/3  loss 0.5  0:45 left",
+    ]
+
+
+class Echo:
+    """A trainer whose trials are the requests."""
+
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        self.calls.append(len(requests))
+        return list(requests)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        self.calls.clear()
+
+
+def test_a_long_call_of_a_trainer_is_told_in_parts() -> None:
+    clock = iter([0.0, 5.0, 25.0, 45.0, 50.0, 60.0, 61.0])
+    console, trainer = Console(file=io.StringIO(), width=200), Echo()
+    told = ToldTrainer(trainer, StageProgress(console, clock=lambda: next(clock)))
+    asked = list(range(LEAST_PART + 16))
+    assert told.run(asked) == asked  # type: ignore[arg-type, comparison-overlap]
+    assert told.run([]) == []
+    assert told.run([1, 2]) == [1, 2]  # type: ignore[list-item, comparison-overlap]
+    assert trainer.calls == [64, 16, 2]
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "trainings 0/80",
+        "trainings 64/80  0:05 left",
+        "trainings 80/80  0:00 left",
+        "trainings 0/2",
+        "trainings 2/2  0:00 left",
     ]
 
 

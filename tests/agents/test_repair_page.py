@@ -39,9 +39,10 @@ def result(users_bug: Bug, scripted_trainer: Trainer) -> RepairResult:
     return repair(users_bug, METHOD, scripted_trainer, Rules())
 
 
-def page(result: RepairResult, budget: Budget | None = None) -> str:
+def page(result: RepairResult, budget: Budget | None = None, *, terminal: bool = False) -> str:
     text = io.StringIO()
-    print_repair(result, Console(file=text, width=160), budget=budget or Budget())
+    console = Console(file=text, width=80, force_terminal=terminal, color_system=None, legacy_windows=False)
+    print_repair(result, console, budget=budget or Budget())
     return text.getvalue()
 
 
@@ -71,6 +72,12 @@ def test_the_patch_is_told_in_words_and_was_confirmed(result: RepairResult) -> N
     assert "another seed" not in said
 
 
+def test_a_screen_of_80_columns_breaks_between_words(result: RepairResult) -> None:
+    lines = page(replace(result, findings=(FAULT,)), terminal=True).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "3 fresh seeds, on 400 rows that were set aside; trained on" in " ".join(lines)
+
+
 def test_how_sure_the_search_is_is_said_where_it_is_known(result: RepairResult) -> None:
     assert "sure to" not in page(result)
     outcome = result.outcome
@@ -88,7 +95,7 @@ def test_what_does_not_hold_up_is_not_called_repaired(result: RepairResult, tmp_
     lucky = replace(unconfirmed(result), findings=(FAULT,))
     said = page(lucky)
     assert "mine[1] is not repaired: the gain of the search, +0.800, does not hold up" in said
-    assert "what answers the first finding: a/b@c" in said
+    assert "edits that answer the first finding: a/b@c" in said
     assert "longer trials" in said
     assert "longer trials" not in page(lucky, Budget(samples=9999, updates=9999))
     assert write_offer(lucky, tmp_path) is None

@@ -25,16 +25,17 @@ usage: netmend bugs                          list the suites
        netmend bugs show SUITE               list the bugs of a suite or folder
        netmend bugs show SUITE BUG           show a bug: faulty program and fix
        netmend bugs make suite=NAME out=FILE make a suite
-       netmend bugs verify SUITE             train both: are bugs as recorded?
+       netmend bugs verify SUITE             train programs and fixes: are the
+                                             bugs as recorded?
        netmend bugs reachable SUITE          do a few actions reach the fixes?
                                              search=true looks for them
        netmend bugs claims SUITES            repair good and faulty programs:
-                                             is what is said of them true?
+                                             are the claims true?
        netmend bugs deepcrime program=NAME   search DeepCrime's 24 operators
                                              on a good program
-       netmend bugs coverage                 fix patterns and their actions,
-                                             real bugs and what became of them
-`netmend bugs make --help` shows the keys of make, and so for the others.
+       netmend bugs coverage                 count the actions of each fix
+                                             pattern, and the real bugs
+`netmend bugs make --help` shows the keys of make. Other words do the same.
 """
 WORDS = ("list", "show", "make", "verify", "reachable", "claims", "deepcrime", "coverage")
 

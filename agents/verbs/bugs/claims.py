@@ -1,4 +1,4 @@
-"""``netmend bugs claims``: count what ``repair`` says of good and faulty programs, and what is not so."""
+"""``netmend bugs claims``: count what ``repair`` claims of good and faulty programs, and what is not true."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ class ClaimsConfig(RepairingConfig):
     """``netmend bugs claims``.
 
     Attributes:
-        method: that repairs them; ``policy`` is the trained agent.
+        method: method that repairs them. ``policy`` is the trained agent.
         policy: folder of a training run or of its policy.
-        split: which bugs.
-        good: whether good programs are repaired too: the bases of mutants, and the published fixes of the
-            suites' real bugs with a measured gain.
-        seeds: repairs of each program, with the seeds from ``seed`` on.
-        limit: at most this many programs, the first ones; null = all.
-        length: of the trials: ``suite``, by the budgets of suite and bug, or ``own``, the program's own
-            length wherever that takes seconds, as ``netmend repair`` trains a person's program.
+        split: which bugs: ``train``, ``validation`` or ``held-out``.
+        good: whether good programs are repaired too. These are the programs behind the mutants, and the
+            published fixes of real bugs that gain something.
+        seeds: how often each program is repaired, with the seeds from ``seed`` on.
+        limit: most programs, the first ones. null = all.
+        length: length of the trials: ``suite`` takes the budgets of suite and bug. ``own`` trains a program
+            at its own length if that takes seconds, as ``netmend repair`` does.
     """
 
     bugs: str = MISSING

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from rich.console import Console
 
+from netmend.agents.progress import StageProgress, ToldTrainer
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import ConfigError, MeasuringConfig, at_least, one_of
 from netmend.agents.verbs.ended import Ended
@@ -35,12 +37,12 @@ class DeepCrimeConfig(MeasuringConfig):
     """``netmend bugs deepcrime``.
 
     Attributes:
-        program: the good program: file of a bug that has it as its program, or name of a base program.
-        suite: in its place, a suite whose bug ``bug`` has the good program as its published fix.
+        program: the good program: a bug file whose program is good, or the name of a base program.
+        suite: suite of a bug whose published fix is the good program, in place of ``program``.
         bug: id of that bug.
-        operators: DeepCrime's ids; null = all 24.
-        seeds: trainings of each program; DeepCrime takes 10 to 20.
-        test: of the killing rule, ``glm`` or ``wilcoxon``.
+        operators: DeepCrime's ids of the operators. null = all 24.
+        seeds: number of trainings of each program. DeepCrime takes 10 to 20.
+        test: statistical test of the killing rule, ``glm`` or ``wilcoxon``.
     """
 
     program: str | None = None
@@ -68,15 +70,15 @@ def deepcrime_job(config: DeepCrimeConfig, folder: Path, overrides: Sequence[str
     """Search, print the table, and write every mutant to ``deepcrime.csv`` in the run's folder."""
     good, budget = _good(config)
     console = Console()
-    with open_trainer(config) as trainer:
+    with open_trainer(config) as trainer, closing(StageProgress(console)) as tell:
         searched = search(
             good,
             _operators(config.operators),
-            trainer,
+            ToldTrainer(trainer, tell),
             budget,
             range(config.seeds),
             test=cast("Test", config.test),
-            report=lambda line: console.print(line, highlight=False),
+            report=tell.say,
         )
     found_table(searched).show(console)
     console.print(summary(searched), highlight=False, soft_wrap=True)

@@ -23,12 +23,13 @@ class MeasureConfig(MeasuringConfig):
     """``netmend bugs verify`` and ``netmend bugs reachable``.
 
     Attributes:
-        bugs: whose bugs: a suite's name, or the path of a folder of bug files.
-        only: ids of some of them; null = all.
-        seeds: trainings of each program.
+        bugs: suite, or folder of bug files, to measure.
+        only: ids of the bugs to measure. null = all.
+        seeds: number of trainings of each program.
         write: whether ``verify`` keeps what it measured in the folder of the bug files.
-        search: whether ``reachable`` looks for sequences where none is on file that holds; it keeps them.
-        longest: most actions of a sequence that it looks for.
+        search: whether ``reachable`` looks for new sequences of actions, if none on file reaches the fix.
+            It keeps what it finds.
+        longest: most actions in a sequence that it looks for.
     """
 
     bugs: str = MISSING
@@ -47,7 +48,7 @@ class MeasureConfig(MeasuringConfig):
         self.suite()
         if self.write and suite_folder(self.bugs) is None:
             raise ConfigError(
-                [f"write: {self.bugs} is no folder of bug files in which results could be kept"]
+                [f"write: {self.bugs} is not a folder of bug files, so nothing can be kept there"]
             )
 
     def suite(self) -> Suite:
@@ -78,4 +79,5 @@ def reachable_job(config: MeasureConfig, folder: Path, overrides: Sequence[str])
         found = reach_suite(
             suite, trainer, seeds, Console(), folder=place, search=config.search, most=config.longest
         )
-    return Ended(answer={"bugs": {name: {**vars(one), "holds": one.holds} for name, one in found.items()}})
+    bugs = {name: {**vars(one), "holds": one.holds} for name, one in found.items()}
+    return Ended(answer={"bugs": bugs}, then=f"netmend evaluate bugs={config.bugs}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from textwrap import shorten
 from omegaconf import MISSING
 from rich.console import Console
 
+from netmend.agents.progress import StageProgress, ToldTrainer
 from netmend.agents.table import Table
 from netmend.agents.verbs.config import MeasuringConfig, at_least
 from netmend.agents.verbs.ended import Ended
@@ -43,10 +45,10 @@ class MakeConfig(MeasuringConfig):
     """``netmend bugs make``.
 
     Attributes:
-        suite: name of the plan of the suite to make.
-        seed: another one than the plan's own.
-        out: file to write; the suite is called as it is.
-        force: whether a file that is there may be replaced.
+        suite: name of the plan of the suite to make, such as ``mutants-v1``.
+        seed: seed of the draws. null = the plan's own.
+        out: file to write. The suite gets the name of the file.
+        force: whether a file that is there already may be replaced.
     """
 
     suite: str = MISSING
@@ -66,8 +68,9 @@ class MakeConfig(MeasuringConfig):
 
 def make_job(config: MakeConfig, folder: Path, overrides: Sequence[str]) -> Ended:  # noqa: ARG001
     """Make a suite as the configuration says."""
-    with open_trainer(config) as trainer:
-        path = make(config.suite, trainer, Path(config.out), seed=config.seed, force=config.force)
+    with open_trainer(config) as trainer, closing(StageProgress(Console())) as tell:
+        told, out = ToldTrainer(trainer, tell), Path(config.out)
+        path = make(config.suite, told, out, seed=config.seed, force=config.force, report=tell.say)
     return Ended(answer={"file": path}, then=f"netmend bugs show {path}")
 
 

@@ -222,7 +222,7 @@ def write_clip(editor: Editor, change: SourceChange) -> None:
         if framework == "keras":
             draft, call = editor.call(the_optimizer(editor).made, "the optimizer")
             if isinstance(call.func, ast.Attribute) and call.func.attr == "compile":
-                raise EditRefused("the optimizer is a word in compile, which takes no clipping")
+                raise EditRefused("compile names the optimizer by a string, which takes no clipping")
         else:
             draft, call = _framework_call(editor)
         wanted: dict[str, Value] = {} if change.value is None else {name: change.value}
@@ -317,7 +317,7 @@ def write_schedule_per_epoch(editor: Editor, _change: SourceChange) -> None:
 def write_patience(editor: Editor, change: SourceChange) -> None:
     """Keras' early stopping."""
     if editor.record.framework != "keras":
-        raise EditRefused("a loop of one's own has no early stopping that could be set")
+        raise EditRefused("your own loop has no early stopping to set")
     draft, call = keras_call(editor, "fit")
     given = argument(call, "callbacks")
     held = None if given is None else origin(editor.project, Place(draft.file, given))

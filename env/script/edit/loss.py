@@ -101,14 +101,14 @@ def _target_suffix(function: str, output: Array, target: Array) -> str:
         if target.shape == output.shape:
             return ".argmax(1)"
         if target.shape != ids:
-            raise EditRefused(f"targets of {target.shape} are no class ids for outputs of {output.shape}")
+            raise EditRefused(f"targets of {target.shape} are not class ids for outputs of {output.shape}")
         return ".long()" if target.dtype != "int64" else ""
     cast = "" if target.dtype == output.dtype else ".double()" if output.dtype == "float64" else ".float()"
     if target.shape == output.shape or output.shape == (*target.shape, 1):
         return cast
     if target.shape == (*output.shape, 1):
         return f".squeeze(-1){cast}"
-    raise EditRefused(f"targets of {target.shape} are none for outputs of {output.shape}")
+    raise EditRefused(f"targets of {target.shape} do not fit outputs of {output.shape}")
 
 
 def write_shapes(editor: Editor, _change: SourceChange) -> None:
@@ -207,7 +207,7 @@ def _reduce_keras(editor: Editor, change: SourceChange) -> None:
     given = argument(compiled, "loss", 1)
     place = None if given is None else origin(editor.project, Place(draft.file, given))
     if change.value != "mean" or place is None or not isinstance(place.node, ast.Call):
-        raise EditRefused("a word of Keras' is a loss whose mean is taken")
+        raise EditRefused("a loss that is named by a string takes the mean")
     editor.arguments(editor.draft(place.file.path), place.node, {}, leave=["reduction"])
 
 
@@ -224,7 +224,7 @@ def write_class_weights(editor: Editor, change: SourceChange) -> None:
         return
     weights = _balanced(editor) if change.value == "balanced" else change.value
     if not isinstance(weights, tuple):
-        raise EditRefused(f"{weights!r} are no weights of classes")
+        raise EditRefused(f"{weights!r} are not weights of classes")
     if is_keras:
         text = ", ".join(f"{number}: {weight:g}" for number, weight in enumerate(weights))
         editor.arguments(draft, call, {"class_weight": Code(f"{{{text}}}")})
@@ -254,7 +254,7 @@ def _balanced(editor: Editor) -> tuple[float, ...]:
         labels = labels.argmax(-1)
     counts = Counter(labels.reshape(-1).astype(int).tolist())
     if not counts or min(counts) < 0 or len(counts) != max(counts) + 1:
-        raise EditRefused("the labels are no class ids")
+        raise EditRefused("the labels are not class ids")
     return tuple(labels.size / (len(counts) * counts[number]) for number in range(len(counts)))
 
 

@@ -22,7 +22,7 @@ def write_standardize(editor: Editor, _change: SourceChange) -> None:
     """Mean 0 and deviation 1 of every feature inside of the network, so in training and evaluation alike."""
     rows = editor.record.inputs
     if rows is None or "float" not in rows.dtype:
-        raise EditRefused("the rows are no real numbers")
+        raise EditRefused("the rows are not real numbers")
     shape = rows.shape[1:]
     axes = len(shape) - 1
     if editor.record.framework == "keras":
@@ -74,7 +74,7 @@ def write_input_shape(editor: Editor, change: SourceChange) -> None:
 def _times(factor: Setting) -> str:
     """How a product is written: a factor of 1/255 as a division."""
     if not isinstance(factor, float) or not factor:
-        raise EditRefused(f"{factor!r} is no factor")
+        raise EditRefused(f"{factor!r} is not a factor")
     parts = round(1 / factor)
     return f" / {parts}" if parts > 1 and abs(1 / factor - parts) < 1e-9 * parts else f" * {factor!r}"
 
@@ -98,7 +98,7 @@ def write_fill_missing(editor: Editor, _change: SourceChange) -> None:
     for name in names:
         scope, found = resolve(draft.file, fit, name)
         if scope is not scope_of(draft.file, fit) or any(_line(node) > fit.lineno for node in found):
-            raise EditRefused(f"{name} is no array that stands in front of fit")
+            raise EditRefused(f"{name} is not an array that stands in front of fit")
     numpy = editor.spell(draft, "numpy")
     means = draft.free_name("column_means")
     text = f"{means} = {numpy}.nanmean({draft.file.text_of(rows)}, axis=0)"

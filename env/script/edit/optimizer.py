@@ -127,7 +127,7 @@ def _write_trainer(editor: Editor, wanted: dict[str, Value]) -> None:
             raise EditRefused(f"TrainingArguments knows no optimizer {wanted['kind']}")
         wanted["kind"] = _TRAINER[wanted["kind"]]
     if set(wanted) - {"kind", *names}:
-        raise EditRefused("TrainingArguments takes the kind, the rate and the weight decay alone")
+        raise EditRefused("TrainingArguments takes only the kind, the rate and the weight decay")
     draft, call = training_arguments(editor)
     editor.arguments(draft, call, {names.get(name, "optim"): value for name, value in wanted.items()})
 

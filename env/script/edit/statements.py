@@ -154,7 +154,7 @@ def epoch_loop(editor: Editor) -> tuple[Draft, ast.For]:
     draft, node = editor.at(loops[0].site, "the loop over the epochs")
     loop = next((part for part in draft.file.around(node) if isinstance(part, LOOPS)), None)
     if not isinstance(loop, ast.For):
-        raise EditRefused("the epochs are no for loop")
+        raise EditRefused("the loop over the epochs is not a for loop")
     return draft, loop
 
 

@@ -32,7 +32,7 @@ def write_standardize(editor: Editor, _change: SourceChange) -> None:
         (str(one.value) for one in editor.changes if one.what == "loss.kind"), loss.kind if loss else ""
     )
     if loss is None or kind.lower() not in _VALUES:
-        raise EditRefused("the targets are no real numbers that the loss compares with the outputs")
+        raise EditRefused("the targets are not real numbers that the loss compares with the outputs")
     mean, deviation = _moments(editor)
     if framework == "keras":
         _rescale(editor, mean, deviation)

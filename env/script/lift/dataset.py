@@ -57,7 +57,7 @@ class Targets:
         ids = values.argmax(1) if values.ndim == 2 and values.shape[1] > 1 else values.reshape(-1)
         whole = ids.astype(np.int64)
         if (whole != ids).any() or whole.min() < 0:
-            raise CannotSayError("class ids that are no whole numbers from 0")
+            raise CannotSayError("class ids that are not whole numbers from 0")
         return whole
 
 

@@ -192,7 +192,7 @@ def _loose(record: Record) -> Iterator[str]:
 
 def _loss_name(loss: LossCall, walk: Walk) -> LossName:
     if loss.kind == "nll_loss" and not walk.log_softmax:
-        raise CannotSayError("the loss nll_loss on what is no log_softmax")
+        raise CannotSayError("the loss nll_loss on outputs without a log_softmax")
     if walk.log_softmax and LIFTED_LOSSES[loss.kind] != "cross_entropy":
         raise CannotSayError(f"log_softmax in front of {loss.kind}")
     for name, value in loss.settings.items():
@@ -312,7 +312,7 @@ def _check(program: Program, path: Path, record: Record, walk: Walk) -> None:
     try:
         task = load_dataset(str(path)).task
     except DataError as error:
-        raise CannotSayError(f"its rows are no dataset: {error}") from error
+        raise CannotSayError(f"its rows do not make a dataset: {error}") from error
     if problems := check(program, task):
         raise CannotSayError(problems[0])
     crash = find_crash(program, task)

@@ -66,9 +66,11 @@ def test_a_cell(sample: Sample, text: str) -> None:
 
 def test_one_table_of_all_lines_and_a_file_with_every_repeat(tmp_path: Path) -> None:
     text = report(tmp_path, {"command": "netmend bench x", "finished": False}, "cpu", LINES)
-    first, _, head, _, one, two = text.splitlines()
-    assert first.startswith("`netmend bench x`, ")
-    assert "torch 2" in first
+    told, _, table = text.partition("\n\n")
+    assert told.startswith("`netmend bench x`, ")
+    assert "torch 2" in " ".join(told.split())
+    assert max(map(len, told.splitlines())) <= 100
+    head, _, one, two = table.splitlines()
     assert head == "| what | loop | loop / compiled | compiled | asked for |"
     assert one == "| one | 4 (2-9; wall 8) ms | 2.5 |  |  |"
     assert two == "| two |  |  | 12,345 ms | at least 5 |"

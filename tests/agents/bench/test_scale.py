@@ -113,7 +113,7 @@ def test_the_verb(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 def test_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "scale"]) == 2
-    assert "run: say it with run=..." in capsys.readouterr().err
+    assert "run: missing; set it with run=..." in capsys.readouterr().err
     assert main(["bench", "scale", "run=nowhere", "workers=[0]", "lost_after=[0]"]) == 2
     said = capsys.readouterr().err
     assert "workers: 0 is not between" in said

@@ -103,7 +103,7 @@ class Run:
             config = resumed_config(run, []) if (run / "config.yaml").exists() else whole
             console = Console(file=io.StringIO())
             train(config, run, console, lambda _: NotedFront(self.workers, self.store, self.noted))
-            status = 3 if "come out otherwise" in console.file.getvalue() else 0  # type: ignore[attr-defined]
+            status = 3 if "come out differently" in console.file.getvalue() else 0  # type: ignore[attr-defined]
         except BaseException:
             traceback.print_exc()
         finally:

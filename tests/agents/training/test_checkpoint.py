@@ -187,7 +187,7 @@ def test_repairs_that_come_out_otherwise_are_begun_anew(make, tmp_path: Path) ->
     other = make()
     assert load(other, tmp_path, said).steps == 16
     (line,) = said
-    assert line.startswith("the repairs under way come out otherwise now")
+    assert line.startswith("unfinished repairs now come out differently")
     other.learn(16, reset_num_timesteps=False)
     assert other.num_timesteps == 32
 

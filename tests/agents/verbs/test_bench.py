@@ -56,6 +56,8 @@ def test_rows_in_the_tables_order(tmp_path: Path, capsys: pytest.CaptureFixture[
     said = capsys.readouterr().out
     assert "`netmend bench engine 'rows=[recurrent,one_shape]' seed=5`" in said
     lines = [line.split() for line in said.splitlines()]
+    assert lines[0] == ["rows", "0/2", "one_shape"]
+    assert lines[1] == ["rows", "1/2", "recurrent", "0:01", "left"]
     assert ["|", "recurrent", "|", "5", "ms", "|"] in [words[:6] for words in lines], said
     assert "on a GPU are not yet measured: device=cuda" in said
 

@@ -75,7 +75,7 @@ def test_verify_alone_writes_nothing(folder: Path, capsys: pytest.CaptureFixture
         (["verify"], "bugs="),
         (["verify", "nowhere"], "nowhere"),
         (["verify", "tiny", "seeds=3"], "seeds"),
-        (["verify", "tiny", "seeds=5", "write=true"], "no folder of bug files"),
+        (["verify", "tiny", "seeds=5", "write=true"], "not a folder of bug files"),
         (["verify", "tiny", "only=[nobody]"], "nobody"),
         (["reachable", "tiny", "longest=0"], "longest"),
     ],

@@ -53,6 +53,8 @@ def test_a_search_prints_the_table_and_writes_every_mutant(
     assert "not applicable" in lines["VRM"]
     assert "initialised with" in lines["WCI"]
     assert "3 of 4 operators are applicable" in said
+    assert "trainings 0/" in said
+    assert "0:00 left" in said
     rows = results(tmp_path)
     assert [row["operator"] for row in rows].count("wci") == 2 * 12
     first = next(row for row in rows if row["operator"] == "hne")

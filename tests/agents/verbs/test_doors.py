@@ -173,7 +173,7 @@ def test_runs_side_by_side_in_joblibs_processes(elsewhere: Path) -> None:
         text=True,
     )
     assert ended.returncode == 2
-    assert "training.device: 'tpu' is none of cpu, cuda" in ended.stderr
+    assert "training.device: 'tpu' is not one of cpu, cuda" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -111,7 +111,7 @@ def test_from_training_to_a_report(elsewhere: Path, capsys: pytest.CaptureFixtur
     [
         *([], *([verb] for verb in VERBS), ["repair", "train.py"]),
         *(["bugs", own] for own in ("make", "verify", "claims", "deepcrime")),
-        *(["bench", own] for own in ("engine", "environment", "store")),
+        *(["bench", own] for own in ("engine", "environment", "store", "scale")),
     ],
 )
 def test_help_fits_on_a_screen(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -106,13 +107,13 @@ def test_a_fixed_order_needs_training_bugs(
     evaluate(tmp_path, methods=["fixed_order"], order=str(order))
 
 
-def test_the_search_for_an_order_is_announced(
+def test_the_search_for_an_order_says_how_far_it_is(
     suite: Suite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate(tmp_path, methods=["fixed_order"], order_trials=123)
-    assert capsys.readouterr().out.startswith(
-        "finding the order of fixed_order on the training bugs: at most 123"
-    )
+    said = capsys.readouterr().out
+    assert said.startswith("finding the order of fixed_order on the training bugs: at most 123")
+    assert re.search(r"^trainings (\d+)/\1  0:00 left$", said, re.MULTILINE)
 
 
 def test_baselines_have_the_actions_of_the_policy(
@@ -132,7 +133,7 @@ def test_policies_stand_side_by_side(suite: Suite, policy: str, tmp_path: Path) 
     evaluate(tmp_path / "out", methods=["policy", "random"], policy=f"{policy}+default", minimise=False)
     methods = json.loads((tmp_path / "out" / "summary.json").read_text())["methods"]
     assert list(methods) == ["policy", "policy default", "random"]
-    with pytest.raises(ConfigError, match="names two policies alike"):
+    with pytest.raises(ConfigError, match="names two policies with one name"):
         evaluate(tmp_path / "no", methods=["policy"], policy=f"{policy}+default+default")
 
 

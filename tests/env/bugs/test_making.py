@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from netmend.agents.cli import main
+from netmend.agents.verbs.bugs import suites
 from netmend.agents.verbs.bugs.suites import make, statistics
 from netmend.env.bugs.bases import BASES
 from netmend.env.bugs.bug import Bug
@@ -137,3 +140,22 @@ def test_what_is_made_can_be_loaded_and_is_not_replaced_silently(
 def test_an_unknown_plan_lists_the_known(trainer_of: Callable[..., Trainer]) -> None:
     with pytest.raises(UnknownNameError, match="mutants-v1"):
         make("mutants-v2", trainer_of(_skill), Path("mine.yaml"), report=_quiet)
+
+
+def test_the_verb_says_how_far_it_is(
+    trainer_of: Callable[..., Trainer],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    @contextmanager
+    def opened(_: object) -> Iterator[Trainer]:
+        yield trainer_of(_skill)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(suites, "open_trainer", opened)
+    assert main(["bugs", "make", "suite=tiny", "out=mine.yaml"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    first = len(TINY.bases) * len(TINY.seeds)
+    assert lines[:2] == [f"trainings 0/{first}", f"trainings {first}/{first}  0:00 left"]
+    assert "written to mine.yaml" in lines

@@ -246,11 +246,14 @@ def test_a_fix_that_is_said_to_gain_nothing(tmp_path: Path, written: str, read: 
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
-        ("fix_helps: true", "fix_helps: True is none of false, loss only"),
-        ("fix_helps: 'no'", "fix_helps: 'no' is none of false, loss only"),
-        ("task_metric: mse", "task_metric: 'mse' is none of balanced_accuracy, f1"),
-        ("quality: D", "quality: 'D' is none of A, B, C"),
-        ("fix_patterns: [Data type, Magic]", "fix_patterns: 'Magic' is none of Loss function, Activation, "),
+        ("fix_helps: true", "fix_helps: True is not one of false, loss only"),
+        ("fix_helps: 'no'", "fix_helps: 'no' is not one of false, loss only"),
+        ("task_metric: mse", "task_metric: 'mse' is not one of balanced_accuracy, f1"),
+        ("quality: D", "quality: 'D' is not one of A, B, C"),
+        (
+            "fix_patterns: [Data type, Magic]",
+            "fix_patterns: 'Magic' is not one of Loss function, Activation, ",
+        ),
     ],
 )
 def test_an_unknown_word_of_a_record_is_one_problem(tmp_path: Path, wrong: str, problem: str) -> None:

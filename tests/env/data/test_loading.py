@@ -374,7 +374,7 @@ def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (np.array([b"\xff", b"a"] * 12), r"y holds bytes that are no ASCII text: b'\\xff'"),
+        (np.array([b"\xff", b"a"] * 12), r"y holds bytes that are not ASCII text: b'\\xff'"),
         (np.full((24, 2), "yes"), r"y holds texts of shape \(24, 2\); one column of them is needed"),
         (np.array([["yes", "no"]] * 24), r"y holds texts of shape \(24, 2\); one column of them is needed"),
         (np.array([], "U3"), "24 rows of x and 0 of y"),

@@ -185,7 +185,7 @@ def test_losses_and_recurrent_layers_that_no_program_says_are_named(lifting: Lif
     network = "nn.Sequential(nn.Linear(6, 3))"
     assert "own loss" in lifting.reasons(network, loss="(model(x[i:i + 16]) ** 2).mean()")
     assert "multi_margin" in lifting.reasons(linear, loss=PLAIN.replace("cross_entropy", "multi_margin_loss"))
-    assert "no log_softmax" in lifting.reasons(linear, loss=PLAIN.replace("cross_entropy", "nll_loss"))
+    assert "without a log_softmax" in lifting.reasons(linear, loss=PLAIN.replace("cross_entropy", "nll_loss"))
     classes = module(
         "        out, _ = self.rnn(x)\n        return self.fc(out[:, -1])\n",
         "rnn = nn.GRU(5, 4)",

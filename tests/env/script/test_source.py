@@ -70,7 +70,7 @@ def test_the_same_replacement_twice_is_one() -> None:
 def test_a_result_that_is_no_python_is_refused() -> None:
     draft = _draft("x = f(a)\n")
     draft.put(_named(draft, "a"), "b c")
-    with pytest.raises(EditRefused, match="would be no Python"):
+    with pytest.raises(EditRefused, match="would not be Python"):
         draft.result()
 
 
@@ -187,5 +187,5 @@ def test_files_that_a_diff_could_not_hold_are_left_out(tmp_path: Path) -> None:
     project = Project.read(tmp_path, ["new.py", *others])
     assert project.file("new.py").text == "\ufeffx = 'é'\r\n"
     for path in others:
-        with pytest.raises(EditRefused, match="none of the script's own files"):
+        with pytest.raises(EditRefused, match="not one of the script's own files"):
             project.file(path)

@@ -46,7 +46,7 @@ def test_epochs(script, text, over, rounds, after):
 @pytest.mark.parametrize(
     ("text", "over", "kind", "reason"),
     [
-        ("while go:\n    b()\n", "go", "while", "no for loop"),
+        ("while go:\n    b()\n", "go", "while", "not a for loop"),
         ("for e in count():\n    b()\n", "count()", "other", "counts no range"),
         ("for e in range(a, 6):\n    b()\n", "range(a, 6)", "range", "start or a step that is computed"),
     ],

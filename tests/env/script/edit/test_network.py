@@ -70,7 +70,7 @@ def test_a_network_whose_weights_are_read_stays_one_layer(script):
 
 def test_token_ids_are_not_standardized(script):
     case = _sequential(script).knows(inputs=Array(shape=(8, 4), dtype="int64"))
-    with pytest.raises(EditRefused, match="no real numbers"):
+    with pytest.raises(EditRefused, match="not real numbers"):
         case.edited("input.standardize", 1.0)
 
 
