@@ -16,8 +16,8 @@ from netmend.agents.outcome import Outcome, change
 from netmend.agents.repair import RepairResult
 from netmend.agents.table import Table
 from netmend.env.bugs.files import written_in
+from netmend.env.bugs.writing import written_as
 from netmend.env.data import Dataset
-from netmend.env.program import dump
 from netmend.env.program.wording import in_words
 from netmend.env.training.trial import Budget, Status
 from netmend.env.writing import write_whole
@@ -55,7 +55,8 @@ def write_offer(result: RepairResult, folder: Path) -> Path | None:
         line for name, changed in edits(result) for line in (name, *(f"  {text}" for text in changed))
     ]
     program = written_in(result.answer.proposal.program, folder)
-    write_whole(path, "".join(f"# {line}\n" for line in comments) + dump(program))
+    text = written_as(result.outcome.bug, program)
+    write_whole(path, "".join(f"# {line}\n" for line in comments) + text)
     return path
 
 

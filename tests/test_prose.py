@@ -65,6 +65,15 @@ def test_a_page_is_easy_to_read(name: str) -> None:
     assert textstat.flesch_reading_ease(text) >= LEAST_EASE_OF_A_PAGE
 
 
+@pytest.mark.parametrize("name", ["README", "results", "field", "benchmark"])
+def test_a_table_of_results_says_of_which_commit_it_is(name: str) -> None:
+    """Behind each command that measures, up to the next one: what was made anew since is then known."""
+    _, *measured = re.split(r"(?=^netmend (?:evaluate|bugs claims)\b)", PAGES[name].read_text(), flags=re.M)
+    tables = [part for part in measured if re.search(r"^\| --- ", part, re.M)]
+    assert tables
+    assert [part for part in tables if not re.search(r"(?:commit|weights of)\s+[0-9a-f]{7}\b", part)] == []
+
+
 @pytest.mark.parametrize("name", READ)
 def test_no_line_is_long(name: str) -> None:
     lines = re.sub(ROW, "", READ[name].read_text(encoding="utf-8"), flags=re.MULTILINE).splitlines()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from netmend.env.bugs.bug import Bug, Score, Suite
 from netmend.env.bugs.files import TEXTS, Plain
-from netmend.env.program import SCHEMA_VERSION, to_plain, write_yaml
+from netmend.env.program import SCHEMA_VERSION, Program, dump, to_plain, write_yaml
 from netmend.env.program.yaml import VERSION_KEY
 from netmend.env.training.trial import Budget
 from netmend.env.writing import write_whole
@@ -23,6 +23,14 @@ def write_bug(bug: Bug, path: Path) -> None:
         if not plain[key]:
             del plain[key]
     write_whole(path, write_yaml(plain))
+
+
+def written_as(bug: Bug, program: Program) -> str:
+    """The text of a file of a program that takes the place of a bug's, judged and trained as that was."""
+    if bug.task_metric is None and bug.budget is None:
+        return dump(program)
+    known = {key: value for key, value in _plain_bug(bug).items() if key in ("task_metric", "budget")}
+    return write_yaml({VERSION_KEY: SCHEMA_VERSION, **known, "program": to_plain(program)})
 
 
 def write_suite(suite: Suite, path: Path, made: Plain) -> None:

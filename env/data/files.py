@@ -31,7 +31,8 @@ A view that asks for all rows of its pack may have more.
 """
 MOST_TEXT, MOST_CELLS = 64_000_000, 3_000_000
 """Bytes and cells of a table."""
-_MISSING = ("", "nan")
+_MISSING = ("", "nan", "na", "n/a", "#n/a", "<na>", "null")
+"""Texts in small letters that stand for no class or target, as pandas reads them; ``none`` may be a class."""
 _KINDS = {"b": "whole", "i": "whole", "u": "whole", "f": "real"}
 """What an array holds, by the kind of its dtype."""
 

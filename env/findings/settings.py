@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from netmend.env.findings.finding import Case, Finder, Heuristic, Look, Sight, layer_place, layer_places
-from netmend.env.program import PREP_KINDS, Detach, Program, resolved
+from netmend.env.program import PREP_KINDS, Detach, Layer, Position, Program, resolved
 from netmend.env.program.api import REMOVED_NAMES
 from netmend.env.program.part import changed
-from netmend.env.program.sites import has_modes, output_layer, weighted_layers
+from netmend.env.program.sites import has_modes, output_layer
 
 LARGEST_HALF = 65504.0
 """Largest number in half precision (IEEE 754 binary16)."""
@@ -46,10 +46,10 @@ fault(
     "api_contract/optimize_all@program",
 )
 def not_all_optimized(case: Case) -> Iterator[Sight]:
-    """Layers whose parameters the optimizer was not given."""
+    """Layers whose parameters the optimizer was not given; of those that are frozen that is meant."""
     which, last = case.program.loop.optimized, output_layer(case.program)
-    learning = weighted_layers(case.program)
-    left = [index for index in learning if (index == last) != (which == "output")]
+    learning = [index for index, layer in enumerate(case.program.layers) if _learns(layer)]
+    left = [index for index in learning if last is not None and (index >= last) == (which == "hidden")]
     if which in ("hidden", "output") and left:
         words = {"layers": layer_places(case.program, left)}
         yield Sight(value=float(len(left)), place="loop.optimized", words=words)
@@ -63,7 +63,7 @@ def gradient_cut(case: Case) -> Iterator[Sight]:
     """Layers in front of a detach, which get no gradient."""
     layers = case.program.layers
     for index, layer in enumerate(layers):
-        cut = [before for before in layers[:index] if getattr(before, "trainable", False)]
+        cut = [before for before in layers[:index] if _learns(before)]
         if isinstance(layer, Detach) and cut:
             yield Sight(value=float(len(cut)), place=layer_place(case.program, index))
 
@@ -202,6 +202,12 @@ def no_validation(case: Case) -> Iterator[Sight]:
     """No validation part, and nothing that would look at one."""
     if case.program.data.split == "none" and case.program.patience is None:
         yield Sight(place="data.split")
+
+
+def _learns(layer: Layer) -> bool:
+    """Whether a layer has numbers that this training should change."""
+    fixed = isinstance(layer, Position) and layer.encoding == "sinusoidal"
+    return layer.learns and not fixed and getattr(layer, "trainable", True)
 
 
 def _unshuffled(case: Case) -> Iterator[Sight]:

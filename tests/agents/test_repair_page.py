@@ -144,6 +144,16 @@ def test_what_is_written_is_a_bug_file(result: RepairResult, tmp_path: Path) -> 
     assert "#   layer 1 (dense): activation sigmoid -> relu" in text
 
 
+def test_what_is_written_is_judged_and_trained_as_the_bug_was(result: RepairResult, tmp_path: Path) -> None:
+    for facts in ({"task_metric": "f1"}, {"budget": Budget(samples=99)}, {}):
+        bug = replace(result.outcome.bug, **facts)  # type: ignore[arg-type]
+        path = write_offer(replace(result, outcome=replace(result.outcome, bug=bug)), tmp_path)
+        assert path is not None
+        again = load_bug(path)
+        assert again.program == result.answer.proposal.program
+        assert (again.task_metric, again.budget) == (bug.task_metric, bug.budget)
+
+
 def test_an_improvement_is_written_under_its_own_name(result: RepairResult, tmp_path: Path) -> None:
     fresh = result.confirmation
     assert fresh is not None

@@ -187,6 +187,8 @@ def test_a_rewritten_file_is_read_again(tmp_path: Path) -> None:
         ("a,target\n\n" + "1,2\n" * 9 + "1,\n", "row 12, column 'target'"),
         ("a,class\n" + "1,yes\n" * 9 + "1,\n", "row 11, column 'class': '' stands for a missing"),
         ("a,class\n" + "1,yes\n" * 9 + "1, NaN\n", "row 11, column 'class': ' NaN' stands for a missing"),
+        ("a,class\n" + "1,yes\n" * 9 + "1,N/A\n", "row 11, column 'class': 'N/A' stands for a missing"),
+        ("a,target\n" + "1,2\n" * 9 + "1,NA\n", "row 11, column 'target': 'NA' stands for a missing"),
         ("a,b,class\n" + "1,2,yes\n" * 9 + "1,no\n", "row 11: 2 cells, but the header has 3 columns"),
         ("a,target\n1,2\n", "at least 2"),
         ("", "header"),
@@ -365,8 +367,9 @@ def test_texts_in_an_npz_are_classes_with_one_number_in_all_parts(tmp_path: Path
     assert set(load_dataset("two", tmp_path).holdout.y) == {2}
 
 
-def test_a_missing_text_is_no_class(tmp_path: Path) -> None:
-    np.savez(tmp_path / "gap.npz", x=np.zeros((20, 2)), y=np.array(["a", "b", "", "a"] * 5))
+@pytest.mark.parametrize("missing", ["", "nan", " NA", "null", "<NA>"])
+def test_a_missing_text_is_no_class(tmp_path: Path, missing: str) -> None:
+    np.savez(tmp_path / "gap.npz", x=np.zeros((20, 2)), y=np.array(["a", "b", missing, "none"] * 5))
     with pytest.raises(DataError, match="y holds a missing class, the first in row 3"):
         load_dataset("gap", tmp_path)
 

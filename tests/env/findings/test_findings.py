@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,11 +14,30 @@ from netmend.env.bugs.loading import load_suite, without_missing_packs
 from netmend.env.data import Part, load_dataset, make_dataset
 from netmend.env.findings import faults, findings
 from netmend.env.findings.finding import Case
-from netmend.env.program import Activation, Crash, Dense, Loop, Prep, Program, Weighted, find_crash
+from netmend.env.program import (
+    PREP_KINDS,
+    Activation,
+    BatchNorm,
+    Crash,
+    Data,
+    Dense,
+    Detach,
+    Embedding,
+    Flatten,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Loop,
+    Position,
+    Prep,
+    Program,
+    Weighted,
+    find_crash,
+)
 from netmend.env.training.loop import LocalTrainer
 from netmend.env.training.symptoms import LayerSymptoms, Symptoms
 from netmend.env.training.trial import Budget, Curves, Status, Trial, TrialRequest
-from netmend.repair_actions import CATALOGUE, select, successors
+from netmend.repair_actions import CATALOGUE, edited, select, successors
 
 
 def names(case: Case) -> list[str]:
@@ -148,6 +168,62 @@ def test_a_sigmoid_in_front_of_a_loss_on_logits_is_a_fault(good: dict[str, Case]
         twice = replace(case.program, loss="bce_with_logits", layers=layers)
         (finding,) = faults(twice, case.dataset)
         assert finding.name == "logits_squashed"
+
+
+WRONG_LOOPS = [
+    (name, value)
+    for name, kind in get_type_hints(Loop).items()
+    for value in get_args(kind) or (True, False)
+    if value != getattr(Loop(), name)
+]
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG_LOOPS)
+def test_every_other_value_of_the_loop_is_a_fault_with_a_legal_answer(
+    good: dict[str, Case], name: str, value: object
+) -> None:
+    case = good["cross_entropy"]
+    wrong = replace(case.program, loop=replace(Loop(), **{name: value}))  # type: ignore[arg-type]
+    (finding,) = faults(wrong, case.dataset)
+    assert [edited(CATALOGUE[edit], wrong, case.task) for edit in finding.edits] == [case.program]
+
+
+@pytest.mark.parametrize("kind", [kind for kind, facts in PREP_KINDS.items() if facts.side == "inputs"])
+def test_a_step_of_the_training_rows_alone_is_a_fault(good: dict[str, Case], kind: str) -> None:
+    case = good["cross_entropy"]
+    step = Prep(kind=kind, factor=0.5, rows="train")  # type: ignore[arg-type]
+    prepared = replace(case.program, data=replace(case.program.data, prep=(step,)))
+    if find_crash(prepared, case.task) is None:
+        found = [finding.name for finding in faults(prepared, case.dataset)]
+        assert found == ([] if PREP_KINDS[step.kind].for_all_rows else ["prepared_apart"])
+
+
+NOT_OPTIMIZED: list[tuple[str, str, tuple[Layer, ...], str]] = [
+    ("blobs", "output", (BatchNorm(), Dense(units=6)), "layer 1 (batch_norm)"),
+    ("blobs", "hidden", (LayerNorm(), Dense(units=6), BatchNorm()), "layer 2 (dense), layer 3 (batch_norm)"),
+    ("reviews", "output", (Embedding(units=8), GlobalPool(), Dense(units=2)), "layer 1 (embedding)"),
+    ("grammar", "output", (Embedding(units=8), Position(), Flatten(), Dense(units=2)), "layer 2 (position)"),
+    ("blobs", "output", (Dense(units=8, trainable=False), Dense(units=6)), ""),
+    ("blobs", "output", (Dense(units=6),), ""),
+]
+
+
+@pytest.mark.parametrize(("dataset", "optimized", "layers", "told"), NOT_OPTIMIZED)
+def test_whatever_learns_is_named_where_the_optimizer_was_not_given_it_and_what_is_frozen_is_not(
+    good: dict[str, Case],
+    dataset: str,
+    optimized: Literal["hidden", "output"],
+    layers: tuple[Layer, ...],
+    told: str,
+) -> None:
+    plain = replace(good["cross_entropy"].program, data=Data(dataset=dataset), layers=layers)
+    found = faults(replace(plain, loop=Loop(optimized=optimized)), load_dataset(dataset))
+    assert [finding.name for finding in found] == ["not_all_optimized"] * bool(told)
+    assert all(told in finding.text for finding in found)
+    cut = replace(plain, layers=(*layers[:-1], Detach(), layers[-1]))
+    if optimized == "output":
+        found = faults(cut, load_dataset(dataset))
+        assert [finding.name for finding in found] == ["gradient_cut"] * bool(told)
 
 
 def test_every_crash_has_an_edit_that_is_legal_where_there_is_any() -> None:
