@@ -26,7 +26,8 @@ from netmend.repair_actions import (
 )
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import effective
-from netmend.repair_actions.legality import FIELDS, successors
+from netmend.repair_actions.legality import successors
+from netmend.repair_actions.recall import FIELDS
 
 MOST_EDITS = 6
 """Faults that are looked after, one after another."""
