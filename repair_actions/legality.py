@@ -14,7 +14,7 @@ from typing import TypeAlias, cast
 
 from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
 from netmend.env.program.checks import check_fields, problems_together
-from netmend.env.program.crashes import CRASHING, same_place
+from netmend.env.program.crashes import Crashing, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
@@ -25,7 +25,7 @@ Change: TypeAlias = Mapping[str, Hashable]
 """New values by field of a program."""
 
 _NAMES = frozenset(FIELDS)
-_NOT_CRASHING = _NAMES.difference(CRASHING)
+_NOT_CRASHING = _NAMES.difference(Crashing._fields)
 _EPOCHS = frozenset({"epochs"})
 _SIZED = frozenset({"data", "layers"})
 
@@ -108,8 +108,8 @@ def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task)
         return Successors(program, [_difference(program, result) or None for result in results])
     crash = find_crash(program, task)
     edits = _EDITS.answers(program, (task, crash is None or crash.phase == "predict"), actions)
-    doubtful = [edit for edit in edits if edit.may_crash]
-    illegal = set(compress(doubtful, _ENDS.answers(program, (task, crash), doubtful)))
+    doubtful = tuple([edit for edit in edits if edit.may_crash])
+    illegal = set(compress(doubtful, _misses(doubtful, Crashing.of(program), crash, task)))
     return Successors(program, [None if edit in illegal else edit.change for edit in edits])
 
 
@@ -137,18 +137,24 @@ def _edit(program: Program, subject: tuple[Task, bool], action: RepairAction) ->
     return _Edit(change, may_crash)
 
 
-def _ends(program: Program, subject: tuple[Task, Crash | None], edit: _Edit) -> bool:
-    """Whether an edit is illegal for what it makes of a program whose crash is known: its size, its crash."""
-    task, crash = subject
-    assert edit.change is not None
-    result = changed(program, **edit.change)
-    if not _SIZED.isdisjoint(edit.change) and problems_together(result, task):
-        return True
-    return not _advances(program, crash, result, find_crash(result, task), task)
-
-
 _EDITS = Recall(_edit, most=200_000)
-_ENDS = Recall(_ends, most=100_000)
+
+
+@lru_cache(maxsize=4096)
+def _misses(edits: tuple[_Edit, ...], read: Crashing, crash: Crash | None, task: Task) -> tuple[bool, ...]:
+    """Whether each edit is illegal for what it makes of a program: for its size, or for how it crashes."""
+    before = cast(Program, read)
+    found = []
+    for edit in edits:
+        assert edit.change is not None
+        change = {name: value for name, value in edit.change.items() if name not in _NOT_CRASHING}
+        result = cast(Program, read._replace(**change))  # type: ignore[arg-type]
+        sized = not _SIZED.isdisjoint(change)
+        found.append(
+            (sized and bool(problems_together(result, task)))
+            or not _advances(before, crash, result, find_crash(result, task), task)
+        )
+    return tuple(found)
 
 
 def _advances(
