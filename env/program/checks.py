@@ -27,17 +27,22 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    return check_parts(program, task) or _weight_problems(program.class_weights, task)
-
-
-def check_parts(program: Program, task: Task | None = None) -> list[str]:
-    """As ``check`` without the class weights, which no edit of data or layers can make wrong."""
-    return check_fields(program) or list(_problems_together(program.data, program.layers, task))
+    return (
+        check_fields(program)
+        or problems_together(program, task)
+        or _weight_problems(program.class_weights, task)
+    )
 
 
 def check_fields(program: Program) -> list[str]:
     """The problems of a program's fields, each by itself: all there are where data and layers have none."""
     return _problems(program, Program)
+
+
+def problems_together(program: Program, task: Task | None) -> list[str]:
+    """The problems of fields that are sound by themselves: of the data, and of the sizes that they give."""
+    found = _data_problems(program.data, program.layers[0].takes_ids, task)
+    return [*found, *([] if task is None else _size_problems(program.data, program.layers, task))]
 
 
 def _problems(part: object, kind: type) -> list[str]:
@@ -87,18 +92,17 @@ def _of_part(field: Field, value: object) -> list[str]:
     return [f": {shown(value)} is not a {expected}"]
 
 
-@lru_cache(maxsize=8192)
-def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
-    """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
+@lru_cache(maxsize=1024)
+def _data_problems(data: Data, takes_ids: bool, task: Task | None) -> tuple[str, ...]:
     problems: list[str] = []
-    tokens = task is not None and task.vocabulary > 0 and layers[0].takes_ids
+    tokens = task is not None and task.vocabulary > 0 and takes_ids
     for index, step in enumerate(data.prep):
         if (problem := _prep_problem(step, tokens, task)) is not None:
             problems.append(f"data.prep[{index}]{problem}")
     for index, damage in enumerate(data.damage):
         if task is not None and damage.kind == "noise" and task.vocabulary > 0:
             problems.append(f"data.damage[{index}]: noise is for numbers, but the inputs are token ids")
-    return (*problems, *(() if task is None else _size_problems(data, layers, task)))
+    return tuple(problems)
 
 
 def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
