@@ -69,7 +69,8 @@ class Shown:
         """
         if not self._compares or self.own is None:
             return False
-        least = min(*_known(self.after), self.own)
+        new = _known(self.after)
+        least = min(*new, self.own) if len(new) == SEEDS else min(new)
         if None in self.before and least < LEAST_GAIN:
             return False  # it had no score, and has one of a script that learns nothing
         return least >= max(self._old) + LEAST_GAIN and may_be_claimed(self._gains)

@@ -106,7 +106,7 @@ def _evaluations(editor: Editor) -> list[_Call]:
     backward_draft, backward = backward_statement(editor)
     file = draft.file
     end = file.span(backward)[1] if backward_draft is draft else None
-    held = set(ast.walk((loops_around(file, forward) or [file.tree])[0]))
+    held = set(ast.walk(next(iter(loops_around(file, forward)), file.tree)))
 
     def trains(call: ast.Call) -> bool:
         around = [part for part in file.around(call) if isinstance(part, ast.With)]
