@@ -1,11 +1,13 @@
 """What an agent meets: faulty training programs, as a Gymnasium environment.
 
-Importing it registers the environment, since Gymnasium 1.x loads no entry points by itself;
+Importing it registers the environment, as soon as Gymnasium is there, which loads no entry points by itself;
 ``gymnasium.make("netmend.env:netmend/Repair-v0")`` does both.
 
 Raises:
     ImportError: this Python or system is not supported.
 """
+
+from typing import Any
 
 import netmend
 
@@ -13,15 +15,20 @@ import netmend
 if reason := netmend.refusal():
     raise ImportError(f"netmend {reason}")
 
-import gymnasium
+from netmend.env.script.importing import after_import
 
 ENVIRONMENT_ID = "netmend/Repair-v0"
 
-if ENVIRONMENT_ID not in gymnasium.registry:
-    gymnasium.register(
-        ENVIRONMENT_ID,
-        entry_point="netmend.env.repair_env:RepairEnv",
-        vector_entry_point="netmend.env.vector:RepairVectorEnv",
-    )
+
+def _register(gymnasium: Any) -> None:
+    if ENVIRONMENT_ID not in gymnasium.registry:
+        gymnasium.register(
+            ENVIRONMENT_ID,
+            entry_point="netmend.env.repair_env:RepairEnv",
+            vector_entry_point="netmend.env.vector:RepairVectorEnv",
+        )
+
+
+after_import("gymnasium", _register)  # whose import takes a while, and scripts are run without it
 
 __all__ = ["ENVIRONMENT_ID"]

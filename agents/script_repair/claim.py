@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-from netmend.agents.confirm import LEAST_GAIN, may_be_claimed
+from netmend.agents.check_page import SOURCES
+from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
+from netmend.agents.script_repair.cost import CONFIRMING, turns
+from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
 
 Claim = Literal["repair", "mended", "none"]
 
@@ -18,6 +21,7 @@ class Shown:
 
     Attributes:
         before, after: scores by seed, None for a run without one.
+        own: score of the script as it is now with the seeds of its author.
         kind: of the score, and where it is from.
         ran, runs: whether every run ended well, before and now.
         fits: whether the scores measure the same thing.
@@ -25,6 +29,7 @@ class Shown:
 
     before: tuple[float | None, ...] = ()
     after: tuple[float | None, ...] = ()
+    own: float | None = None
     kind: str = ""
     ran: bool = False
     runs: bool = False
@@ -32,19 +37,16 @@ class Shown:
 
     def claim(self, *, is_mended: bool) -> Claim:
         """What may be said of the answer; ``is_mended``: something that is wrong for sure is gone."""
-        mended: Claim = "mended" if is_mended else "none"
-        new, old = _known(self.after), _known(self.before)
         if not self.runs:
             return "none"
-        if not self.fits or len(new) < len(self.after):
-            return mended
-        if len(old) < len(self.before):  # it crashed, or what it gave was no number
-            return "repair" if min(new) >= LEAST_GAIN else mended
-        gains = [late - early for early, late in zip(old, new, strict=True)]
-        apart = min(new) >= max(old) + LEAST_GAIN  # every fresh run after beats every one before
-        if apart or may_be_claimed(gains):
+        if self._holds:
             return "repair"
-        return mended if sum(gains) / len(gains) > -LEAST_GAIN else "none"
+        return "mended" if is_mended and not (self._compares and self._gain <= -LEAST_GAIN) else "none"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a gain that more seeds may show to hold."""
+        return self.runs and self._compares and self._gain >= LEAST_GAIN and not self._holds
 
     def adds_to(self, smaller: Shown) -> bool:
         """Whether the answer is worth its further edits, beside what is wrong for sure mended alone."""
@@ -55,6 +57,77 @@ class Shown:
         if len(new) < len(self.after) or len(old) < len(smaller.after):
             return len(new) > len(old)
         return fmean(new) - fmean(old) >= LEAST_GAIN
+
+    @property
+    def _holds(self) -> bool:
+        """Whether the gain may be claimed: at most 1 in 100 of answers that change nothing get so far.
+
+        Scores may vary evenly, or be either good or bad by chance. Against the first, a fresh run has to be
+        expected to find the gain again. Against the second, every run after has to beat every one before.
+        Three and three would do so 1 time in 64 where good and bad are as frequent; so the run with the
+        script's own seeds, which is there already, has to beat them too: p^3 (1 - p)^4 is at most 1 in 119.
+        """
+        if not self._compares or self.own is None:
+            return False
+        new = _known(self.after)
+        least = min(*new, self.own) if len(new) == SEEDS else min(new)
+        if None in self.before and least < LEAST_GAIN:
+            return False  # it had no score, and has one of a script that learns nothing
+        return least >= max(self._old) + LEAST_GAIN and may_be_claimed(self._gains)
+
+    @property
+    def _compares(self) -> bool:
+        return self.fits and bool(self.after) and None not in self.after
+
+    @property
+    def _old(self) -> list[float]:
+        return [LOWEST if score is None else score for score in self.before]
+
+    @property
+    def _gains(self) -> list[float]:
+        return [late - early for early, late in zip(self._old, _known(self.after), strict=True)]
+
+    @property
+    def _gain(self) -> float:
+        return fmean(self._gains)
+
+
+def confirmed(
+    runs: RealRuns, first: Texts, last: Texts, spare: int, count: int = SEEDS
+) -> tuple[Shown, list[str]]:
+    """Run a script with fresh seeds, with twice as many where these leave a gain open and there is time.
+
+    Args:
+        runs: of the script.
+        first, last: what is new in its files as it was and as it is now.
+        spare: turns that are needed for something else.
+        count: of the seeds.
+
+    Returns:
+        What the runs showed, and what has to be said of them.
+    """
+    before, after = runs.pairs(first, last, range(FRESH, FRESH + count))
+    kinds = {f"{own.score.kind}, {SOURCES[own.score.source]}" for own in after if own.score is not None}
+    shown = Shown(
+        before=tuple(map(score_of, before)),
+        after=tuple(map(score_of, after)),
+        own=score_of(runs.run(last)),
+        kind="; ".join(sorted(kinds)),
+        ran=all(own.ending in ENDED_WELL for own in before),
+        runs=all(own.ending in ENDED_WELL for own in after),
+        fits=all(comparable(old, new) for old, new in zip(before, after, strict=True)),
+    )
+    notes = []
+    if shown.is_open:
+        slowest = max(record.seconds for record in (*before, *after))
+        if count == SEEDS and min(runs.turns, turns(slowest, runs.left)) >= CONFIRMING + spare:
+            return confirmed(runs, first, last, spare, 2 * SEEDS)
+        notes.append("the gain is small against the spread of the seeds, so it is not claimed")
+    if not shown.fits:
+        notes.append("the scores before and after do not measure the same thing")
+    if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):
+        notes.append("fresh seeds change nothing: all runs have the same losses")
+    return shown, notes
 
 
 def _known(scores: Sequence[float | None]) -> list[float]:

@@ -9,7 +9,7 @@ from netmend.agents.confirm import SEEDS
 
 AT_ONCE = 2
 """Runs of one turn."""
-MOST_RUNS = 20
+MOST_RUNS = 26
 """Scored runs at most, those that confirm the answer among them."""
 MOST_TRIES, LEAST_TRIES, TRY_SECONDS = 12, 3, 40.0
 """Short runs that try what mends a crash or a fault: the most, and how many there are in any case where the

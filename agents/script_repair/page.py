@@ -8,7 +8,6 @@ from pathlib import Path
 from shlex import quote
 from statistics import fmean
 
-from netmend.agents.confirm import SEEDS
 from netmend.agents.script_repair.cost import told
 from netmend.agents.script_repair.repair import ScriptRepair, folder_here
 from netmend.repair_actions import CATALOGUE
@@ -27,7 +26,7 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
             yield f"  {number}. {done if step.is_mend else step.why} [{', '.join(step.actions)}]"
             yield f"     because {step.why if step.is_mend else 'the score is better with it'}"
     if result.after:
-        yield f"\n{SEEDS} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
+        yield f"\n{len(result.after)} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
         yield f"  before  {_scores(result.before)}"
         yield f"  after   {_scores(result.after)}"
     yield f"\n{verdict(script, result)}"
@@ -73,10 +72,11 @@ def verdict(script: Path, result: ScriptRepair) -> str:
     if result.claim == "mended":
         score = "the score is as it was" if before else "no score says whether it trains better"
         return f"{script}: what is wrong for sure is mended, and {score}{short}"
+    always = "always " if before else ""
     if not result.ended:
-        return f"{script} is repaired: it did not run to its end, and does now{short}"
+        return f"{script} is repaired: it did not {always}run to its end, and does now{short}"
     if len(before) < len(result.before):
-        return f"{script} is repaired: it had no score, and has now {fmean(after):.3f}{short}"
+        return f"{script} is repaired: it did not {always}have a score, and has now {fmean(after):.3f}{short}"
     name = result.kind.partition(",")[0]
     return f"{script} is repaired: {name} {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
-from netmend.agents.check_page import SOURCES
-from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
+from netmend.agents.confirm import LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
-from netmend.agents.script_repair.claim import Claim, Shown
+from netmend.agents.script_repair.claim import Claim, Shown, confirmed
 from netmend.agents.script_repair.cost import (
     AGAIN,
     AT_ONCE,
@@ -238,6 +237,8 @@ class ScriptRepairer:
         if self.runs.turns <= reserve:
             self._notes.append("nothing is searched for: that takes too long")
             return stage
+        if self.runs.turns > LEAST_TURNS + reserve:
+            reserve += CONFIRMING  # of a gain that is open
         candidates = self._candidates(stage)[: AT_ONCE * (self.runs.turns - reserve)]
         limit = max(self.runs.left / (1 + reserve), 2 * self.runs.length.seconds)  # can be confirmed in time
         records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
@@ -279,12 +280,13 @@ class ScriptRepairer:
         steps: list[Step],
         seconds: float,
     ) -> ScriptRepair:
+        mends = [step for step in steps if step.is_mend]
+        searched = 0 < len(mends) < len(steps)
         shown, claim = Shown(), Shown().claim(is_mended=False)
         if steps:
-            shown = self._confirmed(first, stage)
-            claim = shown.claim(is_mended=any(step.is_mend for step in steps))
-        mends = [step for step in steps if step.is_mend]
-        if 0 < len(mends) < len(steps):
+            shown = self._confirmed(first, stage, spare=AGAIN if searched else 0)
+            claim = shown.claim(is_mended=bool(mends))
+        if searched:
             mended = replace(stage, texts=mends[-1].after)
             alone = self._confirmed(first, mended, "sees what the mends are worth alone")
             if not shown.adds_to(alone):
@@ -309,25 +311,14 @@ class ScriptRepairer:
             seconds=seconds,
         )
 
-    def _confirmed(self, first: Stage, last: Stage, why: str = "confirms the answer") -> Shown:
-        """Fresh runs of the script as it was and as it is now."""
-        seeds = range(FRESH, FRESH + SEEDS)
+    def _confirmed(
+        self, first: Stage, last: Stage, why: str = "confirms the answer", spare: int = 0
+    ) -> Shown:
+        """Fresh runs of the script as it was and as it is now, with so many turns to spare."""
         self.tell(f"{why} with {SEEDS} fresh seeds")
-        before, after = self.runs.pairs(first.texts, last.texts, seeds)
-        fits = all(comparable(old, new) for old, new in zip(before, after, strict=True))
-        if not fits:
-            self._notes.append("the scores before and after do not measure the same thing")
-        if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):
-            self._notes.append("fresh seeds change nothing: all three runs have the same losses")
-        kinds = {f"{own.score.kind}, {SOURCES[own.score.source]}" for own in after if own.score is not None}
-        return Shown(
-            before=tuple(map(score_of, before)),
-            after=tuple(map(score_of, after)),
-            kind="; ".join(sorted(kinds)),
-            ran=all(own.ending in ENDED_WELL for own in before),
-            runs=all(own.ending in ENDED_WELL for own in after),
-            fits=fits,
-        )
+        shown, notes = confirmed(self.runs, first.texts, last.texts, spare)
+        self._notes.extend(notes)
+        return shown
 
 
 def best_patch(

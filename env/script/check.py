@@ -56,11 +56,13 @@ def unjudged(record: Record) -> str:
     """Why nothing can be said of a script, in one line; empty where something can be."""
     crash = record.crash
     if crash is not None:
-        if record.network or record.optimizers or is_of_training(crash):
+        needs = crash.error in _NOT_THERE
+        if not needs and (record.network or record.optimizers or is_of_training(crash)):
             return ""
         where = f" ({crash.site})" if crash.site else ""
         looked = "; it runs in a copy of its own folder" if crash.error in _NOT_FOUND else ""
-        return f"it stops before it makes a network: {crash.error}: {crash.message.strip()}{where}{looked}"
+        stops = "it needs what is not installed" if needs else "it stops before it makes a network"
+        return f"{stops}: {crash.error}: {crash.message.strip()}{where}{looked}"
     if record.updates or record.losses:
         return ""
     if record.ending in ("finished", "capped"):
@@ -72,6 +74,7 @@ def unjudged(record: Record) -> str:
 
 
 _NOT_FOUND = ("FileNotFoundError", "ModuleNotFoundError")
+_NOT_THERE = ("ImportError", "ModuleNotFoundError")
 _ENDINGS = {
     "exited": "by leaving with an error",
     "timeout": "out of time (--seconds)",

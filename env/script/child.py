@@ -32,6 +32,7 @@ from netmend.env.script.seeds import move_seeds
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 from netmend.env.script.summary import summarise
+from netmend.env.script.tensorflow import install_tensorflow
 
 WARM = ("sklearn", "scipy", "pandas", "torch")
 """Libraries that take long to import: once a script has imported one, its next runs find it there."""
@@ -68,6 +69,7 @@ def run_script(
     frames = Frames(folder)
     recorder = Recorder(frames, plan)
     install(recorder)
+    install_tensorflow(folder)
     sys.argv = [str(path), *arguments]
     sys.path[0] = str(path.parent)
     there = set(sys.modules)

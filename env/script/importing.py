@@ -1,4 +1,4 @@
-"""Something to do as soon as the script has imported a library, which nobody imports for it."""
+"""Something to do as soon as a library has been imported, which nobody imports for it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ class AfterImport(importlib.abc.MetaPathFinder):
 
     def __init__(self, name: str, then: Callable[[Any], None]) -> None:
         self._name, self._then = name, then
+        self._looks = False
 
     def find_spec(
         self,
@@ -29,23 +30,28 @@ class AfterImport(importlib.abc.MetaPathFinder):
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         """The module's own specification, with a loader that calls ``then`` behind it."""
-        if fullname != self._name:
+        if fullname != self._name or self._looks:
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
+        self._looks = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._looks = False
         if spec is not None and spec.loader is not None:
             run = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 run(module)
-                self._then(module)
+                if self in sys.meta_path:  # others may have asked for a specification, and not imported it
+                    sys.meta_path.remove(self)
+                    self._then(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
 def after_import(name: str, then: Callable[[Any], None]) -> None:
-    """Give a module to something, now or as soon as the script has imported it."""
+    """Give a module to something, now or as soon as somebody has imported it."""
     if name in sys.modules:
         then(sys.modules[name])
     else:

@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 
 from netmend.env.errors import NetmendError
+from netmend.env.script.imports import bound, of_keras
 from netmend.env.script.notebook import read_notebook
 from netmend.env.script.site import Site
 
@@ -152,26 +153,16 @@ class SourceFile:
         return self._imported(everywhere=False)
 
     def _imported(self, *, everywhere: bool) -> dict[str, str]:
-        names: dict[str, str] = {}
-        for node in ast.walk(self.tree):
-            if not isinstance(node, ast.Import | ast.ImportFrom) or not (
-                everywhere or self.function(node) is None
-            ):
-                continue
-            for alias in node.names:
-                if isinstance(node, ast.ImportFrom):
-                    names[alias.asname or alias.name] = f"{node.module or ''}.{alias.name}".lstrip(".")
-                else:
-                    top = alias.name.partition(".")[0]
-                    names[alias.asname or top] = alias.name if alias.asname else top
-        return names
+        nodes = (node for node in ast.walk(self.tree) if isinstance(node, ast.Import | ast.ImportFrom))
+        inside = (node for node in nodes if everywhere or self.function(node) is None)
+        return {name: dotted for node in inside for name, dotted in bound(node)}
 
     def dotted(self, node: ast.expr) -> str:
         """Dotted name of what a name or an attribute stands for, through imports; empty for anything else."""
         if isinstance(node, ast.Name):
             return self.imports.get(node.id, node.id)
         base = self.dotted(node.value) if isinstance(node, ast.Attribute) else ""
-        return f"{base}.{node.attr}" if base and isinstance(node, ast.Attribute) else ""
+        return of_keras(f"{base}.{node.attr}") if base and isinstance(node, ast.Attribute) else ""
 
 
 class Project:

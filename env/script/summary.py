@@ -201,7 +201,7 @@ def _hidden(recorder: Recorder) -> Iterator[Fact]:
     """Modules that work in the network but are not registered in it, so that no optimizer gets them."""
     owners = [
         (module, site)
-        for module, site in recorder.made.values()
+        for module, site in list(recorder.made.values())  # a layer of Keras makes modules as one looks
         if any(id(parameter) in recorder.updates.hidden for parameter in module.parameters(recurse=False))
     ]
     if owners:

@@ -35,7 +35,7 @@ from netmend.env.script.edit import (
 )
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.record import Record
-from netmend.env.script.source import EditRefused, Project, diff
+from netmend.env.script.source import Project, diff
 
 _FIELDS = ("kind", "lr", "momentum", "nesterov", "weight_decay", "beta1", "beta2")
 
@@ -120,22 +120,19 @@ def edit(project: Project, record: Record, changes: Sequence[SourceChange]) -> P
         WORDS[change.what](editor, change)
     outputs.keep_probabilities(editor)
     if _brings_modes(record, changes):
-        try:
-            contract.write_evaluation_mode(editor, SourceChange(what="loop.evaluation_mode"))
-        except EditRefused as refused:
-            editor.notes.append(f"the evaluation should call eval() now: {refused}")
+        contract.bring_modes(editor)
     texts = editor.texts()
     return Patch(texts, diff(project.texts, texts), tuple(editor.notes))
 
 
 def _brings_modes(record: Record, changes: Sequence[SourceChange]) -> bool:
-    """Whether the network gets its first layers that predict in another way than they train.
+    """Whether the network gets layers that predict in another way than they train.
 
     A script without such a layer may leave ``eval()`` out; with one it may not.
     """
-    if record.framework != "torch" or record.evaluated is None or record.modes:
-        return False
     words = {change.what for change in changes}
+    seen = record.forward or record.evaluated
+    if record.framework != "torch" or seen is None or {"loop.evaluation_mode", "loop.training_mode"} & words:
+        return False
     layers = [layer for change in changes for layer in change.layers]
-    moody = any(layer.has_modes or layer.dropped_by for layer in layers) or "input.standardize" in words
-    return moody and "loop.evaluation_mode" not in words
+    return any(layer.has_modes or layer.dropped_by for layer in layers) or "input.standardize" in words

@@ -6,6 +6,7 @@ Written in a loop of the script's own; where a framework holds the loop there is
 from __future__ import annotations
 
 import ast
+from typing import TypeAlias
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor, body_start
@@ -16,12 +17,15 @@ from netmend.env.script.edit.statements import (
     is_plain,
     loops_around,
     method_calls,
+    network_calls,
     network_name,
     own_loop,
     step_call,
 )
 from netmend.env.script.site import Site
 from netmend.env.script.source import Draft, EditRefused, SourceFile
+
+_Call: TypeAlias = tuple[Draft, ast.Call]
 
 
 def write_zero_grad(editor: Editor, _change: SourceChange) -> None:
@@ -69,51 +73,127 @@ def write_training_mode(editor: Editor, _change: SourceChange) -> None:
 def write_evaluation_mode(editor: Editor, _change: SourceChange) -> None:
     """``eval()`` where the evaluation begins, and ``train()`` where the training goes on behind it."""
     own_loop(editor, "eval()")
-    draft, evaluated = _forward(editor, editor.record.evaluated, "the evaluation")
+    evaluation = _forward(editor, editor.record.evaluated, "the evaluation")
+    _put_eval(editor, [evaluation])
+    _go_back(editor, [evaluation])
+
+
+def bring_modes(editor: Editor) -> None:
+    """``eval()`` and ``train()`` as far as the script leaves them out: it gets layers that need them.
+
+    A short run need not reach the evaluation: what else calls the network than its training is one.
+
+    Raises:
+        EditRefused: they have no place; without them the new layers would work in the wrong mode.
+    """
+    ends = [
+        (editor.draft(file.path), call)
+        for file in editor.project.files.values()
+        for call in method_calls(file, "eval")
+        if isinstance(call.func, ast.Attribute) and not call.args
+    ]
+    evaluations = ends or _evaluations(editor)
+    if not ends and not evaluations and editor.record.evaluated is not None:
+        evaluations = [_forward(editor, editor.record.evaluated, "the evaluation")]
+    if not ends:
+        _put_eval(editor, evaluations)
+    _go_back(editor, evaluations)
+
+
+def _evaluations(editor: Editor) -> list[_Call]:
+    """Calls of the network that no backward pass follows: elsewhere than the training's, or behind it."""
+    draft, forward = _forward(editor, editor.record.forward, "the training forward pass")
+    backward_draft, backward = backward_statement(editor)
+    file = draft.file
+    end = file.span(backward)[1] if backward_draft is draft else None
+    held = set(ast.walk(next(iter(loops_around(file, forward)), file.tree)))
+
+    def trains(call: ast.Call) -> bool:
+        around = [part for part in file.around(call) if isinstance(part, ast.With)]
+        heads = [file.text_of(item.context_expr) for part in around for item in part.items]
+        here = call in held and file.function(call) is file.function(forward)
+        return (
+            here
+            and (end is None or file.span(call)[0] < end)
+            and not any("no_grad" in head or "inference_mode" in head for head in heads)
+        )
+
+    return [(own, call) for own, call in network_calls(editor) if own is not draft or not trains(call)]
+
+
+def _put_eval(editor: Editor, evaluations: list[_Call]) -> None:
+    """At the start of the function that evaluates, or in front of the evaluation where training is around."""
     train_draft, forward = _forward(editor, editor.record.forward, "the training forward pass")
-    shared = _shared_loop(editor, draft, evaluated)
-    function = draft.file.function(evaluated)
-    name = draft.file.text_of(evaluated.func)
-    if function is not None and function is not train_draft.file.function(forward):
-        draft.before(body_start(function.body), f"{name}.eval()")
-    else:
-        draft.before(_outermost(draft.file, evaluated, forward), f"{name}.eval()")
-    if shared and not _is_called(train_draft.file, forward, "train"):
-        _put_train(editor, train_draft, forward)
+    begun: list[ast.stmt] = []
+    for draft, evaluated in evaluations:
+        if evaluated is forward:
+            raise EditRefused("one call of the network both trains and evaluates")
+        function = draft.file.function(evaluated)
+        if function is not None and function is not train_draft.file.function(forward):
+            begin = body_start(function.body)
+        else:
+            begin = _outermost(draft.file, evaluated, forward)
+        if begin not in begun:
+            draft.before(begin, f"{draft.file.text_of(evaluated.func)}.eval()")
+            begun.append(begin)
 
 
-def _forward(editor: Editor, site: Site | None, what: str) -> tuple[Draft, ast.Call]:
+def _go_back(editor: Editor, evaluations: list[_Call]) -> None:
+    """``train()`` where training follows any of the evaluations and nothing does it yet."""
+    draft, forward = _forward(editor, editor.record.forward, "the training forward pass")
+    followed = [place for evaluation in evaluations for place in _followed(editor, *evaluation)]
+    if followed and not _is_called(editor, draft, forward, "train"):
+        loops = loops_around(draft.file, forward)
+        each = bool(loops) and not {*ast.walk(loops[0])}.isdisjoint(followed)
+        _put_train(editor, draft, forward, each=each)
+
+
+def _forward(editor: Editor, site: Site | None, what: str) -> _Call:
     draft, call = editor.call(site, what)
     if not is_plain(call.func):
         raise EditRefused(f"{site}: the network has no name there")
     return draft, call
 
 
-def _put_train(editor: Editor, draft: Draft, forward: ast.Call) -> None:
-    """At the start of the training function, or of the outermost loop around the forward pass."""
+def _put_train(editor: Editor, draft: Draft, forward: ast.Call, *, each: bool = False) -> None:
+    """At the start of the training function, or of the outermost loop around the forward pass.
+
+    ``each``: in front of every update, at the start of the innermost loop.
+    """
     text = f"{draft.file.text_of(forward.func)}.train()"
     function, loops = draft.file.function(forward), loops_around(draft.file, forward)
-    if loops and (function is None or len(loops) > 1 or len(editor.record.loops) == 1):
-        draft.before(body_start(loops[-1].body), text)
+    if loops and (each or function is None or len(loops) > 1 or len(editor.record.loops) == 1):
+        draft.before(body_start(loops[0 if each else -1].body), text)
     elif function is not None:
         draft.before(body_start(function.body), text)
     else:
         raise EditRefused("the training forward pass stands in no loop")
 
 
-def _shared_loop(editor: Editor, draft: Draft, evaluated: ast.Call) -> bool:
-    """Whether training goes on behind the evaluation: it happens in the loop over the epochs."""
+def _followed(editor: Editor, draft: Draft, evaluated: ast.Call) -> list[ast.Call]:
+    """Where an evaluation, or the function that it stands in, is called and training may follow."""
     try:
         loop_draft, loop = epoch_loop(editor)
     except EditRefused:
-        return False
-    inside = set(ast.walk(loop))
-    function = draft.file.function(evaluated)
-    if evaluated in inside:
-        return True
-    if function is None:
-        return False
-    return any(call in inside for call in method_calls(loop_draft.file, function.name))
+        return [evaluated]
+    trainer, function = loop_draft.file.function(loop), draft.file.function(evaluated)
+    places = [(draft.file, evaluated)]
+    if function is not None and function is not trainer:
+        files = editor.project.files.values()
+        places = [(file, call) for file in files for call in method_calls(file, function.name)]
+
+    def is_behind(file: SourceFile, place: ast.Call) -> bool:
+        if file is loop_draft.file and file.function(place) is trainer:
+            return file.span(place) > file.span(loop)
+        trainings = [] if trainer is None else method_calls(file, trainer.name)
+        return any(
+            file.function(call) is file.function(place) and file.span(call) < file.span(place)
+            for call in trainings
+            if not loops_around(file, call)
+        )
+
+    inside = {*ast.walk(loop)}
+    return [place for file, place in places if place in inside or not is_behind(file, place)]
 
 
 def _outermost(file: SourceFile, evaluated: ast.expr, forward: ast.expr) -> ast.stmt:
@@ -130,15 +210,17 @@ def _outermost(file: SourceFile, evaluated: ast.expr, forward: ast.expr) -> ast.
     return found
 
 
-def _is_called(file: SourceFile, forward: ast.Call, method: str) -> bool:
-    """Whether the loops or the function around the training call a method of the network already."""
-    name = file.text_of(forward.func)
-    around: list[ast.AST] = [file.tree, *loops_around(file, forward)]
-    holder = file.function(forward) or around[-1]
+def _is_called(editor: Editor, draft: Draft, forward: ast.Call, method: str) -> bool:
+    """Whether every epoch calls a method of the network already: the loop, or the function that trains."""
+    file = draft.file
+    loops = loops_around(file, forward)
+    holder: ast.AST = file.function(forward) or file.tree
+    if loops and (holder is file.tree or len(loops) == len(editor.record.loops)):
+        holder = loops[-1]
+    name, inside = file.text_of(forward.func), {*ast.walk(holder)}
     return any(
-        isinstance(call.func, ast.Attribute) and file.text_of(call.func.value) == name
+        isinstance(call.func, ast.Attribute) and file.text_of(call.func.value) == name and call in inside
         for call in method_calls(file, method)
-        if call in set(ast.walk(holder))
     )
 
 

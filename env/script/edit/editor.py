@@ -232,10 +232,13 @@ class Editor:
         self._imports.add((draft.file.path, module))
         body = draft.file.tree.body
         imports = [node for node in body if isinstance(node, ast.Import | ast.ImportFrom)]
+        homes = [getattr(node, "module", None) or "" for node in imports]
+        of_tensorflow = module == "keras" and any(home.startswith("tensorflow.keras") for home in homes)
+        line = "from tensorflow import keras" if of_tensorflow else f"import {module}"
         if imports:
-            draft.after(imports[-1], f"import {module}")
+            draft.after(imports[-1], line)
         else:
-            draft.before(body_start(body), f"import {module}")
+            draft.before(body_start(body), line)
 
     def texts(self) -> dict[str, str]:
         """The new text of every file that changes, by path.

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.cli import main
-from netmend.agents.script_repair.claim import Shown
 from netmend.agents.script_repair.cost import Length
 from netmend.agents.script_repair.hunks import Step, explained
 from netmend.agents.script_repair.repair import planned_updates
@@ -156,43 +155,6 @@ def test_planned_updates_are_those_of_all_loops() -> None:
     assert planned_updates(Record()) is None
     held = Loop(kind="epochs", rounds=6, step=1, site=site)
     assert planned_updates(Record(loops=(held,))) is None
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "more", "mended", "claim"),
-    [
-        ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, False, "repair"),
-        ((0.5, 0.3, 0.8), (0.81, 0.99, 0.97), {}, False, "none"),
-        ((0.5, 0.3, 0.8), (0.81, 0.99, 0.97), {}, True, "mended"),
-        ((0.8, 0.8, 0.8), (0.7, 0.7, 0.7), {}, True, "none"),
-        ((None, None, None), (0.9, 0.9, 0.9), {"ran": False}, True, "repair"),
-        ((None, None, None), (-1.0, -1.0, -1.0), {"ran": False}, True, "mended"),
-        ((None, None, None), (None, None, None), {"ran": False}, True, "mended"),
-        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"fits": False}, False, "none"),
-        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"runs": False}, True, "none"),
-    ],
-)
-def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: ignore[no-untyped-def]
-    shown = Shown(before=before, after=after, **{"ran": True, "runs": True, **more})
-    assert shown.claim(is_mended=mended) == claim
-
-
-@pytest.mark.parametrize(
-    ("after", "alone", "adds"),
-    [
-        ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
-        ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
-        ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
-        ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
-        ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),
-        ((None, None, None), (None, None, None), False),
-    ],
-)
-def test_a_search_has_to_add_to_what_is_mended(after, alone, adds: bool) -> None:  # type: ignore[no-untyped-def]
-    def shown(scores: tuple[float | None, ...]) -> Shown:
-        return Shown(before=(0.1, 0.1, 0.1), after=scores, ran=True, runs=True)
-
-    assert shown(after).adds_to(shown(alone)) == adds
 
 
 def test_what_a_run_depends_on_tells_it_from_others() -> None:

@@ -95,12 +95,106 @@ def test_all_parameters_are_optimized(script):
     )
 
 
+NET = "from torch import nn\nnet = nn.Sequential(nn.Linear(4, 3))\n"
+DROPOUT = SourceChange(what="layer.insert", at=0, layers=(Dropout(rate=0.5),), shape=(3,))
+SLICES = (
+    NET
+    + """\
+opt = SGD(net.parameters())
+print(net(x[:2]).shape)
+for e in range(5):
+    for i in range(0, 90, 9):
+        loss = f(net(x[i : i + 9]), y[i : i + 9])
+        loss.backward()
+        opt.step()
+    if e % 2:
+        print(score(net(held)))
+print(score(net(test)))
+"""
+)
+
+
+def _with_dropout(script, text, forward, *loops):
+    case = script(text).operation("Linear", "nn.Linear(4, 3)").optimizer("SGD(net.parameters())")
+    for loop in loops:
+        case.loop(loop)
+    case.knows(forward=case.site(forward), backward=case.site("loss.backward()"))
+    return case.patch(DROPOUT).texts["train.py"].replace(", nn.Dropout(0.5)", "")
+
+
 def test_the_first_layer_with_modes_brings_them_to_the_evaluation(script):
-    text = LOOP.replace("opt = SGD", "from torch import nn\nnet = nn.Sequential(nn.Linear(4, 3))\nopt = SGD")
-    case = _loop(script, text).operation("Linear", "nn.Linear(4, 3)")
-    change = SourceChange(what="layer.insert", at=0, layers=(Dropout(rate=0.5),), shape=(3,))
-    after = case.patch(change).texts["train.py"]
+    case = _loop(script, NET + LOOP).operation("Linear", "nn.Linear(4, 3)")
+    after = case.patch(DROPOUT).texts["train.py"]
     assert "    net.eval()\n    with torch.no_grad" in after
     assert "    net.train()\n    for x, y" in after
-    case.knows(modes=(case.site("net(x)"),))
-    assert "eval()" not in case.patch(change).texts["train.py"]
+    assert after.count("train()") == after.count("eval()") == 1
+
+
+def test_modes_come_to_evaluations_that_the_run_did_not_reach(script):
+    after = _with_dropout(script, SLICES, "net(x[i : i + 9])", "range(5)", "range(0, 90, 9)")
+    expected = SLICES.replace("    for i", "    net.train()\n    for i")
+    for line in ("print(net(x[:2])", "        print(score(net(held", "print(score(net(test"):
+        indent = " " * (len(line) - len(line.lstrip()))
+        expected = expected.replace(f"\n{line}", f"\n{indent}net.eval()\n{line}")
+    assert after == expected
+
+
+def test_training_goes_on_behind_an_evaluation_in_front_of_the_next_update(script):
+    text = SLICES.replace("    for i in range(0, 90, 9):\n", "").replace("        ", "    ")
+    text = text.replace("    if e % 2:\n    print", "    if e % 2:\n        print").replace("i : i + 9", ":")
+    after = _with_dropout(script, text, "net(x[:])", "range(5)")
+    assert "for e in range(5):\n    net.train()\n    loss" in after
+    assert "    if e % 2:\n        net.eval()\n        print" in after
+
+
+def test_modes_that_the_script_sets_are_left_as_they_are(script):
+    own = SLICES.replace("    for i", "    net.train()\n    for i")
+    own = own.replace("        print(score", "        net.eval()\n        print(score")
+    assert _with_dropout(script, own, "net(x[i : i + 9])", "range(5)", "range(0, 90, 9)") == own
+    once = own.replace("    net.train()\n", "").replace("for e", "net.train()\nfor e")
+    after = _with_dropout(script, once, "net(x[i : i + 9])", "range(5)", "range(0, 90, 9)")
+    assert after == once.replace("    for i", "    net.train()\n    for i")
+    last = SLICES.replace("    if e % 2:\n        print(score(net(held)))\n", "net.eval()\n")
+    assert _with_dropout(script, last, "net(x[i : i + 9])", "range(5)", "range(0, 90, 9)") == last
+
+
+def test_modes_go_into_functions_and_a_training_behind_none_needs_them(script):
+    text = (
+        NET
+        + """\
+opt = SGD(net.parameters())
+def train(model):
+    for e in range(5):
+        loss = f(model(x), y)
+        loss.backward()
+        opt.step()
+def score(model):
+    return model(test)
+train(net)
+print(score(net))
+"""
+    )
+    after = _with_dropout(script, text, "model(x)", "range(5)")
+    assert after == text.replace("    return", "    model.eval()\n    return")
+
+
+def test_layers_with_modes_are_refused_where_one_call_trains_and_evaluates(script):
+    text = (
+        NET
+        + """\
+opt = SGD(net.parameters())
+def run(part, learn):
+    out = net(part)
+    if learn:
+        loss = f(out)
+        loss.backward()
+        opt.step()
+for e in range(5):
+    run(x, True)
+    run(held, False)
+"""
+    )
+    case = script(text).operation("Linear", "nn.Linear(4, 3)").optimizer("SGD(net.parameters())")
+    case.loop("range(5)").knows(backward=case.site("loss.backward()"), forward=case.site("net(part)"))
+    with pytest.raises(EditRefused, match="one call of the network both trains and evaluates"):
+        case.knows(evaluated=case.site("net(part)")).patch(DROPOUT)

@@ -11,6 +11,7 @@ from netmend.env.program import (
     Conv1d,
     Conv2d,
     Dense,
+    Dropout,
     Embedding,
     GlobalPool,
     Layer,
@@ -141,3 +142,23 @@ def test_a_schedule_keeps_the_rate(script: Callable[..., Script]) -> None:
     case.optimizer("keras.optimizers.SGD(decay)", learning_rate="ExponentialDecay")
     with pytest.raises(EditRefused, match="follows the schedule ExponentialDecay"):
         case.edited("optimizer.lr", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("imports", "more", "layer"),
+    [
+        ("from tensorflow.keras.models import Sequential", "from tensorflow import keras\n", "keras.layers."),
+        ("from tensorflow.keras.layers import Dense, Dropout", "", ""),
+        ("from tensorflow.keras import layers as L", "", "L."),
+        ("import tensorflow as tf", "", "tf.keras.layers."),
+        ("import tensorflow.keras", "", "tensorflow.keras.layers."),
+        ("from keras.models import Sequential", "import keras\n", "keras.layers."),
+    ],
+)
+def test_keras_is_spelled_as_the_script_imports_it(script, imports, more, layer):  # type: ignore[no-untyped-def]
+    text = f"{imports}\nmodel = Sequential([{layer}Dense(3)])\n"
+    case = script(text).knows(framework="keras").operation("Dense", f"{layer}Dense(3)")
+    change = SourceChange(what="layer.insert", at=0, layers=(Dropout(rate=0.5),), shape=(3,))
+    assert case.patch(change).texts["train.py"] == (
+        f"{imports}\n{more}model = Sequential([{layer}Dense(3), {layer}Dropout(0.5)])\n"
+    )

@@ -181,3 +181,15 @@ def test_a_patched_script_shows_the_change_and_nothing_else(
     subprocess.run(["git", "apply", "-"], input=patch.diff.encode(), cwd=tmp_path, check=True)
     assert (tmp_path / "train.py").read_text() == patch.texts["train.py"]
     assert path.read_text() == SCRIPTS[name]
+
+
+def test_an_evaluation_that_a_short_run_does_not_reach_gets_its_mode(runner: Runner, tmp_path: Path) -> None:
+    path = tmp_path / "train.py"
+    text = SEQUENTIAL.replace("net = nn", "V = torch.randn(40, 4)\nnet = nn").replace("(3):", "(30):")
+    path.write_text(text.replace("net(X).argmax(1) == y", "net(V).argmax(1) == y[:40]"))
+    record = runner.run(path, plan=PLAN)
+    assert record.evaluated is None
+    patch = edit(Project.read(tmp_path, record.files), record, [_insert(1, Dropout(rate=0.5))])
+    whole = runner.run(path, sources=patch.texts, plan=Plan(wall=60))
+    assert [site.line for site in whole.modes] == [20]
+    assert "evaluated_in_training_mode" not in {fact.name for fact in whole.facts}

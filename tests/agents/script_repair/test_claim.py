@@ -1,0 +1,108 @@
+"""What is said of fresh runs, and how often it is untrue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from netmend.agents.confirm import FRESH, SEEDS
+from netmend.agents.script_repair.claim import Shown, confirmed
+from netmend.agents.script_repair.runs import RealRuns
+from netmend.env.script.parent import Runner
+from netmend.env.script.plan import Plan
+from netmend.env.script.record import Record, Score
+
+Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "more", "mended", "claim"),
+    [
+        ((0.70, 0.72, 0.71), (0.95, 0.97, 0.96), {}, False, "repair"),
+        ((0.70, 0.72, 0.71), (0.95, 0.97, 0.96), {"own": 0.72}, False, "none"),
+        ((0.70, 0.72, 0.71), (0.95, 0.97, 0.96), {"own": None}, False, "none"),
+        ((0.70, 0.72, 0.71) * 2, (0.95, 0.97, 0.96) * 2, {"own": 0.72}, False, "repair"),
+        ((0.70, 0.72, 0.71), (0.75, 0.77, 0.76), {}, False, "none"),  # apart, but by little
+        ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, False, "none"),
+        ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, True, "mended"),
+        ((0.8, 0.8, 0.8), (0.7, 0.7, 0.7), {}, True, "none"),
+        ((None, None, None), (0.9, 0.9, 0.9), {"ran": False}, True, "repair"),
+        ((None, 0.5, 0.5), (0.9, 0.9, 0.9), {"ran": False}, True, "mended"),
+        ((None, None, None), (-1.0, -1.0, -1.0), {"ran": False}, True, "mended"),
+        ((None, None, None), (None, None, None), {"ran": False}, True, "mended"),
+        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"fits": False}, False, "none"),
+        ((0.1, 0.1, 0.1), (0.9, 0.9, 0.9), {"runs": False}, True, "none"),
+    ],
+)
+def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: ignore[no-untyped-def]
+    shown = Shown(before=before, after=after, **{"own": after[0], "ran": True, "runs": True, **more})
+    assert shown.claim(is_mended=mended) == claim
+
+
+@pytest.mark.parametrize(
+    ("after", "alone", "adds"),
+    [
+        ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
+        ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
+        ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
+        ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
+        ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),
+        ((None, None, None), (None, None, None), False),
+    ],
+)
+def test_a_search_has_to_add_to_what_is_mended(after, alone, adds: bool) -> None:  # type: ignore[no-untyped-def]
+    def shown(scores: tuple[float | None, ...]) -> Shown:
+        return Shown(before=(0.1, 0.1, 0.1), after=scores, own=scores[0], ran=True, runs=True)
+
+    assert shown(after).adds_to(shown(alone)) == adds
+
+
+def normal(spread: float) -> Draw:
+    return lambda generator, count: generator.normal(0.5, spread, count)
+
+
+def either(share: float, spread: float) -> Draw:
+    """A script that learns nothing with a share of its seeds."""
+    return lambda generator, count: (
+        0.45 * (generator.random(count) > share) + generator.normal(0.5, spread, count)
+    )
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [normal(0.05), normal(0.3), either(0.43, 0.0), either(0.43, 0.04), either(0.1, 0.02)],
+    ids=["usual", "wild", "either", "either, about", "seldom bad"],
+)
+def test_at_most_one_in_100_answers_that_change_nothing_is_claimed(draw: Draw) -> None:
+    generator, rounds, claims = np.random.default_rng(0), 8000, 0
+    for _ in range(rounds):
+        own, *scores = map(float, draw(generator, 1 + 4 * SEEDS))
+        before, after = tuple(scores[: 2 * SEEDS]), tuple(scores[2 * SEEDS :])
+        three = Shown(before=before[:SEEDS], after=after[:SEEDS], own=own, runs=True)
+        six = Shown(before=before, after=after, own=own, runs=True)
+        claims += (six if three.is_open else three).claim(is_mended=False) == "repair"
+    assert claims / rounds <= 0.01
+
+
+@pytest.mark.parametrize(
+    ("gain", "turns", "runs", "claim"),
+    [(0.4, 9, 7, "repair"), (0.1, 9, 13, "repair"), (0.1, 5, 7, "none"), (0.03, 9, 13, "none")],
+    ids=["large", "seen by six", "no time", "too small"],
+)
+def test_a_gain_that_is_open_gets_more_seeds(
+    tmp_path: Path, gain: float, turns: int, runs: int, claim: str
+) -> None:
+    class Fake(Runner):
+        def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+            value = 0.5 + gain * bool(sources) + (0.0, 0.04, -0.02)[(plan.seed - FRESH) % 3]
+            score = Score(kind="accuracy", value=value, rows=9, source="own")
+            return Record(ending="finished", seconds=1.0, score=score, losses=(float(plan.seed),))
+
+    fakes = RealRuns(Fake(), tmp_path / "train.py", (), Plan(), turns=turns)
+    shown, notes = confirmed(fakes, {}, {"train.py": "x"}, spare=0)
+    assert (fakes.count, shown.claim(is_mended=False)) == (runs, claim)
+    assert bool(notes) == (claim == "none")
