@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,9 +153,11 @@ def _lines_chart(line: Line) -> Chart:
 
 
 def _answers_chart(rows: Sequence[Mapping[str, object]], methods: Sequence[str]) -> Chart:
-    """A heat map of one method, which the reader chooses."""
-    used = [name for name in methods if any(row[METHOD] == name for row in rows)]
+    """A heat map of one method, which the reader chooses; first of the one with most to show."""
+    known = Counter(str(row[METHOD]) for row in rows)
+    used = sorted((name for name in methods if name in known), key=lambda name: -known[name])
     method = alt.param(name=METHOD, value=used[0], bind=alt.binding_select(options=used, name="method "))
+    title = alt.Title(text=alt.ExprRef(f"'repairs by ' + {METHOD}"), anchor="start")
     angled = alt.Axis(labelAngle=-40, labelLimit=220)
     base = (
         alt.Chart(alt.Data(values=list(rows)), description="Share of repairs by symptom and fix pattern")
@@ -175,7 +178,8 @@ def _answers_chart(rows: Sequence[Mapping[str, object]], methods: Sequence[str])
         color=alt.condition("datum.share > 0.5", alt.value("white"), alt.value("black")),
     )
     height = ROW * len({row["symptom"] for row in rows})
-    return (cells + text).add_params(method).properties(width="container", height=height, autosize=FIT)
+    drawn = (cells + text).add_params(method)
+    return drawn.properties(title=title, width="container", height=height, autosize=FIT)
 
 
 def _domain(rows: Sequence[Mapping[str, object]], field: str) -> alt.Scale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -122,7 +122,7 @@ def make(
 def list_suites() -> Ended:
     """Print the suites of the package, one a line, with their numbers of bugs by split."""
     suites = [load_suite(name) for name in suite_names()]
-    print(*map(_line, suites), sep="\n")
+    _show(map(_line, suites))
     return Ended(answer={"suites": [_counts(suite) for suite in suites]}, then="netmend bugs show SUITE")
 
 
@@ -132,7 +132,7 @@ def show_suite(name: str) -> Ended:
     Raises UnknownNameError for an unknown suite, ProgramError for a wrong file.
     """
     suite = load_suite(name)
-    print(_line(suite), *map(_bug_line, suite.bugs), sep="\n")
+    _show([_line(suite), *map(_bug_line, suite.bugs)])
     answer = {**_counts(suite), "bugs": [_facts(bug) for bug in suite.bugs]}
     return Ended(answer=answer, then=f"netmend bugs show {name} BUG")
 
@@ -153,6 +153,13 @@ def show_bug(name: str, bug: str) -> Ended:
         "fixed": None if own.fixed is None else to_plain(own.fixed),
     }
     return Ended(answer={**_facts(own), **programs}, then=f"netmend repair bugs={name} bug={bug}")
+
+
+def _show(lines: Iterable[str]) -> None:
+    """Print lines, which a screen breaks between words; in a file each stays one."""
+    console = Console()
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _counts(suite: Suite) -> dict[str, object]:

@@ -81,6 +81,7 @@ def test_a_person_finds_a_repair(opened: Watched, tmp_path: Path) -> None:
     page.fill("[name=search]", "")
     page.select_option("[name=missed]", "method 0")
     missed = opened.names()
+    assert "repairs by method" in str(page.locator("#patterns-1 .chart svg").text_content())
     assert page.locator("output").inner_text() == f"{len(missed)} of {BUGS} bugs"
     assert 0 < len(missed) < BUGS
     page.click("#bugs-1 thead th:last-child button")

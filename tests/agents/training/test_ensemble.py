@@ -102,7 +102,7 @@ def test_one_that_was_cut_off_ends_as_one_that_was_not(
 
 def test_what_several_networks_do_not_go_with(several: TrainConfig) -> None:
     for config, problem in (
-        (replace(several, compose=False, actions=ActionsConfig()), "members: several networks"),
+        (replace(several, compose=False, actions=ActionsConfig()), "members: only networks whose"),
         (replace(several, members=0), "members: 0 is below 1"),
         (replace(several, members=1, ship="x"), "ship: copies a policy of several members"),
     ):

@@ -318,6 +318,20 @@ def test_listing_and_showing(capsys: pytest.CaptureFixture[str]) -> None:
         show_bug("tiny", bug.id + "x")
 
 
+def test_a_screen_breaks_the_list_of_suites_between_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_suites()
+    whole = capsys.readouterr().out
+    assert len(whole.splitlines()) == len(suite_names())
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    list_suites()
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert shown.split() == whole.split()
+
+
 def _crashes(bug: Bug) -> bool:
     return find_crash(bug.program, load_dataset(bug.program.data.dataset).task) is not None
 

@@ -264,8 +264,8 @@ def test_class_ids_in_a_column_are_flattened(tmp_path: Path) -> None:
         ({"x": np.zeros((20, 2)), "y": np.array(1)}, r"y is int64 of shape \(\)"),
         (_parts(np.zeros(20, np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
         (_parts(np.zeros((20, 3), np.int64), np.zeros((9, 2), np.int64)), "do not belong together"),
-        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("{not json")}, "meta is no JSON"),
-        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("[1]")}, "meta is no JSON"),
+        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("{not json")}, "meta is not a JSON"),
+        ({"x": np.zeros((20, 2)), "y": np.zeros(20), "meta": np.array("[1]")}, "meta is not a JSON"),
     ],
 )
 def test_wrong_arrays_are_one_clear_error(

@@ -88,7 +88,7 @@ def test_a_loss_of_ones_own_is_refused(script):
 
 
 def test_class_ids_are_no_targets_of_a_regression(script):
-    with pytest.raises(EditRefused, match="are none for outputs"):
+    with pytest.raises(EditRefused, match="do not fit outputs"):
         _function(script, (8, 3), _array(8)).edited("loss.kind", "mae")
 
 
