@@ -1,8 +1,11 @@
-"""Small programs and their tasks, one of each kind, and one warm process for all scripts of a session."""
+"""Small programs and their tasks, one of each kind; a warm process for all scripts; a busy machine."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
@@ -27,6 +30,26 @@ from netmend.env.script.parent import Runner
 def runner() -> Iterator[Runner]:
     with Runner() as started:
         yield started
+
+
+BUSY = 8
+
+
+@pytest.fixture
+def busy() -> Callable[[], AbstractContextManager[None]]:
+    """While it is open, so many other processes compute beside the test."""
+
+    @contextmanager
+    def processes() -> Iterator[None]:
+        started = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(BUSY)]
+        try:
+            yield
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+
+    return processes
 
 
 @pytest.fixture(scope="session")

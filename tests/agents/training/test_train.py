@@ -65,6 +65,20 @@ def test_repairs_are_shorter_where_rewards_are_learned(world, run_folder: Path, 
     assert {repair.rules.trials for repair in looked_at} == {5}
 
 
+def test_a_training_leaves_alone_what_must_be_kept(world, tmp_path: Path, monkeypatch) -> None:
+    def optimizers(folder: str, keep: list[str]) -> set[Optimizer]:
+        asked: list[TrialRequest] = []
+        run = world.trainer.run
+        with monkeypatch.context() as patch:
+            patch.setattr(world.trainer, "run", lambda own, some: asked.extend(some) or run(own, some))
+            start(world, tmp_path / folder, replace(world.config, keep=keep))
+        return {request.program.optimizer for request in asked}
+
+    faulty = {bug.program.optimizer for bug in world.suite.bugs}
+    assert optimizers("kept", ["optimizer/*"]) == faulty
+    assert optimizers("free", []) > faulty
+
+
 @pytest.mark.parametrize("algorithm", PARAMS)
 def test_every_algorithm_trains_and_leaves_a_policy(world, run_folder: Path, algorithm: str) -> None:
     totals = start(world, run_folder, with_agent(world.config, algorithm))

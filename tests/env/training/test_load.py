@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +11,9 @@ from netmend.env.bugs import load_suite
 from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
-BUSY = 8
 BUDGET = Budget(samples=64, epochs=3)
 DATASETS = ("spot", "gestures", "tank", "pulses", "reviews", "shells", "xor", "grammar", "shapes")
 """Pictures, series, texts and tables that need no library that takes seconds to import."""
-
-
-@contextmanager
-def busy_processes() -> Iterator[None]:
-    processes = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(BUSY)]
-    try:
-        yield
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
 
 
 def requests() -> list[TrialRequest]:
@@ -52,10 +38,12 @@ def trained(asked: list[TrialRequest], folder: Path, workers: int = 2) -> list[T
         trainer.close()
 
 
-def test_trials_beside_busy_processes_are_those_of_a_quiet_machine(tmp_path: Path) -> None:
+def test_trials_beside_busy_processes_are_those_of_a_quiet_machine(
+    busy: Callable[[], AbstractContextManager[None]], tmp_path: Path
+) -> None:
     asked = requests()
     quiet = trained(asked, tmp_path / "quiet")
-    with busy_processes():
+    with busy():
         loaded = trained(asked, tmp_path / "loaded")
     assert loaded == quiet
     for workers in (0, 1):
