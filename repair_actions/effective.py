@@ -162,7 +162,12 @@ def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
         return tuple(single)
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
-        if second == _RELU and first.learns and function_of(first) == "relu":
+        if (
+            isinstance(second, Activation)
+            and second == _RELU
+            and first.learns
+            and function_of(first) == "relu"
+        ):
             single[index] = changed(first, **{first.activated_by: "linear"})
     return tuple(single)
 

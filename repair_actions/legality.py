@@ -7,14 +7,13 @@ An agent asks for them at every step. The definition stands here as it is; what 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import compress
 from typing import TypeAlias, cast
 
 from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
 from netmend.env.program.checks import check_fields, problems_together
-from netmend.env.program.crashes import Crashing, same_place
+from netmend.env.program.crashes import Crashing, crash_of, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
@@ -26,7 +25,6 @@ Change: TypeAlias = Mapping[str, Hashable]
 
 _NAMES = frozenset(FIELDS)
 _NOT_CRASHING = _NAMES.difference(Crashing._fields)
-_EPOCHS = frozenset({"epochs"})
 _SIZED = frozenset({"data", "layers"})
 
 
@@ -64,22 +62,21 @@ class Successors(Sequence[Program | None]):
         missing = _difference(self.program, target)
         missing.pop("epochs", None)
         wanted = min(target.epochs, most_epochs)
-        stays = min(self.program.epochs, most_epochs) == wanted
-        found = []
-        for number, change in self._by_fields.get(frozenset(missing), ()):
-            epochs = change.get("epochs")
-            reaches = stays if epochs is None else min(cast(int, epochs), most_epochs) == wanted
-            if reaches and all(change[name] == value for name, value in missing.items()):
-                found.append(number)
-        return found
+        return [
+            number
+            for number, epochs in self._by_change.get(frozenset(missing.items()), ())
+            if min(self.program.epochs if epochs is None else epochs, most_epochs) == wanted
+        ]
 
     @cached_property
-    def _by_fields(self) -> Mapping[frozenset[str], Sequence[tuple[int, Change]]]:
-        """Legal changes with their numbers, by the fields that they change beside the epochs."""
-        groups: dict[frozenset[str], list[tuple[int, Change]]] = {}
+    def _by_change(self) -> Mapping[frozenset[tuple[str, Hashable]], Sequence[tuple[int, int | None]]]:
+        """Numbers and new epochs of the legal actions, by what they change beside the epochs."""
+        groups: dict[frozenset[tuple[str, Hashable]], list[tuple[int, int | None]]] = {}
         for number, change in enumerate(self._changes):
             if change is not None:
-                groups.setdefault(frozenset(change.keys() - _EPOCHS), []).append((number, change))
+                epochs = cast("int | None", change.get("epochs"))
+                own = frozenset([item for item in change.items() if item[0] != "epochs"])
+                groups.setdefault(own, []).append((number, epochs))
         return groups
 
 
@@ -113,12 +110,13 @@ def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task)
     return Successors(program, [None if edit in illegal else edit.change for edit in edits])
 
 
-@dataclass(frozen=True, eq=False)
 class _Edit:
     """What an action changes, None where that is illegal wherever it crashes, and whether it may crash."""
 
-    change: Change | None
-    may_crash: bool
+    __slots__ = "change", "may_crash"
+
+    def __init__(self, change: Change | None, may_crash: bool) -> None:
+        self.change, self.may_crash = change, may_crash
 
 
 _ILLEGAL = _Edit(None, may_crash=False)
@@ -143,26 +141,19 @@ _EDITS = Recall(_edit, most=200_000)
 @lru_cache(maxsize=4096)
 def _misses(edits: tuple[_Edit, ...], read: Crashing, crash: Crash | None, task: Task) -> tuple[bool, ...]:
     """Whether each edit is illegal for what it makes of a program: for its size, or for how it crashes."""
-    before = cast(Program, read)
-    found = []
-    for edit in edits:
-        assert edit.change is not None
-        change = {name: value for name, value in edit.change.items() if name not in _NOT_CRASHING}
-        result = cast(Program, read._replace(**change))  # type: ignore[arg-type]
-        sized = not _SIZED.isdisjoint(change)
-        found.append(
-            (sized and bool(problems_together(result, task)))
-            or not _advances(before, crash, result, find_crash(result, task), task)
-        )
-    return tuple(found)
+    return tuple([_fails(edit.change or {}, read, crash, task) for edit in edits])
 
 
-def _advances(
-    program: Program, crash: Crash | None, result: Program, after: Crash | None, task: Task
-) -> bool:
-    """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
-    if after is None:
+def _fails(change: Change, read: Crashing, crash: Crash | None, task: Task) -> bool:
+    result = read._replace(**{name: change[name] for name in Crashing._fields if name in change})
+    if not _SIZED.isdisjoint(change) and problems_together(result.data, result.layers, task):
         return True
+    after = crash_of(result, task)
+    return after is not None and not _advances(read, crash, result, after, task)
+
+
+def _advances(program: Crashing, crash: Crash | None, result: Crashing, after: Crash, task: Task) -> bool:
+    """Whether a crash may follow another one, or none."""
     if crash is not None:
         if PHASES.index(after.phase) < PHASES.index(crash.phase):
             return False
@@ -174,7 +165,9 @@ def _advances(
     return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
 
 
-def crashes_again(crash: Crash, program: Program, after: Crash, result: Program) -> bool:
+def crashes_again(
+    crash: Crash, program: Program | Crashing, after: Crash, result: Program | Crashing
+) -> bool:
     """Whether an edit leaves a program crashing where it did, with whatever numbers.
 
     A loss that asks for other targets than before is on its way: the output can follow.

@@ -34,6 +34,8 @@ class _Reading:
         self.__dict__.update(_program=program, _names=set(), _unchecked=())
 
     def __getattr__(self, name: str) -> object:
+        if name not in FIELDS:
+            raise TypeError(f"{name} is no field of a program")
         value = self.__dict__[name] = getattr(self._program, name)
         self._names.add(name)
         return value
@@ -61,6 +63,8 @@ class Recall(Generic[S, K, T]):
 
     def answers(self, program: Program, subject: S, keys: Iterable[K]) -> list[T]:
         """What the rule says for each key, in their order."""
+        if self._count >= self._most:
+            self._known, self._count = {}, 0
         marks: dict[str, object] = {name: _mark(getattr(program, name)) for name in FIELDS}
         marks[_ALWAYS] = None
         own = self._known.get(subject)
@@ -76,8 +80,6 @@ class Recall(Generic[S, K, T]):
                 answer, pick = self._learn(program, subject, key)
                 own.setdefault(key, {}).setdefault(pick, {})[pick(marks)] = answer
             found.append(answer)
-        if self._count > self._most:
-            self._known, self._count = {}, 0
         return found
 
     def _learn(self, program: Program, subject: S, key: K) -> tuple[T, _Pick]:

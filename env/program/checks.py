@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 
@@ -29,7 +30,7 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     """
     return (
         check_fields(program)
-        or problems_together(program, task)
+        or list(problems_together(program.data, program.layers, task))
         or _weight_problems(program.class_weights, task)
     )
 
@@ -39,10 +40,10 @@ def check_fields(program: Program) -> list[str]:
     return _problems(program, Program)
 
 
-def problems_together(program: Program, task: Task | None) -> list[str]:
-    """The problems of fields that are sound by themselves: of the data, and of the sizes that they give."""
-    found = _data_problems(program.data, program.layers[0].takes_ids, task)
-    return [*found, *([] if task is None else _size_problems(program.data, program.layers, task))]
+def problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> Sequence[str]:
+    """The problems of parts that are sound by themselves: of the data, and of the sizes that they give."""
+    found = _data_problems(data, layers[0].takes_ids, task)
+    return found if task is None else (*found, *_size_problems(data, layers, task))
 
 
 def _problems(part: object, kind: type) -> list[str]:
@@ -136,12 +137,12 @@ def _weight_problems(weights: object, task: Task | None) -> list[str]:
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
 
 
-def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[str]:
+def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> Sequence[str]:
     """Layers from the first that does not fit on are never built and so not counted."""
     try:
         row = row_shape(data, task)
     except MisfitError:
-        return []
+        return ()
     walk = walk_layers(layers, row, task.vocabulary)
     sizes = (
         ("data.prep", prod(row), "values a row", MAX_ROW),

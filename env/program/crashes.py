@@ -54,7 +54,7 @@ class Crash:
     found_type: str = ""
 
 
-def same_place(crash: Crash, program: Program, other: Crash, result: Program) -> bool:
+def same_place(crash: Crash, program: Program | Crashing, other: Crash, result: Program | Crashing) -> bool:
     """Whether two programs crash at the same place: phase, kind and layer, with whatever numbers.
 
     A layer is the same at as many positions from the input or from the output, so that a layer put in
@@ -97,21 +97,38 @@ class Crashing(NamedTuple):
 _READ = attrgetter(*Crashing._fields)
 
 
-@lru_cache(maxsize=8192)
-def _find_crash(program: Crashing, task: Task) -> Crash | None:
-    rest = program._replace(layers=())  # many networks share it
-    crash = _data(rest, task)
+def crash_of(program: Crashing, task: Task) -> Crash | None:
+    """As ``find_crash``, of these fields and without its memory: for many networks, each met once."""
+    data, layers, *others = program
+    rest = Crashing(data, (), *others)  # many networks share it
+    row, of_data, of_rows = _before(rest, task, layers[0].takes_ids)
+    if of_data is not None:
+        return of_data
+    walk = walk_layers(layers, program.input or row, task.vocabulary)
+    crash = _build(program, walk) or of_rows
+    if crash is None and walk.stop is not None:
+        return _stopped(layers, walk.stop, walk.shapes[walk.stop], task)
+    return crash or _behind(rest, task, walk.shapes[-1])
+
+
+_find_crash = lru_cache(maxsize=8192)(crash_of)
+
+
+@lru_cache(maxsize=1024)
+def _before(program: Crashing, task: Task, takes_ids: bool) -> tuple[Shape, Crash | None, Crash | None]:
+    """Shape of a prepared row, the crash of its preparation, and that of a network that gets such rows."""
+    crash = _data(program, task)
     if crash is not None:
-        return crash
+        return (), crash, None
     row = row_shape(program.data, task)
-    walk = walk_layers(program.layers, program.input or row, task.vocabulary)
-    return (
-        _build(program, walk)
-        or _forward(program, task, row, walk)
-        or _loss(rest, task, walk.shapes[-1])
-        or _backward(program)
-        or _predict(program, row)
-    )
+    return row, None, _rows(program, row, takes_ids)
+
+
+@lru_cache(maxsize=1024)
+def _behind(program: Crashing, task: Task, output: Shape) -> Crash | None:
+    """What follows a forward pass."""
+    row = row_shape(program.data, task)
+    return _loss(program, task, output) or _backward(program) or _predict(program, row)
 
 
 def phases_passed(program: Program, task: Task) -> int:
@@ -176,7 +193,6 @@ def _label_range(prep: tuple[Prep, ...], classes: int) -> tuple[int, int]:
     return min(ids), max(ids)
 
 
-@lru_cache(maxsize=1024)
 def _data(program: Crashing, task: Task) -> Crash | None:
     for name, kind in (("inputs", program.data.input_type), ("labels", program.data.label_type)):
         if kind == "list":
@@ -207,34 +223,27 @@ def _build(program: Crashing, walk: Walk) -> Crash | None:
     return None
 
 
-def _forward(program: Crashing, task: Task, row: Shape, walk: Walk) -> Crash | None:
+def _rows(program: Crashing, row: Shape, takes_ids: bool) -> Crash | None:
     if program.input is not None and program.input != row:
         reason = f"the network declares rows of {shown_shape(program.input)}, but gets {shown_shape(row)}"
         return _misfit("forward", MisfitError(reason, program.input, row), 0)
-    wrong = _input_type(program)
-    if wrong is not None:
-        return wrong
-    if walk.stop is None:
-        return None
-    layer = computes(program.layers, walk.stop)
-    if layer.takes_ids and walk.stop:
-        message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
-        return _wrong_type(message, "int64", "float32", walk.stop)
-    misfit = layer.refused(walk.shapes[walk.stop], task.vocabulary)
-    assert misfit is not None
-    return _misfit("forward", misfit, walk.stop)
-
-
-def _input_type(program: Crashing) -> Crash | None:
     found = program.data.input_type
-    expected = "int64" if program.layers[0].takes_ids else "float32"
+    expected = "int64" if takes_ids else "float32"
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
         return None
     message = f"the first layer takes {expected}, but the inputs are {found}"
     return _wrong_type(message, expected, found, 0)
 
 
-@lru_cache(maxsize=1024)
+def _stopped(layers: tuple[Layer, ...], index: int, shape: Shape, task: Task) -> Crash:
+    layer = computes(layers, index)
+    misfit = layer.refused(shape, task.vocabulary)
+    if misfit is None or (layer.takes_ids and index):
+        message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
+        return _wrong_type(message, "int64", "float32", index)
+    return _misfit("forward", misfit, index)
+
+
 def _loss(program: Crashing, task: Task, output: Shape) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
