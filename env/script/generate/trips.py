@@ -42,7 +42,7 @@ class Trip:
         style: of its script.
         record: of the script's run.
         lifted: the program that it was lifted to, or why not.
-        crashes: whether the program crashes in front of its loss: then there is no network to lift.
+        crashes: whether the program crashes before a row is trained on: then there is nothing to lift.
         differences: what is not the same, with both values.
     """
 
@@ -101,6 +101,7 @@ def make_trip(
     dataset = load_dataset(program.data.dataset)
     crash = find_crash(program, dataset.task)
     early = crash is not None and crash.phase in ("data", "build", "forward")
+    early |= crash is not None and crash.phase == "loss" and not record.updates
     differences: tuple[str, ...] = ()
     if isinstance(lifted, Lifted):
         rows = record.inputs.shape[0] if style.batches == "full" and record.inputs else len(dataset.train)
@@ -144,7 +145,7 @@ def main() -> None:
             seconds += trip.record.seconds
             found["all"] += 1
             found["captured"] += trip.captured
-            found["crash in front of the loss"] += trip.crashes
+            found["crash before a row is trained on"] += trip.crashes
             found["lifted"] += isinstance(trip.lifted, Lifted)
             found["the same"] += trip.same
             if not trip.same and not trip.crashes:
