@@ -134,8 +134,9 @@ class ScaleConfig(BenchConfig):
 
     Attributes:
         run: folder of a finished evaluation, whose recorded times the simulated trials take.
-        methods, repetitions: of the simulated evaluation, whose repairs are drawn from the recorded ones of
-            the same bug.
+        forms: the run's suite and another form of it, for trials that take longer by as much as is expected;
+            none = as recorded.
+        methods, repetitions: of the simulated evaluation, whose methods are the recorded ones in turn.
         workers: numbers of them.
         group: seconds that a group of several trials is expected to take at most.
         driver: seconds that the driver needs for a trial: to choose it, to send it, to record it.
@@ -147,6 +148,7 @@ class ScaleConfig(BenchConfig):
     known = ("workers", "failures", "real", "ray")
 
     run: str = MISSING
+    forms: list[str] = field(default_factory=list)
     methods: int = 12
     repetitions: int = 10
     workers: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000])
@@ -163,6 +165,8 @@ class ScaleConfig(BenchConfig):
         """By key."""
         found = super().problems() + at_least(1, self, "methods", "repetitions", most=1000)
         found += at_least(0, self, "group", "driver", "overhead")
+        if len(self.forms) not in (0, 2):
+            found.append("forms: name two suites, that of the run and another form of it")
         wrong = [size for size in self.workers if not 1 <= size <= 10**6]
         found += [f"workers: {size} is not between 1 and 1,000,000" for size in wrong]
         return found + [f"lost_after: {hours:g} is not above 0" for hours in self.lost_after if not hours > 0]
