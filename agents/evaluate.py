@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from netmend.agents.explain import Explanation, explain, write_explanations
-from netmend.agents.lockstep import Evaluation, run_fixes, run_repairs
+from netmend.agents.lockstep import Evaluation, run_with_fixes
 from netmend.agents.outcome import COLUMNS, rows
 from netmend.agents.progress import RoundProgress
 from netmend.agents.study.figure import plot_rates
@@ -50,10 +50,9 @@ def evaluate(
         raise NetmendError("nothing to evaluate: no bugs were given")
     if (folder / FINISHED).exists():
         raise NetmendError(f"{folder} holds a finished evaluation already; choose another folder")
-    outcomes = run_repairs(replace(evaluation, keep_going=True), trainer, progress=progress)
+    outcomes, fixes = run_with_fixes(replace(evaluation, keep_going=True), trainer, progress)
     write_csv(folder / RESULTS, COLUMNS, (row for outcome in outcomes for row in rows(outcome)))
     summary = summarise(outcomes, evaluation.rules.trials, evaluation.seen, evaluation.missing)
-    fixes = run_fixes(evaluation, trainer)
     write_traces(folder, outcomes, trials=evaluation.rules.trials, works=fix_work(fixes))
     measured = study(outcomes, evaluation.rules, fixes)
     if explained is not None:

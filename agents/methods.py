@@ -52,7 +52,7 @@ class Repair(Protocol):
         ...
 
     def tell(self, trial: Trial) -> None:
-        """Take the trial of the program that was asked for last. Its ``holdout`` is None."""
+        """Take the next trial, in the order in which they were asked for. Its ``holdout`` is None."""
         ...
 
 
@@ -62,6 +62,22 @@ class Thinking(Protocol):
 
     def think(self) -> None:
         """Begin, in another process, and return at once; ``ask`` waits for the answer."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """A repair that can be asked for several programs before it is told the trials of the first.
+
+    It is told of them in the order in which it was asked for them, and perhaps not of the last ones.
+    """
+
+    def ready(self) -> bool:
+        """Whether the next program is the same whatever comes of those that it was not told of yet."""
+        ...
+
+    def done(self) -> bool:
+        """Whether what it was told ends it, so that nobody needs the other trials."""
         ...
 
 

@@ -30,6 +30,7 @@ COLUMNS = (
     "work",
     "seconds",
     "sure",
+    "known",
 )
 """Columns of ``results.csv``."""
 
@@ -45,11 +46,13 @@ class Attempt:
     Attributes:
         sure: how sure the method was after it that the best so far is as good as the published fix, from 0 to
             1; None where it does not say.
+        known: trials of the repair, the faulty program's aside, that its choice may have depended on.
     """
 
     proposal: Proposal
     trial: Trial
     sure: float | None = None
+    known: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,6 +198,7 @@ def rows(outcome: Outcome) -> list[dict[str, object]]:
             "work": _number(attempt.trial.work),
             "seconds": _number(attempt.trial.seconds),
             "sure": _number(attempt.sure),
+            "known": attempt.known,
         }
         for number, attempt in enumerate(outcome.attempts)
     ]

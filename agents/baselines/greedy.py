@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,29 +59,40 @@ class GreedyRepair:
         self._actions, self._task, self._rules, self._rng = actions, task, rules, rng
         self._tried = {capped(standing.program, rules.budget.epochs)}
         self._looks = self._round()
-        self._asked: Proposal | None = None
+        self._next: Proposal | None = None
+        self._asked: deque[Proposal] = deque()
         self._best: tuple[float, Proposal] | None = None
 
     def ask(self) -> Proposal | None:
         """The next look; None where no action gains, or the trials are spent."""
-        while self.trials_left > 0:
-            for proposal in self._looks:
-                self.trials_left -= 1
-                self._asked = proposal
-                return proposal
-            if self._best is None:
-                return None
+        if not self.ready() and self._best is not None:
             self.skill, self.standing = self._best
             self._best, self._looks = None, self._round()
-        return None
+        if not self.ready():
+            return None
+        proposal, self._next = self._next, None
+        assert proposal is not None
+        self.trials_left -= 1
+        self._asked.append(proposal)
+        return proposal
+
+    def ready(self) -> bool:
+        """Whether this round has another look."""
+        if self._next is None and self.trials_left > 0:
+            self._next = next(self._looks, None)
+        return self._next is not None
+
+    def done(self) -> bool:
+        """Never before its trials are spent."""
+        return False
 
     def tell(self, trial: Trial) -> None:
         """Remember the look that gains most; of equals the first."""
-        if self._asked is None:
+        if not self._asked:
             raise RuntimeError("tell() without an ask() before it")
+        asked = self._asked.popleft()
         if trial.skill > (self.skill if self._best is None else self._best[0]):
-            self._best = trial.skill, self._asked
-        self._asked = None
+            self._best = trial.skill, asked
 
     def _round(self) -> Iterator[Proposal]:
         """A look for each program that an action makes of the one that stands and that was not tried yet."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -42,16 +43,28 @@ class SearchRepair:
         self._name, self._pool, self._space, self._seed = name, pool, space, seed
         self._trials = trials
         self._seen: list[Seen] = []
-        self._answer: Answer | None = None
-        self._done = False
+        self._blind = pool.blind(name, len(space.parameters))
+        self._answers: deque[Answer] = deque()
+        self._asked: deque[Suggestion] = deque()
+        self._good = False
         self._take(space.faulty, first)
-        self._asked: Suggestion | None = None
 
     def think(self) -> None:
-        """Begin to look for the next values."""
-        if self._answer is None and not self._done:
-            question = Question(parameters=self._space.parameters, seen=tuple(self._seen), seed=self._seed)
-            self._answer = self._pool.ask(self._name, question)
+        """Begin to look for the next values, and for all others that chance alone decides."""
+        while not self._good and self._known <= self._trials and self._can_think():
+            # what is asked blindly must not depend on which trials are there by now
+            blindly = Seen(values=self._space.faulty, loss=0.0)
+            seen = (blindly,) * self._known if self._known < self._blind else tuple(self._seen)
+            question = Question(parameters=self._space.parameters, seen=seen, seed=self._seed)
+            self._answers.append(self._pool.ask(self._name, question))
+
+    def ready(self) -> bool:
+        """Whether the next values are there, or need no trial that is yet to be told."""
+        return bool(self._answers) or self._can_think()
+
+    def done(self) -> bool:
+        """Whether a program was good enough."""
+        return self._good
 
     def ask(self) -> Proposal | None:
         """The next program; None once one is good enough.
@@ -60,9 +73,10 @@ class SearchRepair:
             MethodError: the search crashed or took too long.
         """
         self.think()
-        if self._answer is None:
+        if self._good or not self._answers:
             return None
-        asked = self._asked = self._answer.wait()
+        asked = self._answers.popleft().wait()
+        self._asked.append(asked)
         return Proposal(
             program=self._space.to_program(asked.values),
             patch=self._space.changes(asked.values),
@@ -72,16 +86,23 @@ class SearchRepair:
         )
 
     def tell(self, trial: Trial) -> None:
-        """Take the trial of the program that was asked for last."""
-        if self._asked is None:
+        """Take the next trial, in the order in which they were asked for."""
+        if not self._asked:
             raise RuntimeError("tell() without an ask() before it")
-        self._take(self._asked.values, trial)
-        self._answer = self._asked = None
+        self._take(self._asked.popleft().values, trial)
+
+    def _can_think(self) -> bool:
+        """Whether the next question needs no trial that is yet to be told."""
+        return self._known < self._blind or self._known == len(self._seen)
+
+    @property
+    def _known(self) -> int:
+        """Programs that are known, with their trials or without."""
+        return len(self._seen) + len(self._asked) + len(self._answers)
 
     def _take(self, values: Mapping[str, Value], trial: Trial) -> None:
         # a trial without predictions has the least skill there is: a worst value that is finite
         self._seen.append(Seen(values=dict(values), loss=-trial.skill))
         # an ok trial has a message where some of its seeds failed, and its metric is that of the others
         sound = trial.status is Status.OK and not trial.message and self._space.task.kind == "classification"
-        good = sound and trial.metric is not None and trial.metric >= GOOD_ENOUGH
-        self._done = good or len(self._seen) > self._trials
+        self._good = sound and trial.metric is not None and trial.metric >= GOOD_ENOUGH

@@ -83,6 +83,11 @@ class SuggestionPool:
                 raise _absent(peer, package) from error
         return " ".join(found)
 
+    def blind(self, peer: str, parameters: int) -> float:
+        """Results below which a suggestion of a search depends on their number alone."""
+        least, each = self._searches[peer].blind
+        return least + each * parameters
+
     def ask(self, peer: str, question: Question) -> Answer:
         """Begin to look for a suggestion; returns at once.
 

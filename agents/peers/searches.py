@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import numpy as np
 from netmend.agents.peers.space import Question, Suggester, positions, values_at
 from netmend.env.program.hyperparameters import Value
 
+TPE_STARTS = 10
+"""Results from which on the model of ``tpe`` is used."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -19,11 +23,13 @@ class Search:
 
     Attributes:
         suggest: what to try next.
+        blind: a and b: with less than a + b * parameters results, a suggestion depends on their number alone.
         packages: distributions that must be there; their versions are part of what a suggestion is kept by.
         modules: that it imports, which takes seconds once.
     """
 
     suggest: Suggester
+    blind: tuple[float, float] = (0.0, 0.0)
     packages: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
 
@@ -45,16 +51,15 @@ def random_search(question: Question) -> tuple[dict[str, Value], bool]:
 
 
 def tpe(question: Question) -> tuple[dict[str, Value], bool]:
-    """Optuna's multivariate tree-structured Parzen estimator; its model is used from 10 results on."""
+    """Optuna's multivariate tree-structured Parzen estimator."""
     import optuna
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     seed = int(_generator(question).integers(2**31))
-    start = 10
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=start, seed=seed)
+        sampler = optuna.samplers.TPESampler(multivariate=True, n_startup_trials=TPE_STARTS, seed=seed)
     space: dict[str, optuna.distributions.BaseDistribution] = {
         p.name: CategoricalDistribution(list(range(len(p.choices))))
         if p.choices
@@ -65,7 +70,7 @@ def tpe(question: Question) -> tuple[dict[str, Value], bool]:
     for seen in question.seen:
         params = positions(question.parameters, seen.values)
         study.add_trial(optuna.trial.create_trial(params=params, distributions=space, value=seen.loss))
-    return values_at(question.parameters, study.ask(space).params), len(question.seen) >= start
+    return values_at(question.parameters, study.ask(space).params), len(question.seen) >= TPE_STARTS
 
 
 def bohb(question: Question) -> tuple[dict[str, Value], bool]:
@@ -139,17 +144,19 @@ def hebo(question: Question) -> tuple[dict[str, Value], bool]:
 
 
 SEARCHES: dict[str, Search] = {
-    "random_search": Search(suggest=random_search),
+    "random_search": Search(suggest=random_search, blind=(math.inf, 0.0)),
     "hebo": Search(
         suggest=hebo,
+        blind=(1, 1),
         packages=("HEBO", "GPy", "pymoo"),
         modules=("hebo.optimizers.hebo", "hebo.models.gp.gpy_wgp"),
     ),
     "bohb": Search(
         suggest=bohb,
+        blind=(2, 2),
         packages=("hpbandster", "ConfigSpace", "statsmodels"),
         modules=("hpbandster.optimizers.config_generators.bohb",),
     ),
-    "tpe": Search(suggest=tpe, packages=("optuna",), modules=("optuna",)),
+    "tpe": Search(suggest=tpe, blind=(TPE_STARTS, 0.0), packages=("optuna",), modules=("optuna",)),
 }
 """Every search by name."""

@@ -137,11 +137,13 @@ class ScaleConfig(BenchConfig):
 
     Attributes:
         run: folder of a finished evaluation. The simulated trials take the times that it recorded.
-        methods: number of methods in the simulated evaluation. Its repairs are drawn from the recorded ones.
+        forms: the run's suite and another form of it. The trials take longer, by as much as is expected
+            of that form; none = as recorded.
+        methods: number of methods in the simulated evaluation. They are the recorded ones, in turn.
         repetitions: number of repairs of each bug by each method there.
         workers: numbers of workers to simulate.
         group: longest time that a group of several trials is expected to take, in seconds.
-        driver: time that the driver needs for a trial, in seconds: to choose it, to send it, to record it.
+        driver: time that the driver needs for a trial, in seconds: to choose, send and record it.
         overhead: time that a worker loses with each group, in seconds.
         lost_after: mean times until a worker is lost, in hours, for the row ``failures``.
     """
@@ -150,6 +152,7 @@ class ScaleConfig(BenchConfig):
     known = ("workers", "failures", "real", "ray")
 
     run: str = MISSING
+    forms: list[str] = field(default_factory=list)
     methods: int = 12
     repetitions: int = 10
     workers: list[int] = field(default_factory=lambda: [1, 3, 10, 30, 100, 300, 1000, 3000, 10_000])
@@ -166,6 +169,8 @@ class ScaleConfig(BenchConfig):
         """By key."""
         found = super().problems() + at_least(1, self, "methods", "repetitions", most=1000)
         found += at_least(0, self, "group", "driver", "overhead")
+        if len(self.forms) not in (0, 2):
+            found.append("forms: name two suites, that of the run and another form of it")
         wrong = [size for size in self.workers if not 1 <= size <= 10**6]
         found += [f"workers: {size} is not between 1 and 1,000,000" for size in wrong]
         return found + [f"lost_after: {hours:g} is not above 0" for hours in self.lost_after if not hours > 0]

@@ -169,7 +169,8 @@ class RayTrainer:
                         size = self._size(lane)
                         own = [p for p in fresh if self._needs_gpu(requests[p]) == ("GPU" in lane.needs)]
                         seconds = {position: request_seconds(requests[position]) for position in own}
-                        lane.schedule.add(in_groups(seconds, size, self._most))
+                        urgency = {position: requests[position].urgency for position in own}
+                        lane.schedule.add(in_groups(seconds, size, self._most, urgency))
                         self._hand_out(lane, size, requests)
                     yield from self._collect(lanes)
             finally:

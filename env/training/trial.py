@@ -74,6 +74,7 @@ class TrialRequest:
         holdout: whether the hold-out part is scored too. Only an evaluation, and a repair that confirms its
             answer, may ask for that.
         metric: what the task is judged by, where its bug names a metric; None: by that of its kind.
+        urgency: of two that wait for a worker the more urgent one starts first. It decides nothing else.
     """
 
     program: Program
@@ -81,6 +82,7 @@ class TrialRequest:
     seed: int
     holdout: bool = False
     metric: ClassMetric | None = None
+    urgency: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

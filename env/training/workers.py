@@ -118,7 +118,11 @@ class WorkerTrainer:
                 while schedule.left or known < len(requests):
                     fresh = requests[known:]
                     schedule.add(
-                        Group(tuple(known + place for place in places)) for places in self._split(fresh)
+                        Group(
+                            tuple(known + place for place in places),
+                            urgency=max(fresh[place].urgency for place in places),
+                        )
+                        for places in self._split(fresh)
                     )
                     known += len(fresh)
                     self._start(min(self._size, schedule.left))

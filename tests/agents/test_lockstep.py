@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from typing import NoReturn
@@ -9,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from netmend.agents.baselines import BASELINES, Ingredients
-from netmend.agents.lockstep import Evaluation, run_repairs
+from netmend.agents.lockstep import Evaluation, run_repairs, run_with_fixes
 from netmend.agents.methods import MethodError, Proposal, Repair
 from netmend.agents.outcome import Outcome
 from netmend.env.bugs.bug import Bug
@@ -23,6 +24,7 @@ from netmend.repair_actions import CATALOGUE, select
 from netmend.repair_actions.patch import applied
 
 RANDOM = BASELINES["random"](Ingredients(actions=select(["optimizer/*", "activation/*"]), order=tuple))
+GREEDY = BASELINES["greedy"](Ingredients(actions=select(["optimizer/*", "activation/*"]), order=tuple))
 RATES = (1.0, 0.5, 0.25, 0.01, 0.02, 0.03)
 
 
@@ -63,6 +65,32 @@ class RatesRepair:
         self.method.log.append(step)
         if self.method.fails_in == step and self.count == self.method.at:
             raise self.method.error
+
+
+class Batches(Rates):
+    """Asks for a few at once, and may end with a trial."""
+
+    def __init__(self, size: int, ends: int | None = None) -> None:
+        super().__init__()
+        self.size, self.ends = size, ends
+
+    def start(self, bug: Bug, task: Task, first: Trial, rules: Rules, seed: int) -> Repair:
+        return BatchesRepair(self, bug.program)
+
+
+class BatchesRepair(RatesRepair):
+    method: Batches
+    told = 0
+
+    def ready(self) -> bool:
+        return self.count % self.method.size > 0 or self.told == self.count
+
+    def done(self) -> bool:
+        return self.told == self.method.ends
+
+    def tell(self, trial: Trial) -> None:
+        super().tell(trial)
+        self.told += 1
 
 
 def repairs(
@@ -131,7 +159,7 @@ def test_out_of_lockstep_each_repair_goes_its_own_way(two_fault_bug: Bug, script
                 yield last, self.run([requests[last]])[0]
 
     bugs = tuple(replace(two_fault_bug, id=str(i)) for i in range(3))
-    methods = (Rates(), Rates("tell"), RANDOM)
+    methods = (Rates(), Rates("tell"), RANDOM, GREEDY, Batches(3))
     terms = Evaluation(bugs=bugs, methods=methods, rules=Rules(trials=4), seeds=(0, 1), keep_going=True)
     expected = run_repairs(terms, scripted_trainer)
     told: list[tuple[int, int, int]] = []
@@ -140,7 +168,71 @@ def test_out_of_lockstep_each_repair_goes_its_own_way(two_fault_bug: Bug, script
     )
     assert found == expected
     assert methods[0].log[-9:] != ["think"] * 3 + ["ask"] * 3 + ["tell"] * 3
+    assert {len(outcome.attempts) for outcome in found if outcome.method == "rates"} == {3, 5}
     assert told[-1][1] == len(expected)
+
+
+def test_the_fixes_are_trained_beside_the_repairs(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    terms = Evaluation(bugs=(two_fault_bug,), methods=(Rates(), GREEDY), rules=Rules(), seeds=(0, 1))
+    both = [
+        run_with_fixes(replace(terms, lockstep=own), TrialFront(scripted_trainer)) for own in (True, False)
+    ]
+    assert both[0] == both[1]
+    assert both[0][1].keys() == {("two-faults", 0), ("two-faults", 1)}
+    assert {trial.skill for trial in both[0][1].values()} == {0.9}
+
+
+@pytest.mark.parametrize("lockstep", [True, False])
+@pytest.mark.parametrize(("ends", "searched"), [(None, 5), (2, 2)])
+def test_programs_that_wait_for_no_trial_are_trained_at_once(
+    two_fault_bug: Bug, scripted_trainer: Trainer, lockstep: bool, ends: int | None, searched: int
+) -> None:
+    """And nothing is left of those that nobody needs in the end."""
+    terms = Evaluation(bugs=(two_fault_bug,), methods=(Batches(3, ends),), rules=Rules(), lockstep=lockstep)
+    (found,) = run_repairs(terms, TrialFront(scripted_trainer))
+    assert [attempt.known for attempt in found.attempts[1:]] == [0, 0, 0, 3, 3][:searched]
+    assert found.searched == searched
+    assert [attempt.proposal.patch[0] for attempt in found.attempts[1:]] == [
+        f"lr={lr}" for lr in RATES[:searched]
+    ]
+
+
+def test_a_method_that_fails_ahead_is_told_what_it_asked_for(
+    two_fault_bug: Bug, scripted_trainer: Trainer
+) -> None:
+    failing = Batches(3)
+    failing.fails_in, failing.at = "ask", 2
+    found, _ = repairs(scripted_trainer, two_fault_bug, failing)
+    assert (found.failure, found.searched) == ("the search hangs", 2)
+    assert failing.log[-2:] == ["tell", "tell"]
+
+
+def test_a_hang_ends_what_was_asked_for_ahead(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:
+    class Hanging(TrialFront):
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            hung = Trial(status=Status.HUNG, message="stood still")
+            return [
+                hung if request.program.optimizer.lr == RATES[1] else trial
+                for request, trial in zip(requests, super().run(requests), strict=True)
+            ]
+
+    found, _ = repairs(Hanging(scripted_trainer), two_fault_bug, Batches(3))
+    assert (found.failure, found.searched) == ("a trial hung: stood still", 1)
+
+
+def test_the_repair_that_takes_longest_is_the_most_urgent(
+    two_fault_bug: Bug, scripted_trainer: Trainer
+) -> None:
+    asked: list[TrialRequest] = []
+
+    class Noting(TrialFront):
+        def stream(self, requests: Sequence[TrialRequest]) -> Generator[tuple[int, Trial], None, None]:
+            yield from super().stream(requests)
+            asked.extend(requests)
+
+    terms = Evaluation(bugs=(two_fault_bug,), methods=(Rates(),), rules=Rules(trials=3), lockstep=False)
+    run_with_fixes(terms, Noting(scripted_trainer))
+    assert [request.urgency for request in asked] == pytest.approx([math.inf, 0.0, 0.3, 0.2, 0.1])
 
 
 def test_a_patch_without_actions_is_not_minimised(two_fault_bug: Bug, scripted_trainer: Trainer) -> None:

@@ -1,80 +1,65 @@
-"""The simulated cluster: what arithmetic says it must give, and what it leaves behind."""
+"""What is read of an evaluation, and what the bench leaves behind."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from netmend.agents.bench import scale
-from netmend.agents.bench.scale import Cluster, Recorded, read_recorded, simulate
+from netmend.agents.bench.scale import read_recorded, times_longer
 from netmend.agents.cli import main
+from netmend.env.bugs.loading import load_suite
 from netmend.env.errors import NetmendError
-
-EVEN = Recorded(firsts=[1.0] * 8, repairs=[[1.0] * 3] * 8)
-"""32 trials of a second."""
-UNEVEN = Recorded(firsts=[0.0], repairs=[[9.0, 1.0], *[[1.0, 9.0]] * 3])
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """An evaluation of two bugs by two methods."""
-    lines = ["bug,method,seed,trial,seconds"]
+    lines = ["bug,method,seed,trial,seconds,known"]
     for bug, seconds in (("a", 1.0), ("b", 3.0)):
         for method, trials in (("policy", 2), ("random", 4)):
-            lines += [f"{bug},{method},0,{trial},{seconds}" for trial in range(trials)]
+            lines += [f"{bug},{method},0,{trial},{seconds},{max(trial - 1, 0)}" for trial in range(trials)]
     (tmp_path / "results.csv").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
-@pytest.mark.parametrize("lockstep", [True, False])
-@pytest.mark.parametrize(("workers", "seconds"), [(1, 32.0), (4, 8.0), (8, 4.0), (100, 4.0)])
-def test_a_cluster_without_cost_is_as_fast_as_can_be(workers: int, seconds: float, lockstep: bool) -> None:
-    cluster = Cluster(workers=workers, lockstep=lockstep, guess=(1.0, 1.0))
-    ran = simulate(EVEN, cluster, seed=0)
-    assert ran.seconds == pytest.approx(seconds)
-    assert ran.idle(EVEN, workers) == pytest.approx(100 * (1 - 32 / (workers * seconds)))
-    assert (ran.driver, ran.wasted, ran.losses) == (0, 0, 0)
+def test_the_recorded_methods_are_taken_in_turn(run: Path) -> None:
+    recorded = read_recorded(run, methods=3, seeds=5, seed=0, longer={"b": 10.0})
+    assert recorded.firsts == [1.0] * 5 + [30.0] * 5
+    assert [len(repairs) for repairs in recorded.repairs] == [3] * 10
+    policy, random = [(1.0, 0)], [(1.0, 0), (1.0, 1), (1.0, 2)]
+    assert recorded.repairs[0] == [policy, random, policy]
+    assert recorded.repairs[-1][1] == [(30.0, 0), (30.0, 1), (30.0, 2)]
+    assert recorded.longest == 120.0
+    assert recorded.trials == 10 * (1 + 1 + 3 + 1)
 
 
-def test_in_lockstep_all_wait_for_the_slowest() -> None:
-    both = [simulate(UNEVEN, Cluster(workers=4, lockstep=own), seed=0).seconds for own in (True, False)]
-    assert both == pytest.approx([18.0, 10.0])
+def test_seeds_are_drawn_from_the_recorded_ones(run: Path) -> None:
+    with (run / "results.csv").open("a") as file:
+        file.writelines(f"a,policy,1,{trial},2.0,0\n" for trial in range(2))
+    recorded = read_recorded(run, methods=1, seeds=20, seed=0)
+    assert {repairs[0][0].seconds for repairs in recorded.repairs[:20]} == {1.0, 2.0}
 
 
-def test_the_driver_does_one_thing_at_a_time() -> None:
-    ran = simulate(EVEN, Cluster(workers=1000, lockstep=False, driver=0.5), seed=0)
-    assert ran.driver == pytest.approx(16.0)
-    assert ran.seconds >= 16.0
+def test_older_evaluations_asked_for_one_trial_at_a_time(run: Path) -> None:
+    now = read_recorded(run, methods=2, seeds=1, seed=0)
+    lines = (run / "results.csv").read_text().splitlines()
+    (run / "results.csv").write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+    assert read_recorded(run, methods=2, seeds=1, seed=0) == now
 
 
-def test_groups_share_their_overhead() -> None:
-    seconds = [
-        simulate(EVEN, Cluster(workers=1, overhead=0.5, most=most, guess=(1.0, 1.0)), seed=0).seconds
-        for most in (1.0, 2.0)
-    ]
-    assert seconds == pytest.approx([32 + 16, 32 + 8])
-
-
-def test_lost_workers_cost_their_work_and_their_time() -> None:
-    calm = simulate(EVEN, Cluster(workers=4), seed=0)
-    ran = simulate(EVEN, Cluster(workers=4, lost_after=5.0, restart=2.0), seed=0)
-    assert ran.losses > 0
-    assert 0 < ran.wasted <= 1.0 * ran.losses
-    assert ran.seconds > calm.seconds
-    assert simulate(EVEN, Cluster(workers=4, lost_after=5.0, restart=2.0), seed=0) == ran
-
-
-def test_repairs_are_drawn_from_those_of_the_same_bug(run: Path) -> None:
-    recorded = read_recorded(run, methods=3, seeds=5, seed=0)
-    assert recorded.firsts == [1.0] * 5 + [3.0] * 5
-    assert len(recorded.repairs) == 2 * 3 * 5
-    lengths = {tuple(own) for own in recorded.repairs[:15]}
-    assert lengths == {(1.0,), (1.0,) * 3}
-    assert {own[0] for own in recorded.repairs[15:]} == {3.0}
-    assert recorded.longest == 12.0
-    assert recorded.trials == 10 + sum(map(len, recorded.repairs))
+def test_another_form_takes_as_much_longer_as_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = load_suite("tiny")
+    twice = replace(tiny.budget, updates=2 * tiny.budget.updates, epochs=2 * tiny.budget.epochs)
+    forms = {"short": tiny, "long": replace(tiny, budget=twice)}
+    monkeypatch.setattr(scale, "load_suite", forms.__getitem__)
+    longer = times_longer("short", "long")
+    assert longer.keys() == {bug.id for bug in tiny.bugs}
+    assert all(1 <= times < 2.1 for times in longer.values())
+    assert max(longer.values()) > 1.5
 
 
 def test_what_is_no_evaluation_is_refused(tmp_path: Path) -> None:
@@ -118,3 +103,5 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().err
     assert "workers: 0 is not between" in said
     assert "lost_after: 0 is not above 0" in said
+    assert main(["bench", "scale", "run=nowhere", "forms=[large-v1]"]) == 2
+    assert "forms: name two suites" in capsys.readouterr().err

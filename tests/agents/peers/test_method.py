@@ -94,3 +94,45 @@ def test_a_program_that_fails_with_some_seeds_is_not_good_enough(
     """The metric of several seeds is that of those that ran."""
     lucky = replace(FAIR, skill=0.15, metric=0.995, message="2 of 3 seeds: the training loss is nan")
     assert _start(pool, two_fault_bug, scripted_task, first=lucky).ask() is not None
+
+
+@pytest.mark.parametrize("name", ["random_search", "tpe"])
+def test_what_is_asked_for_ahead_is_the_same(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task, name: str
+) -> None:
+    """As far ahead as chance alone decides: all of them, or until the model has ten results."""
+
+    def start() -> SearchRepair:
+        method = SearchMethod(name, pool)
+        repair = method.start(two_fault_bug, scripted_task, FAILED, Rules(trials=12), seed=0)
+        assert isinstance(repair, SearchRepair)
+        return repair
+
+    trials = [replace(FAIR, skill=number / 100) for number in range(12)]
+    one, ahead = start(), start()
+    expected = []
+    for trial in trials:
+        expected.append(one.ask())
+        one.tell(trial)
+    found, told, batches = [], 0, []
+    while told < 12:
+        while ahead.ready() and (proposal := ahead.ask()) is not None:
+            found.append(proposal)
+        batches.append(len(found) - told)
+        for trial in trials[told : len(found)]:
+            ahead.tell(trial)
+            told += 1
+    assert found == expected
+    assert batches == {"random_search": [12], "tpe": [9, 1, 1, 1]}[name]
+    assert ahead.ask() is None
+
+
+def test_a_good_program_ends_what_was_asked_for_ahead(
+    pool: SuggestionPool, two_fault_bug: Bug, scripted_task: Task
+) -> None:
+    repair = _start(pool, two_fault_bug, scripted_task)
+    assert repair.ask() is not None
+    assert repair.ask() is not None
+    repair.tell(replace(FAIR, metric=0.99))
+    assert repair.done()
+    assert repair.ask() is None

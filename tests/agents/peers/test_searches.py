@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ SMALL = (
     Parameter(name="batch_size", faulty=16, choices=(16, 32, 64)),
 )
 FIRST_FROM_MODEL = {"random_search": None, "tpe": 10, "bohb": 2 * (len(SMALL) + 1), "hebo": 1 + len(SMALL)}
-"""Results with which the model is used first."""
+"""Results with which the model is used first; with fewer a search is blind."""
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,20 @@ def test_suggestions_are_in_the_space_and_repeatable(
         assert all(allows(p, first.values[p.name]) for p in SMALL)
     others = {str(_suggestion(pool, name, 1, seed).values) for seed in range(4)}
     assert len(others) == 4
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_blind_search_goes_by_the_number_of_results_alone(pool: SuggestionPool, name: str) -> None:
+    """A repair asks for what is blind before the trials are there."""
+    _installed(pool, name)
+    blind = pool.blind(name, len(SMALL))
+    assert blind == (FIRST_FROM_MODEL[name] or math.inf)
+    seen = _seen(SMALL, int(min(blind, 12)) - 1)
+    others = tuple(replace(own, values=seen[0].values, loss=0.0) for own in seen)
+    questions = [Question(parameters=SMALL, seen=own, seed=0) for own in (seen, others)]
+    first, second = (pool.ask(name, question).wait() for question in questions)
+    assert first.values == second.values
+    assert not first.from_model
 
 
 @pytest.mark.parametrize("name", SEARCHES)

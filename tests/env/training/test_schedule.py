@@ -31,6 +31,15 @@ def test_groups_start_in_their_order_until_none_is_left() -> None:
     assert schedule.left == 0
 
 
+def test_the_most_urgent_starts_first() -> None:
+    schedule = Schedule(tries=2)
+    schedule.add(in_groups(dict.fromkeys(range(5), 1.0), 1, 1.0, {1: 3.0, 2: 3.0, 4: 7.0}))
+    assert [started(schedule).positions for _ in range(5)] == [(4,), (1,), (2,), (0,), (3,)]
+    (group,) = in_groups({0: 0.1, 1: 0.1, 2: 9.8}, 1, 0.2, {1: 3.0})[1:]
+    assert (group.positions, group.urgency) == ((0, 1), 3.0)
+    assert {half.urgency for half in group.halves()} == {3.0}
+
+
 def test_what_is_lost_is_first_in_the_queue_and_in_halves() -> None:
     schedule = Schedule(tries=2)
     schedule.add([Group((0, 1, 2)), Group((3,))])
