@@ -157,14 +157,24 @@ _BROADCAST = Prep(kind="drop_axis_target")
 
 @lru_cache(maxsize=1024)
 def _layers(layers: tuple[Layer, ...], vocabulary: int) -> tuple[Layer, ...]:
-    single = [layer.read(vocabulary) for layer in _without_idle_dropout(layers)]
+    single = [_layer(layer, vocabulary) for layer in _without_idle_dropout(layers)]
     if any(layer.reaches_back for layer in single):
         return tuple(single)
     for index, (first, second) in enumerate(pairwise(single)):
         # relu is the one activation here that a second one of its kind leaves as it is
-        if second == _RELU and first.learns and function_of(first) == "relu":
+        if (
+            isinstance(second, Activation)
+            and second == _RELU
+            and first.learns
+            and function_of(first) == "relu"
+        ):
             single[index] = changed(first, **{first.activated_by: "linear"})
     return tuple(single)
+
+
+@lru_cache(maxsize=8192)
+def _layer(layer: Layer, vocabulary: int) -> Layer:
+    return layer.read(vocabulary)
 
 
 def _without_idle_dropout(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

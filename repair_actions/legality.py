@@ -6,7 +6,7 @@ An agent asks for them at every step. The definition stands here as it is; what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache, cached_property, lru_cache
 from itertools import groupby
@@ -14,20 +14,19 @@ from operator import attrgetter
 from typing import TypeAlias, cast
 
 from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
-from netmend.env.program.checks import check_fields, check_parts
-from netmend.env.program.crashes import CRASHING, same_place
+from netmend.env.program.checks import check_fields, problems_together
+from netmend.env.program.crashes import Crashing, crash_of, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
 from netmend.repair_actions.network import layer_inputs
 
-Change: TypeAlias = Mapping[str, object]
+Change: TypeAlias = Mapping[str, Hashable]
 """New values by field of a program."""
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
 _NAMES = frozenset(FIELDS)
-_NOT_CRASHING = _NAMES.difference(CRASHING)
-_EPOCHS = frozenset({"epochs"})
+_NOT_CRASHING = _NAMES.difference(Crashing._fields)
 _SIZED = frozenset({"data", "layers"})
 
 
@@ -65,22 +64,21 @@ class Successors(Sequence[Program | None]):
         missing = _difference(self.program, target)
         missing.pop("epochs", None)
         wanted = min(target.epochs, most_epochs)
-        stays = min(self.program.epochs, most_epochs) == wanted
-        found = []
-        for number, change in self._by_fields.get(frozenset(missing), ()):
-            epochs = change.get("epochs")
-            reaches = stays if epochs is None else min(cast(int, epochs), most_epochs) == wanted
-            if reaches and all(change[name] == value for name, value in missing.items()):
-                found.append(number)
-        return found
+        return [
+            number
+            for number, epochs in self._by_change.get(frozenset(missing.items()), ())
+            if min(self.program.epochs if epochs is None else epochs, most_epochs) == wanted
+        ]
 
     @cached_property
-    def _by_fields(self) -> Mapping[frozenset[str], Sequence[tuple[int, Change]]]:
-        """Legal changes with their numbers, by the fields that they change beside the epochs."""
-        groups: dict[frozenset[str], list[tuple[int, Change]]] = {}
+    def _by_change(self) -> Mapping[frozenset[tuple[str, Hashable]], Sequence[tuple[int, int | None]]]:
+        """Numbers and new epochs of the legal actions, by what they change beside the epochs."""
+        groups: dict[frozenset[tuple[str, Hashable]], list[tuple[int, int | None]]] = {}
         for number, change in enumerate(self._changes):
             if change is not None:
-                groups.setdefault(frozenset(change.keys() - _EPOCHS), []).append((number, change))
+                epochs = cast("int | None", change.get("epochs"))
+                own = frozenset([item for item in change.items() if item[0] != "epochs"])
+                groups.setdefault(own, []).append((number, epochs))
         return groups
 
 
@@ -141,7 +139,7 @@ class _Fields:
         self.of: Callable[[object], tuple[object, ...]] = attrgetter(*names)
 
 
-_VIEWS = _Fields(*CRASHING), _Fields("loss", "api", *sorted(_NOT_CRASHING))
+_VIEWS = _Fields(*Crashing._fields), _Fields("loss", "api", *sorted(_NOT_CRASHING))
 """What decides where a program crashes, whatever its optimizer; then what does not, whatever its layers."""
 _ASKS_FOR_MORE: Change = {}
 
@@ -193,10 +191,13 @@ def _rule(program: Program, task: Task, crash: Crash | None) -> Callable[[Repair
         if _NOT_CRASHING.issuperset(change):
             found = check_fields(result)
             return change if trains and not found and noticed(program, result, change, task) else None
-        found = check_fields(result) if _SIZED.isdisjoint(change) else check_parts(result, task)
-        if found or (trains and not noticed(program, result, change, task)):
+        if check_fields(result) or (trains and not noticed(program, result, change, task)):
             return None
-        return change if _advances(program, crash, result, find_crash(result, task), task) else None
+        if not _SIZED.isdisjoint(change) and problems_together(result.data, result.layers, task):
+            return None
+        # Most of these programs are never met again.
+        after = crash_of(Crashing.of(result), task)
+        return change if _advances(program, crash, result, after, task) else None
 
     return legal
 
@@ -226,7 +227,7 @@ def crashes_again(crash: Crash, program: Program, after: Crash, result: Program)
     return after.expected == crash.expected and same_place(crash, program, after, result)
 
 
-def _difference(program: Program, result: Program) -> dict[str, object]:
+def _difference(program: Program, result: Program) -> dict[str, Hashable]:
     if result is program:
         return {}
     old, new = program.__dict__, result.__dict__

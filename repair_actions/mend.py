@@ -47,15 +47,19 @@ _EDITS: tuple[RepairAction, ...] = tuple(action for module in _MODULES for actio
 _BY_NAME = {action.name: action for action in _EDITS}
 
 
-@lru_cache(maxsize=4096)
 def mending(program: Program, task: Task) -> tuple[str, ...]:
     """Names of edits after which a program no longer crashes, or crashes as late as possible.
 
     Each is the edit that takes the program furthest; of equals the one that replaces least, then the first.
     None where the program does not crash.
     """
-    if check(program, task):
+    if check(program, task) or find_crash(program, task) is None:
         return ()
+    return _mending(program, task)
+
+
+@lru_cache(maxsize=4096)
+def _mending(program: Program, task: Task) -> tuple[str, ...]:
     names: list[str] = []
     passed = reach(program, task)[0]
     while passed < len(PHASES) and len(names) < MOST_EDITS:

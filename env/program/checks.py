@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import prod
 
@@ -27,17 +28,22 @@ def check(program: Program, task: Task | None = None) -> list[str]:
     Returns:
         the problems, none for a program that can be tried.
     """
-    return check_parts(program, task) or _weight_problems(program.class_weights, task)
-
-
-def check_parts(program: Program, task: Task | None = None) -> list[str]:
-    """As ``check`` without the class weights, which no edit of data or layers can make wrong."""
-    return check_fields(program) or list(_problems_together(program.data, program.layers, task))
+    return (
+        check_fields(program)
+        or list(problems_together(program.data, program.layers, task))
+        or _weight_problems(program.class_weights, task)
+    )
 
 
 def check_fields(program: Program) -> list[str]:
     """The problems of a program's fields, each by itself: all there are where data and layers have none."""
     return _problems(program, Program)
+
+
+def problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> Sequence[str]:
+    """The problems of parts that are sound by themselves: of the data, and of the sizes that they give."""
+    found = _data_problems(data, layers[0].takes_ids, task)
+    return found if task is None else (*found, *_size_problems(data, layers, task))
 
 
 def _problems(part: object, kind: type) -> list[str]:
@@ -87,18 +93,17 @@ def _of_part(field: Field, value: object) -> list[str]:
     return [f": {shown(value)} is not a {expected}"]
 
 
-@lru_cache(maxsize=8192)
-def _problems_together(data: Data, layers: tuple[Layer, ...], task: Task | None) -> tuple[str, ...]:
-    """Of parts that are sound by themselves: of the data, and of the sizes that they give."""
+@lru_cache(maxsize=1024)
+def _data_problems(data: Data, takes_ids: bool, task: Task | None) -> tuple[str, ...]:
     problems: list[str] = []
-    tokens = task is not None and task.vocabulary > 0 and layers[0].takes_ids
+    tokens = task is not None and task.vocabulary > 0 and takes_ids
     for index, step in enumerate(data.prep):
         if (problem := _prep_problem(step, tokens, task)) is not None:
             problems.append(f"data.prep[{index}]{problem}")
     for index, damage in enumerate(data.damage):
         if task is not None and damage.kind == "noise" and task.vocabulary > 0:
             problems.append(f"data.damage[{index}]: noise is for numbers, but the inputs are token ids")
-    return (*problems, *(() if task is None else _size_problems(data, layers, task)))
+    return tuple(problems)
 
 
 def _prep_problem(prep: Prep, tokens: bool, task: Task | None) -> str | None:
@@ -132,12 +137,12 @@ def _weight_problems(weights: object, task: Task | None) -> list[str]:
 _TARGETS: dict[str, str] = {"classification": "classes", "multilabel": "labels", "regression": "real values"}
 
 
-def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> list[str]:
+def _size_problems(data: Data, layers: tuple[Layer, ...], task: Task) -> Sequence[str]:
     """Layers from the first that does not fit on are never built and so not counted."""
     try:
         row = row_shape(data, task)
     except MisfitError:
-        return []
+        return ()
     walk = walk_layers(layers, row, task.vocabulary)
     sizes = (
         ("data.prep", prod(row), "values a row", MAX_ROW),

@@ -74,10 +74,10 @@ def find_crash(program: Program, task: Task) -> Crash | None:
     Programs that fail ``check`` are not looked at here. What only the numbers decide (a batch of one row in a
     batch normalisation) is left to the training.
     """
-    return _find_crash(_READ(program), task)
+    return _find_crash(Crashing.of(program), task)
 
 
-class _Read(NamedTuple):
+class Crashing(NamedTuple):
     """The fields of a program that decide where it crashes: the looks below are given no others."""
 
     data: Data
@@ -88,27 +88,47 @@ class _Read(NamedTuple):
     api: ApiLevel
     class_weights: Literal["balanced"] | tuple[float, ...] | None
 
+    @classmethod
+    def of(cls, program: Program) -> Crashing:
+        """Those of a program."""
+        return cls._make(_READ(program))
 
-CRASHING: tuple[str, ...] = _Read._fields
-"""Names of the fields of a program that decide where it crashes."""
-_READ = attrgetter(*CRASHING)
+
+_READ = attrgetter(*Crashing._fields)
 
 
-@lru_cache(maxsize=8192)
-def _find_crash(read: tuple[object, ...], task: Task) -> Crash | None:
-    program = _Read._make(read)
+def crash_of(program: Crashing, task: Task) -> Crash | None:
+    """As ``find_crash``, of these fields and without its memory: for many networks, each met once."""
+    layers = program.layers
+    rest = Crashing._make((program.data, (), *program[2:]))  # many networks share it
+    row, of_data, of_rows = _before(rest, task, layers[0].takes_ids)
+    if of_data is not None:
+        return of_data
+    walk = walk_layers(layers, program.input or row, task.vocabulary)
+    crash = _build(program, walk) or of_rows
+    if crash is None and walk.stop is not None:
+        return _stopped(layers, walk.stop, walk.shapes[walk.stop], task)
+    return crash or _behind(rest, task, walk.shapes[-1])
+
+
+_find_crash = lru_cache(maxsize=8192)(crash_of)
+
+
+@lru_cache(maxsize=1024)
+def _before(program: Crashing, task: Task, takes_ids: bool) -> tuple[Shape, Crash | None, Crash | None]:
+    """Shape of a prepared row, the crash of its preparation, and that of a network that gets such rows."""
     crash = _data(program, task)
     if crash is not None:
-        return crash
+        return (), crash, None
     row = row_shape(program.data, task)
-    walk = walk_layers(program.layers, program.input or row, task.vocabulary)
-    return (
-        _build(program, walk)
-        or _forward(program, task, row, walk.shapes)
-        or _loss(program, task, walk.shapes[-1])
-        or _backward(program)
-        or _predict(program, row)
-    )
+    return row, None, _rows(program, row, takes_ids)
+
+
+@lru_cache(maxsize=1024)
+def _behind(program: Crashing, task: Task, output: Shape) -> Crash | None:
+    """What follows a forward pass."""
+    row = row_shape(program.data, task)
+    return _loss(program, task, output) or _backward(program) or _predict(program, row)
 
 
 def phases_passed(program: Program, task: Task) -> int:
@@ -117,7 +137,7 @@ def phases_passed(program: Program, task: Task) -> int:
     return len(PHASES) if crash is None else PHASES.index(crash.phase)
 
 
-def target_shape(program: Program | _Read, task: Task) -> Shape:
+def target_shape(program: Program | Crashing, task: Task) -> Shape:
     """Shape of what the loss is given for a row: ``()`` for a class id that stays one.
 
     Raises:
@@ -137,7 +157,7 @@ def target_shape(program: Program | _Read, task: Task) -> Shape:
     return shape
 
 
-def broadcasts(program: Program | _Read, task: Task) -> bool:
+def broadcasts(program: Program | Crashing, task: Task) -> bool:
     """Whether the loss is given targets (n,) and compares each of the n outputs with all of them.
 
     That is said of a program that does not crash: its network then returns one value for a row.
@@ -162,7 +182,7 @@ def _as_id(value: float) -> int:
     return max(-LARGEST_ID, min(LARGEST_ID, int(value)))
 
 
-def label_range(program: Program | _Read, task: Task) -> tuple[int, int]:
+def label_range(program: Program | Crashing, task: Task) -> tuple[int, int]:
     """Smallest and largest class id that the loss sees, of training and of other rows."""
     return _label_range(program.data.prep, task.outputs)
 
@@ -173,7 +193,7 @@ def _label_range(prep: tuple[Prep, ...], classes: int) -> tuple[int, int]:
     return min(ids), max(ids)
 
 
-def _data(program: _Read, task: Task) -> Crash | None:
+def _data(program: Crashing, task: Task) -> Crash | None:
     for name, kind in (("inputs", program.data.input_type), ("labels", program.data.label_type)):
         if kind == "list":
             message = f"the {name} are nested lists, which are read as many {name}; arrays are needed"
@@ -193,7 +213,7 @@ def _data(program: _Read, task: Task) -> Crash | None:
     return None
 
 
-def _build(program: _Read, walk: Walk) -> Crash | None:
+def _build(program: Crashing, walk: Walk) -> Crash | None:
     if program.api == "keras_1":
         return Crash(phase="build", kind="name", message=REMOVED_NAMES[program.api])
     if walk.misfit is not None:
@@ -203,33 +223,28 @@ def _build(program: _Read, walk: Walk) -> Crash | None:
     return None
 
 
-def _forward(program: _Read, task: Task, row: Shape, inputs: Sequence[Shape]) -> Crash | None:
+def _rows(program: Crashing, row: Shape, takes_ids: bool) -> Crash | None:
     if program.input is not None and program.input != row:
         reason = f"the network declares rows of {shown_shape(program.input)}, but gets {shown_shape(row)}"
         return _misfit("forward", MisfitError(reason, program.input, row), 0)
-    wrong = _input_type(program)
-    if wrong is not None:
-        return wrong
-    for index in range(len(program.layers)):
-        layer = computes(program.layers, index)
-        if layer.takes_ids and index:
-            message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
-            return _wrong_type(message, "int64", "float32", index)
-        if (misfit := layer.refused(inputs[index], task.vocabulary)) is not None:
-            return _misfit("forward", misfit, index)
-    return None
-
-
-def _input_type(program: _Read) -> Crash | None:
     found = program.data.input_type
-    expected = "int64" if program.layers[0].takes_ids else "float32"
+    expected = "int64" if takes_ids else "float32"
     if found in ("auto", expected) or (found == "float16" and expected == "float32"):
         return None
     message = f"the first layer takes {expected}, but the inputs are {found}"
     return _wrong_type(message, expected, found, 0)
 
 
-def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
+def _stopped(layers: tuple[Layer, ...], index: int, shape: Shape, task: Task) -> Crash:
+    layer = computes(layers, index)
+    misfit = layer.refused(shape, task.vocabulary)
+    if misfit is None or (layer.takes_ids and index):
+        message = f"{layer.name} needs token ids, but gets the numbers of the layer before it"
+        return _wrong_type(message, "int64", "float32", index)
+    return _misfit("forward", misfit, index)
+
+
+def _loss(program: Crashing, task: Task, output: Shape) -> Crash | None:
     if program.api == "torch_0":
         return Crash(phase="loss", kind="name", message=REMOVED_NAMES[program.api])
     wanted = target_shape(program, task)
@@ -247,7 +262,7 @@ def _loss(program: _Read, task: Task, output: Shape) -> Crash | None:
     return _label_crash(program, task, output[0], wanted)
 
 
-def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash | None:
+def _label_crash(program: Crashing, task: Task, units: int, wanted: Shape) -> Crash | None:
     loss, labels = program.loss, program.data.labels
     of_ids = LOSS_KINDS[loss].ids
     if of_ids and (
@@ -278,7 +293,7 @@ def _label_crash(program: _Read, task: Task, units: int, wanted: Shape) -> Crash
     return _weight_crash(program, task, units)
 
 
-def _weight_crash(program: _Read, task: Task, units: int) -> Crash | None:
+def _weight_crash(program: Crashing, task: Task, units: int) -> Crash | None:
     """PyTorch's cross-entropy has its weights by output, and these are by class."""
     if program.loss != "cross_entropy" or program.class_weights is None or units == task.outputs:
         return None
@@ -286,14 +301,14 @@ def _weight_crash(program: _Read, task: Task, units: int) -> Crash | None:
     return _misfit("loss", MisfitError(reason, (task.outputs,), (units,)))
 
 
-def _backward(program: _Read) -> Crash | None:
+def _backward(program: Crashing) -> Crash | None:
     if program.loop.loss_graph:
         return None
     message = "the loss has no gradient graph: it was detached, or made a number, before backward()"
     return Crash(phase="backward", kind="graph", message=message)
 
 
-def _predict(program: _Read, row: Shape) -> Crash | None:
+def _predict(program: Crashing, row: Shape) -> Crash | None:
     if program.loop.predict == "batch":
         return None
     if program.loop.predict == "row":

@@ -85,6 +85,7 @@ class Walk(NamedTuple):
         activations: outputs of the layers that fit and what is inside an attention, for one row.
         products: multiply-accumulates of kernels and of attention for one row.
         misfit: why the layer that gets the last of the shapes cannot take it, None where all fit.
+        stop: position of the first layer that can be built, but ends the forward pass; None where all run.
     """
 
     shapes: tuple[Shape, ...]
@@ -92,6 +93,7 @@ class Walk(NamedTuple):
     activations: int
     products: int
     misfit: MisfitError | None
+    stop: int | None
 
 
 def walk_layers(layers: Sequence[Layer], row: Shape, vocabulary: int) -> Walk:
@@ -111,27 +113,31 @@ def infer_shapes(layers: Sequence[Layer], task: Task) -> tuple[Shape, ...]:
     return walk.shapes[1:]
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def _walk(layers: tuple[Layer, ...], row: Shape, vocabulary: int) -> Walk:
-    shapes, sizes = [row], (0, 0, 0)
+    shapes, sizes, stop = [row], (0, 0, 0), None
     for index in range(len(layers)):
         try:
             step = _next_step(layers, index, shapes, vocabulary)
         except MisfitError as misfit:
-            return Walk(tuple(shapes), *sizes, misfit.with_traceback(None))
+            return Walk(tuple(shapes), *sizes, misfit.with_traceback(None), stop)
+        if stop is None and (step.refused or (step.takes_ids and index)):
+            stop = index
         shapes.append(step.output)
         parameters, activations, products = sizes
         sizes = (parameters + step.parameters, activations + step.activations, products + step.products)
-    return Walk(tuple(shapes), *sizes, None)
+    return Walk(tuple(shapes), *sizes, None, stop)
 
 
 class _Step(NamedTuple):
-    """One layer on one input: what it returns, and its size."""
+    """One layer on one input: what it returns, its size, and whether it refuses it."""
 
     output: Shape
     parameters: int
     activations: int
     products: int
+    takes_ids: bool = False
+    refused: bool = False
 
 
 def computes(layers: Sequence[Layer], index: int) -> Layer:
@@ -144,7 +150,7 @@ def computes(layers: Sequence[Layer], index: int) -> Layer:
 
 def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], vocabulary: int) -> _Step:
     layer, shape = layers[index], inputs[-1]
-    if not isinstance(layer, Skip | Shared):
+    if not layer.reaches_back:
         return _step(layer, shape, vocabulary)
     if layer.back > index:
         raise MisfitError(f"there is no layer {layer.back} positions before it", shape, ())
@@ -165,12 +171,18 @@ def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], voc
     return step
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=8192)
 def _step(layer: Layer, shape: Shape, vocabulary: int) -> _Step:
     """Raises ``MisfitError`` where the layer does not fit."""
     output = layer.output(shape, vocabulary)
-    activations = prod(output) + layer.inside(shape)
-    return _Step(output, layer.parameters(shape, vocabulary), activations, layer.work(shape, output))
+    return _Step(
+        output,
+        layer.parameters(shape, vocabulary),
+        prod(output) + layer.inside(shape),
+        layer.work(shape, output),
+        layer.takes_ids,
+        layer.refused(shape, vocabulary) is not None,
+    )
 
 
 def parameter_count(program: Program, task: Task) -> int:
