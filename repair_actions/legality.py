@@ -6,23 +6,25 @@ An agent asks for them at every step. The definition stands here as it is; what 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from functools import cached_property, lru_cache
-from itertools import compress
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields
+from functools import cache, cached_property, lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import TypeAlias, cast
 
-from netmend.env.program import PHASES, Crash, Program, Task, check, find_crash
+from netmend.env.program import PHASES, Crash, Data, Dense, Optimizer, Program, Task, check, find_crash
 from netmend.env.program.checks import check_fields, problems_together
 from netmend.env.program.crashes import Crashing, crash_of, same_place
 from netmend.env.program.part import changed
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import noticed
 from netmend.repair_actions.network import layer_inputs
-from netmend.repair_actions.recall import FIELDS, Recall
 
 Change: TypeAlias = Mapping[str, Hashable]
 """New values by field of a program."""
 
+FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
 _NAMES = frozenset(FIELDS)
 _NOT_CRASHING = _NAMES.difference(Crashing._fields)
 _SIZED = frozenset({"data", "layers"})
@@ -104,56 +106,108 @@ def _successors(actions: tuple[RepairAction, ...], program: Program, task: Task)
         results = [action.apply(program, task) for action in actions]
         return Successors(program, [_difference(program, result) or None for result in results])
     crash = find_crash(program, task)
-    edits = _EDITS.answers(program, (task, crash is None or crash.phase == "predict"), actions)
-    doubtful = tuple([edit for edit in edits if edit.may_crash])
-    illegal = set(compress(doubtful, _misses(doubtful, Crashing.of(program), crash, task)))
-    return Successors(program, [None if edit in illegal else edit.change for edit in edits])
+    legal = _rule(program, task, crash)
+    crashing, others = [view.of(program) for view in _VIEWS]
+    # Whoever mends a crash asks for some patterns of it.
+    groups = (actions,) if crash is None else _by_pattern(actions)
+    changes = [change for group in groups for change in _changes(group, 0, crashing, crash, task)]
+    more = _changes(actions, 1, others, crash, task)
+    for number, change in enumerate(changes):
+        if change is _ASKS_FOR_MORE:
+            change = more[number]
+            changes[number] = legal(actions[number]) if change is _ASKS_FOR_MORE else change
+    return Successors(program, changes)
 
 
-class _Edit:
-    """What an action changes, None where that is illegal wherever it crashes, and whether it may crash."""
+class _View:
+    """Some fields of a sound program, and no others.
 
-    __slots__ = "change", "may_crash"
+    What can be said about an edit from these holds for every program that shares them, and is found once.
+    Whoever asks for another field gets an ``AttributeError`` here and more fields next, so nobody has to say
+    what an edit reads.
+    """
 
-    def __init__(self, change: Change | None, may_crash: bool) -> None:
-        self.change, self.may_crash = change, may_crash
-
-
-_ILLEGAL = _Edit(None, may_crash=False)
-
-
-def _edit(program: Program, subject: tuple[Task, bool], action: RepairAction) -> _Edit:
-    """The edit of a program that ``check`` lets pass; whether that one trains is said."""
-    task, trains = subject
-    result = action.apply(program, task)
-    change = _difference(program, result)
-    may_crash = not _NOT_CRASHING.issuperset(change)
-    if not change or not (trains or may_crash) or check_fields(result):
-        return _ILLEGAL
-    if trains and not noticed(program, result, change, task):
-        return _ILLEGAL
-    return _Edit(change, may_crash)
+    def __init__(self, names: tuple[str, ...], values: tuple[object, ...]) -> None:
+        self.__dict__.update(zip(names, values, strict=True), _unchecked=())
 
 
-_EDITS = Recall(_edit, most=200_000)
+class _Fields:
+    """Names of the fields of a view, and how to read them."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.of: Callable[[object], tuple[object, ...]] = attrgetter(*names)
+
+
+_VIEWS = _Fields(*Crashing._fields), _Fields("loss", "api", *sorted(_NOT_CRASHING))
+"""What decides where a program crashes, whatever its optimizer; then what does not, whatever its layers."""
+_ASKS_FOR_MORE: Change = {}
+
+
+@cache
+def _by_pattern(actions: tuple[RepairAction, ...]) -> tuple[tuple[RepairAction, ...], ...]:
+    return tuple([tuple(group) for _, group in groupby(actions, attrgetter("pattern"))])
 
 
 @lru_cache(maxsize=4096)
-def _misses(edits: tuple[_Edit, ...], read: Crashing, crash: Crash | None, task: Task) -> tuple[bool, ...]:
-    """Whether each edit is illegal for what it makes of a program: for its size, or for how it crashes."""
-    return tuple([_fails(edit.change or {}, read, crash, task) for edit in edits])
+def _changes(
+    actions: tuple[RepairAction, ...], view: int, values: tuple[object, ...], crash: Crash | None, task: Task
+) -> tuple[Change | None, ...]:
+    """What each action changes in a program of which a view is known, where that decides it."""
+    legal = _rule(cast(Program, _View(_VIEWS[view].names, values)), task, crash)
+    return tuple([_try(legal, action) if _view_of(action) == view else _ASKS_FOR_MORE for action in actions])
 
 
-def _fails(change: Change, read: Crashing, crash: Crash | None, task: Task) -> bool:
-    result = read._replace(**{name: change[name] for name in Crashing._fields if name in change})
-    if not _SIZED.isdisjoint(change) and problems_together(result.data, result.layers, task):
+def _try(legal: Callable[[RepairAction], Change | None], action: RepairAction) -> Change | None:
+    try:
+        return legal(action)
+    except (AttributeError, KeyError, TypeError):
+        return _ASKS_FOR_MORE
+
+
+@cache
+def _view_of(action: RepairAction) -> int:
+    """The first view from which an action edits the simplest program, the number of views where none is."""
+    task = Task(dataset="none", kind="regression", input_shape=(1,), outputs=1)
+    data = Data(dataset=task.dataset, labels="value")
+    program = Program(data=data, layers=(Dense(units=1),), loss="mse", optimizer=Optimizer())
+
+    def enough(view: _Fields) -> bool:
+        seen = cast(Program, _View(view.names, view.of(program)))
+        return _try(lambda action: {"any": action.apply(seen, task)}, action) is not _ASKS_FOR_MORE
+
+    return next((number for number, view in enumerate(_VIEWS) if enough(view)), len(_VIEWS))
+
+
+def _rule(program: Program, task: Task, crash: Crash | None) -> Callable[[RepairAction], Change | None]:
+    """What an action changes in a program that ``check`` lets pass, None where that is not legal."""
+    trains = crash is None or crash.phase == "predict"
+
+    def legal(action: RepairAction) -> Change | None:
+        result = action.apply(program, task)
+        change = _difference(program, result)
+        if not change:
+            return None
+        if _NOT_CRASHING.issuperset(change):
+            found = check_fields(result)
+            return change if trains and not found and noticed(program, result, change, task) else None
+        if check_fields(result) or (trains and not noticed(program, result, change, task)):
+            return None
+        if not _SIZED.isdisjoint(change) and problems_together(result.data, result.layers, task):
+            return None
+        # Most of these programs are never met again.
+        after = crash_of(Crashing.of(result), task)
+        return change if _advances(program, crash, result, after, task) else None
+
+    return legal
+
+
+def _advances(
+    program: Program, crash: Crash | None, result: Program, after: Crash | None, task: Task
+) -> bool:
+    """Whether an edit leaves a program that trains one, or takes one that crashes away from its crash."""
+    if after is None:
         return True
-    after = crash_of(result, task)
-    return after is not None and not _advances(read, crash, result, after, task)
-
-
-def _advances(program: Crashing, crash: Crash | None, result: Crashing, after: Crash, task: Task) -> bool:
-    """Whether a crash may follow another one, or none."""
     if crash is not None:
         if PHASES.index(after.phase) < PHASES.index(crash.phase):
             return False
@@ -165,9 +219,7 @@ def _advances(program: Crashing, crash: Crash | None, result: Crashing, after: C
     return after.phase == "loss" and layer_inputs(program, task)[-1] == layer_inputs(result, task)[-1]
 
 
-def crashes_again(
-    crash: Crash, program: Program | Crashing, after: Crash, result: Program | Crashing
-) -> bool:
+def crashes_again(crash: Crash, program: Program, after: Crash, result: Program) -> bool:
     """Whether an edit leaves a program crashing where it did, with whatever numbers.
 
     A loss that asks for other targets than before is on its way: the output can follow.
@@ -178,8 +230,9 @@ def crashes_again(
 def _difference(program: Program, result: Program) -> dict[str, Hashable]:
     if result is program:
         return {}
+    old, new = program.__dict__, result.__dict__
     return {
-        name: value
-        for name, value in result.__dict__.items()
-        if name in _NAMES and (old := getattr(program, name)) is not value and old != value
+        name: new[name]
+        for name, value in old.items()
+        if name in _NAMES and new[name] is not value and new[name] != value
     }

@@ -26,8 +26,7 @@ from netmend.repair_actions import (
 )
 from netmend.repair_actions.action import RepairAction
 from netmend.repair_actions.effective import effective
-from netmend.repair_actions.legality import successors
-from netmend.repair_actions.recall import FIELDS
+from netmend.repair_actions.legality import FIELDS, successors
 
 MOST_EDITS = 6
 """Faults that are looked after, one after another."""

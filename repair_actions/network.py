@@ -18,7 +18,6 @@ from netmend.env.program import (
     Task,
     Weighted,
 )
-from netmend.env.program.crashes import Crashing
 from netmend.env.program.misfit import MisfitError, Shape
 from netmend.env.program.part import changed
 from netmend.env.program.shapes import row_shape, walk_layers
@@ -29,7 +28,7 @@ VOLUME = 4
 """Axes of a row that is a volume: channels, depth, height, width."""
 
 
-def layer_inputs(program: Program | Crashing, task: Task) -> tuple[Shape, ...]:
+def layer_inputs(program: Program, task: Task) -> tuple[Shape, ...]:
     """Shape of what each layer gets, then of what the network returns; ends at the first misfit.
 
     Starts with the row that the program declares, else with the one that its preparation gives.

@@ -54,7 +54,7 @@ class Crash:
     found_type: str = ""
 
 
-def same_place(crash: Crash, program: Program | Crashing, other: Crash, result: Program | Crashing) -> bool:
+def same_place(crash: Crash, program: Program, other: Crash, result: Program) -> bool:
     """Whether two programs crash at the same place: phase, kind and layer, with whatever numbers.
 
     A layer is the same at as many positions from the input or from the output, so that a layer put in
@@ -99,8 +99,8 @@ _READ = attrgetter(*Crashing._fields)
 
 def crash_of(program: Crashing, task: Task) -> Crash | None:
     """As ``find_crash``, of these fields and without its memory: for many networks, each met once."""
-    data, layers, *others = program
-    rest = Crashing(data, (), *others)  # many networks share it
+    layers = program.layers
+    rest = Crashing._make((program.data, (), *program[2:]))  # many networks share it
     row, of_data, of_rows = _before(rest, task, layers[0].takes_ids)
     if of_data is not None:
         return of_data

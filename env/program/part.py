@@ -41,9 +41,9 @@ def changed(part: T, **values: Hashable) -> T:
     Returns the part itself where nothing changes, and for one change of equal parts one object, so that what
     is shared is known by its identity. Programs are not kept: there are too many of them.
     """
+    state = part.__dict__
     for name, value in values.items():
-        old = getattr(part, name)
-        if old is not value and old != value:
+        if state[name] is not value and state[name] != value:
             break
     else:
         return part

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from netmend.env.program.layers import Activation, Layer, Recurrent, Weighted
 from netmend.env.program.names import ActivationName
 from netmend.env.program.schema import Program
@@ -14,12 +12,7 @@ MAX_SITES = 4
 
 def weighted_layers(program: Program) -> tuple[int, ...]:
     """Positions of the layers with a kernel (dense, convolution, recurrent, attention), input to output."""
-    return _weighted(program.layers)
-
-
-@lru_cache(maxsize=1024)
-def _weighted(layers: tuple[Layer, ...]) -> tuple[int, ...]:
-    return tuple([i for i, layer in enumerate(layers) if isinstance(layer, Weighted)])
+    return tuple([i for i, layer in enumerate(program.layers) if isinstance(layer, Weighted)])
 
 
 def hidden_layers(program: Program) -> tuple[int, ...]:

@@ -29,9 +29,9 @@ from netmend.env.program import (
 )
 from netmend.repair_actions import edited, select, successors
 from netmend.repair_actions.effective import effective
+from netmend.repair_actions.legality import FIELDS
 from netmend.repair_actions.mend import MEND, mending, only_remedy, reach
 from netmend.repair_actions.patch import applied
-from netmend.repair_actions.recall import FIELDS
 from netmend.repair_actions.recipes import default_actions, rewrite_actions
 
 ALL = select(["*"])
