@@ -150,7 +150,7 @@ def computes(layers: Sequence[Layer], index: int) -> Layer:
 
 def _next_step(layers: Sequence[Layer], index: int, inputs: Sequence[Shape], vocabulary: int) -> _Step:
     layer, shape = layers[index], inputs[-1]
-    if not layer.reaches_back:
+    if not isinstance(layer, Skip | Shared):
         return _step(layer, shape, vocabulary)
     if layer.back > index:
         raise MisfitError(f"there is no layer {layer.back} positions before it", shape, ())

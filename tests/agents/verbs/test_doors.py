@@ -9,6 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,8 @@ SWEEPER = (
     *("cmaes==0.10.0", "colorlog<7", "mako<2"),
 )
 """Optuna's plug-in and what it was made for, without the packages that netmend brings."""
+LAUNCHER = ("hydra-ray-launcher==1.2.2", "cloudpickle==2.2.1")
+"""Ray's plug-in, which asks for a cloudpickle before 3."""
 
 
 @pytest.fixture(autouse=True)
@@ -145,11 +148,29 @@ def test_rounding_up_to_whole_updates_is_said(capsys: pytest.CaptureFixture[str]
     assert "an agent learns from whole updates, here of 8 steps: 8 steps in place of 5" in said
 
 
-def side_by_side(launcher: str, folder: Path) -> list[str]:
+def own_environment(folder: Path, packages: Sequence[str]) -> tuple[str, dict[str, str]]:
+    """A Python that has these packages, and for the rest those of this one; and what to start it with."""
+    subprocess.run([sys.executable, "-m", "venv", "own"], check=True)
+    python = folder / "own" / "bin" / "python"
+    made = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--no-deps", *packages], capture_output=True, text=True
+    )
+    if made.returncode:
+        pytest.skip(f"{packages[0]} cannot be installed: {made.stderr.strip().splitlines()[-1]}")
+    (site,) = (folder / "own").glob("lib/*/site-packages")
+    (site / "zz_outer.pth").write_text(sysconfig.get_paths()["purelib"])
+    (folder / "house").mkdir()
+    (folder / "house" / "netmend").symlink_to(Path(netmend.__file__).parent)
+    return str(python), {**os.environ, "PYTHONPATH": str(folder / "house")}
+
+
+def side_by_side(
+    launcher: str, folder: Path, python: str = sys.executable, environment: dict[str, str] | None = None
+) -> list[str]:
     """Train twice with a launcher; the words for that."""
     words = ["train", "-m", f"hydra/launcher={launcher}", "seed=0,1", *SMALL, "training.workers=1"]
     ended = subprocess.run(
-        [sys.executable, "-m", "netmend.agents.cli", *words], capture_output=True, text=True
+        [python, "-m", "netmend.agents.cli", *words], capture_output=True, text=True, env=environment
     )
     assert ended.returncode == 0, ended.stderr
     found = folder.glob("runs/train/*/[01]/finished.yaml")
@@ -186,22 +207,19 @@ def test_runs_side_by_side_in_submitits_processes(elsewhere: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is not installed")
+def test_runs_side_by_side_on_a_ray_cluster(elsewhere: Path) -> None:
+    """In an environment of its own: the other packages have a cloudpickle that the launcher does not take."""
+    python, environment = own_environment(elsewhere, LAUNCHER)
+    side_by_side("ray", elsewhere, python, environment | {"RAY_AUTH_MODE": "disabled"})
+
+
+@pytest.mark.slow
 def test_optunas_sweeper_searches_the_share_of_fixed_bugs(elsewhere: Path) -> None:
     """In an environment of its own, whose other packages are those of this one."""
-    subprocess.run([sys.executable, "-m", "venv", "old"], check=True)
-    python = elsewhere / "old" / "bin" / "python"
-    made = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--no-deps", *SWEEPER], capture_output=True, text=True
-    )
-    if made.returncode:
-        pytest.skip(f"Optuna's sweeper cannot be installed: {made.stderr.strip().splitlines()[-1]}")
-    (site,) = (elsewhere / "old").glob("lib/*/site-packages")
-    (site / "zz_outer.pth").write_text(sysconfig.get_paths()["purelib"])
+    python, environment = own_environment(elsewhere, SWEEPER)
     words = ["train", "-m", "hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1"]
     words += ["hydra.sweeper.direction=maximize", "seed=choice(0,1)", *SMALL, "training.workers=0"]
-    (elsewhere / "house").mkdir()
-    (elsewhere / "house" / "netmend").symlink_to(Path(netmend.__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": str(elsewhere / "house")}
     ended = subprocess.run(
         [python, "-m", "netmend.agents.cli", *words], capture_output=True, text=True, env=environment
     )

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from netmend.env.errors import UnknownNameError
@@ -103,6 +104,14 @@ class Troublemaker:
         known = mark.exists()
         mark.touch()
         return not known
+
+
+class Seeing(Troublemaker):
+    """Says which GPUs it was given."""
+
+    def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        return [replace(trial, message=seen) for trial in super().run(requests)]
 
 
 def _parent(pid: int) -> int:

@@ -22,10 +22,10 @@ class RayNodes:
     def address(self) -> str:
         return self.cluster.address
 
-    def add(self, cpus: int = 1) -> object:
+    def add(self, cpus: int = 1, gpus: int = 0) -> object:
         # Ray takes 127.0.0.1 in an address for the machine's outer one; all of 127.x.x.x is the loopback's.
         place = {"node_ip_address": "127.0.0.2", "object_store_memory": 80 * 2**20}
-        return self.cluster.add_node(num_cpus=cpus, include_dashboard=False, **place)
+        return self.cluster.add_node(num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **place)
 
     def lose(self, node: object) -> None:
         self.cluster.remove_node(node, allow_graceful=False)

@@ -231,6 +231,26 @@ def test_a_killed_driver_goes_on_from_the_store(
     assert count_stored(tmp_path) == 12
 
 
+def test_programs_that_need_a_gpu_share_one(
+    nodes: RayNodes, fake_trainers: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node may claim a GPU that it does not have: Ray counts what it is told."""
+    slow = request(fake_trainers.SLOW)  # it waits until two are at work
+    factory = partial(fake_trainers.Seeing, tmp_path)
+    trainer = RayTrainer(factory, address=nodes.address, needs_gpu=lambda one: one == slow)
+    with monkeypatch.context() as patch:
+        patch.setattr(ray_trainer, "GONE", 1.0)
+        with pytest.raises(WorkerError, match="no free CPU and GPU"):
+            trainer.run([slow])
+    node = nodes.add(cpus=2, gpus=1)
+    try:
+        trials = trainer.run([slow, request(2), slow])
+    finally:
+        trainer.close()
+        nodes.lose(node)
+    assert [trial.message for trial in trials] == ["0", "", "0"]
+
+
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 120
     while not condition():
