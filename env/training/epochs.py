@@ -42,6 +42,8 @@ def refuse_non_finite(numbers: Sequence[float]) -> None:
     Args:
         numbers: the curves' four numbers and the sum of the weights.
     """
+    if math.isfinite(sum(numbers)):
+        return
     names = ("training loss", "", "validation loss", "", "sum of the weights")
     for name, number in zip(names, numbers, strict=True):
         if name and not math.isfinite(number):

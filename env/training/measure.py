@@ -184,7 +184,7 @@ def log10(value: float) -> float:
     """Log10 within [LOWEST, HIGHEST]; NaN counts as infinite."""
     if not math.isfinite(value):
         return HIGHEST
-    return min(max(math.log10(max(value, 10**LOWEST)), LOWEST), HIGHEST)
+    return min(math.log10(value), HIGHEST) if value > 10**LOWEST else LOWEST
 
 
 def share(value: float) -> float:

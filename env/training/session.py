@@ -116,8 +116,6 @@ class Session:
         for epoch in range(1, self.planned + 1):
             self.phase = f"epoch {epoch} of {self.planned}"
             if not hopeless:
-                if self._repeats:
-                    self._before = self.network.parameters.values.clone()
                 self._record(*self._epoch())
                 hopeless = self._hopeless()
             else:
@@ -187,6 +185,8 @@ class Session:
     def _epoch(self) -> tuple[Tensor, Tensor]:
         """One pass over the rows; mean loss and score are gathered while training, as in Keras."""
         train, order = self.data.train, self._row_order()
+        if self._repeats:
+            self._before = self.network.parameters.values.clone()
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         self.noise.begin_epoch(len(order))

@@ -14,11 +14,14 @@ and leaves the others to it (``NotMineError``): volumes, a GPU.
   when a program first has it, and kept on disk (``jit.py``). ``passes.py`` calls them by their addresses, so
   that it need not be compiled anew for another kind, and a call costs nanoseconds. Products go to the BLAS
   library through ``numpy.dot``.
-* **Epochs.** A compiled call does all updates of an epoch: rows, both passes, loss, penalties, clipping,
-  step. What is done once an epoch stays Python and the plain loop's own (``session.py`` derives from its
-  session): curves, patience, schedules, scores, symptoms.
+* **Layouts.** Tables and places depend on the layers, the loop and the number of rows alone, and are
+  remembered (``network.py``): many a program is met again with another rate, loss or optimizer.
+* **Epochs.** A compiled call does the epochs up to the next check: rows, both passes, loss, penalties,
+  clipping, step, validation, and the end of the patience. Where Python has to look at every epoch (real
+  values, a metric of classes, a schedule that waits, noise that is not dropout) a call does one. What stays
+  Python is the plain loop's own (``session.py`` derives from its session): curves, scores, symptoms.
 * **Randomness.** Initial weights come from the same initialisers, the order of the rows and the noise from
-  the same generators in the same order. Bits of dropout are drawn by torch for an epoch at a time; a kernel
+  the same generators in the same order. Bits of dropout are drawn by torch for whole epochs; a kernel
   compares them.
 * **Safety.** Sizes are checked before the first call: of the arena, ids against tables and outputs. The
   compiled code lets other threads run, so that limits of time hold. ``NUMBA_BOUNDSCHECK=1`` checks every

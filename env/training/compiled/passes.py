@@ -66,20 +66,27 @@ from netmend.env.training.compiled.jit import (
     WEIGHED,
     SCORED,
     HELD_REDUCTION,
+    BITS,
+    REPEATS,
+    PATIENCE,
     NUMBERS,
-) = range(29)
+) = range(32)
 """The plan of a training, whole numbers. Offsets: inputs, outputs, gradient by the outputs, gradient of the
 weights, what has gathered of it where it is not the same (-1: it is), states of the optimizer, room for the
 losses of rows. ``CLIP`` is 0, 1 (norm) or 2 (value); ``FRESH`` says that some gradient is never written;
 ``UPDATES`` may be done in all, ``DONE`` are. ``PIECE`` rows are validated at a time (0: not here);
-``WEIGHED`` is the number of all weights; see ``_score`` for ``SCORED``. A gradient of weights stands where
-its weights do."""
+``WEIGHED`` is the number of all weights; see ``_score`` for ``SCORED``. An epoch has so many ``BITS`` of
+dropout; for ``REPEATS`` see ``epochs.repeats``; ``PATIENCE`` is that of the program, 0 where it has none. A
+gradient of weights stands where its weights do."""
 MEAN, BY_WEIGHT, SUM = range(3)
-RATE, GAMMA, LIMIT, CUT, SIZE = range(5)
-"""The learning rate, its factor after an update, the limit of the clipping, the output above which one
-unit says yes, how many times its mean a loss is."""
-TRAIN_LOSS, TRAIN_SCORE, HELD_LOSS, HELD_SCORE, PENALTY, WEIGHTS = range(6)
-"""What an epoch finds out; a score is not a number where it is none of class ids or labels."""
+RATE, GAMMA, EPOCH_GAMMA, LIMIT, CUT, SIZE = range(6)
+"""The learning rate, its factors after an update and after an epoch, the limit of the clipping, the output
+above which one unit says yes, how many times its mean a loss is."""
+FOUND = range(10)
+TRAIN_LOSS, TRAIN_SCORE, HELD_LOSS, HELD_SCORE, PENALTY, WEIGHTS, SEEN, STILL, BEST, WAITED = FOUND
+"""What an epoch finds out: losses without the penalty; scores, no numbers where they are none of class ids or
+labels; the sum of the weights; rows that were trained on; whether no weight moved and no gradient is left;
+the lowest validation loss so far with the penalty, and how many epochs ago that was."""
 PART = types.Tuple((F4_2, F4_2, F4, I8_2))
 """Inputs, targets, weights (none where it is empty) and truth of some rows."""
 
@@ -87,19 +94,21 @@ _layer, _loss, _step = calling(LAYER), calling(OF_ROWS), calling(STEP)
 
 
 @helper
-def _forward(arena: Floats, bits: Bits, table: Ints, rows: int, mode: int, start: int) -> None:
+def forward(arena: Floats, bits: Bits, table: Ints, rows: int, mode: int, start: int) -> None:
+    """From the inputs of some rows to their outputs."""
     for i in range(table.shape[0]):
         _layer(table[i, FORWARD], (arena, bits, table[i], rows, mode, start))
 
 
 @helper
-def _backward(arena: Floats, bits: Bits, table: Ints, rows: int, mode: int, start: int) -> None:
+def backward(arena: Floats, bits: Bits, table: Ints, rows: int, mode: int, start: int) -> None:
+    """From the gradient by the outputs to that by the weights."""
     for i in range(table.shape[0]):
         _layer(table[i, BACKWARD], (arena, bits, table[i], rows, mode, start))
 
 
 @helper
-def _total(
+def loss_of(
     address: int,
     outputs: Floats,
     targets: Floats,
@@ -150,8 +159,8 @@ def total_loss(
     broadcast: int,
     scale: float,
 ) -> Real:
-    """As ``_total``, to be called for rows that are not trained on."""
-    return _total(address, outputs, targets, weights, by_outputs, scratch, reduction, broadcast, scale)
+    """As ``loss_of``, to be called for rows that are not trained on."""
+    return loss_of(address, outputs, targets, weights, by_outputs, scratch, reduction, broadcast, scale)
 
 
 @helper
@@ -165,7 +174,7 @@ def _evaluate(
         for r in range(rows):
             for c in range(width):
                 given[r, c] = x[first + r, c]
-        _forward(arena, bits, table, rows, mode, 0)
+        forward(arena, bits, table, rows, mode, 0)
         outputs[first : first + rows] = matrix(arena, plan[OUTPUTS], rows, units)
 
 
@@ -175,37 +184,6 @@ def evaluate(
 ) -> None:
     """Outputs (n, units) of rows (n, width), so many at a time."""
     _evaluate(arena, bits, table, plan, x, outputs, mode, piece)
-
-
-@kernel(types.void(F4, I2, I8_2, I8_2, I8, F4_2, F4_2, F4, REAL))
-def rehearse(
-    arena: Floats,
-    bits: Bits,
-    table: Ints,
-    back: Ints,
-    plan: Ints,
-    x: Floats,
-    targets: Floats,
-    weights: Floats,
-    scale: float,
-) -> None:
-    """Both passes of a check, without an update: outputs of all layers, and the gradient of the weights."""
-    rows, units = x.shape[0], plan[UNITS]
-    matrix(arena, plan[INPUTS], rows, plan[WIDTH])[:] = x
-    _forward(arena, bits, table, rows, EVALUATION, 0)
-    vector(arena, plan[GRADIENT], plan[TRAINED])[:] = ZERO
-    _total(
-        plan[LOSS],
-        matrix(arena, plan[OUTPUTS], rows, units),
-        targets,
-        weights,
-        matrix(arena, plan[BY_OUTPUTS], rows, units),
-        vector(arena, plan[SCRATCH], 4 * rows),
-        BY_WEIGHT if plan[REDUCTION] == BY_WEIGHT else MEAN,
-        plan[BROADCAST],
-        scale,
-    )
-    _backward(arena, bits, back, rows, EVALUATION, 0)
 
 
 @helper
@@ -299,8 +277,33 @@ def _score(outputs: Floats, truth: Ints, order: Ints, kind: int, cut: Real) -> R
     return np.float32(right) / np.float32(outputs.shape[0] * (outputs.shape[1] if kind == 2 else 1))
 
 
-@kernel(INT(F4, I2, I8_2, I8_2, I8, PART, PART, I8, I8_2, F8_2, F8, F8, F4_2, F4_2, F4, F8))
-def epoch(
+@helper
+def _stands_still(arena: Floats, plan: Ints, before: Floats) -> bool:
+    """Whether all weights are as before, and no gradient is left."""
+    for i in range(before.size):
+        if arena[i] != before[i]:
+            return False
+    gradient = plan[GRADIENT] if plan[GATHERED] < 0 else plan[GATHERED]
+    return not vector(arena, gradient, plan[TRAINED]).any()
+
+
+@helper
+def _is_last(plan: Ints, now: Doubles, before: Doubles) -> bool:
+    """Whether the training diverged, will repeat the epoch before for good, or used up its patience."""
+    loss = np.float32(now[TRAIN_LOSS] + now[PENALTY])
+    held = np.float32(now[HELD_LOSS] + now[PENALTY])
+    now[BEST], now[WAITED] = before[BEST], before[WAITED] + 1
+    if held < before[BEST]:
+        now[BEST], now[WAITED] = held, 0
+    if not (np.isfinite(loss) and np.isfinite(held) and np.isfinite(now[WEIGHTS])):
+        return True
+    if now[STILL] and held == np.float32(before[HELD_LOSS] + before[PENALTY]):
+        return True
+    return plan[PATIENCE] > 0 and now[WAITED] >= plan[PATIENCE]  # type: ignore[no-any-return]
+
+
+@kernel(INT(F4, I2, I8_2, I8_2, I8, PART, PART, I8_2, I8_2, F8_2, F8, F8, F4_2, F4_2, F4, F4, F8_2))
+def epochs(
     arena: Floats,
     bits: Bits,
     table: Ints,
@@ -308,7 +311,7 @@ def epoch(
     plan: Ints,
     train: tuple[Floats, Floats, Floats, Ints],
     held: tuple[Floats, Floats, Floats, Ints],
-    order: Ints,
+    orders: Ints,
     ranges: Ints,
     penalties: Doubles,
     numbers: Doubles,
@@ -316,145 +319,99 @@ def epoch(
     outputs: Floats,
     held_outputs: Floats,
     some: Floats,
+    before: Floats,
     found: Doubles,
 ) -> int:
-    """One pass over the rows in an order, and one over those that are validated on.
+    """Epochs one after the other, as long as there is anything to do.
 
     Args:
-        arena, bits, table, back, plan: see above.
+        arena, table, back, plan: see above.
+        bits: those of the dropouts, epoch by epoch.
         train, held: rows that are trained on, and that are not.
-        order: numbers of the rows.
+        orders: numbers of the rows, by epoch.
         ranges, penalties: rows of the weights that are trained and penalised.
         numbers, rates: of the optimizer.
-        outputs, held_outputs: get the outputs (n, units), those of the training in their order.
+        outputs, held_outputs: get the outputs (n, units) of an epoch, those of the training in their order.
         some: room for targets and weights of a batch and their outputs' gradient.
-        found: gets the numbers above.
+        before: room for all weights where ``REPEATS``.
+        found: the numbers of the epoch before; gets behind them those of each epoch.
 
     Returns:
-        rows that were trained on.
+        epochs that were done.
     """
     x, targets, weights, truth = train
+    held_x, held_targets, held_weights, held_truth = held
     units, width, columns, size = plan[UNITS], plan[WIDTH], targets.shape[1], plan[BATCH]
-    seen, batches, whole = 0, 0, 0.0
-    while seen < order.size:
-        rows = min(size, order.size - seen)
-        if plan[DONE] == plan[UPDATES] or (rows == 1 and plan[SKIPS_ONE]):
-            break
-        given = matrix(arena, plan[INPUTS], rows, width)
-        own = matrix(some, 0, rows, columns)
-        weighed = vector(some, size * columns, rows if weights.size else 0)
-        for r in range(rows):
-            row = order[seen + r]
-            for c in range(width):
-                given[r, c] = x[row, c]
-            for c in range(columns):
-                own[r, c] = targets[row, c]
-            if weights.size:
-                weighed[r] = weights[row]
-        _forward(arena, bits, table, rows, plan[MODE], seen)
-        if plan[FRESH]:
-            vector(arena, plan[GRADIENT], plan[TRAINED])[:] = ZERO
-        made = matrix(arena, plan[OUTPUTS], rows, units)
-        whole += _total(
-            plan[LOSS],
-            made,
-            own,
-            weighed,
-            matrix(arena, plan[BY_OUTPUTS], rows, units),
-            vector(arena, plan[SCRATCH], 4 * rows),
-            plan[REDUCTION],
-            plan[BROADCAST],
-            np.float32(rows) if plan[REDUCTION] == SUM and plan[BROADCAST] else ONE,
-        )
-        _backward(arena, bits, back, rows, plan[MODE], seen)
-        outputs[seen : seen + rows] = made
-        _update(arena, plan, ranges, penalties, numbers, rates)
-        seen, batches = seen + rows, batches + 1
     cut = np.float32(rates[CUT])
-    found[TRAIN_LOSS] = whole / batches
-    found[TRAIN_SCORE] = _score(outputs[:seen], truth, order, plan[SCORED], cut)
-    total = ZERO
-    for i in range(penalties.shape[0]):
-        l1, l2 = np.float32(penalties[i, 2]), np.float32(penalties[i, 3])
-        for j in range(np.int64(penalties[i, 0]), np.int64(penalties[i, 0] + penalties[i, 1])):
-            total += l1 * abs(arena[j]) + l2 * arena[j] * arena[j]
-    found[PENALTY], total = total, ZERO
-    for j in range(plan[WEIGHED]):
-        total += arena[j]
-    found[WEIGHTS] = total
-    if plan[PIECE]:
-        x, targets, weights, truth = held
-        _evaluate(arena, bits, table, plan, x, held_outputs, EVALUATION, plan[PIECE])
-        found[HELD_LOSS] = _total(
-            plan[LOSS],
-            held_outputs,
-            targets,
-            weights,
-            matrix(some, 0, x.shape[0], units),
-            vector(arena, plan[SCRATCH], 4 * x.shape[0]),
-            plan[HELD_REDUCTION],
-            plan[BROADCAST],
-            np.float32(rates[SIZE]),
-        )
-        found[HELD_SCORE] = _score(held_outputs, truth, order[:0], plan[SCORED], cut)
-    return seen
-
-
-@kernel(types.void(F4, I8_2, F4_2, INT, F4_2))
-def look(arena: Floats, layers: Ints, bounds: Floats, rows: int, found: Floats) -> None:
-    """The numbers of a ``LayerCheck`` for each layer, behind ``rehearse``.
-
-    Args:
-        arena: see above.
-        layers: by layer, outputs, places, features, gradient of the kernel (-1: frozen), its size.
-        bounds: by layer, middle and half width within which a bounded output is not flat (-1: not bounded).
-        rows: of the check.
-        found: gets six numbers for each layer.
-    """
-    for i in range(layers.shape[0]):
-        places, width, size = layers[i, 1], layers[i, 2], layers[i, 4]
-        x = matrix(arena, layers[i, 0], rows, places * width)
-        total, zeros = ZERO, 0
-        if layers[i, 3] >= 0:
-            gradient = vector(arena, layers[i, 3], size)
-            for j in range(size):
-                total += gradient[j] * gradient[j]
-                zeros += gradient[j] == ZERO
-        dead, flat, whole, spread = 0, 0, ZERO, 0.0
-        middle, half = bounds[i, 0], bounds[i, 1]
-        for c in range(width):
-            alive = 0
-            for p in range(places):
-                mean, square = 0.0, 0.0
-                for r in range(rows):
-                    v = x[r, p * width + c]
-                    alive += v != ZERO
-                    flat += abs(v - middle) > half
-                    whole += abs(v)
-                    mean += v
-                # exact for equal values, whose deviation is 0
-                mean /= rows
-                for r in range(rows):
-                    d = x[r, p * width + c] - mean
-                    square += d * d
-                spread += np.sqrt(square / rows)
-            dead += alive == 0
-        values = np.float32(rows * places * width)
-        found[i, 0], found[i, 1] = np.sqrt(total), np.float32(zeros) / np.float32(max(size, 1))
-        found[i, 2] = np.float32(dead) / np.float32(width)
-        found[i, 3] = np.float32(flat) / values if half >= ZERO else ZERO
-        found[i, 4], found[i, 5] = whole / values, np.float32(spread / (places * width))
-
-
-@kernel(types.void(F4, F4, I8_2, F4_2))
-def compare(start: Floats, values: Floats, tensors: Ints, found: Floats) -> None:
-    """Largest magnitude and relative change of each tensor: rows of first value and size."""
-    for i in range(tensors.shape[0]):
-        largest, moved, before = ZERO, ZERO, ZERO
-        for j in range(tensors[i, 0], tensors[i, 0] + tensors[i, 1]):
-            v, d = abs(values[j]), values[j] - start[j]
-            largest = v if v > largest or v != v else largest
-            moved += d * d
-            before += start[j] * start[j]
-        floor, norm = np.float32(1e-12), np.sqrt(before)
-        found[i, 0], found[i, 1] = largest, np.sqrt(moved) / (floor if norm < floor else norm)
+    for number in range(orders.shape[0]):
+        if plan[REPEATS]:
+            before[:] = arena[: plan[WEIGHED]]
+        own_bits = bits[number * plan[BITS] : (number + 1) * plan[BITS]]
+        order, now = orders[number], found[number + 1]
+        seen, batches, whole = 0, 0, 0.0
+        while seen < order.size:
+            rows = min(size, order.size - seen)
+            if plan[DONE] == plan[UPDATES] or (rows == 1 and plan[SKIPS_ONE]):
+                break
+            given = matrix(arena, plan[INPUTS], rows, width)
+            own = matrix(some, 0, rows, columns)
+            weighed = vector(some, size * columns, rows if weights.size else 0)
+            for r in range(rows):
+                row = order[seen + r]
+                for c in range(width):
+                    given[r, c] = x[row, c]
+                for c in range(columns):
+                    own[r, c] = targets[row, c]
+                if weights.size:
+                    weighed[r] = weights[row]
+            forward(arena, own_bits, table, rows, plan[MODE], seen)
+            if plan[FRESH]:
+                vector(arena, plan[GRADIENT], plan[TRAINED])[:] = ZERO
+            made = matrix(arena, plan[OUTPUTS], rows, units)
+            whole += loss_of(
+                plan[LOSS],
+                made,
+                own,
+                weighed,
+                matrix(arena, plan[BY_OUTPUTS], rows, units),
+                vector(arena, plan[SCRATCH], 4 * rows),
+                plan[REDUCTION],
+                plan[BROADCAST],
+                np.float32(rows) if plan[REDUCTION] == SUM and plan[BROADCAST] else ONE,
+            )
+            backward(arena, own_bits, back, rows, plan[MODE], seen)
+            outputs[seen : seen + rows] = made
+            _update(arena, plan, ranges, penalties, numbers, rates)
+            seen, batches = seen + rows, batches + 1
+        now[TRAIN_LOSS] = whole / batches
+        now[TRAIN_SCORE] = _score(outputs[:seen], truth, order, plan[SCORED], cut)
+        total = ZERO
+        for i in range(penalties.shape[0]):
+            l1, l2 = np.float32(penalties[i, 2]), np.float32(penalties[i, 3])
+            for j in range(np.int64(penalties[i, 0]), np.int64(penalties[i, 0] + penalties[i, 1])):
+                total += l1 * abs(arena[j]) + l2 * arena[j] * arena[j]
+        now[PENALTY], total = total, ZERO
+        for j in range(plan[WEIGHED]):
+            total += arena[j]
+        now[WEIGHTS] = total
+        if plan[PIECE]:
+            _evaluate(arena, own_bits, table, plan, held_x, held_outputs, EVALUATION, plan[PIECE])
+            now[HELD_LOSS] = loss_of(
+                plan[LOSS],
+                held_outputs,
+                held_targets,
+                held_weights,
+                matrix(some, 0, held_x.shape[0], units),
+                vector(arena, plan[SCRATCH], 4 * held_x.shape[0]),
+                plan[HELD_REDUCTION],
+                plan[BROADCAST],
+                np.float32(rates[SIZE]),
+            )
+            now[HELD_SCORE] = _score(held_outputs, held_truth, order[:0], plan[SCORED], cut)
+        now[SEEN] = seen
+        rates[RATE] *= rates[EPOCH_GAMMA]
+        if plan[REPEATS]:
+            now[STILL] = _stands_still(arena, plan, before)
+        if _is_last(plan, now, found[number]):
+            return number + 1
+    return orders.shape[0]  # type: ignore[no-any-return]

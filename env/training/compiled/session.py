@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from netmend.env.data.dataset import Dataset
+from netmend.env.data.dataset import Dataset, Part
 from netmend.env.program import (
-    BOUNDS,
     LOGIT_LOSSES,
     BatchNorm,
     Embedding,
@@ -23,20 +23,15 @@ from netmend.env.program import (
 )
 from netmend.env.program.misfit import Shape
 from netmend.env.program.shapes import computes, walk_layers
-from netmend.env.training.activations import FLAT
-from netmend.env.training.building import Noise, parameter_specs
+from netmend.env.training.building import Noise
 from netmend.env.training.compiled import passes
+from netmend.env.training.compiled.checks import Measured
 from netmend.env.training.compiled.fields import EVALUATION, REHEARSAL, TRAINING, Floats, Ints
-from netmend.env.training.compiled.network import (
-    CompiledNetwork,
-    handed_ranges,
-    penalty_rows,
-    row_loss,
-)
+from netmend.env.training.compiled.network import CompiledNetwork, Wanted, laid_out, row_loss
 from netmend.env.training.compiled.steps import numbers
 from netmend.env.training.compiled.table import NotMineError, Room
 from netmend.env.training.epochs import refuse_non_finite, repeats
-from netmend.env.training.measure import CHECK_ROWS, LayerCheck, WeightCheck, measured_layers, reading_point
+from netmend.env.training.measure import CHECK_ROWS, check_epochs
 from netmend.env.training.optimizers import Rate
 from netmend.env.training.prepare import Labelled, PreparedCache
 from netmend.env.training.scores import judge, predictions
@@ -49,6 +44,8 @@ LARGEST_ID = 2**24
 """Ids are kept as float32, which holds every whole number up to here."""
 MOST_AXES = 3
 """Axes of a row, of an image at most."""
+LARGEST_ORDER = 2**16
+"""Numbers of rows that are drawn at once, as far as that takes more than an epoch."""
 VALIDATED, LARGEST_PIECE = 2**17, 256
 """Values of a layer's outputs, and rows, that are validated at a time: they stay in the cache of a core."""
 NONE = np.empty(0, np.float32)
@@ -63,12 +60,15 @@ class Rows:
         targets: (n, k).
         weights: (n), or none.
         truth: class ids (n, 1), labels (n, labels); none of real values.
+        lowest, highest: target.
     """
 
     x: Floats
     targets: Floats
     weights: Floats
     truth: Ints
+    lowest: float
+    highest: float
 
     def part(self, weighs: bool = True) -> tuple[Floats, Floats, Floats, Ints]:
         """What ``passes.PART`` says."""
@@ -80,14 +80,16 @@ _known: WeakKeyDictionary[Labelled, Rows] = WeakKeyDictionary()
 
 def rows_of(part: Labelled) -> Rows:
     """The rows of a part, remembered as long as the part lives."""
-    if part not in _known:
+    rows = _known.get(part)
+    if rows is None:
         targets = part.targets if part.targets.dim() > 1 else part.targets[:, None]
         weights = NONE if part.weights is None else part.weights.numpy()
         real = part.truth.is_floating_point()
         truth = np.empty((0, 0), np.int64) if real else part.truth.reshape(len(part.truth), -1).numpy()
         known = np.ascontiguousarray(targets.numpy(), np.float32)
-        _known[part] = Rows(features_last(part.x), known, weights, truth)
-    return _known[part]
+        ends = float(known.min(initial=np.inf)), float(known.max(initial=-np.inf))
+        rows = _known[part] = Rows(features_last(part.x), known, weights, truth, *ends)
+    return rows
 
 
 def features_last(x: Tensor) -> Floats:
@@ -97,7 +99,11 @@ def features_last(x: Tensor) -> Floats:
 
 
 class CompiledSession(Session):
-    """A training as ``Session``, in compiled code."""
+    """A training as ``Session``, in compiled code.
+
+    Attributes:
+        now: what the epoch that is recorded has found out, see ``passes.FOUND``.
+    """
 
     def __init__(
         self, program: Program, dataset: Dataset, budget: Budget, seed: int, device: str, cache: PreparedCache
@@ -114,30 +120,31 @@ class CompiledSession(Session):
         walk = walk_layers(program.layers, shaped.input_shape, shaped.vocabulary)
         _refuse(program, walk.shapes, dataset, device)
         self.data = cache.prepare(program, dataset, budget.samples, device)
-        rows, loop = len(self.data.train.x), program.loop
+        rows = len(self.data.train.x)
         self.budget = affordable(program, self.task, rows, budget)
         if not self.budget.updates:
             raise NotMineError("too much work")
         self.planned = self.budget.epochs_of(program, rows)
         self.piece = max(1, LARGEST_PASS // walk.activations)
         self.noise, self.order = Noise(random_stream(seed, "noise")), random_stream(seed, "order")
-        self._mode = EVALUATION if loop.evaluation_mode else REHEARSAL
-        generator = random_stream(seed, "weights")
-        started = [(spec, spec.start(generator)) for spec in parameter_specs(program.layers, shaped)]
-        room = self._room(walk.shapes)
+        self._mode = EVALUATION if program.loop.evaluation_mode else REHEARSAL
+        self._repeats = repeats(program, rows, self.budget, self.planned)
+        room, held = self._room(walk.shapes), len(self.data.validation.x)
+        layout = laid_out(Wanted(program.layers, shaped, program.loop, room, held, program))
         # the plain loop asks for no more than these have
         self.network: CompiledNetwork = CompiledNetwork(  # type: ignore[assignment]
-            program, walk.shapes, started, room, len(self.data.validation.x), self.noise
+            program, layout, random_stream(seed, "weights"), self.noise
         )
         self._by_id = program.loss == "cross_entropy" and program.data.labels == "index"
         self._plan()
+        train = rows_of(self.data.train)
+        checked = train.x[:CHECK_ROWS], train.targets[:CHECK_ROWS], train.weights[:CHECK_ROWS]
         self.update, self.objective = _Rates(program), _Held(self)  # type: ignore[assignment]
         self.penalty = _Penalties(self)  # type: ignore[assignment]
-        self.measurements = Measured(self)  # type: ignore[assignment]
+        self.measurements = Measured(self.network, checked, self.size)  # type: ignore[assignment]
         self.curves, self.watched = [], []
-        self.updates = self.rows = 0
+        self.rows = self._trained = self._place = 0
         self._rates = {}
-        self._repeats = repeats(program, rows, self.budget, self.planned)
 
     def _room(self, shapes: Sequence[Shape]) -> Room:
         """How many rows are taken at once; refuses what batch normalisation cannot take."""
@@ -174,15 +181,12 @@ class CompiledSession(Session):
         batch, broadcast = min(program.batch_size, len(train.x)), self.data.preparation.broadcast
         parts = [self.data.train, self.data.validation]
         for part in [*parts, *([self.data.own_validation] if self.data.own_validation else [])]:
-            _refuse_targets(rows_of(part).targets, units, by_id=self._by_id, broadcast=broadcast)
+            _refuse_targets(rows_of(part), units, by_id=self._by_id, broadcast=broadcast)
         self.mean = passes.BY_WEIGHT if self._by_id and train.weights.size else passes.MEAN
         sums = program.reduction == "sum"
         self.size = np.float32(1 if not sums else batch**2 if broadcast else batch)
-        plan[passes.BATCH], plan[passes.LOSS], plan[passes.BROADCAST] = (
-            batch,
-            row_loss(program, self._by_id),
-            broadcast,
-        )
+        plan[passes.BATCH], plan[passes.BROADCAST] = batch, broadcast
+        plan[passes.LOSS] = row_loss(program, self._by_id)
         plan[passes.MODE] = TRAINING if program.loop.training_mode else EVALUATION
         plan[passes.REDUCTION] = passes.SUM if sums else self.mean
         plan[passes.SKIPS_ONE] = skips_last_row(program, len(train.x))
@@ -190,69 +194,112 @@ class CompiledSession(Session):
         held, kind = rows_of(self.data.validation), self.task.kind
         plan[passes.PIECE] = self.piece if self._mode == EVALUATION else 0
         plan[passes.HELD_REDUCTION] = self.mean if program.loss in LOGIT_LOSSES else passes.MEAN
-        if self.task.judged_by is None and kind != "regression":
+        self._scored = self.task.judged_by is None and kind != "regression"
+        if self._scored:
             plan[passes.SCORED] = 2 if kind == "multilabel" or units == 1 else 1
+        plan[passes.REPEATS] = self._repeats
+        waits = program.patience is not None and program.data.split != "none"
+        plan[passes.PATIENCE] = max(program.patience or 1, 1) if waits else 0
         schedule = program.schedule
-        gamma = schedule.gamma if schedule is not None and schedule.every == "update" else 1.0
+        gamma, every = (1.0, "") if schedule is None else (schedule.gamma, schedule.every)
         limit = 0.0 if program.clip is None else program.clip.limit
-        self._step = np.array([program.optimizer.lr, gamma, limit, self.data.preparation.cut, self.size])
+        gammas = [gamma if every == unit else 1.0 for unit in ("update", "epoch")]
+        self._step = np.array([program.optimizer.lr, *gammas, limit, self.data.preparation.cut, self.size])
+        self._ends = {0, *check_epochs(self.planned)}
+        apart = max(end - start for start, end in pairwise(sorted(self._ends)))
+        self._most = max(1, min(apart, LARGEST_ORDER // len(train.x)))
+        by_metric = self.data.own_validation is not None or program.stop_on == "metric"
+        # what only Python can do behind an epoch keeps it from being trained together with the next
+        if (
+            not plan[passes.PIECE]
+            or not self._scored
+            or every == "plateau"
+            or (waits and by_metric)
+            or not network.draws_at_once(self._most)
+        ):
+            self._most = 1
         self._seen = np.empty((len(train.x), units), np.float32)
         self._held = np.empty((len(held.x), units), np.float32)
-        self.found = np.zeros(6)
+        self._found = np.zeros((self._most + 1, len(passes.FOUND)))
+        self._found[0, [passes.HELD_LOSS, passes.BEST]] = np.nan, np.inf
         room = max(batch * (train.targets.shape[1] + 1), len(held.x) * units)
-        self._before_order = network.arena, network.bits, network.table, network.back, plan
-        self._before_order += train.part(), held.part(program.loss in LOGIT_LOSSES)  # type: ignore[assignment]
-        self._behind_order = (
-            handed_ranges(program, network),
-            penalty_rows(network),
+        layout = network.layout
+        self._before_orders = network.arena, layout.forward, layout.backward, plan
+        self._before_orders += train.part(), held.part(program.loss in LOGIT_LOSSES)  # type: ignore[assignment]
+        self._behind_orders = (
+            layout.handed,
+            layout.penalties,
             numbers(program.optimizer),
             self._step,
             self._seen,
             self._held,
             np.empty(room, np.float32),
-            self.found,
+            np.empty(layout.weighed if self._repeats else 0, np.float32),
+            self._found,
         )
 
     def _epoch(self) -> tuple[float, float]:  # type: ignore[override]
-        """As ``Session._epoch``, as numbers; validates too."""
-        order, plan, rate = self._row_order(), self.network.plan, self.update.rate
-        if self.network.draws and plan[passes.MODE] == TRAINING:
-            self.network.draw(self._sizes(order.shape[0]), order.shape[0])
-        self._step[passes.RATE] = rate.value
-        seen = passes.epoch(*self._before_order, order.numpy(), *self._behind_order)
-        rate.value = float(self._step[passes.RATE])
-        self.update.end_epoch()
-        self.updates = int(plan[passes.DONE])
+        """As ``Session._epoch``, as numbers; validates too. Trains as far as nobody has to look."""
+        epoch = len(self.curves)
+        if epoch == self._trained:
+            self._train(min(self._most, min(end for end in self._ends if end > epoch) - epoch))
+        self._place += 1
+        now = self.now = self._rows[self._place]
+        seen = int(now[passes.SEEN])
         self.rows += seen
-        if not plan[passes.SCORED]:
+        if not self._scored:
             predicted = predictions(torch.from_numpy(self._seen[:seen]), self.data.preparation)
-            judged = judge(predicted, self.data.train.truth[order[:seen]], self.task)
-            self.found[passes.TRAIN_SCORE] = float(judged)
-        return float(self.found[passes.TRAIN_LOSS]), float(self.found[passes.TRAIN_SCORE])
+            judged = judge(predicted, self.data.train.truth[self._orders[0, :seen]], self.task)
+            now[passes.TRAIN_SCORE] = float(judged)
+        return now[passes.TRAIN_LOSS], now[passes.TRAIN_SCORE]
+
+    def _train(self, epochs: int) -> None:
+        """So many epochs, or fewer where the training ends with one."""
+        network, rate, rows = self.network, self.update.rate, len(self.data.train.x)
+        self._orders = self.data.unshuffled.repeat(epochs, 1)
+        for order in self._orders if self.program.data.shuffle else ():
+            torch.randperm(rows, generator=self.order, out=order)
+        if network.layout.draws and network.plan[passes.MODE] == TRAINING:
+            if self._mode == EVALUATION and network.draws_at_once(epochs):
+                network.draw_epochs(epochs)
+            else:
+                network.draw(self._sizes(rows), rows)
+        self._step[passes.RATE] = rate.value
+        self._found[0], self._place = self._found[self._place], 0
+        arena, *before = self._before_orders
+        orders = self._orders.numpy()
+        self._trained += passes.epochs(arena, network.bits, *before, orders, *self._behind_orders)
+        rate.value, self._rows = float(self._step[passes.RATE]), self._found.tolist()
 
     def _sizes(self, rows: int) -> list[int]:
         """Rows of the batches of the next epoch."""
-        size, left = int(self.network.plan[passes.BATCH]), self.budget.updates - self.updates
+        plan = self.network.plan
+        size, left = int(plan[passes.BATCH]), int(plan[passes.UPDATES] - plan[passes.DONE])
         sizes = [min(size, rows - first) for first in range(0, rows, size)]
-        if sizes[-1] == 1 and self.network.plan[passes.SKIPS_ONE]:
+        if sizes[-1] == 1 and plan[passes.SKIPS_ONE]:
             del sizes[-1]
         return sizes[:left]
 
     def _record(self, loss: float, score: float) -> None:  # type: ignore[override]
-        held, found = self.data.validation, self.found
+        held, now = self.data.validation, self.now
         if self._mode == REHEARSAL:
             self._held[:] = self._outputs(held.x)
-            found[passes.HELD_LOSS] = self.objective.of_held(torch.from_numpy(self._held), held)
-        if self._mode == REHEARSAL or not self.network.plan[passes.SCORED]:
-            found[passes.HELD_SCORE] = float(judge(self._predicted, held.truth, self.task))
-        penalty = found[passes.PENALTY]
-        losses = np.array([loss + penalty, found[passes.HELD_LOSS] + penalty], np.float32).tolist()
-        numbers = [losses[0], score, losses[1], float(found[passes.HELD_SCORE])]
-        refuse_non_finite([*numbers, float(found[passes.WEIGHTS])])
+            now[passes.HELD_LOSS] = float(self.objective.of_held(torch.from_numpy(self._held), held))
+        if self._mode == REHEARSAL or not self._scored:
+            now[passes.HELD_SCORE] = float(judge(self._predicted, held.truth, self.task))
+        penalty = now[passes.PENALTY]
+        held_loss = float(np.float32(now[passes.HELD_LOSS] + penalty))
+        numbers = [float(np.float32(loss + penalty)), score, held_loss, now[passes.HELD_SCORE]]
+        refuse_non_finite([*numbers, now[passes.WEIGHTS]])
         self.curves.append(numbers)
         if self.program.data.split != "none":
-            self.update.look(numbers[2])
-        self.watched.append(self._watch(numbers[2]))
+            self.update.look(held_loss)
+        self.watched.append(self._watch(held_loss))
+
+    def _hopeless(self) -> bool:
+        """As ``Session``."""
+        still = self.now[passes.STILL] > 0
+        return still and len(self.curves) > 1 and self.curves[-1][2] == self.curves[-2][2]
 
     @property
     def _predicted(self) -> Tensor:  # type: ignore[override]
@@ -300,14 +347,14 @@ class _Held:
 
 
 class _Penalties:
-    """What the penalties add to the loss."""
+    """What the penalties add to the loss behind the epoch that is recorded."""
 
     def __init__(self, session: CompiledSession) -> None:
-        self._found = session.found
+        self._session = session
 
     def value(self) -> float:
         """A number."""
-        return float(self._found[passes.PENALTY])
+        return self._session.now[passes.PENALTY]
 
 
 class _Rates(Update):
@@ -318,63 +365,6 @@ class _Rates(Update):
         waits = program.schedule is not None and program.schedule.every == "plateau"
         self._plateau = (
             Plateau(program.schedule, self.rate) if program.schedule is not None and waits else None
-        )
-
-
-class Measured:
-    """As ``Measurements``, of a compiled network."""
-
-    def __init__(self, session: CompiledSession) -> None:
-        program, network = session.program, session.network
-        self.layers = measured_layers(program)
-        self._network, self._size = network, session.size
-        rows = rows_of(session.data.train)
-        self._x, self._targets = rows.x[:CHECK_ROWS], rows.targets[:CHECK_ROWS]
-        self._weights = rows.weights[:CHECK_ROWS]
-        kernels = {spec.layer: (at, spec) for spec, at in network.tensors if spec.name == "kernel"}
-        looked, bounds = [], []
-        for index in self.layers:
-            (at, spec), (point, name) = kernels[index], reading_point(program, index)
-            end = network.ends[point]
-            first = int(network.plan[passes.GRADIENT]) + at if spec.trainable else -1
-            looked.append((end.x, end.places, end.width, first, spec.size))
-            low, high = BOUNDS.get(name, (0.0, 0.0)) if name != "softmax" else (0.0, 0.0)
-            bounds.append(((low + high) / 2, FLAT * (high - low) / 2 if high > low else -1.0))
-        self._looked = np.array(looked, np.int64).reshape(-1, 5)
-        self._bounds = np.array(bounds, np.float32).reshape(-1, 2)
-        self.found: list[Floats] = []
-
-    def check(self) -> None:
-        """Measure now; what has gathered of the gradient stays as it is."""
-        network, rows = self._network, len(self._x)
-        passes.rehearse(
-            network.arena,
-            network.bits,
-            network.table,
-            network.back,
-            network.plan,
-            self._x,
-            self._targets,
-            self._weights,
-            self._size,
-        )
-        found = np.zeros((len(self.layers), 6), np.float32)
-        passes.look(network.arena, self._looked, self._bounds, rows, found)
-        self.found.append(found)
-
-    def checks(self) -> tuple[tuple[LayerCheck, ...], ...]:
-        """What every check saw of each layer."""
-        return tuple(tuple(LayerCheck(*row) for row in found.tolist()) for found in self.found)
-
-    def weights(self) -> tuple[WeightCheck, ...]:
-        """What became of each weight tensor."""
-        network, tensors = self._network, self._network.tensors
-        places = np.array([[at, spec.size] for spec, at in tensors], np.int64)
-        found = np.zeros((len(tensors), 2), np.float32)
-        passes.compare(network.start, network.arena, places.reshape(-1, 2), found)
-        return tuple(
-            WeightCheck(spec.layer, spec.name, spec.size, *row)
-            for (spec, _), row in zip(tensors, found.tolist(), strict=True)
         )
 
 
@@ -391,13 +381,20 @@ def _refuse(program: Program, shapes: Sequence[Shape], dataset: Dataset, device:
             raise NotMineError("a softmax over the rows of the batch")
         if isinstance(layer, Embedding):
             table = layer.inputs or dataset.task.vocabulary
-            parts = (dataset.train.x, dataset.validation.x, dataset.holdout.x)
-            if index or table > LARGEST_ID or any(x.min() < 0 or x.max() >= table for x in parts):
+            ends = [_ends_of(part) for part in (dataset.train, dataset.validation, dataset.holdout)]
+            if index or table > LARGEST_ID or any(low < 0 or high >= table for low, high in ends):
                 raise NotMineError("ids that are not in the table")
 
 
-def _refuse_targets(targets: Floats, units: int, *, by_id: bool, broadcast: bool) -> None:
-    if by_id and (targets.shape[1] != 1 or targets.min() < 0 or targets.max() >= units):
+@lru_cache(maxsize=16)
+def _ends_of(part: Part) -> tuple[float, float]:
+    """Lowest and highest value of the inputs."""
+    return float(part.x.min()), float(part.x.max())
+
+
+def _refuse_targets(rows: Rows, units: int, *, by_id: bool, broadcast: bool) -> None:
+    columns = rows.targets.shape[1]
+    if by_id and (columns != 1 or rows.lowest < 0 or rows.highest >= units):
         raise NotMineError("a class that has no output")
-    if not by_id and targets.shape[1] != (1 if broadcast else units):
+    if not by_id and columns != (1 if broadcast else units):
         raise NotMineError("targets of another shape than the outputs")

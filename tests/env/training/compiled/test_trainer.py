@@ -130,7 +130,7 @@ def test_a_fault_of_compiled_code_is_no_fault_of_a_program(datasets, good, monke
     trainer = CompiledTrainer(datasets.__getitem__)
     request = TrialRequest(program=good, budget=Budget(epochs=2), seed=0)
     trainer.run([request])
-    monkeypatch.setattr(passes.epoch, "function", lambda *_: [][0])
+    monkeypatch.setattr(passes.epochs, "function", lambda *_: [][0])
     (trial,) = trainer.run([request])
     assert (trial.status, trainer.failed) == (Status.OK, 1)
 

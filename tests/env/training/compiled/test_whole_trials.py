@@ -24,7 +24,7 @@ from netmend.env.errors import NetmendError
 from netmend.env.program import Optimizer, Program
 from netmend.env.program.yaml import digest
 from netmend.env.training import session
-from netmend.env.training.compiled import passes
+from netmend.env.training.compiled import checks
 from netmend.env.training.compiled.session import CompiledSession
 from netmend.env.training.compiled.table import NotMineError
 from netmend.env.training.loop import train
@@ -260,10 +260,10 @@ def differing_checks(
 
 def test_what_is_measured_before_the_training_is_the_same(datasets, random_program, trunks, monkeypatch):
     assert not differing_checks(datasets, random_program, list(trunks))
-    seen = passes.look.function
+    seen = checks.look.function
 
     def wrong(arena, looked, bounds, rows, found):
         seen(arena, looked, bounds, rows - 1, found)
 
-    monkeypatch.setattr(passes.look, "function", wrong)
+    monkeypatch.setattr(checks.look, "function", wrong)
     assert differing_checks(datasets, random_program, list(trunks)[:3])
