@@ -58,8 +58,8 @@ class Script:
 
 
 def test_an_agent_learns_where_edits_compose(world, composed, run_folder: Path) -> None:
-    composed.agent.params["learning_rate"] = 0.003
-    composed.training.steps = 512
+    composed.agent.params |= {"learning_rate": 0.003, "n_steps": 32, "n_epochs": 10, "batch_size": 64}
+    composed.agent.network, composed.training.steps = [32], 2048
     start(world, run_folder, composed)
     policy = load_policy(run_folder)
     assert policy.compose
@@ -68,7 +68,7 @@ def test_an_agent_learns_where_edits_compose(world, composed, run_folder: Path) 
     events = EventAccumulator(str(run_folder / "tensorboard")).Reload()
     assert "patterns/recipe" in events.Tags()["scalars"]
     returns = [point.value for point in events.Scalars("at_a_glance/return")]
-    assert np.mean(returns[-6:]) > np.mean(returns[:3])
+    assert np.mean(returns[-4:]) > np.mean(returns[:4]) + 0.05
     texts = [event.tensor_proto.string_val[0] for event in events.Tensors("traces/0/text_summary")]
     assert any(b"pending" in text and b"go: ok" in text for text in texts)
 

@@ -165,7 +165,7 @@ def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
     start(world, tmp_path / "whole", config)
     folder, lives, cuts = tmp_path / "cut", 0, 0
     while not (folder / "finished.yaml").exists():
-        limit = 70 + 17 * lives  # trials until the next cut: within a rollout, a validation or the repeating
+        limit = 50 + 17 * lives  # trials until the next cut: within a rollout, a validation or the repeating
 
         def interrupt(trials: int, limit: int = limit) -> None:
             if trials > limit:
