@@ -288,7 +288,7 @@ class ScriptRepairer:
             claim = shown.claim(is_mended=bool(mends))
         if searched:
             mended = replace(stage, texts=mends[-1].after)
-            alone = self._confirmed(first, mended, "sees what the mends are worth alone")
+            alone = self._confirmed(first, mended, "tries the mends alone")
             if not shown.adds_to(alone):
                 steps, stage, shown, claim = mends, mended, alone, alone.claim(is_mended=True)
         texts = stage.texts if claim != "none" else {}
