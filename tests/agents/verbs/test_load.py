@@ -37,6 +37,7 @@ def results(name: str) -> tuple[bytes, list[dict[str, str]]]:
     return weights.read_bytes(), rows
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_training_and_evaluation_beside_busy_processes_are_those_of_a_quiet_machine(
     busy: Callable[[], AbstractContextManager[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
