@@ -12,7 +12,7 @@ from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
 from netmend.agents.script_repair.cost import CONFIRMING, turns
 from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
 
-Claim = Literal["repair", "mended", "none"]
+Claim = Literal["repair", "gain", "mended", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from statistics import fmean
 
 from netmend.agents.script_repair.cost import told
 from netmend.agents.script_repair.repair import ScriptRepair, folder_here
+from netmend.env.findings import Finding
 from netmend.repair_actions import CATALOGUE
 
 _MOST_NOTES = 6
@@ -49,6 +50,7 @@ def as_json(script: Path, result: ScriptRepair) -> str:
             {"name": own.name, "severity": own.severity, "text": own.text, "site": str(own.site or "")}
             for own in result.findings
         ],
+        "left": [own.name for own in result.left],
         "steps": [{"why": step.why, "actions": list(step.actions)} for step in result.steps],
         "notes": list(result.notes),
         "runs": result.runs,
@@ -63,6 +65,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
     """What is claimed, in one sentence."""
     before = [score for score in result.before if score is not None]
     after = [score for score in result.after if score is not None]
+    if result.claim == "none" and not (result.steps or result.findings):
+        return f"{script}: no fault was found, and no edit that was tried helps"
     if result.claim == "none":
         tried = "no edit that was tried helps" if not result.steps else "the gain does not hold up"
         return f"{script} is not repaired: {tried}"
@@ -72,6 +76,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
     if result.claim == "mended":
         score = "the score is as it was" if before else "no score says whether it trains better"
         return f"{script}: what is wrong for sure is mended, and {score}{short}"
+    if result.claim == "gain":
+        return f"{script} gains, and is not repaired yet{short}: {_stands(result.left)}"
     always = "always " if before else ""
     if not result.ended:
         return f"{script} is repaired: it did not {always}run to its end, and does now{short}"
@@ -81,10 +87,20 @@ def verdict(script: Path, result: ScriptRepair) -> str:
     return f"{script} is repaired: {name} {fmean(before):.3f} becomes {fmean(after):.3f}{short}"
 
 
+def _stands(left: Sequence[Finding]) -> str:
+    """What still has to be mended, by hand."""
+    first, *more = left
+    others = f", and {len(more)} more" if more else ""
+    return f"{_where(first)}{first.text}{others}"
+
+
+def _where(finding: Finding) -> str:
+    return f"{finding.site}: " if finding.site is not None else ""
+
+
 def _findings(result: ScriptRepair) -> Iterator[str]:
     for finding in result.findings:
-        where = f"{finding.site}: " if finding.site is not None else ""
-        yield f"{finding.severity:7}  {where}{finding.text}"
+        yield f"{finding.severity:7}  {_where(finding)}{finding.text}"
     if not result.findings:
         yield "nothing is wrong for sure"
 
@@ -97,7 +113,8 @@ def _scores(scores: Sequence[float | None]) -> str:
 
 def _next(script: Path, result: ScriptRepair) -> Iterator[str]:
     if result.claim == "none":
-        yield f"netmend check {quote(str(script))} says more about each finding"
+        if result.findings:
+            yield f"netmend check {quote(str(script))} says more about each finding"
         return
     where = "" if folder_here(script) or script.resolve().parent == Path.cwd() else f" in {script.parent}"
     yield f"to apply it: git apply the diff{where}, or the same command with --apply"

@@ -65,8 +65,10 @@ class ScriptRepair:
         kind: of the score, and where it is from; empty where there is none.
         ended: whether the fresh runs before went to their end.
         length: of the real runs.
-        claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again;
-            ``mended`` where what is wrong for sure was mended and the score is no worse; else ``none``.
+        claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again; ``gain``
+            where it does and a fault still stands in it; ``mended`` where what is wrong for sure was mended
+            and the score is no worse; else ``none``.
+        left: faults that still stand in an answer that gains.
         notes: what could not be done, by name.
         runs: of the script that are scored; short: others; seconds: wall time of the repair.
     """
@@ -82,6 +84,7 @@ class ScriptRepair:
     ended: bool
     length: Length
     claim: Claim
+    left: tuple[Finding, ...]
     notes: tuple[str, ...]
     runs: int
     short: int
@@ -124,6 +127,7 @@ class ScriptRepairer:
         self._notes: list[str] = list(record.opaque)
         steps: list[Step] = []
         stage = self._mended(first, steps)
+        self._wrong = bool(_faults(stage.record))
         if stage.record.crash is None:
             stage = self._searched(self._plan(stage), steps)
         return self._result(first, findings, stage, steps, time.monotonic() - begun)
@@ -142,8 +146,7 @@ class ScriptRepairer:
         while True:
             answers = (
                 (finding, texts, names)
-                for finding in script_findings(stage.record)
-                if finding.severity == "fault"
+                for finding in _faults(stage.record)
                 for names, texts in self._answers(stage, finding)
                 if (finding.name, finding.place, *names) not in failed
             )
@@ -292,6 +295,7 @@ class ScriptRepairer:
             if not shown.adds_to(alone):
                 steps, stage, shown, claim = mends, mended, alone, alone.claim(is_mended=True)
         texts = stage.texts if claim != "none" else {}
+        left = _faults(self._stage(texts).record) if claim == "repair" and self._wrong else ()
         original = first.project.texts
         return ScriptRepair(
             first=first.record,
@@ -304,7 +308,8 @@ class ScriptRepairer:
             kind=shown.kind,
             ended=shown.ran,
             length=self.runs.length,
-            claim=claim,
+            claim="gain" if left else claim,
+            left=left,
             notes=tuple(dict.fromkeys(self._notes)),
             runs=self.runs.count,
             short=self.runs.short,
@@ -319,6 +324,11 @@ class ScriptRepairer:
         shown, notes = confirmed(self.runs, first.texts, last.texts, spare)
         self._notes.extend(notes)
         return shown
+
+
+def _faults(record: Record) -> tuple[Finding, ...]:
+    """What is wrong for sure."""
+    return tuple(finding for finding in script_findings(record) if finding.severity == "fault")
 
 
 def best_patch(

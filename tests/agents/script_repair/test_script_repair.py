@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from netmend.agents.cli import main
 from netmend.agents.script_repair.cost import Length
 from netmend.agents.script_repair.hunks import Step, explained
-from netmend.agents.script_repair.repair import planned_updates
+from netmend.agents.script_repair.page import verdict
+from netmend.agents.script_repair.repair import ScriptRepair, planned_updates
 from netmend.agents.script_repair.runs import RealRuns
+from netmend.env.findings import Finding
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Loop, Record
@@ -95,6 +99,17 @@ def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-
     shown = capsys.readouterr()
     assert shown.out == ""
     assert "is not repaired" in shown.err
+
+
+def test_a_gain_beside_a_fault_is_called_no_repair() -> None:
+    wrong = Finding(
+        name="no_zero_grad", severity="fault", text="gradients stay", value=0.0, place="", edits=()
+    )
+    result = SimpleNamespace(
+        claim="gain", before=(0.1,), after=(0.9,), left=(wrong,), length=Length(None, 1.0, 10, 1.0)
+    )
+    said = verdict(Path("train.py"), cast("ScriptRepair", result))
+    assert said == "train.py gains, and is not repaired yet: gradients stay"
 
 
 @pytest.mark.parametrize(
