@@ -20,8 +20,8 @@ class Wanted(Generic[Request, Answer]):
     then: Callable[[Answer], Iterable[Wanted[Request, Answer]]]
 
 
-def run_freely(wanted: Iterable[Wanted[Request, Answer]], stream: Stream[Request, Answer]) -> int:
-    """Send what is wanted, then what follows from each answer as soon as that is there; returns how many."""
+def run_freely(wanted: Iterable[Wanted[Request, Answer]], stream: Stream[Request, Answer]) -> None:
+    """Send what is wanted, then what follows from each answer as soon as that is there."""
     requests: list[Request] = []
     follow: list[Callable[[Answer], Iterable[Wanted[Request, Answer]]]] = []
 
@@ -33,7 +33,6 @@ def run_freely(wanted: Iterable[Wanted[Request, Answer]], stream: Stream[Request
     send(wanted)
     for position, answer in stream(requests):
         send(follow[position](answer))
-    return len(requests)
 
 
 def urgency(seconds: float, trials: int, left: int) -> float:

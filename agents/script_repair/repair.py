@@ -379,8 +379,7 @@ def _is_better(before: Record, after: Record, finding: Finding) -> bool:
         return (where or after.updates > before.updates) and len(after.operations) >= len(before.operations)
     if after.crash is not None or after.ending not in ENDED_WELL:
         return False
-    faults = [own for own in script_findings(after) if own.severity == "fault"]
-    old = sum(own.severity == "fault" for own in script_findings(before))
+    faults, old = _faults(after), len(_faults(before))
     return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
 
 
