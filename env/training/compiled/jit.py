@@ -177,7 +177,7 @@ class _Cache(caching.FunctionCache):
     _impl_class = _Results
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """As numba's, which first makes ready to compile: a third of a second."""
+        """As numba's, without first making ready to compile, which takes a third of a second."""
         rtsys.initialize(target_context)
         with self._guard_against_spurious_io_errors():
             return self._load_overload(sig, target_context)
