@@ -16,6 +16,7 @@ from typing import Any
 
 from numba import njit, types
 from numba.core import caching, cgutils, config
+from numba.core.runtime import rtsys
 from numba.extending import intrinsic
 
 SAID_AFTER = 2.0
@@ -153,11 +154,33 @@ class _OfUser(_Stamped, caching.UserWideCacheLocator):
 
 
 class _Results(caching.CompileResultCacheImpl):
+    """Keeps the machine code of a kernel without its module, which took most of the time of loading it.
+
+    Other functions would be compiled from the module, but they call a kernel by its address.
+    """
+
     _locator_classes = (_Given, _Beside, _OfUser)
+
+    def reduce(self, cres: Any) -> tuple[Any, ...]:
+        (name, kind, (code, _module)), *others = super().reduce(cres)
+        empty = cres.codegen.create_library(name)._final_module.as_bitcode()
+        return (name, kind, (code, empty)), *others
+
+    def rebuild(self, target_context: Any, payload: tuple[Any, ...]) -> Any:
+        own = payload[1]
+        known = target_context.codegen()._engine._defined_symbols  # the module would say these
+        known |= {own.llvm_func_name, own.llvm_cpython_wrapper_name}
+        return super().rebuild(target_context, payload)
 
 
 class _Cache(caching.FunctionCache):
     _impl_class = _Results
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """As numba's, without first making ready to compile, which takes a third of a second."""
+        rtsys.initialize(target_context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
 
 
 @cache
