@@ -26,6 +26,11 @@ from netmend.env.program import (
 from netmend.env.script.parent import Runner
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those with a limit of their own first: a long one at the end would leave the other workers idle."""
+    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+
+
 @pytest.fixture(scope="session")
 def runner() -> Iterator[Runner]:
     with Runner() as started:
