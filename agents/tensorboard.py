@@ -103,12 +103,12 @@ def drawn(outcome: Outcome) -> NDArray[np.uint8] | None:
 
     None where neither trial has a curve.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     before, after = outcome.attempts[0].trial, outcome.found.trial
     if not any(trial.curves.train_score or trial.curves.validation_score for trial in (before, after)):
         return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=SIZE, dpi=DOTS, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.subplots()
     for name, trial, colour in (("faulty", before, "tab:red"), ("repaired", after, "tab:blue")):
