@@ -4,6 +4,9 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
+# Bytecode is kept, whatever the shell says: uv compiles none, and each of many processes would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test slow lint types format docs clean
 
 # uv reads UV_FIND_LINKS where pip reads PIP_FIND_LINKS. Torch goes first and alone: with it in place nothing

@@ -209,7 +209,8 @@ def save_policy(policy: Policy, folder: Path) -> None:
     }
     with whole_folder(folder) as fresh:
         (fresh / WEIGHTS).write_bytes(save(tensors))  # not by save_file: what it raises is no OSError
-        (fresh / DESCRIPTION).write_text(yaml.safe_dump(description, sort_keys=False))
+        fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+        (fresh / DESCRIPTION).write_text(yaml.dump(description, Dumper=fast, sort_keys=False))
 
 
 def _smallest(value: Floats) -> NDArray[np.floating]:

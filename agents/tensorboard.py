@@ -103,19 +103,19 @@ def drawn(outcome: Outcome) -> NDArray[np.uint8] | None:
 
     None where neither trial has a curve.
     """
+    before, after = outcome.attempts[0].trial, outcome.found.trial
+    if not any(trial.curves.train_score or trial.curves.validation_score for trial in (before, after)):
+        return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=SIZE, dpi=DOTS, layout="constrained")
     canvas, axes = FigureCanvasAgg(figure), figure.subplots()
-    before, after = outcome.attempts[0].trial, outcome.found.trial
     for name, trial, colour in (("faulty", before, "tab:red"), ("repaired", after, "tab:blue")):
         for part, style in (("train", ":"), ("validation", "-")):
             scores = getattr(trial.curves, f"{part}_score")
             if scores:
                 axes.plot(range(1, len(scores) + 1), scores, style, color=colour, label=f"{name}, {part}")
-    if not axes.lines:
-        return None
     axes.set(xlabel="epoch", ylabel="score")
     axes.set_title(f"{outcome.bug.id}: skill {before.skill:.2f} before, {after.skill:.2f} after")
     axes.grid(visible=True, alpha=0.3)

@@ -79,13 +79,12 @@ def fix_patterns(bug: Bug) -> frozenset[str]:
 
 def _legal_actions(bugs: Sequence[Bug]) -> frozenset[str]:
     """Names of the actions that are legal for the faulty program of some bug."""
-    actions = tuple(CATALOGUE.values())
-    legal: set[str] = set()
-    for bug in bugs:
+    left = tuple(CATALOGUE.values())
+    for program in dict.fromkeys(bug.program for bug in bugs):
         try:
-            task = load_dataset(bug.program.data.dataset).task
+            task = load_dataset(program.data.dataset).task
         except NetmendError:
             continue
-        after = successors(actions, bug.program, task)
-        legal.update(action.name for action, allowed in zip(actions, after.legal, strict=True) if allowed)
-    return frozenset(legal)
+        after = successors(left, program, task)
+        left = tuple(action for action, allowed in zip(left, after.legal, strict=True) if not allowed)
+    return frozenset(CATALOGUE).difference(action.name for action in left)

@@ -54,7 +54,7 @@ def searches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[s
 
 
 def test_each_failure_is_one_line_and_the_others_go_on(searches: dict[str, Search]) -> None:
-    with SuggestionPool(2, timeout=10.0, searches=searches) as pool:
+    with SuggestionPool(2, timeout=5.0, searches=searches) as pool:
         answers = {name: pool.ask(name, QUESTION) for name in ("lacks", "raises", "hangs", "dies", "sound")}
         with pytest.raises(
             MethodError, match=r"^lacks is not installed \(no_such_module is missing\): pip install"

@@ -182,6 +182,7 @@ def test_everyone_can_read_it(
     watched.page.close()
 
 
+@pytest.mark.slow
 def test_a_thousand_bugs_and_eight_methods(browser: Browser, make_run: MakeRun, tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     assert write_page([make_run(1000, 8)], path) == 8000

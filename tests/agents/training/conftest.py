@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,12 +107,18 @@ def make_config() -> TrainConfig:
     )
 
 
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> World:
+def open_world(monkeypatch: pytest.MonkeyPatch) -> World:
     suite = make_suite()
     for module in ("opening", "config"):
         monkeypatch.setattr(f"netmend.agents.verbs.{module}.load_suite", lambda _: suite)
+    # To settle all that the tests have loaded takes as long as one of these trainings.
+    monkeypatch.setattr("netmend.agents.train.settled", nullcontext)
     return World(suite, InstantTrainer, make_config())
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return open_world(monkeypatch)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,12 +26,11 @@ from netmend.env.episode import advance, begin
 from netmend.env.setting import make_setting
 from netmend.env.training.front import TrialFront, build_trainer
 from tests.agents.imitation.conftest import lesson_of
-from tests.agents.training.conftest import ACTIONS, GOOD, InstantTrainer, World
+from tests.agents.training.conftest import ACTIONS, GOOD, InstantTrainer, World, open_world
 from tests.agents.training.test_train import PARAMS, quiet, start, with_agent
 
 
-@pytest.fixture
-def taught(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+def teach(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
     """The world's configuration with imitation of its three faults, and no reinforcement."""
 
     def draw(bases, trainer, rng, count, budget):
@@ -48,6 +48,11 @@ def taught(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
         imitation=ImitationConfig(lessons=40, bases=9, rounds=2, epochs=6, learning_rate=0.01, batch_size=16),
         training=replace(world.config.training, steps=0),
     )
+
+
+@pytest.fixture
+def taught(world: World, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    return teach(world, monkeypatch)
 
 
 def test_a_bug_that_is_fixed_later_counts_less(world) -> None:
@@ -190,18 +195,29 @@ def test_a_finished_imitation_is_not_repeated(world, taught, run_folder: Path, m
     assert weights(run_folder) != alone
 
 
+@pytest.fixture(scope="module")
+def whole_and_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of imitation, and one that was cut off behind its first round."""
+    folder = tmp_path_factory.mktemp("imitation")
+    with pytest.MonkeyPatch.context() as patch:
+        world = open_world(patch)
+        config = teach(world, patch)
+        start(world, folder / "whole", config)
+        with pytest.raises(RuntimeError, match="power cut"):
+            cut_off(world, config, folder / "cut", patch, 1, RuntimeError("power cut"))
+    return folder
+
+
+@pytest.mark.usefixtures("taught")
 @pytest.mark.parametrize("name", ["state.safetensors", "states.safetensors", "state.yaml"])
-def test_a_damaged_round_is_done_again(world, taught, tmp_path: Path, monkeypatch, name: str) -> None:
-    start(world, tmp_path / "whole", taught)
-    run = tmp_path / "cut"
-    with pytest.raises(RuntimeError, match="power cut"):
-        cut_off(world, taught, run, monkeypatch, 1, RuntimeError("power cut"))
+def test_a_damaged_round_is_done_again(world, whole_and_cut: Path, run_folder: Path, name: str) -> None:
+    run = shutil.copytree(whole_and_cut / "cut", run_folder)
     path = run / "checkpoints" / "round_01" / name
     path.write_bytes(path.read_bytes()[:-20])
     console = quiet()
     train(resumed_config(run, []), run, console, lambda _: TrialFront(world.trainer()))
     assert "round 1 is damaged and done again" in console.file.getvalue()  # type: ignore[attr-defined]
-    assert weights(run) == weights(tmp_path / "whole")
+    assert weights(run) == weights(whole_and_cut / "whole")
 
 
 def test_the_seed_decides(world, taught, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from netmend.agents.verbs.config import ConfigError, check
 from netmend.agents.verbs.train import LONGEST_NAME, TrainConfig, name_of, resumed_config
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Curves, Trial, TrialRequest
-from tests.agents.training.conftest import InstantTrainer, World
-from tests.agents.training.test_imitation import taught, with_steps  # noqa: F401
+from tests.agents.training.conftest import InstantTrainer, World, open_world
+from tests.agents.training.test_imitation import teach, with_steps
 from tests.agents.training.test_train import PARAMS, quiet, with_agent
 
 MOST_SCALARS = 40
@@ -40,10 +40,13 @@ def read(config: TrainConfig, folder: Path) -> EventAccumulator:
     return EventAccumulator(str(place), size_guidance={"tensors": 0, "scalars": 0, "images": 0}).Reload()
 
 
-@pytest.fixture
-def both_stages(world: World, taught: TrainConfig, run_folder: Path) -> EventAccumulator:  # noqa: F811
-    everything = replace(taught.actions, names=["*"])
-    return read(replace(with_steps(taught, 64), actions=everything), run_folder)
+@pytest.fixture(scope="module")
+def both_stages(tmp_path_factory: pytest.TempPathFactory) -> EventAccumulator:
+    with pytest.MonkeyPatch.context() as patch:
+        taught = teach(open_world(patch), patch)
+        everything = replace(taught.actions, names=["*"])
+        config = replace(with_steps(taught, 64), actions=everything)
+        return read(config, tmp_path_factory.mktemp("both") / "run")
 
 
 def test_there_are_few_scalars_and_those_that_a_person_wants_come_first(

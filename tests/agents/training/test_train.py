@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from netmend.env.errors import NetmendError, StoreError, UnknownNameError
 from netmend.env.program import Optimizer
 from netmend.env.training.front import TrialFront
 from netmend.env.training.trial import Budget, TrialRequest
+from tests.agents.training.conftest import open_world
 
 PARAMS = {
     "maskable_ppo": {"n_steps": 8, "batch_size": 16, "n_epochs": 2, "learning_rate": 0.003},
@@ -47,6 +49,20 @@ def start(world, folder: Path, config: TrainConfig | None = None, **trainer):
 
 def with_agent(config: TrainConfig, algorithm: str) -> TrainConfig:
     return replace(config, agent=replace(config.agent, algorithm=algorithm, params=PARAMS[algorithm]))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        start(open_world(patch), folder)
+    return folder
+
+
+@pytest.fixture
+def finished(world, trained: Path, run_folder: Path) -> Path:
+    """The folder of a finished run, which a test may change."""
+    return shutil.copytree(trained, run_folder)
 
 
 def test_repairs_are_shorter_where_rewards_are_learned(world, run_folder: Path, monkeypatch) -> None:
@@ -320,12 +336,11 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(world, run_folder:
     assert start(world, run_folder, resumed_config(run_folder, [])).steps == 128
 
 
-def test_a_finished_run_says_so_and_can_be_prolonged(world, run_folder: Path) -> None:
-    start(world, run_folder)
+def test_a_finished_run_says_so_and_can_be_prolonged(world, finished: Path) -> None:
     console = quiet()
-    train(resumed_config(run_folder, []), run_folder, console, lambda _: TrialFront(world.trainer()))
+    train(resumed_config(finished, []), finished, console, lambda _: TrialFront(world.trainer()))
     assert "is finished" in console.file.getvalue()  # type: ignore[attr-defined]
-    longer = start(world, run_folder, resumed_config(run_folder, ["training.steps=192"]))
+    longer = start(world, finished, resumed_config(finished, ["training.steps=192"]))
     assert (longer.steps, longer.updates) == (192, 6)
 
 
@@ -350,38 +365,34 @@ def test_a_prolonged_run_is_one_planned_longer_unless_something_falls_over_it(wo
     assert runs[True][0] != runs[True][1]
 
 
-def test_a_resumed_run_keeps_its_configuration(world, run_folder: Path) -> None:
-    start(world, run_folder)
+def test_a_resumed_run_keeps_its_configuration(finished: Path) -> None:
     with pytest.raises(ConfigError, match="agent=ppo"):
-        resumed_config(run_folder, ["agent=ppo", f"resume={run_folder}"])
+        resumed_config(finished, ["agent=ppo", f"resume={finished}"])
     with pytest.raises(ConfigError, match="holds no run"):
-        resumed_config(run_folder.parent, [])
+        resumed_config(finished.parent, [])
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "agent: 3", "agnet: {}", "seed: one", "{{", "training: [x]"])
-def test_a_damaged_configuration_gives_one_line(world, run_folder: Path, text: str) -> None:
-    start(world, run_folder)
-    (run_folder / "config.yaml").write_text(text)
+def test_a_damaged_configuration_gives_one_line(finished: Path, text: str) -> None:
+    (finished / "config.yaml").write_text(text)
     with pytest.raises(NetmendError, match=r"config\.yaml") as raised:
-        resumed_config(run_folder, [])
+        resumed_config(finished, [])
     assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
     "text", ["", "[1, 2]", "totals: 3", "totals: {steps: 3}", "totals: {steps: x}", "{{"]
 )
-def test_a_damaged_end_gives_one_line(world, run_folder: Path, text: str) -> None:
-    start(world, run_folder)
-    (run_folder / "finished.yaml").write_text(text)
+def test_a_damaged_end_gives_one_line(world, finished: Path, text: str) -> None:
+    (finished / "finished.yaml").write_text(text)
     with pytest.raises(NetmendError, match=r"finished\.yaml") as raised:
-        start(world, run_folder, resumed_config(run_folder, []))
+        start(world, finished, resumed_config(finished, []))
     assert "\n" not in str(raised.value)
 
 
-def test_a_run_is_never_written_over(world, run_folder: Path) -> None:
-    start(world, run_folder)
+def test_a_run_is_never_written_over(world, finished: Path) -> None:
     with pytest.raises(ConfigError, match="holds a run already"):
-        start(world, run_folder)
+        start(world, finished)
 
 
 def test_a_refused_configuration_leaves_the_folder_free(world, run_folder: Path) -> None:
