@@ -4,15 +4,15 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
-# Bytecode is kept, whatever the shell says: uv compiles none, and each of many processes would compile torch anew.
+# Bytecode is kept, also where a container forbids it: unlike pip, uv compiles none, and every process would take two
+# seconds to compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test slow lint types format docs clean
 
 # uv reads UV_FIND_LINKS where pip reads PIP_FIND_LINKS. Torch goes first and alone: with it in place nothing
 # else pulls another build of it. HEBO, hpbandster and tianshou go last and alone: they pin an old numpy or pandas
-# that they do not need. Unlike pip, uv leaves Python's bytecode to the first import. Where PYTHONDONTWRITEBYTECODE is
-# set, as in many containers, every process would compile torch anew, which takes two seconds.
+# that they do not need. The import at the end leaves bytecode behind.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"netmend needs Python 3.11 or newer, not {sys.version.split()[0]}; try make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt torch
 	UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[dev,peers,clients,report,docs,ray,postgresql]'
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -c constraints.txt HEBO hpbandster Pyro4 serpent tianshou
-	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -c 'import netmend.agents.bench.engine'
+	@$(BIN)/python -c 'import netmend.agents.bench.engine'
 	@touch $@
 
 demo: $(INSTALLED)
