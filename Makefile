@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 RUN := runs/demo/$(shell date +%Y-%m-%d_%H-%M-%S)
 
-# Bytecode is kept, whatever the shell says: uv compiles none, and each of many processes would compile torch anew.
+# Bytecode is kept, whatever the shell says: uv compiles none, so that each process would compile torch anew.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test slow lint types format docs clean
