@@ -68,7 +68,7 @@ def test_an_error_is_an_object_too(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"netmend: {found['error']}\n" in said
 
 
-def test_bugs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_bugs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     suites, said = answer(capsys, "bugs")
     assert {"name", "description", "splits"} == set(suites["suites"][0])
     assert "tiny: 12 bugs" in said
@@ -79,6 +79,7 @@ def test_bugs(capsys: pytest.CaptureFixture[str]) -> None:
     bug, said = answer(capsys, "bugs", "show", "tiny", first)
     assert bug["program"]["data"]["dataset"]
     assert said.endswith(f"next: netmend repair bugs=tiny bug={first}\n")
+    monkeypatch.setattr("netmend.agents.verbs.bugs.suites.suite_names", lambda: ["real-v1", "tiny"])
     covered, _ = answer(capsys, "bugs", "coverage")
     assert len(covered["patterns"]) == 15
 
