@@ -358,12 +358,17 @@ def test_a_row_that_sqlite_refuses_holds_up_no_other(path: Path, change: dict, r
     assert seeds_on_file(path) == [0, 2, 3]
 
 
-def test_close_names_what_is_refused(path: Path) -> None:
+def test_what_is_refused_is_named_at_the_latest_by_close(path: Path) -> None:
     store = TrialStore(path)
     key, trial = entry(0)
-    store.put_many([(replace(key, digest=digest, program=None), trial) for digest in ("one", "two")])
-    with pytest.raises(StoreError, match=r"refuses trial one .*refuses trial two "):
+    refused = [(replace(key, digest=digest, program=None), trial) for digest in ("one", "two")]
+
+    def put_and_close() -> None:
+        store.put_many(refused)  # raises where the writer is as quick
         store.close()
+
+    with pytest.raises(StoreError, match=r"refuses trial one .*refuses trial two "):
+        put_and_close()
     store.close()
 
 
