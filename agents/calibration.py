@@ -33,7 +33,7 @@ FOLDS, RIDGE = 5, 1.0
 """Parts of the cross-fit, and penalty of squared weights."""
 ENDS = (0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.05, 0.02)
 """Bounds of the probability of a gain, of which the largest that costs next to no fixed bug ends a repair."""
-MOST_LOST, CERTAINTY = 0.01, 0.95
+MOST_LOST, CERTAINTY = 0.005, 0.95
 """Share of the bugs that this may leave unfixed though a further trial fixes them, and how sure that is."""
 
 
@@ -132,7 +132,7 @@ def _end(states: Sequence[_State], chances: Values) -> float:
 
     Surely: if the bound left more than ``MOST_LOST`` of all bugs unfixed, so few in the sample would be a
     chance of 1 in 20 at most (Clopper and Pearson 1934). That no bug of the sample is lost is not enough: of
-    56 bugs none is lost in 3 of 5 samples where it is 1 in 100. It takes 299. The bound is not the one that
+    56 bugs none is lost in 3 of 4 samples where it is 1 in 200. It takes 598. The bound is not the one that
     is worth most by the price of trials either: it ended repairs of bugs that one more trial fixes.
     """
     last = {state.repair: state for state in states}

@@ -14,7 +14,7 @@ from netmend.env.bugs.making import make_suite
 from netmend.env.bugs.operators import CRASHING, EITHER, SILENT
 from netmend.env.bugs.plans import SuitePlan
 from netmend.env.setting import Setting
-from netmend.env.training.trial import Budget, Trainer
+from netmend.env.training.trial import Trainer
 from netmend.repair_actions.recipes import RECIPES
 
 THRESHOLDS: tuple[float | None, ...] = (0.8, 0.9, 0.65, None)
@@ -50,9 +50,9 @@ def chosen(
         bugs: of the validation split.
         count: how many mutants are drawn.
         trainer: of the trials.
-        say: is told how many were found, and how right the policy is about how sure it is.
+        say: is told what each choice is worth, and how right the policy is about how sure it is.
     """
-    bugs = _drawn(bugs, count, setting.rules.budget, trainer) or bugs
+    bugs = _drawn(setting, bugs, count, trainer) or bugs
     policy = replace(policy, facts={**policy.facts, CHOSEN_BY: len(bugs)})
     if not bugs:
         return replace(policy, go=THRESHOLDS[0])
@@ -60,7 +60,9 @@ def chosen(
 
     def worth(own: Policy) -> tuple[float, float]:
         look = validate(own, setting, bugs, trainer, SEED)
-        return fixed_early(look.episodes), look.returns
+        early = fixed_early(look.episodes)
+        say(f"choices: go {own.go}, retry {own.retry}: {early:.1%} fixed over the trials")
+        return early, look.returns
 
     policy = max((replace(policy, go=go) for go in THRESHOLDS), key=worth)
     retries = [retry for retry in RETRIES if retry in (None, *policy.actions)]
@@ -72,7 +74,7 @@ def chosen(
     return replace(policy, confidence=found[0])
 
 
-def _drawn(bugs: Sequence[Bug], count: int, budget: Budget, trainer: Trainer) -> tuple[Bug, ...]:
+def _drawn(setting: Setting, bugs: Sequence[Bug], count: int, trainer: Trainer) -> tuple[Bug, ...]:
     """Killed mutants of the good programs behind bugs, made as the training bugs of a suite are.
 
     So they are mutants of variants of these programs too, and killed with five seeds. No agent learns from
@@ -81,7 +83,7 @@ def _drawn(bugs: Sequence[Bug], count: int, budget: Budget, trainer: Trainer) ->
     known = {
         bug.base or bug.id: Base(program=bug.fixed, split="train")
         for bug in bugs
-        if bug.fixed is not None and bug.task_metric is None
+        if bug.fixed is not None and bug.task_metric is None and setting.rules.of(bug) == setting.rules
     }
     plan = SuitePlan(
         name="choices",
@@ -89,7 +91,7 @@ def _drawn(bugs: Sequence[Bug], count: int, budget: Budget, trainer: Trainer) ->
         bugs={"train": count, "validation": 0, "held-out": 0},
         bases=tuple(known),
         known=known,
-        budget=budget,
+        budget=setting.rules.budget,
         screening_seeds=(SEED,),
         seeds=tuple(range(100, 105)),
         train_seeds=5,

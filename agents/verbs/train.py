@@ -112,7 +112,7 @@ class TrainingConfig(TrainerConfig):
     checkpoint_every: int = 20
     validate_every: int = 40
     validation_bugs: int = 50
-    choosing_bugs: int = 500
+    choosing_bugs: int = 650
     traces: int = 3
     shuffle_rewards: bool = False
 

@@ -43,7 +43,7 @@ def states(*repairs: list[bool]) -> list[_State]:
 
 @pytest.mark.parametrize(
     ("chance", "bugs", "expected"),
-    [(0.6, 299, ENDS[0]), (0.45, 299, 0.4), (0.12, 299, 0.1), (0.001, 299, 0.0), (0.6, 298, 0.0)],
+    [(0.6, 598, ENDS[0]), (0.45, 598, 0.4), (0.12, 598, 0.1), (0.001, 598, 0.0), (0.6, 597, 0.0)],
 )
 def test_a_repair_ends_at_the_largest_bound_that_surely_costs_next_to_nothing(
     chance: float, bugs: int, expected: float
@@ -54,5 +54,5 @@ def test_a_repair_ends_at_the_largest_bound_that_surely_costs_next_to_nothing(
 
 def test_of_enough_bugs_some_may_be_lost() -> None:
     for lost, expected in ((1, ENDS[0]), (2, 0.0)):
-        seen = states(*[[False, True]] * lost, *[[True, True]] * (500 - lost))
-        assert _end(seen, np.array([0.0, 1.0] * 500)) == expected
+        seen = states(*[[False, True]] * lost, *[[True, True]] * (1000 - lost))
+        assert _end(seen, np.array([0.0, 1.0] * 1000)) == expected
