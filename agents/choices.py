@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import itemgetter
 
 from netmend.agents.calibration import SEED, calibrate
 from netmend.agents.policy import Policy
@@ -58,15 +59,15 @@ def chosen(
         return replace(policy, go=THRESHOLDS[0])
     say(f"choices: made by {len(bugs)} bugs of {len({bug.fixed for bug in bugs})} good programs")
 
-    def worth(own: Policy) -> tuple[float, float]:
+    def judged(own: Policy) -> tuple[tuple[float, float], Policy]:
         look = validate(own, setting, bugs, trainer, SEED)
         early = fixed_early(look.episodes)
         say(f"choices: go {own.go}, retry {own.retry}: {early:.1%} fixed over the trials")
-        return early, look.returns
+        return (early, look.returns), own
 
-    policy = max((replace(policy, go=go) for go in THRESHOLDS), key=worth)
-    retries = [retry for retry in RETRIES if retry in (None, *policy.actions)]
-    policy = max((replace(policy, retry=retry) for retry in retries), key=worth)
+    best = max((judged(replace(policy, go=go)) for go in THRESHOLDS), key=itemgetter(0))
+    retries = [replace(best[1], retry=retry) for retry in RETRIES if retry in policy.actions]
+    policy = max([best, *map(judged, retries)], key=itemgetter(0))[1]
     found = calibrate(policy, setting, bugs, trainer)
     if found is None:
         return policy
