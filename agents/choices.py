@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from operator import itemgetter
+
+import numpy as np
+from numpy.typing import NDArray
 
 from netmend.agents.calibration import SEED, calibrate
 from netmend.agents.policy import Policy
@@ -21,8 +23,11 @@ from netmend.repair_actions.recipes import RECIPES
 THRESHOLDS: tuple[float | None, ...] = (0.8, 0.9, 0.65, None)
 """Least probabilities of *go* among which the bugs choose; None takes the most likely action."""
 
-RETRIES: tuple[str | None, ...] = (None, *RECIPES)
+RETRIES: tuple[str | None, ...] = (*tuple(RECIPES)[::-1], None)
 """Actions among which the bugs choose the one that a second trial begins with."""
+
+SURELY = 1.64
+"""Standard deviations by which another choice has to be better than the first one, which did well before."""
 
 CHOSEN_BY = "chosen_by"
 """Name of the fact how many bugs chose."""
@@ -41,9 +46,9 @@ def chosen(
 ) -> Policy:
     """The policy with what is decided by mutants of the good programs behind validation bugs.
 
-    They choose what fixes them earliest: the threshold of *go*, then how a second trial begins. To repairs
-    with both it is fitted how sure the policy is. Where no mutant can be drawn the validation bugs themselves
-    decide; without any the threshold is the first one.
+    They choose what fixes them earliest: the threshold of *go*, then how a second trial begins. The first of
+    each stands unless another one is surely better. To repairs with both it is fitted how sure the policy is.
+    Where no mutant can be drawn the validation bugs decide; without any only the first threshold is set.
 
     Args:
         policy: whose edits compose, and whose scores are probabilities.
@@ -59,20 +64,33 @@ def chosen(
         return replace(policy, go=THRESHOLDS[0])
     say(f"choices: made by {len(bugs)} bugs of {len({bug.fixed for bug in bugs})} good programs")
 
-    def judged(own: Policy) -> tuple[tuple[float, float], Policy]:
-        look = validate(own, setting, bugs, trainer, SEED)
-        early = fixed_early(look.episodes)
-        say(f"choices: go {own.go}, retry {own.retry}: {early:.1%} fixed over the trials")
-        return (early, look.returns), own
+    def judged(own: Policy) -> NDArray[np.float64]:
+        early = fixed_early(validate(own, setting, bugs, trainer, SEED).episodes)
+        say(f"choices: go {own.go}, retry {own.retry}: {early.sum() / len(bugs):.1%} fixed over the trials")
+        return early
 
-    best = max((judged(replace(policy, go=go)) for go in THRESHOLDS), key=itemgetter(0))
-    retries = [replace(best[1], retry=retry) for retry in RETRIES if retry in policy.actions]
-    policy = max([best, *map(judged, retries)], key=itemgetter(0))[1]
+    def earliest(first: Policy, *others: Policy) -> Policy:
+        best, most = first, judged(first)
+        for other in others:
+            early = judged(other)
+            if surely_better(early, most):
+                best, most = other, early
+        return best
+
+    retries = [retry for retry in RETRIES if retry in (None, *policy.actions)]
+    policy = earliest(*(replace(policy, go=go, retry=retries[0]) for go in THRESHOLDS))
+    policy = earliest(*(replace(policy, retry=retry) for retry in retries))
     found = calibrate(policy, setting, bugs, trainer)
     if found is None:
         return policy
     say(str(found[1]))
     return replace(policy, confidence=found[0])
+
+
+def surely_better(others: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
+    """Whether the others, of the same bugs, are larger: by chance so in 1 of 20 samples at most."""
+    gains = others - best
+    return bool(gains.sum() > SURELY * np.sqrt((gains**2).sum()))
 
 
 def _drawn(setting: Setting, bugs: Sequence[Bug], count: int, trainer: Trainer) -> tuple[Bug, ...]:

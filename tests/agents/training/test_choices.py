@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from netmend.agents.choices import CHOSEN_BY, RETRIES, THRESHOLDS, chosen
+from netmend.agents.choices import CHOSEN_BY, RETRIES, THRESHOLDS, chosen, surely_better
 from netmend.agents.policy import Policy
 from netmend.env.history import GO
 from netmend.env.observation import slot_names
@@ -55,6 +55,18 @@ def test_mutants_of_the_good_programs_choose(setting: Setting) -> None:
     assert again == replace(policy, layers=again.layers)
     own = {bug.program for bug in setting.bugs}
     assert len({request.program for request in trainer.asked} - own) > COUNT
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "expected"), [(3, 0, True), (2, 0, False), (9, 3, True), (9, 4, False)]
+)
+def test_another_choice_has_to_be_better_in_more_bugs_than_by_chance(
+    better: int, worse: int, expected: bool
+) -> None:
+    best, gains = np.full(100, 0.5), np.zeros(100)
+    gains[:better], gains[better : better + worse] = 0.2, -0.2
+    assert surely_better(best + gains, best) == expected
+    assert not surely_better(best, best)
 
 
 @pytest.mark.parametrize(("count", "known"), [(0, True), (COUNT, False)])
