@@ -15,7 +15,7 @@ from netmend.env.setting import Setting, make_setting
 from netmend.env.training.trial import TrialRequest
 from tests.agents.training.conftest import ACTIONS, InstantTrainer, World
 
-COUNT = 12
+COUNT = 24
 
 
 @pytest.fixture
@@ -45,8 +45,10 @@ class Noting(InstantTrainer):
 def test_mutants_of_the_good_programs_choose(setting: Setting) -> None:
     trainer, said = Noting(), list[str]()
     policy = chosen(untrained(setting), setting, setting.bugs, COUNT, trainer, said.append)
-    assert policy.facts[CHOSEN_BY] == COUNT
-    assert said[0].startswith(f"choices: made by {COUNT} bugs of ")
+    found = policy.facts[CHOSEN_BY]
+    assert isinstance(found, int)
+    assert len(setting.bugs) < found <= COUNT  # few mutants do harm in the world of these trials
+    assert said[0].startswith(f"choices: made by {found} bugs of ")
     assert policy.go in THRESHOLDS
     assert policy.retry in RETRIES
     assert policy.confidence is not None
@@ -54,7 +56,7 @@ def test_mutants_of_the_good_programs_choose(setting: Setting) -> None:
     again = chosen(untrained(setting), setting, setting.bugs, COUNT, Noting(), said.append)
     assert again == replace(policy, layers=again.layers)
     own = {bug.program for bug in setting.bugs}
-    assert len({request.program for request in trainer.asked} - own) > COUNT
+    assert len({request.program for request in trainer.asked} - own) > found
 
 
 @pytest.mark.parametrize(
