@@ -255,7 +255,7 @@ def test_mutants_of_a_base_and_the_suite_tiny(run_folder: Path, monkeypatch: pyt
     config = TrainConfig(bugs="tiny")
     config.agent.algorithm, config.agent.network = "maskable_ppo", [32]
     config.imitation = ImitationConfig(lessons=10, bases=0, rounds=2, epochs=3)
-    config.training.steps, config.training.validation_bugs = 0, 2
+    config.training.steps, config.training.validation_bugs, config.training.choosing_bugs = 0, 2, 4
     console = quiet()
     totals = train(config, run_folder, console, lambda _: build_trainer(workers=0))
     assert totals.trials > 10
