@@ -40,7 +40,6 @@ class UpdateCallback(BaseCallback):
 
     Attributes:
         totals: of the training so far.
-        fixed: share of the validation bugs that the policy fixed at the last look; None where unknown.
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class UpdateCallback(BaseCallback):
     ) -> None:
         super().__init__()
         self.totals = totals
-        self.fixed: float | None = None
         self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
         self._statistics, self._shuffle = statistics, shuffle
         self._seen = (trainer.trials, Counter(trainer.statuses), trainer.hits)
@@ -108,7 +106,6 @@ class UpdateCallback(BaseCallback):
         validation = self._look(self.model)
         if validation is None:
             return {}
-        self.fixed = validation.fixed
         for number, episode in enumerate(validation.episodes[: self._plan.traces]):
             self.logger.record(f"traces/{number}", "\n\n".join(trace(episode).splitlines()))
         return validation_scalars(validation)

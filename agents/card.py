@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import netmend
+from netmend.agents.choices import CHOSEN_BY
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.outcome import Outcome, by_method
@@ -42,16 +43,17 @@ TEXT = """# A policy of {members} networks
 * A repair has {budget} trials. A trial costs {price:g} of skill, a replaced part {part_price:g}.
 * {actions} actions and {slots} slots of an observation. A version of netmend with other slots refuses it.
 
-## What validation bugs chose
+## What was chosen
 
-`go` {go}, `retry` {retry}, `confidence.end` {end}.
+`go` {go}, `retry` {retry}, `confidence.end` {end}. {chosen_by} bugs chose, from which no network learned:
+see docs/policies.md.
 
 ## Results on validation bugs
 
 {results}
 
 In brackets: 95 % bootstrap interval over bugs. *Fixed* is judged on the hold-out part. `member_N` is
-one network with its own choices. This measures the whole policy again:
+one network with its own choices, by the validation bugs. This measures the whole policy again:
 
 ```
 netmend evaluate bugs={bugs}{apart} split=validation \\
@@ -66,11 +68,11 @@ Single repairs with seed 0, of the cheaper half of the bugs. A test repeats them
 
 ## Limits
 
-* These bugs chose the thresholds, so it fixes somewhat fewer held-out bugs: see docs/results.md.
+* The bugs that chose are on datasets of these, so it fixes somewhat fewer held-out bugs: see docs/results.md.
 * It learned from programs of 1 to 12 layers and from trials of at most {rows} rows and {epochs} epochs.
   Larger programs look to it like small ones that were trained too briefly.
 * It knows the actions of this package. A fault that none of them mends is not repaired.
-* Its *sure* was fitted to these bugs too.
+* Its *sure* was fitted to the bugs that chose.
 """
 
 
@@ -113,6 +115,7 @@ def card_of(
         go=policy.go,
         retry=policy.retry,
         end=policy.confidence and policy.confidence.end,
+        chosen_by=facts[CHOSEN_BY],
         results=methods_table(summarise(outcomes, rules.trials)).markdown(),
         count=len(SEEDS),
         sample=Table(head=COLUMNS, rows=sample(by_method(outcomes)["policy"]), left=(0, 4)).markdown(),

@@ -16,6 +16,7 @@ from netmend.agents.card import CARD, card_of
 from netmend.agents.choices import chosen
 from netmend.agents.policy import FOLDER, Facts, Policy, load_policy, save_policy
 from netmend.agents.progress import Totals
+from netmend.agents.statistics import validate
 from netmend.agents.train import (
     FINISHED,
     Interrupted,
@@ -92,9 +93,13 @@ def averaged(policies: Sequence[Policy], facts: Facts) -> Policy:
 
 
 def _member(config: TrainConfig, number: int, run: Path) -> TrainConfig:
-    """The configuration of a member's own run, which goes on where there is one."""
+    """The configuration of a member's own run, which goes on where there is one.
+
+    What it chooses for itself is shown on the card and nowhere used, so no mutants are drawn for that.
+    """
     begun = str(run) if (run / CONFIG).exists() else None
-    return replace(config, members=1, ship=None, seed=config.seed + number, resume=begun)
+    training = replace(config.training, choosing_bugs=0)
+    return replace(config, members=1, ship=None, training=training, seed=config.seed + number, resume=begun)
 
 
 def _sum(totals: Sequence[Totals]) -> Totals:
@@ -109,7 +114,7 @@ def _put_together(
     trainer: Trainer,
     console: Console,
 ) -> float | None:
-    """Average the members, let validation bugs choose, write policy and card; the share that is fixed."""
+    """Average the members, choose, write policy and card; the share of the validation bugs that is fixed."""
     suite = open_suite(config, console)
     facts: Facts = {
         "suite": suite.name,
@@ -120,13 +125,13 @@ def _put_together(
     policy = averaged(members, facts)
     rules = make_rules(config.budget, suite.budget, config.keep, compose=True)
     setting = Setting(bugs=suite.bugs, actions=policy.repair_actions(), rules=rules)
-    bugs = validation_bugs(suite, config.training.validation_bugs)
+    bugs, count = validation_bugs(suite, config.training.validation_bugs), config.training.choosing_bugs
 
     def say(line: str) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
-    policy, fixed = chosen(policy, setting, bugs, trainer, say)
+    policy = chosen(policy, setting, bugs, count, trainer, say)
     text = card_of(policy, members, config, suite, rules, trainer)
     save_policy(policy, folder / FOLDER)
     write_whole(folder / FOLDER / CARD, text)
-    return fixed
+    return validate(policy, setting, bugs, trainer, seed=0).fixed if bugs else None

@@ -97,10 +97,9 @@ def is_fixed(episode: Episode) -> bool | None:
     return episode.bug.is_fixed(episode.best_trial.skill, "validation")
 
 
-def fixed_early(episodes: Sequence[Episode]) -> float:
-    """Mean over the numbers of trials of the share of the bugs that so many have fixed; 0 of none."""
-    shares = [_share_of_trials(episode) for episode in episodes if is_fixed(episode) is not None]
-    return float(np.mean(shares)) if shares else 0.0
+def fixed_early(episodes: Sequence[Episode]) -> NDArray[np.float64]:
+    """Share of the trials after which a bug is fixed, of each whose published fix is known."""
+    return np.array([_share_of_trials(episode) for episode in episodes if is_fixed(episode) is not None])
 
 
 def fixed_at(episodes: Sequence[Episode], count: int) -> float | None:

@@ -271,7 +271,7 @@ class _Run:
         finally:
             view.close()
             model.logger.close()
-        return self._finish(parts, callback.totals, callback.fixed)
+        return self._finish(parts, callback.totals)
 
     def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
         training = self._config.training
@@ -324,7 +324,7 @@ class _Run:
         what = nothing if place is None else f"saved {from_here(place)}"
         return f"{what}; go on with: netmend train resume={from_here(self._folder)}"
 
-    def _finish(self, parts: _Parts, totals: Totals, fixed: float | None) -> Totals:
+    def _finish(self, parts: _Parts, totals: Totals) -> Totals:
         config, folder = self._config, self._folder
         facts = {
             "suite": parts.suite.name,
@@ -334,16 +334,16 @@ class _Run:
         }
         policy = policy_of(parts.model, config.agent, parts.setting, facts)
         if parts.setting.rules.compose and policy.algorithm not in VALUED:
-            bugs = self._validation_bugs(parts)
-            policy, fixed = chosen(policy, parts.setting, bugs, parts.trainer, self._say)
+            bugs, count = self._validation_bugs(parts), config.training.choosing_bugs
+            policy = chosen(policy, parts.setting, bugs, count, parts.trainer, self._say)
         save_policy(policy, folder / POLICY_FOLDER)
         outcomes = self._keep_repairs(parts, policy)
         look = self._validated(parts, policy)  # by trials that are known
         if look is not None:
-            fixed = look.fixed if fixed is None else fixed
             write_end(self._board, totals.steps, look, outcomes[: config.training.traces])
         write_whole(
-            folder / FINISHED, yaml.safe_dump({"totals": asdict(totals), "fixed": fixed}, sort_keys=False)
+            folder / FINISHED,
+            yaml.safe_dump({"totals": asdict(totals), "fixed": look and look.fixed}, sort_keys=False),
         )
         self._console.print(
             f"policy       {from_here(folder / POLICY_FOLDER)}\n"

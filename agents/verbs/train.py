@@ -98,6 +98,9 @@ class TrainingConfig(TrainerConfig):
         checkpoint_every: number of updates between two checkpoints.
         validate_every: number of updates between two looks at the validation bugs. 0 = only at the end.
         validation_bugs: most validation bugs in a look.
+        choosing_bugs: number of mutants that choose how the trained policy repairs: when it goes for its
+            first trial, how a second one begins, when a repair ends. They are drawn from the good programs
+            behind the validation bugs. 0 = the validation bugs of a look choose.
         traces: number of repairs that are written out as text at each look.
         shuffle_rewards: whether rewards are shuffled within each rollout: a control in which nothing can be
             learned.
@@ -109,6 +112,7 @@ class TrainingConfig(TrainerConfig):
     checkpoint_every: int = 20
     validate_every: int = 40
     validation_bugs: int = 50
+    choosing_bugs: int = 650
     traces: int = 3
     shuffle_rewards: bool = False
 
@@ -117,9 +121,8 @@ class TrainingConfig(TrainerConfig):
         found = super().problems()
         found += at_least(1, self, "trial_seeds", "checkpoint_every", path="training.")
         found += at_least(1, self, "trials", path="training.", most=MOST_TRIALS)
-        return found + at_least(
-            0, self, "steps", "validate_every", "validation_bugs", "traces", path="training."
-        )
+        counts = ("steps", "validate_every", "validation_bugs", "choosing_bugs", "traces")
+        return found + at_least(0, self, *counts, path="training.")
 
 
 @dataclass

@@ -41,7 +41,18 @@ def states(*repairs: list[bool]) -> list[_State]:
     ]
 
 
-def test_a_repair_ends_at_the_largest_bound_that_costs_no_fixed_bug() -> None:
-    seen = states([False, True], [True, True], [False, False])
-    for chance, expected in ((0.6, ENDS[0]), (0.45, 0.4), (0.12, 0.1), (0.001, 0.0)):
-        assert _end(seen, np.array([chance, 1.0, 0.0, 1.0, 0.0, 1.0])) == expected
+@pytest.mark.parametrize(
+    ("chance", "bugs", "expected"),
+    [(0.6, 598, ENDS[0]), (0.45, 598, 0.4), (0.12, 598, 0.1), (0.001, 598, 0.0), (0.6, 597, 0.0)],
+)
+def test_a_repair_ends_at_the_largest_bound_that_surely_costs_next_to_nothing(
+    chance: float, bugs: int, expected: float
+) -> None:
+    seen = states([False, True], [False, False], *[[True, True]] * (bugs - 2))
+    assert _end(seen, np.array([chance, 1.0, *[0.0, 1.0] * (bugs - 1)])) == expected
+
+
+def test_of_enough_bugs_some_may_be_lost() -> None:
+    for lost, expected in ((1, ENDS[0]), (2, 0.0)):
+        seen = states(*[[False, True]] * lost, *[[True, True]] * (1000 - lost))
+        assert _end(seen, np.array([0.0, 1.0] * 1000)) == expected

@@ -101,7 +101,7 @@ def make_config() -> TrainConfig:
         ),
         bugs="instant",
         actions=ActionsConfig(names=list(ACTIONS)),
-        training=TrainingConfig(steps=128, store=None, validate_every=2, checkpoint_every=2),
+        training=TrainingConfig(steps=128, store=None, validate_every=2, checkpoint_every=2, choosing_bugs=0),
         imitation=ImitationConfig(lessons=0),
         compose=False,
     )

@@ -69,7 +69,7 @@ def test_a_bug_that_is_fixed_later_counts_less(world) -> None:
         begin([episode], world.trainer())
         for name in chosen:
             advance([episode], [names.index(name)], world.trainer())
-        shares.append(fixed_early([episode]))
+        shares.append(fixed_early([episode]).item())
     assert shares == [1, 0.75, 0]
 
 
@@ -95,7 +95,7 @@ def test_imitation_alone_gives_a_policy_that_repairs(world, taught, run_folder: 
     setting = make_setting(world.suite, actions=taught.actions.names, compose=True)
     found = validate(policy, setting, world.suite.split("validation"), world.trainer(), seed=0)
     assert found.fixed == 1
-    assert fixed_early(found.episodes) == 1
+    assert (fixed_early(found.episodes) == 1).all()
     assert found.edits < 2
 
 
@@ -271,7 +271,7 @@ def test_mutants_of_a_base_and_the_suite_tiny(run_folder: Path, monkeypatch: pyt
     config = TrainConfig(bugs="tiny")
     config.agent.algorithm, config.agent.network = "maskable_ppo", [32]
     config.imitation = ImitationConfig(lessons=10, bases=0, rounds=2, epochs=3)
-    config.training.steps, config.training.validation_bugs = 0, 2
+    config.training.steps, config.training.validation_bugs, config.training.choosing_bugs = 0, 2, 4
     console = quiet()
     totals = train(config, run_folder, console, lambda _: build_trainer(workers=0))
     assert totals.trials > 10

@@ -206,6 +206,7 @@ def test_from_training_to_repair(elsewhere: Path, capsys: pytest.CaptureFixture[
     small = ["agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"]
     fast = ["bugs=tiny", "budget.updates=5", "budget.epochs=1"]
     steps = ["training.steps=16", "training.validation_bugs=1", "imitation.lessons=0", "hydra.run.dir=runs/a"]
+    steps.append("training.choosing_bugs=0")
     assert main(["train", *fast, *small, *steps]) == 0
     assert main(["train", "resume=runs/a"]) == 0
     assert "is finished" in capsys.readouterr().out

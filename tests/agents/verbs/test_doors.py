@@ -21,7 +21,7 @@ from netmend.agents.cli import main
 SMALL = (
     *("agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"),
     *("bugs=tiny", "budget.updates=2", "budget.epochs=1", "training.steps=8", "training.validation_bugs=2"),
-    "imitation.lessons=0",
+    *("imitation.lessons=0", "training.choosing_bugs=0"),
 )
 SWEEPER = (
     *("hydra-optuna-sweeper==1.2.0", "optuna==2.10.1", "sqlalchemy<2", "alembic<1.13"),

@@ -88,6 +88,7 @@ def test_from_training_to_a_report(elsewhere: Path, capsys: pytest.CaptureFixtur
     small = ["agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"]
     fast = ["bugs=tiny", "budget.updates=5", "budget.epochs=1", "training.workers=0"]
     steps = ["training.steps=8", "training.validation_bugs=1", "imitation.lessons=0", "hydra.run.dir=runs/a"]
+    steps.append("training.choosing_bugs=0")
     trained, said = answer(capsys, "train", *fast, *small, *steps)
     assert Path(trained["policy"]).is_dir()
     assert trained["totals"]["steps"] == 8

@@ -17,7 +17,7 @@ from netmend.env.bugs.lessons import LessonBase
 TINY = ["bugs=tiny", "training.workers=2"]
 AGENT = ["agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"]
 TAUGHT = ["imitation.lessons=4", "imitation.rounds=1", "imitation.epochs=2"]
-STEPS = ["training.steps=16", "training.validation_bugs=1"]
+STEPS = ["training.steps=16", "training.validation_bugs=1", "training.choosing_bugs=0"]
 
 GOOD = BASES["circles_logit"].program
 BASE = LessonBase(name="circles_logit", original=GOOD, target=GOOD, skill=0.9, target_skill=0.9)
