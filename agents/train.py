@@ -193,7 +193,7 @@ class _Run:
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
         shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
-        totals, acting = Totals(), {}
+        totals, acting = Totals(), Tensors()
         if self._resumes():
             totals, acting = load_checkpoint(model, self._folder, self._say, shuffle)
         return _Parts(suite, replace(repairs.setting, rules=rules), trainer, model, totals, acting, shuffle)
