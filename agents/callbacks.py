@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from numpy.random import Generator
-from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 
 from netmend.agents.algorithms import update_size
 from netmend.agents.checkpoint import Snapshot, save_checkpoint, take_snapshot
+from netmend.agents.overlap import Overlap
 from netmend.agents.progress import ProgressView, Totals
 from netmend.agents.statistics import Scalars, Statistics, Validation, trial_scalars, validation_scalars
 from netmend.agents.vec_env import permuted
@@ -36,7 +36,8 @@ class UpdateCallback(BaseCallback):
 
     Stable-Baselines3 begins the next rollout right after an update, and there the parameters, the optimizer
     and the counters agree: that is when a snapshot is taken. It is written where it is time, or when the
-    training is interrupted later on: what came after it is done again, with the same outcome.
+    training is interrupted later on: what came after it is done again, with the same outcome. Where an
+    update overlaps with the next rollout, looking at the policy and saving it wait for the update.
 
     Attributes:
         totals: of the training so far.
@@ -50,14 +51,15 @@ class UpdateCallback(BaseCallback):
         totals: Totals,
         trainer: TrialFront,
         statistics: Statistics,
-        look: Callable[[BaseAlgorithm], Validation | None],
+        look: Callable[[], Validation | None],
         view: ProgressView,
         shuffle: Generator | None = None,
+        overlap: Overlap | None = None,
     ) -> None:
         super().__init__()
         self.totals = totals
         self._run, self._plan, self._trainer, self._view, self._look = run, plan, trainer, view, look
-        self._statistics, self._shuffle = statistics, shuffle
+        self._statistics, self._shuffle, self._overlap = statistics, shuffle, overlap
         self._seen = (trainer.trials, Counter(trainer.statuses), trainer.hits)
         self._snapshot: Snapshot | None = None
         self._saved = totals.steps
@@ -98,12 +100,15 @@ class UpdateCallback(BaseCallback):
             self.logger.record(tag, value)
         self.logger.dump(self.model.num_timesteps)
         self._view.show(self.totals, scalars)
-        self._snapshot = take_snapshot(self.model, self.totals, self._shuffle)
+        learned = self._overlap.update.result if self._overlap else None
+        self._snapshot = take_snapshot(self.model, self.totals, self._shuffle, learned)
         if last or self.totals.updates % self._plan.checkpoint_every == 0:
             self.save()
 
     def _validate(self) -> Scalars:
-        validation = self._look(self.model)
+        if self._overlap:
+            self._overlap.update.result()
+        validation = self._look()
         if validation is None:
             return {}
         for number, episode in enumerate(validation.episodes[: self._plan.traces]):

@@ -11,7 +11,7 @@ import math
 import random
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -60,6 +60,25 @@ class CheckpointError(NetmendError):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Learned:
+    """What an on-policy update changes.
+
+    Attributes:
+        counters: those of ``COUNTERS`` that it raises.
+        tensors: of the policy and its optimizer, and NumPy's random state, from which its batches are drawn.
+    """
+
+    counters: dict[str, int] = field(default_factory=dict)
+    tensors: Tensors = field(default_factory=dict)
+
+
+def take_learned(model: BaseAlgorithm) -> Learned:
+    """Copy what the last update left."""
+    state = {name: own for name, own in _random_state().items() if name.startswith("random.numpy")}
+    return Learned(counters={"_n_updates": model._n_updates}, tensors=_weights(model) | state)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
     """A training between two updates, which shares nothing with it that the next update changes.
 
@@ -67,22 +86,30 @@ class Snapshot:
         totals: of the training.
         facts: what goes into the YAML file.
         tensors: what goes into the other one, but for the replay buffer.
+        learned: gives what the last update left where that ended later than the rest was copied.
         replay: gives DQN's replay buffer as it was.
     """
 
     totals: Totals
     facts: dict[str, Any]
     tensors: Tensors
+    learned: Callable[[], Learned]
     replay: Callable[[], Tensors]
 
 
-def take_snapshot(model: BaseAlgorithm, totals: Totals, shuffle: Generator | None = None) -> Snapshot:
+def take_snapshot(
+    model: BaseAlgorithm,
+    totals: Totals,
+    shuffle: Generator | None = None,
+    learned: Callable[[], Learned] | None = None,
+) -> Snapshot:
     """Copy a training that is between two updates.
 
     Args:
         model: with a ``RepairVecEnv``.
         totals: of the training so far.
         shuffle: what shuffles its rewards, if something does.
+        learned: gives what the last update leaves, where it still runs; ``model`` then collects rollouts.
     """
     env = _env(model)
     assert model._last_obs is not None
@@ -94,10 +121,12 @@ def take_snapshot(model: BaseAlgorithm, totals: Totals, shuffle: Generator | Non
         "generators": {name: own.bit_generator.state for name, own in _generators(model, shuffle).items()},
         "repairs": [asdict(own) for own in env.under_way()],
     }
+    weights = _weights(model) if learned is None else _policy(model, "acting")
     return Snapshot(
         totals=replace(totals),
         facts=facts,
-        tensors=_weights(model) | _random_state() | {name: _tensor(own) for name, own in seen.items()},
+        tensors=weights | _random_state() | {name: _tensor(own) for name, own in seen.items()},
+        learned=learned or Learned,
         replay=_replay(model),
     )
 
@@ -109,10 +138,12 @@ def save_checkpoint(snapshot: Snapshot, run: Path) -> Path:
         OSError: the disk is full or the folder cannot be written to.
     """
     target = run / FOLDER / f"step_{snapshot.totals.steps:09d}"
+    learned = snapshot.learned()
+    facts = {**snapshot.facts, "counters": {**snapshot.facts["counters"], **learned.counters}}
     with whole_folder(target) as fresh:
         # Not by save_file: what it raises is no OSError.
-        (fresh / TENSORS).write_bytes(save({**snapshot.tensors, **snapshot.replay()}))
-        (fresh / STATE).write_text(write_yaml(snapshot.facts), encoding="utf-8")
+        (fresh / TENSORS).write_bytes(save({**snapshot.tensors, **learned.tensors, **snapshot.replay()}))
+        (fresh / STATE).write_text(write_yaml(facts), encoding="utf-8")
     for stale in (*checkpoints(run)[:-KEPT], *target.parent.glob(".*")):  # hidden: left over from a kill
         shutil.rmtree(stale, ignore_errors=True)
     return target
@@ -125,8 +156,10 @@ def checkpoints(run: Path) -> list[Path]:
 
 def load_checkpoint(
     model: BaseAlgorithm, run: Path, say: Callable[[str], None], shuffle: Generator | None = None
-) -> Totals:
+) -> tuple[Totals, Tensors]:
     """Put the newest readable checkpoint of a run into a model that was built with the same configuration.
+
+    Returns its totals, and the weights of the policy that collects the next rollout where that is another.
 
     Args:
         model: with a ``RepairVecEnv``, whose trainer repeats the repairs under way.
@@ -205,8 +238,9 @@ def _most_bytes(model: BaseAlgorithm) -> int:
 
 def _check_tensors(tensors: Tensors, model: BaseAlgorithm) -> None:
     """Refuse tensors that are not those of this model. Raises ValueError."""
-    expected = {name: (own.dtype, tuple(own.shape)) for name, own in _weights(model).items()}
-    expected |= {name: (own.dtype, tuple(own.shape)) for name, own in _random_state().items()}
+    acting = _policy(model, "acting") if _group("acting", tensors) else {}
+    known = (_weights(model) | _random_state() | acting).items()
+    expected = {name: (own.dtype, tuple(own.shape)) for name, own in known}
     rows = (model.n_envs, *(model.observation_space.shape or ()))
     expected |= {"seen.observations": (torch.float32, rows), "seen.starts": (torch.bool, rows[:1])}
     for index, parameter in enumerate(_parameters(model)):
@@ -238,7 +272,7 @@ def _restore(
     tensors: Tensors,
     say: Callable[[str], None],
     shuffle: Generator | None,
-) -> Totals:
+) -> tuple[Totals, Tensors]:
     model.policy.load_state_dict(_group("policy", tensors))
     optimizer, moments = model.policy.optimizer, _group("optimizer", tensors)
     state: dict[int, Tensors] = {}
@@ -265,7 +299,7 @@ def _restore(
         generator.bit_generator.state = facts["generators"][name]
     # Last: nothing may draw after it.
     _set_random_state(_group("random", tensors), random.setstate, np.random.set_state, torch.set_rng_state)
-    return Totals(**facts["totals"])
+    return Totals(**facts["totals"]), _group("acting", tensors)
 
 
 def _env(model: BaseAlgorithm) -> RepairVecEnv:
@@ -285,10 +319,14 @@ def _parameters(model: BaseAlgorithm) -> list[Tensor]:
 
 def _weights(model: BaseAlgorithm) -> Tensors:
     """Tensors of the policy and of its optimizer, the latter by ``optimizer.<parameter>.<name>``."""
-    tensors = {f"policy.{name}": _own(value) for name, value in model.policy.state_dict().items()}
+    tensors = _policy(model, "policy")
     for index, entries in model.policy.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": _own(value) for name, value in entries.items()}
     return tensors
+
+
+def _policy(model: BaseAlgorithm, group: str) -> Tensors:
+    return {f"{group}.{name}": _own(value) for name, value in model.policy.state_dict().items()}
 
 
 def _replay(model: BaseAlgorithm) -> Callable[[], Tensors]:

@@ -33,13 +33,19 @@ from netmend.agents.callbacks import (
     UpdateCallback,
     ValueFirst,
 )
-from netmend.agents.checkpoint import checkpoints, load_checkpoint, read_facts
+from netmend.agents.checkpoint import (
+    Tensors,
+    checkpoints,
+    load_checkpoint,
+    read_facts,
+)
 from netmend.agents.choices import THRESHOLDS, chosen
 from netmend.agents.imitation.rounds import Rounds
 from netmend.agents.imitation.stage import Classroom, imitate
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.outcome import Outcome
+from netmend.agents.overlap import Overlap
 from netmend.agents.policy import FOLDER as POLICY_FOLDER, Policy, save_policy
 from netmend.agents.progress import ProgressView, StageProgress, Totals, make_progress
 from netmend.agents.statistics import (
@@ -147,6 +153,7 @@ class _Parts:
     trainer: TrialFront
     model: BaseAlgorithm
     totals: Totals
+    acting: Tensors
     shuffle: np.random.Generator | None
 
 
@@ -186,8 +193,10 @@ class _Run:
         if config.training.shuffle_rewards and not isinstance(model, OnPolicyAlgorithm):
             raise ConfigError(["training.shuffle_rewards: needs an on-policy agent (maskable_ppo, ppo, a2c)"])
         shuffle = np.random.default_rng([config.seed, 0]) if config.training.shuffle_rewards else None
-        totals = load_checkpoint(model, self._folder, self._say, shuffle) if self._resumes() else Totals()
-        return _Parts(suite, replace(repairs.setting, rules=rules), trainer, model, totals, shuffle)
+        totals, acting = Totals(), Tensors()
+        if self._resumes():
+            totals, acting = load_checkpoint(model, self._folder, self._say, shuffle)
+        return _Parts(suite, replace(repairs.setting, rules=rules), trainer, model, totals, acting, shuffle)
 
     def _say(self, line: str) -> None:
         self._console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -218,7 +227,7 @@ class _Run:
             trainer=parts.trainer,
             model=parts.model,
             policy_of=lambda: policy_of(parts.model, config.agent, parts.setting, {}),
-            look=lambda: self._look(parts, parts.model, THRESHOLDS[0]),
+            look=lambda: self._look(parts, THRESHOLDS[0]),
             log=log,
             tell=tell,
         )
@@ -247,14 +256,15 @@ class _Run:
         if not totals.steps:
             self._record_configuration(model)
         view = make_progress(self._console, steps, update_size(model))
-        callback = self._callback(parts, view)
+        overlap = self._overlap(parts)
+        callback = self._callback(parts, view, overlap)
         callbacks: list[BaseCallback] = [ValueFirst(config.agent.value_updates), callback]
         if parts.shuffle is not None:
             callbacks.insert(0, ShuffledRewards(parts.shuffle))
         try:
             if steps > totals.steps:
                 with settled():
-                    model.learn(
+                    (overlap.collector if overlap else model).learn(
                         steps - totals.steps,
                         callback=callbacks,
                         log_interval=None,  # type: ignore[arg-type]  # SB3 takes it: the callback logs
@@ -270,10 +280,18 @@ class _Run:
             raise
         finally:
             view.close()
+            if overlap:
+                overlap.close()
             model.logger.close()
         return self._finish(parts, callback.totals)
 
-    def _callback(self, parts: _Parts, view: ProgressView) -> UpdateCallback:
+    def _overlap(self, parts: _Parts) -> Overlap | None:
+        if not self._config.training.staleness:
+            return None
+        assert isinstance(parts.model, OnPolicyAlgorithm)  # the configuration was checked
+        return Overlap(parts.model, parts.acting)
+
+    def _callback(self, parts: _Parts, view: ProgressView, overlap: Overlap | None) -> UpdateCallback:
         training = self._config.training
         plan = Plan(
             checkpoint_every=training.checkpoint_every,
@@ -289,10 +307,11 @@ class _Run:
             look=partial(self._look, parts),
             view=view,
             shuffle=parts.shuffle,
+            overlap=overlap,
         )
 
-    def _look(self, parts: _Parts, model: BaseAlgorithm, go: float | None = None) -> Validation | None:
-        return self._validated(parts, policy_of(model, self._config.agent, parts.setting, {}, go))
+    def _look(self, parts: _Parts, go: float | None = None) -> Validation | None:
+        return self._validated(parts, policy_of(parts.model, self._config.agent, parts.setting, {}, go))
 
     def _validated(self, parts: _Parts, policy: Policy) -> Validation | None:
         bugs = self._validation_bugs(parts)

@@ -36,6 +36,8 @@ from netmend.repair_actions.recipes import WITH_RECIPES
 MOST_LAYERS, MOST_LESSONS, MOST_ROUNDS, MOST_MEMBERS = 64, 100_000, 99, 16
 VALUED = frozenset({"dqn"})
 """Algorithms whose network says what an action returns and not how likely it is the right one."""
+CORRECTING = frozenset({"maskable_ppo", "ppo"})
+"""Algorithms that weigh each step by how likely the policy takes it now and how likely it was then."""
 PLACES = frozenset({"data_dir", "training.store", "ship", "resume"})
 NAMING, LONGEST_NAME = r"[\w.=,+-]", 100
 """Characters of the name of a run, and how many: it is the name of a folder."""
@@ -104,6 +106,8 @@ class TrainingConfig(TrainerConfig):
         traces: number of repairs that are written out as text at each look.
         shuffle_rewards: whether rewards are shuffled within each rollout: a control in which nothing can be
             learned.
+        staleness: by how many updates the policy that collects a rollout may be behind: 0 or 1. With 1, an
+            update runs while the next rollout is collected, and no worker waits for it. For PPO.
     """
 
     steps: int = 10_240
@@ -115,12 +119,14 @@ class TrainingConfig(TrainerConfig):
     choosing_bugs: int = 650
     traces: int = 3
     shuffle_rewards: bool = False
+    staleness: int = 0
 
     def problems(self) -> list[str]:
         """By key."""
         found = super().problems()
         found += at_least(1, self, "trial_seeds", "checkpoint_every", path="training.")
         found += at_least(1, self, "trials", path="training.", most=MOST_TRIALS)
+        found += at_least(0, self, "staleness", path="training.", most=1)
         counts = ("steps", "validate_every", "validation_bugs", "choosing_bugs", "traces")
         return found + at_least(0, self, *counts, path="training.")
 
@@ -202,6 +208,8 @@ class TrainConfig(RepairingConfig):
 
     def _stage_problems(self) -> Iterator[str]:
         """Stages that do not go together."""
+        if self.training.staleness and self.agent.algorithm not in CORRECTING:
+            yield f"training.staleness: PPO alone corrects for it, and not {self.agent.algorithm}"
         if not self.training.steps and not self.imitation.lessons:
             yield "training.steps: 0 leaves nothing to do where imitation.lessons is 0 too"
         if self.imitation.lessons and not self.compose:

@@ -45,7 +45,7 @@ def save(model: BaseAlgorithm, totals: Totals, run: Path) -> Path:
 
 
 def load(model: BaseAlgorithm, run: Path, said: list[str] | None = None) -> Totals:
-    return load_checkpoint(model, run, [].append if said is None else said.append)
+    return load_checkpoint(model, run, [].append if said is None else said.append)[0]
 
 
 @pytest.fixture(params=PARAMS)

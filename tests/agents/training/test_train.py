@@ -170,14 +170,20 @@ def _end(folder: Path) -> tuple[bytes, dict[str, object]]:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "shuffled"), [*((name, False) for name in PARAMS), ("ppo", True), ("maskable_ppo", True)]
+    ("algorithm", "shuffled", "staleness"),
+    [
+        *((name, False, 0) for name in PARAMS),
+        *((name, shuffled, 1) for name in ("ppo", "maskable_ppo") for shuffled in (False, True)),
+        *(("ppo", True, 0), ("maskable_ppo", True, 0)),
+    ],
 )
 def test_a_run_that_was_cut_off_ends_as_if_it_had_not_been(
-    world, tmp_path: Path, algorithm: str, shuffled: bool
+    world, tmp_path: Path, algorithm: str, shuffled: bool, staleness: int
 ) -> None:
     config = with_agent(world.config, algorithm)
     config.agent.anneal = "learning_rate" in config.agent.params
     config.training = replace(config.training, checkpoint_every=3, shuffle_rewards=shuffled, steps=256)
+    config.training.staleness = staleness
     start(world, tmp_path / "whole", config)
     folder, lives, cuts = tmp_path / "cut", 0, 0
     while not (folder / "finished.yaml").exists():
@@ -344,25 +350,23 @@ def test_a_finished_run_says_so_and_can_be_prolonged(world, finished: Path) -> N
     assert (longer.steps, longer.updates) == (192, 6)
 
 
-def test_a_prolonged_run_is_one_planned_longer_unless_something_falls_over_it(world, tmp_path: Path) -> None:
-    runs = {}
-    for anneal in (False, True):
-        config = replace(world.config, agent=replace(world.config.agent, anneal=anneal))
-        config.agent.params = {**config.agent.params, "learning_rate": 0.003}
-        whole, longer = tmp_path / f"whole{anneal}", tmp_path / f"longer{anneal}"
-        start(world, whole, replace(config, training=replace(config.training, steps=192)))
-        start(world, longer, config)
-        console = quiet()
-        train(
-            resumed_config(longer, ["training.steps=192"]),
-            longer,
-            console,
-            lambda _: TrialFront(world.trainer()),
-        )
-        assert ("follows the new length" in console.file.getvalue()) == anneal  # type: ignore[attr-defined]
-        runs[anneal] = [(run / "policy" / "policy.safetensors").read_bytes() for run in (whole, longer)]
-    assert runs[False][0] == runs[False][1]
-    assert runs[True][0] != runs[True][1]
+@pytest.mark.parametrize(("anneal", "staleness"), [(False, 0), (False, 1), (True, 0)])
+def test_a_prolonged_run_is_one_planned_longer_unless_something_falls_over_it(
+    world, tmp_path: Path, anneal: bool, staleness: int
+) -> None:
+    config = replace(world.config, agent=replace(world.config.agent, anneal=anneal))
+    config.agent.params = {**config.agent.params, "learning_rate": 0.003}
+    config.training.staleness = staleness
+    whole, longer = tmp_path / "whole", tmp_path / "longer"
+    start(world, whole, replace(config, training=replace(config.training, steps=192)))
+    start(world, longer, config)
+    console = quiet()
+    train(
+        resumed_config(longer, ["training.steps=192"]), longer, console, lambda _: TrialFront(world.trainer())
+    )
+    assert ("follows the new length" in console.file.getvalue()) == anneal  # type: ignore[attr-defined]
+    ends = [(run / "policy" / "policy.safetensors").read_bytes() for run in (whole, longer)]
+    assert (ends[0] != ends[1]) == anneal
 
 
 def test_a_resumed_run_keeps_its_configuration(finished: Path) -> None:
