@@ -17,6 +17,7 @@ from netmend.env.script.rules.reading import (
     activation_name,
     activations,
     behind_loss,
+    facts,
     last_layer,
     loss_kind,
     loss_site,
@@ -102,6 +103,33 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
     fitting = kind.own == found[0] and back is not None
     edits = (*_MATCH, f"loss_function/{back}@program") if fitting else _MATCH
     yield Sight(site=output_site(record, found[0]), place=_place(record), words=words, edits=edits)
+
+
+@fault(
+    "the outputs are logits, as {loss} takes them, and rounding them gives no classes: 0 means one half",
+    "accuracy_metric/task_metric@program",
+)
+def rounded_logits(record: Record) -> Iterator[Sight]:
+    """Logits that are rounded as if they were probabilities."""
+    yield from _cut_logits(record, rounds=True)
+
+
+@likely(
+    "the outputs are logits, as {loss} takes them, and are cut at 0.5: it is 0 that means one half",
+    "accuracy_metric/task_metric@program",
+)
+def logits_cut_at_half(record: Record) -> Iterator[Sight]:
+    """Logits that are cut at one half as if they were probabilities. Some want to be surer of a yes."""
+    yield from _cut_logits(record, rounds=False)
+
+
+def _cut_logits(record: Record, *, rounds: bool) -> Iterator[Sight]:
+    kind = loss_kind(record)
+    if kind is None or kind.own != "sigmoid" or activations(record):
+        return
+    for one in facts(record, "outputs_cut"):
+        if (one.text == "round") == rounds:
+            yield Sight(value=one.value, site=one.site, words={"loss": _loss(record)})
 
 
 @fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
