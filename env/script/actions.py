@@ -173,6 +173,7 @@ ANSWERS: Mapping[str, Answer] = {
     "data_dimension/index@targets": _set("loss.labels"),
     "data_dimension/add_axis@targets": _set("loss.shapes"),
     "data_dimension/drop_axis@targets": _set("loss.shapes"),
+    "data_dimension/channels_first@inputs": _set("network.axes"),
     "data_dimension/batch_axis@program": _set("network.batch_axis"),
     "accuracy_metric/task_metric@program": _set("outputs.cut"),
     "data_dimension/flatten@inputs": _set("input.flatten"),

@@ -12,7 +12,7 @@ from netmend.env.script.graph import node_name, reaches
 from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 
-_MOST = 20_000
+_MOST = 5_000
 _SUMS = ("Add", "Sub")
 _FACTORS = ("Mul", "Div", "Neg")
 
@@ -30,7 +30,9 @@ class Terms:
 
     def add(self, value: Tensor, site: Site | None) -> None:
         """A number was computed."""
-        if value.grad_fn is not None and len(self._seen) < _MOST:
+        if value.grad_fn is not None:
+            if len(self._seen) >= _MOST:  # they keep their graphs
+                self._seen.clear()
             self._seen[value.grad_fn] = float(value.detach()), site
 
     def penalty(self, loss: Tensor) -> Fact | None:

@@ -80,6 +80,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "network.registered": network.write_registered,
     "layer.last_step": rows.write_last_step,
     "outputs.cut": outputs.write_cut,
+    "network.axes": rows.write_moved_axes,
     "network.batch_axis": rows.write_batch_axis,
     "input.type": casts.write_input_type,
     "input.standardize": network.write_standardize,

@@ -11,7 +11,7 @@ from netmend.env.script.follow import Place, argument, origin
 from netmend.env.script.mixing import RESHAPES
 from netmend.env.script.origins import called, is_module
 from netmend.env.script.record import Fact, Operation
-from netmend.env.script.rules.reading import first_steps
+from netmend.env.script.rules.reading import first_steps, recut
 from netmend.env.script.site import Site
 from netmend.env.script.source import EditRefused
 
@@ -35,9 +35,15 @@ def write_batch_axis(editor: Editor, _change: SourceChange) -> None:
     elif found is not None:
         _turn_all(editor, found)
     elif "rows_mixed" in facts:
-        _order_axes(editor, facts["rows_mixed"])
+        _order_axes(editor, facts["rows_mixed"].site, int(facts["rows_mixed"].value))
     else:
         raise EditRefused("each row of a batch is taken by itself")
+
+
+def write_moved_axes(editor: Editor, _change: SourceChange) -> None:
+    """A transposition in the place of a reshape to the same sizes in another order."""
+    for one in recut(editor.record):
+        _order_axes(editor, one.called)
 
 
 def write_last_step(editor: Editor, _change: SourceChange) -> None:
@@ -88,18 +94,18 @@ def _rows_first(operation: Operation) -> bool | None:
     return bool(given[0]) if given else None
 
 
-def _order_axes(editor: Editor, fact: Fact) -> None:
+def _order_axes(editor: Editor, site: Site | None, rows: int = 0) -> None:
     """The axes brought into the order in which the reshape reads them."""
-    draft, call = editor.call(fact.site, "the reshape")
-    reshapes = [one for one in editor.record.operations if one.called == fact.site and one.kind in RESHAPES]
+    draft, call = editor.call(site, "the reshape")
+    reshapes = [one for one in editor.record.operations if one.called == site and one.kind in RESHAPES]
     shapes = next(((one.received.shape, one.returned.shape) for one in reshapes), ((), ()))
-    order = _order(*shapes, int(fact.value))
+    order = _order(*shapes, rows)
     method = isinstance(call.func, ast.Attribute) and not is_module(draft.file, call.func.value)
     value = (
         call.func.value if method and isinstance(call.func, ast.Attribute) else next(iter(call.args), None)
     )
     if order is None or value is None:
-        raise EditRefused(f"{fact.site}: permute() or transpose() has to bring the rows to the front first")
+        raise EditRefused(f"{site}: permute() or transpose() has to bring the rows to the front first")
     text = draft.file.text_of(value)
     text = text if is_operand(value) else f"({text})"
     moved = [place for place, axis in enumerate(order) if place != axis]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, first_steps
+from netmend.env.script.rules.reading import Rule, facts, first_steps, recut
 
 MIXING: list[Rule] = []
 SHUFFLED: list[Rule] = []
@@ -38,6 +38,19 @@ def first_step(record: Record) -> Iterator[Sight]:
     """Outputs of a recurrent layer of which only those of the first step are used."""
     for axis, one in first_steps(record):
         yield Sight(value=float(one.received.shape[axis]), site=one.called)
+
+
+@likely(
+    "{kind} makes {left} of {given}: it cuts the values anew, and moves no axis as permute() does",
+    "data_dimension/channels_first@inputs",
+)
+def axes_recut(record: Record) -> Iterator[Sight]:
+    """A view in the place of a transposition."""
+    mixed = [one.site for one in facts(record, "rows_mixed")]
+    for one in recut(record):
+        if one.called not in mixed:
+            words = {"kind": one.kind, "left": one.returned.shape, "given": one.received.shape}
+            yield Sight(site=one.called, words=words)
 
 
 @likely("{seen}, and these come shuffled", _BATCH_AXIS)

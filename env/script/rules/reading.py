@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from netmend.env.findings.finding import Heuristic
 from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
+from netmend.env.script.mixing import RESHAPES
 from netmend.env.script.record import Array, Fact, Operation, Record
 from netmend.env.script.site import Site
 from netmend.env.script.torch_names import LOSSES
@@ -226,6 +227,15 @@ def fitting_losses(outputs: Operation, targets: Array) -> tuple[str, ...]:
         name = "binary_crossentropy" if probabilities else "bce_with_logits"
         return (f"loss_function/{name}@program",)
     return ("loss_function/mse@program",)
+
+
+def recut(record: Record) -> Iterator[Operation]:
+    """Reshapes whose result has the same sizes of axes in another order, as if axes were moved."""
+    for one in record.operations:
+        given, left = ([size for size in part.shape if size > 1] for part in (one.received, one.returned))
+        same = len(one.received.shape) == len(one.returned.shape) and sorted(given) == sorted(left)
+        if one.kind in RESHAPES and same and given != left:
+            yield one
 
 
 def first_steps(record: Record) -> Iterator[tuple[int, Operation]]:

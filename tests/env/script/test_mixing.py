@@ -199,6 +199,23 @@ def test_the_first_step_of_a_recurrent_layer(runner: Runner, tmp_path: Path, tak
     assert f"self.fc(self.rnn(x)[0]{last})" in patch.texts["train.py"]
 
 
+def test_a_view_in_the_place_of_a_transposition(runner: Runner, tmp_path: Path) -> None:
+    forward = "return self.fc(self.rnn(x.{}).mean(2))"
+    words = LSTM | {
+        "made": "self.rnn = nn.Conv1d(WIDTH, 8, 3)",
+        "forward": forward.format("view(-1, WIDTH, STEPS)"),
+    }
+    record = _ran(runner, tmp_path, words)
+    (found,) = (one for one in findings(record) if one.name == "axes_recut")
+    assert "view makes (16, 4, 6) of (16, 6, 4)" in found.text
+    patch = edit(Project.read(tmp_path, record.files), record, record_changes(found.edits[0], record))
+    assert "self.rnn(x.transpose(1, 2)).mean(2)" in patch.texts["train.py"]
+    turned = _ran(
+        runner, tmp_path, words | {"forward": forward.format("transpose(1, 2).view(-1, WIDTH, STEPS)")}
+    )
+    assert "axes_recut" not in {one.name for one in findings(turned)}
+
+
 @pytest.mark.parametrize(
     ("made", "forward"),
     [

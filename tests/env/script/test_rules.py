@@ -107,6 +107,7 @@ LOGITS = replace(
     behind=("BinaryCrossEntropyWithLogits", "Addmm"),
 )
 CELL = replace(LAYERS[0], kind="LSTM", settings={"batch_first": True}, returned=floats(ROWS, 7, 16))
+TURNED = replace(function("view", 4, -1), received=floats(ROWS, 8, 8, 3), returned=floats(ROWS, 3, 8, 8))
 FIRST = replace(
     LAYERS[1], kind="getitem", settings={"1": ":,0"}, received=floats(ROWS, 7, 16), returned=floats(ROWS, 16)
 )
@@ -231,6 +232,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "steps_over_rows": with_fact("steps_over_rows"),
         "rows_mixed": with_fact("rows_mixed"),
         "shuffled_steps": with_fact("shuffled_steps"),
+        "axes_recut": replace(GOOD, operations=(TURNED, *LAYERS)),
         "first_step": replace(GOOD, operations=(CELL, FIRST, *LAYERS[2:])),
         "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
         "logits_cut_at_half": with_fact("outputs_cut", "gt", loss=LOGITS),
