@@ -113,7 +113,7 @@ def look_for_mixing(recorder: Recorder) -> None:
     taken = (time.process_time() - recorder.began) / max(updates.count, 1)
     if network is None or batch is None or not updates.count or taken > _MOMENT:
         return
-    if may_mix(recorder.trace.operations):
+    if recorder.framework in ("torch", "lightning") and may_mix(recorder.trace.operations):
         # Its prints are not the script's, and whatever it raises when it is run again says nothing.
         with recorder.resting(), redirect_stdout(StringIO()), suppress(Exception):
             fact = _mixing(recorder, network, batch)

@@ -100,6 +100,8 @@ def _with_raw(editor: Editor, function: str) -> Array | None:
     if found is None:
         return None
     if not give_raw(draft, operand(call, 0), bare=bare):
+        if editor.record.loss is None or editor.record.loss.attached:
+            return None
         raise EditRefused(f"{found[0].called}: the classes are chosen out of sight of the loss")
     for other in list(loss_calls(draft, call))[1:]:
         give_raw(draft, operand(other, 0), bare=bare)
