@@ -146,6 +146,11 @@ def _smaller_penalty(record: Record) -> Changes:
     return (SourceChange(what="loss.penalty", value=10.0 ** floor(log10(_FAIR_PENALTY / penalty.value))),)
 
 
+def _usual_dropout(record: Record) -> Changes:
+    found = [at for at, one in enumerate(record.operations) if one.kind.lower().startswith("dropout")]
+    return tuple(SourceChange(what="layer.rate", value=0.25, at=at) for at in found)
+
+
 def _standardized(record: Record) -> Changes:
     shape = record.inputs.shape[1:] if record.inputs is not None else ()
     return (SourceChange(what="input.standardize", at=FRONT, shape=shape),)
@@ -200,6 +205,7 @@ ANSWERS: Mapping[str, Answer] = {
     "layer_dimension/vocabulary@inputs": _vocabulary,
     "layer_dimension/task_units@output": _output_units,
     "neural_connection/replace_head@output": _output_units,
+    "neural_connection/dropout_rate_0.25@all": _usual_dropout,
     "neural_connection/last_step@hidden": _set("layer.last_step"),
     "neural_connection/remove_regularisation@all": _smaller_penalty,
     "optimizer/adam@program": _adam,

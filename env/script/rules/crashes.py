@@ -88,20 +88,23 @@ def _cut(record: Record, crash: Crashed) -> _Cause | None:
         text = (
             f"the loss has no gradient graph: {found[0].kind} lets no gradient through; the outputs that it"
         )
-        edits, site = fitting_losses(found[1], targets), found[0].called
-        return _Cause(f"{text} chooses from belong into the loss", edits=edits, site=site)
+        losses = fitting_losses(found[1], targets)
+        return _Cause(f"{text} chooses from belong into the loss", edits=losses, site=found[0].called)
     if not off:
         return None
+    edits: tuple[str, ...] = _LOSS_GRAPH
     one, site = cut(record), record.evaluated
     if one is not None:
         by, site = f"{one.kind} lets no gradient through", one.called
+        if one.kind not in ("detach", "data"):
+            edits = ("loss_function/cross_entropy@program", "loss_function/*")
     elif record.forward is None and record.evaluated is not None:
         by = "gradients are off while the network runs, as under no_grad"
     elif record.operations and not any(operation.trainable for operation in record.operations):
         by, site = "all weights of the network are frozen", record.forward
     else:
         return None
-    return _Cause(f"the loss has no gradient graph: {by}", edits=_LOSS_GRAPH, site=site)
+    return _Cause(f"the loss has no gradient graph: {by}", edits=edits, site=site)
 
 
 def is_of_training(crash: Crashed) -> bool:

@@ -8,6 +8,7 @@ from math import prod
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
+from netmend.env.script.losses import POINTWISE
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, behind_loss, chosen, cut, facts, fitting_losses
 
@@ -20,6 +21,7 @@ _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "Sy
 
 _FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
 """Autograd nodes of steps, whose gradient is 0."""
+_NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 _LARGE_PENALTY, _LARGE_DECAY = 10.0, 1.0
 """Times the rest of the loss from which a penalty is called large, and from which a weight decay is."""
 
@@ -82,6 +84,23 @@ def loss_cut(record: Record) -> Iterator[Sight]:
             edits = fitting_losses(found[1], loss.target) if found is not None and loss is not None else None
             site = found[0].called if found is not None else by and by.called
             yield Sight(value=one.value, site=site or one.site or record.backward, edits=edits)
+
+
+@fault("the training makes {loss} larger, not smaller: {how}")
+def turned_loss(record: Record) -> Iterator[Sight]:
+    """A loss that is never below 0 and is trained with a minus, or an optimizer that goes uphill on it.
+
+    Of several networks, one may be meant to make the loss of another larger.
+    """
+    loss, losses = record.loss, record.losses
+    if loss is None or loss.kind not in _NEVER_NEGATIVE or not losses or "several networks" in record.opaque:
+        return
+    minus = loss.behind[:1] == ("Neg",) and max(losses) < 0
+    uphill = [made for made in record.optimizers if made.settings.get("maximize") and made.steps]
+    if minus != bool(uphill) and len(record.optimizers) == 1 and (minus or min(losses) >= 0):
+        how = "it is trained with a minus" if minus else f"{uphill[0].kind} has maximize=True"
+        site = record.backward if minus else uphill[0].made
+        yield Sight(value=losses[0], site=site, words={"loss": loss.kind, "how": how})
 
 
 @fault("the optimizer never steps: {value:.0f} backward passes and no update")

@@ -34,6 +34,7 @@ Shape: TypeAlias = tuple[int, ...]
 _SQUASHING = ("softmax", "sigmoid", "relu")
 _TOLERANCE = 0.02
 """Share of an activation's range by which rounding and noise may put targets out of it."""
+_HEAVY_DROPOUT = 0.8
 _MATCH = ("api_contract/match_output@output", "activation/linear@output")
 _HEAD = (
     "layer_dimension/task_units@output",
@@ -282,6 +283,19 @@ def values_for_classes(record: Record) -> Iterator[Sight]:
         return
     if loss.target.whole and loss.target.distinct <= 2:
         yield Sight(site=loss_site(record), words={"loss": loss.kind})
+
+
+@likely(
+    "dropout blanks {value:.0f} % of the values, so hardly anything gets through",
+    "neural_connection/dropout_rate_0.25@all",
+    "neural_connection/remove_dropout@all",
+)
+def heavy_dropout(record: Record) -> Iterator[Sight]:
+    """Dropout that leaves few of the values."""
+    for one in record.operations:
+        rate = one.settings.get("p") if one.kind.lower().startswith("dropout") else None
+        if isinstance(rate, float) and rate >= _HEAVY_DROPOUT and one.settings.get("training", True):
+            yield Sight(value=100 * rate, site=one.made or one.called)
 
 
 @possible("dropout stands on the output, in front of the loss", "neural_connection/remove_dropout@all")

@@ -239,6 +239,10 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "large_penalty": replace(
             GOOD, facts=(Fact(name="penalty", value=30.0, text="30 and 1", site=at(16)),)
         ),
+        "turned_loss": replace(
+            with_loss(behind=("Neg", "NllLoss", "LogSoftmax", "Addmm")), losses=(-1.0, -2.0, -3.0)
+        ),
+        "heavy_dropout": replace(GOOD, operations=(LAYERS[0], function("dropout", 16, 0, p=0.9), LAYERS[2])),
         "large_decay": replace(GOOD, optimizers=(replace(ADAM, settings={"weight_decay": 5.0}),)),
         "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
@@ -261,8 +265,8 @@ def examples(folder: Path) -> Mapping[str, Record]:
     }
 
 
-UNANSWERED = {"never_stepped"}
-"""No repair action writes a call of the loop that is missing."""
+UNANSWERED = {"never_stepped", "turned_loss"}
+"""No repair action writes a call of the loop that is missing, or takes a minus away."""
 NAMES = [rule.name for rule in RULES]
 
 

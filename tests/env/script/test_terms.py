@@ -247,3 +247,24 @@ def test_class_ids_that_start_at_1_are_made_from_0_on(run: Run, tmp_path: Path) 
     text = mended(record, found, tmp_path)
     assert "y = torch.as_tensor((x[:, 0] > 0).long())\n" in text
     assert run(text).ending == "finished"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"loss": "loss = -loss_function(net(rows), targets)"},
+        {"loss_function": "loss_function = lambda out, y: -F.cross_entropy(out, y)"},
+    ],
+)
+def test_a_loss_that_is_trained_with_a_minus(run: Run, words: dict[str, str]) -> None:
+    text = SCRIPT.format(**{**GOOD, **words})
+    (found,) = (one for one in findings(run(text)) if one.severity == "fault")
+    assert (found.name, found.text.rpartition(": ")[2]) == ("turned_loss", "it is trained with a minus")
+    back = findings(run(text.replace("lr=0.01", "lr=0.01, maximize=True")))
+    assert "turned_loss" not in {one.name for one in back}
+
+
+def test_an_optimizer_that_goes_uphill(run: Run) -> None:
+    text = SCRIPT.format(**GOOD).replace("lr=0.01", "lr=0.01, maximize=True")
+    (found,) = (one for one in findings(run(text)) if one.severity == "fault")
+    assert (found.name, found.text.rpartition(": ")[2]) == ("turned_loss", "Adam has maximize=True")
