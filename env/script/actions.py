@@ -15,6 +15,7 @@ from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Operation, Record
 from netmend.env.script.source import EditRefused
+from netmend.repair_actions import CATALOGUE
 
 Changes: TypeAlias = tuple[SourceChange, ...]
 Answer: TypeAlias = Callable[[Record], Changes]
@@ -216,3 +217,16 @@ ANSWERS: Mapping[str, Answer] = {
     "iterations/epochs_x4@program": _epochs(4),
 }
 """What each action changes, by its name."""
+_IN_A_SCRIPT = {
+    "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
+    "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
+    "data_wrangling/remove_prep@targets": "class ids from 0 on",
+    "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
+}
+"""What an action does in a script, where that is less, or more, than what it does to a program."""
+
+
+def described(action: str) -> str:
+    """What a repair action does in a script, in words."""
+    return _IN_A_SCRIPT.get(action) or CATALOGUE[action].description
