@@ -11,7 +11,7 @@ from statistics import fmean
 from netmend.agents.script_repair.cost import told
 from netmend.agents.script_repair.repair import ScriptRepair, folder_here
 from netmend.env.findings import Finding
-from netmend.repair_actions import CATALOGUE
+from netmend.env.script.actions import described
 
 _MOST_NOTES = 6
 
@@ -23,7 +23,7 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
     if result.diff:
         yield "\nwhat the diff does"
         for number, step in enumerate(result.steps, start=1):
-            done = "; ".join(CATALOGUE[name].description for name in step.actions)
+            done = "; ".join(map(described, step.actions))
             yield f"  {number}. {done if step.is_mend else step.why} [{', '.join(step.actions)}]"
             yield f"     because {step.why if step.is_mend else 'the score is better with it'}"
     if result.after:

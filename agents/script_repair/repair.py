@@ -254,7 +254,7 @@ class ScriptRepairer:
 
     def _candidates(self, stage: Stage) -> list[Candidate]:
         if stage.lifted is None:
-            self._notes.append(f"the policy did not search: a program cannot hold {', '.join(stage.reasons)}")
+            self._notes.append(f"the policy did not search: {'; '.join(stage.reasons)}")
             return common(stage)
         self.tell("searches: the policy repairs the script as a program")
         return found_by_policy(stage, self.method, self.trials) or common(stage)

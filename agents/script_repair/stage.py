@@ -13,13 +13,13 @@ from netmend.env.bugs.loading import task_of
 from netmend.env.program import Program, Task
 from netmend.env.program.misfit import MisfitError
 from netmend.env.program.wording import in_words
-from netmend.env.script.actions import ANSWERS, record_changes
+from netmend.env.script.actions import ANSWERS, described, record_changes
 from netmend.env.script.changes import SourceChange, source_changes
 from netmend.env.script.edit import edit
 from netmend.env.script.lift import Lifted
 from netmend.env.script.record import Record
 from netmend.env.script.source import EditRefused, Project
-from netmend.repair_actions import CATALOGUE, RepairAction
+from netmend.repair_actions import RepairAction
 from netmend.repair_actions.keep import Keep, ruled_out, touched
 from netmend.repair_actions.patch import applied
 
@@ -117,7 +117,7 @@ class Stage:
     def told(self, actions: Sequence[str]) -> str:
         """What repair actions change, in words."""
         if self.lifted is None:
-            return "; ".join(CATALOGUE[name].description for name in actions)
+            return "; ".join(map(described, actions))
         return "; ".join(in_words(self.program, applied(self.program, self.task, actions)))
 
     def become(self, program: Program) -> Texts:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from math import floor, log10
 from typing import TypeAlias
 
 from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Operation, Record
 from netmend.env.script.source import EditRefused
+from netmend.repair_actions import CATALOGUE
 
 Changes: TypeAlias = tuple[SourceChange, ...]
 Answer: TypeAlias = Callable[[Record], Changes]
@@ -21,6 +23,8 @@ Answer: TypeAlias = Callable[[Record], Changes]
 _SQUASHING = ("softmax", "logsoftmax", "log_softmax", "sigmoid", "relu", "tanh", "softmax2d", "logsigmoid")
 _OF_CLASSES = ("crossentropy", "crossentropyloss", "nllloss", "sparsecategoricalcrossentropy")
 """Losses on class ids."""
+_FAIR_PENALTY = 0.1
+"""Share of the rest of the loss that a penalty gets."""
 
 
 def record_changes(action: str, record: Record) -> Changes:
@@ -135,6 +139,19 @@ def _last(record: Record, fits: Callable[[Operation], bool]) -> int | None:
     return found[-1] if found else None
 
 
+def _smaller_penalty(record: Record) -> Changes:
+    """A penalty of about a tenth of the rest of the loss, by a power of ten."""
+    penalty = next((fact for fact in record.facts if fact.name == "penalty"), None)
+    if penalty is None or penalty.value <= _FAIR_PENALTY:
+        raise EditRefused("no penalty in the loss outweighs the rest of it")
+    return (SourceChange(what="loss.penalty", value=10.0 ** floor(log10(_FAIR_PENALTY / penalty.value))),)
+
+
+def _usual_dropout(record: Record) -> Changes:
+    found = [at for at, one in enumerate(record.operations) if one.kind.lower().startswith("dropout")]
+    return tuple(SourceChange(what="layer.rate", value=0.25, at=at) for at in found)
+
+
 def _standardized(record: Record) -> Changes:
     shape = record.inputs.shape[1:] if record.inputs is not None else ()
     return (SourceChange(what="input.standardize", at=FRONT, shape=shape),)
@@ -162,12 +179,17 @@ ANSWERS: Mapping[str, Answer] = {
     "data_dimension/index@targets": _set("loss.labels"),
     "data_dimension/add_axis@targets": _set("loss.shapes"),
     "data_dimension/drop_axis@targets": _set("loss.shapes"),
+    "data_dimension/channels_first@inputs": _set("network.axes"),
+    "data_dimension/batch_axis@program": _set("network.batch_axis"),
+    "accuracy_metric/task_metric@program": _set("outputs.cut"),
     "data_dimension/flatten@inputs": _set("input.flatten"),
     "data_dimension/add_axis@inputs": _set("input.add_axis"),
     "data_dimension/drop_axis@inputs": _set("input.drop_axis"),
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
+    "data_wrangling/all_rows@inputs": _set("input.same_scale"),
     "data_wrangling/standardize_target@targets": _set("target.standardize"),
+    "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
     "data_wrangling/shuffle@program": lambda _: (SourceChange(what="loop.shuffle", value=True),),
     "loss_function/mse@program": _set("loss.kind", "mse"),
@@ -184,6 +206,9 @@ ANSWERS: Mapping[str, Answer] = {
     "layer_dimension/vocabulary@inputs": _vocabulary,
     "layer_dimension/task_units@output": _output_units,
     "neural_connection/replace_head@output": _output_units,
+    "neural_connection/dropout_rate_0.25@all": _usual_dropout,
+    "neural_connection/last_step@hidden": _set("layer.last_step"),
+    "neural_connection/remove_regularisation@all": _smaller_penalty,
     "optimizer/adam@program": _adam,
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
@@ -192,3 +217,16 @@ ANSWERS: Mapping[str, Answer] = {
     "iterations/epochs_x4@program": _epochs(4),
 }
 """What each action changes, by its name."""
+_IN_A_SCRIPT = {
+    "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
+    "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
+    "data_wrangling/remove_prep@targets": "class ids from 0 on",
+    "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
+}
+"""What an action does in a script, where that is less, or more, than what it does to a program."""
+
+
+def described(action: str) -> str:
+    """What a repair action does in a script, in words."""
+    return _IN_A_SCRIPT.get(action) or CATALOGUE[action].description

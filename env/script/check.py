@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf, prod
 from pathlib import Path
 
 from netmend.env.errors import NetmendError
@@ -16,6 +17,8 @@ from netmend.env.script.rules.crashes import is_of_training
 
 UPDATES = 100
 """Updates that a check looks at: a symptom needs some dozens."""
+_SOON = 2.0
+"""Seconds of CPU that a whole training may take to be run to its end."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,22 @@ def check_script(script: Path, arguments: Sequence[str] = (), plan: Plan | None 
         NetmendError: there is no such file, it could not be run, or it does not train a network.
     """
     with Runner() as runner:
-        record = runner.run(script, arguments, plan=plan or Plan(updates=UPDATES))
+        record = look(runner, script, arguments, plan or Plan(updates=UPDATES))
         reason = unjudged(record)
         if reason:
             raise NetmendError(f"{script}: {reason}")
         return Checked(script, record, findings(record))
+
+
+def look(runner: Runner, script: Path, arguments: Sequence[str], plan: Plan) -> Record:
+    """The record of a run; of the whole, where it was stopped in front of its evaluation and is soon over."""
+    record = runner.run(script, arguments, plan=plan)
+    rounds = [loop.rounds for loop in record.loops]
+    updates = prod(one for one in rounds if one is not None) if rounds and None not in rounds else inf
+    pace = (record.seconds - record.imports) / max(record.updates, 1)
+    if record.ending == "capped" and record.evaluated is None and updates * pace <= _SOON:
+        return runner.run(script, arguments, plan=replace(plan, updates=None))
+    return record
 
 
 def unjudged(record: Record) -> str:

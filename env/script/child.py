@@ -24,6 +24,7 @@ from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
 from netmend.env.script.hooks import install
 from netmend.env.script.limits import confine, rest
+from netmend.env.script.mixing import look_for_mixing
 from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Crashed, Ending, Record, Score
@@ -101,6 +102,7 @@ def run_script(
     seconds = time.process_time() - began
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
+    look_for_mixing(recorder)
     with torch._C.DisableTorchFunction():
         record = summarise(recorder, str(out / "data.npz"))
     printed = (out / "output").read_text("utf-8", errors="replace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -73,7 +74,7 @@ def walk(loss: Tensor) -> Graph:
         if variable is not None:
             leaves.add(id(variable))
             continue
-        names.append(_name(node))
+        names.append(node_name(node))
         fed.append(_feeding(node))
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
@@ -110,7 +111,22 @@ def squashed(graph: Graph) -> tuple[str, str] | None:
     return None
 
 
-def _name(node: Node) -> str:
+def reaches(node: Node, ends: Collection[Node]) -> bool:
+    """Whether a graph comes to any of some nodes, at most 50,000 further on."""
+    seen, waiting = {node}, deque([node])
+    while waiting and len(seen) < _MOST:
+        here = waiting.popleft()
+        if here in ends:
+            return True
+        for following, _ in here.next_functions:
+            if following is not None and following not in seen:
+                seen.add(following)
+                waiting.append(following)
+    return False
+
+
+def node_name(node: Node) -> str:
+    """The function that a node is the gradient of: ``MseLoss`` of ``MseLossBackward0``."""
     return re.sub(r"Backward\d*$", "", node.name().removeprefix("torch::autograd::"))
 
 
@@ -119,6 +135,6 @@ def _feeding(node: Node) -> str:
         following = next((found for found, _ in node.next_functions if found is not None), None)
         if following is None:
             return ""
-        if _name(following).rstrip("0123456789") not in _SHAPING:
-            return _name(following) if getattr(following, "variable", None) is None else ""
+        if node_name(following).rstrip("0123456789") not in _SHAPING:
+            return node_name(following) if getattr(following, "variable", None) is None else ""
         node = following

@@ -178,7 +178,7 @@ def _watch(keras: Any, recorder: Recorder) -> Any:
             recorder.updates.count += 1
             recorder.updates.backwards += 1
             if recorder.plan.updates is not None and recorder.updates.count >= recorder.plan.updates:
-                recorder.cap()
+                recorder.capped = True
                 if recorder.plan.cap == "stop":
                     raise StopScript("capped")
                 self.model.stop_training = True

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, SequentialSampler, Subset
+from torch.utils.data import DataLoader, Dataset, SequentialSampler, Subset, default_collate
 
 from netmend.env.script.measure import tensors_in
 from netmend.env.script.plan import Plan
@@ -66,6 +66,14 @@ class Loaders:
             for other in others
         )
         return last if same else None
+
+    def in_flight(self) -> tuple[int, bool]:
+        """Rows of the batch in flight, 0 where they may not stand first, and whether its loader shuffles."""
+        if self._batch is None or not self._batch[1] or not self._batch[1][0].dim():
+            return 0, False
+        loader = self._made[self._batch[0]][0]
+        first = loader.collate_fn is default_collate
+        return len(self._batch[1][0]) if first else 0, not isinstance(_sampler(loader), SequentialSampler)
 
     def trained(self) -> None:
         """A backward pass takes the batch in flight."""

@@ -16,6 +16,8 @@ from netmend.env.script.scores import Tally, compare, equal, together
 
 _TAGS = 2_000  # tensors that are followed at once
 _LEAST = 5  # labels of an evaluation that is believed
+_MOVES = frozenset(("squeeze", "view", "reshape", "flatten", "detach", "cpu", "to", "float", "clone"))
+_ORDERS = frozenset(("gt", "ge", "lt", "le"))
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -73,6 +75,7 @@ class Passes:
     trained_in_evaluation_mode: int = 0
     _open: list[Pass] = field(default_factory=list)
     _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
+    _raw: set[int] = field(default_factory=set)
     _trained: list[Tally] = field(default_factory=list)
     _evaluation: list[Tally] = field(default_factory=list)
     _outputs: list[Pass] = field(default_factory=list)
@@ -91,6 +94,7 @@ class Passes:
         self._open.append(run)
         for output in outputs:
             self._tag(output, (run,))
+            self._raw.add(id(output))
 
     def _tag(self, value: object, runs: tuple[Pass, ...]) -> None:
         if len(self._tags) < _TAGS:
@@ -127,6 +131,14 @@ class Passes:
                 return
         for value in returned:
             self._tag(value, runs)
+            if name in _MOVES and id(given[0]) in self._raw:
+                self._raw.add(id(value))
+
+    def cuts(self, name: str, args: Sequence[object]) -> bool:
+        """Whether outputs as they are get rounded, or cut at one half, by a call."""
+        first, *others = args or (None,)
+        half = name in _ORDERS and len(others) == 1 and isinstance(others[0], float) and others[0] == 0.5
+        return id(first) in self._raw and (half or (name == "round" and not others))
 
     def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
         """What the script made of the outputs of passes, one behind the other, was compared with labels.
@@ -177,6 +189,7 @@ class Passes:
                 self._evaluate(run)
         self._open.clear()
         self._tags.clear()
+        self._raw.clear()
         return rows
 
     def _evaluate(self, run: Pass) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
 from netmend.env.script.losses import LOSSES, LossSeen, weigh
 from netmend.env.script.measure import describe, inputs_in, tensors_in
+from netmend.env.script.mixing import Batch, keep_batch
 from netmend.env.script.passes import Pass, Passes
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Array, Crashed, Framework, Loop, Setting
@@ -55,14 +58,14 @@ class Recorder:
         arguments: where Hugging Face's ``TrainingArguments`` are made, from which its optimizer follows.
         held: numbers of these.
         began: CPU time at which the first module was made.
+        capped: whether the plan's cap was reached.
         network: the first module with parameters that was applied from outside, or None.
         troubles: errors of the recorder's own.
     """
 
     def __init__(self, frames: Frames, plan: Plan) -> None:
         self.frames, self.plan = frames, plan
-        self.busy = False
-        self.began = 0.0
+        self.busy, self.began = False, 0.0
         self.troubles: list[str] = []
         self.made: dict[int, tuple[nn.Module, Site | None]] = {}
         self.network: nn.Module | None = None
@@ -73,25 +76,22 @@ class Recorder:
         self.forward: Site | None = None
         self.evaluated: Site | None = None
         self.inputs: Array | None = None
+        self.batch: Batch | None = None
         self.crash: tuple[BaseException, Crashed] | None = None
         self.opaque: list[str] = []
-        self.no_gpu = False
+        self.no_gpu = self.capped = False
         self.framework: Framework = "torch"
         self.arguments: Site | None = None
         self.held: dict[str, Setting] = {}
         self.keras: KerasSeen | None = None
         self.judge_keras: Callable[[], None] | None = None
-        self.trace = Trace()
-        self.loaders = Loaders(plan)
+        self.trace, self.loaders = Trace(), Loaders(plan)
         most = plan.data_rows if plan.data else 0
         self.passes = Passes(Rows(most, plan.data_bytes), Rows(most, plan.data_bytes, once=False))
         self.updates = Updates(frames)
         self.losses: list[LossSeen] = []
         self._stack: list[_Entered] = []
-        self._leaves = 0
-        self._rows = 0
-        self._capped = False
-        self._limit = 0.0
+        self._leaves = self._rows = self._limit = 0
 
     # Modules
 
@@ -115,6 +115,7 @@ class Recorder:
                 self.trace.begin(given, anew=again)
                 if module is self.network and given:
                     self.inputs = describe(given[0])
+                    self.batch = keep_batch(args, kwargs, *self.loaders.in_flight())
                     if len(given) > 1 and "several inputs" not in self.opaque:
                         self.opaque.append("several inputs")
         called = None if self.updates.traced else self.frames.direct()
@@ -141,6 +142,9 @@ class Recorder:
         self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], out: object, *, failed: bool
     ) -> None:
         """A module has returned, or raised."""
+        error = sys.exc_info()[1] if failed and self._stack and self._stack[-1].leaf else None
+        if isinstance(error, Exception):  # of its own checks, in front of any function of torch
+            self.on_failure(type(module).forward, args, kwargs, error)
         if self._stack and self._stack[-1].module is module:
             entered = self._stack.pop()
             self._leaves -= entered.leaf
@@ -180,6 +184,7 @@ class Recorder:
         grad = torch.is_grad_enabled() or outputs[0].requires_grad
         training = grad and module.training
         if training:
+            self.updates.came_out(outputs)
             self.forward = self.forward or called or self.frames.site()
         else:
             self.evaluated = self.evaluated or called or self.frames.site()
@@ -207,12 +212,19 @@ class Recorder:
     ) -> object:
         """A function has returned. Every call comes by: what is of no interest leaves at once."""
         watched = getattr(function, "__name__", "") in LOSSES or self.passes.follows(args)
+        if not self.updates.backwards and isinstance(returned, Tensor) and returned.grad_fn is not None:
+            self._computed(returned)
         if self.busy or not (watched or self.trace.active):
             return returned
         self._called(function, args, kwargs, returned)
         if type(returned) is np.ndarray:
             return follow(self.passes, self.passes.followed(args), returned)
         return returned
+
+    @quiet
+    def _computed(self, value: Tensor) -> None:
+        if value.numel() == 1:
+            self.updates.terms.add(value, self.frames.site())
 
     @quiet
     def _called(
@@ -229,23 +241,21 @@ class Recorder:
             weigh(self.losses, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
+        if self.passes.cuts(name, args):
+            self.updates.note("outputs_cut", 0.5, name, self.frames.site())
         if not self._stack or self._stack[0].module is not self.network:
             self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
 
-    def _lost(
-        self, name: str, kwargs: Mapping[str, object], given: Sequence[Tensor], returned: Tensor
-    ) -> None:
+    def _lost(self, name: str, kwargs: Mapping[str, object], given: Sequence[Tensor], loss: Tensor) -> None:
         if len(given) < 2:
             return
         self.passes.loss = self.passes.loss or name
         self.passes.lost(given[0], given[1])
         if not self.updates.traced and len(self.losses) < 1_000:
-            module = next(
-                (entered for entered in reversed(self._stack) if isinstance(entered.module, _Loss)), None
-            )
+            module = next((one for one in reversed(self._stack) if isinstance(one.module, _Loss)), None)
             made = None if module is None else self.made.get(id(module.module), (None, None))[1]
             called = (module.called if module else None) or self.frames.site()
-            self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], returned, made, called))
+            self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], loss, made, called))
 
     @quiet
     def on_failure(
@@ -323,10 +333,6 @@ class Recorder:
         if self.trace.active:
             self.trace.end()
 
-    def cap(self) -> None:
-        """The plan's cap is reached."""
-        self._capped = True
-
     @contextmanager
     def resting(self) -> Iterator[None]:
         """What happens inside is a library's own and is not recorded."""
@@ -342,11 +348,6 @@ class Recorder:
         if self.keras is not None:
             self.framework = "keras"
             look_at_fit(self, self.keras, model, x, y, given)
-
-    @property
-    def capped(self) -> bool:
-        """Whether the plan's cap was reached."""
-        return self._capped
 
     @quiet
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
@@ -364,13 +365,11 @@ class Recorder:
 
     def _count(self) -> None:
         plan, count = self.plan, self.updates.count
-        if not self._capped:
-            self._capped = (plan.updates is not None and count >= plan.updates) or (
-                plan.rows is not None and self._rows >= plan.rows
-            )
-            self._limit = count * 1.05 + 5
-            self.loaders.dry = self._capped and plan.cap == "dry"
-        if self._capped and (plan.cap == "stop" or count > self._limit):
+        if not self.capped:
+            self.capped = count >= (plan.updates or inf) or self._rows >= (plan.rows or inf)
+            self._limit = int(count * 1.05) + 5
+            self.loaders.dry = self.capped and plan.cap == "dry"
+        if self.capped and (plan.cap == "stop" or count > self._limit):
             raise StopScript("capped")
 
     @quiet

@@ -12,6 +12,7 @@ from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
 from netmend.env.script.record import Fact, OptimizerMade, Setting
 from netmend.env.script.site import Site
+from netmend.env.script.terms import Terms
 
 _PER_EPOCH = ("StepLR", "MultiStepLR", "ExponentialLR", "ReduceLROnPlateau")
 _LOOKED_AT = 5  # backward passes in which the order of the calls is looked at
@@ -50,7 +51,7 @@ class Updates:
     Attributes:
         count: of optimizer steps; backwards: of backward passes.
         losses: the trained loss of each backward pass.
-        graph: behind the first loss.
+        graph: behind the first loss; terms: what that is the sum of.
         zeroed, backward_site: where.
         facts: that the order of the calls and the graph show.
         hidden: ids of what gradients reach that no module and no optimizer holds.
@@ -63,6 +64,7 @@ class Updates:
     schedules: list[_Schedule] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     graph: Graph | None = None
+    terms: Terms = field(default_factory=Terms)
     zeroed: Site | None = None
     backward_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
@@ -90,6 +92,11 @@ class Updates:
         self._zeroed_since_step = self._zeroed_since_backward = True
         self.zeroed = self.zeroed or self.frames.site()
 
+    def came_out(self, outputs: Sequence[Tensor]) -> None:
+        """A network has given its outputs, to be trained on."""
+        if not self.traced:
+            self.terms.outputs |= {output.grad_fn for output in outputs if output.grad_fn is not None}
+
     def backward(self, loss: Tensor, network: nn.Module | None, others: Sequence[nn.Module]) -> None:
         """A backward pass begins at a loss."""
         self.backwards += 1
@@ -98,6 +105,9 @@ class Updates:
         if self.backwards == 1:
             self.backward_site = self.frames.site()
             self.graph = walk(loss)
+            penalty, self.terms = self.terms.penalty(loss), Terms()
+            if penalty is not None:
+                self.facts[penalty.name] = penalty
             if not self.graph.attached:
                 self.note("detached_loss", 1, "the loss has no gradient graph", self.backward_site)
             elif network is not None:

@@ -31,6 +31,9 @@ from netmend.env.script.edit import (
     network,
     optimizer,
     outputs,
+    penalty,
+    rows,
+    scaling,
     targets,
 )
 from netmend.env.script.edit.editor import Editor
@@ -59,6 +62,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loss.labels": loss.write_labels,
     "loss.reduction": loss.write_reduction,
     "loss.class_weights": loss.write_class_weights,
+    "loss.penalty": penalty.write_penalty,
     "layer.units": layers.write_units,
     "layer.inputs": layers.write_inputs,
     "layer.activation": layers.write_activation,
@@ -74,14 +78,20 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "layer.insert": chain.write_insert,
     "layer.remove": chain.write_remove,
     "network.registered": network.write_registered,
+    "layer.last_step": rows.write_last_step,
+    "outputs.cut": outputs.write_cut,
+    "network.axes": rows.write_moved_axes,
+    "network.batch_axis": rows.write_batch_axis,
     "input.type": casts.write_input_type,
     "input.standardize": network.write_standardize,
     "input.fill_missing": network.write_fill_missing,
+    "input.same_scale": scaling.write_same_scale,
     "input.flatten": network.write_input_shape,
     "input.add_axis": network.write_input_shape,
     "input.drop_axis": network.write_input_shape,
     "input.scale": network.write_input_shape,
     "target.standardize": targets.write_standardize,
+    "target.from_zero": targets.write_from_zero,
 }
 """What writes each kind of change."""
 

@@ -19,10 +19,12 @@ from netmend.env.script.edit.casts import append_method, cast_at_origin, is_oper
 from netmend.env.script.edit.editor import Code, Editor
 from netmend.env.script.edit.keras_text import keras_loss
 from netmend.env.script.edit.optimizer import keras_call
+from netmend.env.script.edit.raw_outputs import give_raw
 from netmend.env.script.follow import Place, argument, is_written_out, origin
 from netmend.env.script.origins import origins
 from netmend.env.script.record import Array, LossCall
 from netmend.env.script.rules.data import class_weights, makes_up, weighted_by_share
+from netmend.env.script.rules.reading import chosen
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import LOSS_CALLS
 
@@ -71,6 +73,7 @@ def operand(call: ast.Call, index: int) -> ast.expr:
 def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
     """Cast and reshape what a loss is given to what it takes; ``strict`` refuses where it fits already."""
     draft, call, _, output, target = loss_call(editor)
+    output = _with_raw(editor, function) or output
     suffixes = _target_suffix(function, output, target), ""
     if function not in _ON_IDS and output.shape == (*target.shape, 1):
         suffixes = suffixes[0], ".squeeze(-1)"
@@ -87,6 +90,22 @@ def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
                 cast_at_origin(editor, draft, given, "float32", seen)
             elif suffix and not done:
                 append_method(draft, given, suffix)
+
+
+def _with_raw(editor: Editor, function: str) -> Array | None:
+    """Give the loss the outputs in the place of the classes that the script chooses from them, if it does."""
+    draft, call = loss_call(editor)[:2]
+    found = chosen(editor.record)
+    bare = function != "binary_cross_entropy"
+    if found is None:
+        return None
+    if not give_raw(draft, operand(call, 0), bare=bare):
+        if editor.record.loss is None or editor.record.loss.attached:
+            return None
+        raise EditRefused(f"{found[0].called}: the classes are chosen out of sight of the loss")
+    for other in list(loss_calls(draft, call))[1:]:
+        give_raw(draft, operand(other, 0), bare=bare)
+    return found[1].returned
 
 
 def _target_suffix(function: str, output: Array, target: Array) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.statements import network_calls
 from netmend.env.script.follow import Place, origin
@@ -54,6 +55,20 @@ def keep_probabilities(editor: Editor) -> None:
         raise EditRefused("the script cuts its outputs at one half, as probabilities: the loss has to change")
     if not dropped and before == "binary_crossentropy":
         raise EditRefused("the script cuts its outputs at one half, as probabilities: a sigmoid is missing")
+    for draft, node, value in found:
+        _cut_at_zero(draft, node, value)
+
+
+def write_cut(editor: Editor, _change: SourceChange) -> None:
+    """Logits that are cut at one half, or rounded, cut at 0."""
+    ends = {call for _, call in network_calls(editor)}
+    found = [
+        (draft, node, value)
+        for draft, node, value in _cuts(editor)
+        if any(place.node in ends for place in origins(editor.project, Place(draft.file, value)))
+    ]
+    if not found:
+        raise EditRefused("the run does not show where the outputs are cut")
     for draft, node, value in found:
         _cut_at_zero(draft, node, value)
 

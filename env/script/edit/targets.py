@@ -1,4 +1,4 @@
-"""Targets of mean 0 and deviation 1, where what the network predicts keeps its own scale.
+"""Targets of mean 0 and deviation 1, where what the network predicts keeps its own scale; ids from 0 on.
 
 In PyTorch the losses are given scaled targets, and predictions are scaled back. In Keras, whose ``predict``
 and ``evaluate`` use the network as it is, a last layer scales back.
@@ -14,6 +14,7 @@ from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.chain import adder_of, holder_of, insert_element
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.loss import loss_call, loss_calls, operand
+from netmend.env.script.edit.scaling import sources
 from netmend.env.script.edit.statements import network_calls
 from netmend.env.script.follow import Place
 from netmend.env.script.losses import POINTWISE
@@ -40,6 +41,18 @@ def write_standardize(editor: Editor, _change: SourceChange) -> None:
         _scale(editor, mean, deviation)
     else:
         raise EditRefused(f"{framework} hands the targets to the loss itself")
+
+
+def write_from_zero(editor: Editor, _change: SourceChange) -> None:
+    """Class ids from 0 on: what is added to them where they are made is taken away."""
+    draft, call, *_, target = loss_call(editor)
+    for place in sources(editor, Place(draft.file, operand(call, 1))):
+        node = place.node
+        added = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) else None
+        if isinstance(node, ast.BinOp) and isinstance(added, ast.Constant) and added.value == target.low:
+            editor.draft(place.file.path).unwrap(node, node.left)
+            return
+    raise EditRefused("the script does not show what is added to the class ids")
 
 
 def _moments(editor: Editor) -> tuple[float, float]:

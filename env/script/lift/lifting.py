@@ -29,7 +29,7 @@ from netmend.env.script.lift.keras import lift_keras_layers, standardizes
 from netmend.env.script.lift.keras_training import keras_course, keras_loss_name, keras_optimizer
 from netmend.env.script.lift.layers import FUNCTIONS, lift_layers
 from netmend.env.script.lift.trainer import trainer_course
-from netmend.env.script.lift.walk import CannotSayError, Walk
+from netmend.env.script.lift.walk import CannotSayError, NotSeenError, Walk
 from netmend.env.script.record import LossCall, Operation, OptimizerMade, Record
 from netmend.env.script.torch_names import LOSSES, OPTIMIZERS
 
@@ -38,6 +38,7 @@ LIFTED_LOSSES = {**LOSSES, "nll_loss": "cross_entropy"}
 EPOCHS = 10
 """Where the script does not say how many."""
 OUTSIDE = "<script>"
+_CANNOT = "a program cannot hold"
 UNSEEN = "not recorded"
 """How a trouble of the recorder begins among what is opaque."""
 
@@ -64,7 +65,7 @@ class NotLifted:
     """A script that is no program.
 
     Attributes:
-        reasons: what a program cannot say, by name.
+        reasons: why, each as a sentence: what a program cannot hold, or what the run did not show.
     """
 
     reasons: tuple[str, ...]
@@ -81,29 +82,33 @@ def lift(record: Record) -> Lifted | NotLifted:
         return NotLifted(tuple(reasons))
     try:
         return _lift(record)
-    except CannotSayError as error:
+    except NotSeenError as error:
         return NotLifted((str(error),))
+    except CannotSayError as error:
+        return NotLifted((f"{_CANNOT} {error}",))
 
 
 def _reasons(record: Record) -> Iterator[str]:
     """What ends the lift before it begins."""
-    yield from (name for name in record.opaque if not name.startswith(UNSEEN))
+    things = [name for name in record.opaque if not name.startswith(UNSEEN)]
     keras = record.framework == "keras"  # whose words are read along with its layers
     crash = record.crash
     if crash is not None and record.loss is None:
-        yield f"it crashes in front of the loss ({crash.site}): {crash.message}"
+        yield f"the script crashes in front of its loss ({crash.site}): {crash.message}"
     elif not record.operations:
-        yield record.message or "no network was seen"
+        yield record.message or "the run showed no network"
     elif record.loss is None:
-        yield "no loss was seen"
+        yield "the run showed no loss"
     elif record.loss.kind and record.loss.kind not in LIFTED_LOSSES and not keras:
-        yield f"the loss {record.loss.kind}"
+        things.append(f"the loss {record.loss.kind}")
     if not record.optimizers:
-        yield "no optimizer was seen"
+        yield "the run showed no optimizer"
     elif record.optimizers[0].kind not in OPTIMIZERS and not keras:
-        yield f"the optimizer {record.optimizers[0].kind}"
+        things.append(f"the optimizer {record.optimizers[0].kind}")
+    if things:
+        yield f"{_CANNOT} {', '.join(things)}"
     if record.data is None:
-        yield "no rows were kept"
+        yield "the run showed no rows with a target for each"
 
 
 def _lift(record: Record) -> Lifted:
@@ -120,10 +125,10 @@ def _lift(record: Record) -> Lifted:
     with np.load(data) as captured:
         if "targets" not in captured:
             crash = record.crash
-            raise CannotSayError(
-                f"it crashes before a row is trained on: {crash.message}"
+            raise NotSeenError(
+                f"the script crashes before a row is trained on: {crash.message}"
                 if crash
-                else "targets that were not seen"
+                else "the run showed no targets"
             )
         values = captured["targets"]
     scored = record.score is not None and record.score.kind != "r2"
@@ -312,13 +317,15 @@ def _check(program: Program, path: Path, record: Record, walk: Walk) -> None:
     try:
         task = load_dataset(str(path)).task
     except DataError as error:
-        raise CannotSayError(f"its rows do not make a dataset: {error}") from error
+        raise NotSeenError(f"its rows do not make a dataset: {error}") from error
     if problems := check(program, task):
-        raise CannotSayError(problems[0])
+        raise NotSeenError(f"as a program it is none that can be tried: {problems[0]}")
     crash = find_crash(program, task)
     if crash is not None and record.crash is None:
-        raise CannotSayError(f"a program would crash where the script runs: {crash.message}")
+        raise NotSeenError(f"a program would crash where the script runs: {crash.message}")
     if crash is None and record.crash is not None:
         walk.doubt(f"the crash of the script: {record.crash.message}")
+    if any(fact.name == "penalty" for fact in record.facts):
+        walk.doubt("a penalty on weights in the loss")
     if record.schedules:
         walk.doubt(f"the schedule {record.schedules[0][0]}")

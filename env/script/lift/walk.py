@@ -19,6 +19,10 @@ class CannotSayError(Exception):
     """A program has no words for something; the message names it."""
 
 
+class NotSeenError(CannotSayError):
+    """What a program needs was not seen in the run; the message is a sentence."""
+
+
 class Walk:
     """Layers so far, and what is known of the value that comes out of them.
 

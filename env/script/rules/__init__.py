@@ -8,6 +8,7 @@ from netmend.env.script.rules.course import COURSE, START
 from netmend.env.script.rules.crashes import CRASHES
 from netmend.env.script.rules.data import DATA, SCALES, WEIGHTS
 from netmend.env.script.rules.loop import CHOICES as LOOP_CHOICES, LOOP
+from netmend.env.script.rules.mixing import MIXING, SHUFFLED
 from netmend.env.script.rules.outputs import CHOICES as OUTPUT_CHOICES, OUTPUTS
 from netmend.env.script.rules.reading import Rule
 
@@ -17,8 +18,10 @@ RULES: tuple[Rule, ...] = (
     *CRASHES,
     *DATA,
     *LOOP,
+    *MIXING,
     *OUTPUTS,
     *WEIGHTS,
+    *SHUFFLED,
     *SCALES,
     *LOOP_CHOICES,
     *OUTPUT_CHOICES,

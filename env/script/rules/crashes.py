@@ -15,12 +15,13 @@ from netmend.env.findings.crashes import ANSWERS
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Array, Crashed, Record
 from netmend.env.script.rules.keras import label_crash
-from netmend.env.script.rules.reading import Rule, cut
+from netmend.env.script.rules.reading import Rule, chosen, cut, fitting_losses
 from netmend.env.script.site import Site
 
 CRASHES: list[Rule] = []
 fault = Finder("fault", CRASHES)
 _FIT = ("layer_dimension/fit_inputs@all", "layer_dimension/input_from_data@program", "layer_dimension/fit_*")
+_BATCH_AXIS = ("data_dimension/batch_axis@program",)
 _LOSS_GRAPH = ("api_contract/loss_graph@program",)
 _LOSS_TYPE = ("data_type/loss_type@targets",)
 _INPUT_TYPE = ("data_type/first_layer_type@inputs",)
@@ -79,7 +80,17 @@ def _labels_of_keras(record: Record) -> _Cause | None:
 
 def _cut(record: Record, crash: Crashed) -> _Cause | None:
     """A loss without a gradient graph, where it is known what has cut that off."""
-    if "does not require grad" not in crash.message:
+    found, loss = chosen(record), record.loss
+    given, targets = _pair(crash) if loss is None else (loss.output, loss.target)
+    off = "does not require grad" in crash.message
+    at_loss = bool(_LOSS.search(crash.operation)) and given is not None and given.whole
+    if found is not None and targets is not None and (off or at_loss):
+        text = (
+            f"the loss has no gradient graph: {found[0].kind} lets no gradient through; the outputs that it"
+        )
+        losses = fitting_losses(found[1], targets)
+        return _Cause(f"{text} chooses from belong into the loss", edits=losses, site=found[0].called)
+    if not off:
         return None
     edits: tuple[str, ...] = _LOSS_GRAPH
     one, site = cut(record), record.evaluated
@@ -222,7 +233,7 @@ def _labels(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:
-        shifted = ("layer_dimension/task_units@output", "data_wrangling/remove_prep@targets")
+        shifted = ("data_wrangling/remove_prep@targets", "layer_dimension/task_units@output")
         return _Cause(f"{text}: the labels start at 1", target.high, shifted)
     edits = ("layer_dimension/task_units@output",) if target.low >= 0 else ANSWERS["loss", "label"]
     return _Cause(text, target.high, edits)
@@ -338,7 +349,20 @@ def _message(crash: Crashed) -> _Cause | None:
     return None
 
 
+_STATE = re.compile(r"Expected hidden(?:\[0\])? size \((\d+), (\d+), \d+\), got \[\1, (\d+), \d+\]")
+
+
+def _state(crash: Crashed) -> _Cause | None:
+    """A state of a recurrent layer for as many rows as there are, where it takes the steps for rows."""
+    found, shape = _STATE.search(crash.message), crash.operands[0].shape if crash.operands else ()
+    if found is None or len(shape) != 3 or sorted(shape[:2]) != sorted(map(int, found.groups()[1:])):
+        return None
+    text = f"{crash.operation} takes {found[2]} rows of {_by(shape)}, and its state is for {found[3]}"
+    return _Cause(f"{text}: batch_first says which axis is theirs", 1.0, _BATCH_AXIS, crash.made)
+
+
 _READERS: tuple[_Reader, ...] = (
+    _state,
     _message,
     _linear,
     _embedding,

@@ -36,6 +36,8 @@ _UNEQUAL = 2.0
 """Rows of the commonest class by those of the rarest, from which weights of classes matter."""
 _LEAST_ROWS = 20
 """Rows from which shares and scales say something."""
+_FAR_SHIFT = 5.0
+"""Deviations by which a mean is moved from which a column is called of another scale."""
 _NORMALISING = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling")
 
 
@@ -86,6 +88,27 @@ def unscaled_inputs(record: Record) -> Iterator[Sight]:
     scale = unscaled(*moments(rows))
     if abs(scale) >= FAR_SCALE:
         yield Sight(value=10**scale, site=_entry(record))
+
+
+@likely(
+    "{value:.0f} % of the inputs' columns have another scale where the network is judged than in training",
+    "data_wrangling/all_rows@inputs",
+)
+def other_scale(record: Record) -> Iterator[Sight]:
+    """Rows of the script's own evaluation that are scaled in another way than those it trains on."""
+    trained, judged = _table(record), kept(record.data).get("holdout_inputs")
+    if trained is None or judged is None or judged.shape[1:] != kept(record.data)["inputs"].shape[1:]:
+        return
+    judged = judged.reshape(len(judged), -1).astype(np.float64)
+    spread, new = trained.std(0), judged.std(0)
+    varied = (spread > 0) & (new > 0)
+    if min(len(trained), len(judged)) < _LEAST_ROWS or not varied.any():
+        return
+    shift = np.abs(judged.mean(0) - trained.mean(0))[varied] / spread[varied]
+    ratio = np.abs(np.log10(new[varied] / spread[varied]))
+    share = float(((shift > _FAR_SHIFT) | (ratio > 1)).mean())
+    if share >= 0.5:
+        yield Sight(value=100 * share, site=record.evaluated)
 
 
 @likely("one column of the inputs is {value:,.0f} times as large as another", *_SCALE_INPUTS)

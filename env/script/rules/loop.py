@@ -8,8 +8,9 @@ from math import prod
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR
+from netmend.env.script.losses import POINTWISE
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, cut, facts
+from netmend.env.script.rules.reading import Rule, behind_loss, chosen, cut, facts, fitting_losses
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -17,6 +18,12 @@ fault = Finder("fault", LOOP)
 likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
 _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "SyncBatchNorm")
 """Beginnings of classes of modules that work in one way while training and in another while predicting."""
+
+_FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
+"""Autograd nodes of steps, whose gradient is 0."""
+_NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
+_LARGE_PENALTY, _LARGE_DECAY = 10.0, 1.0
+"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is."""
 
 
 @fault(
@@ -66,10 +73,34 @@ def zeroed_before_step(record: Record) -> Iterator[Sight]:
 )
 def loss_cut(record: Record) -> Iterator[Sight]:
     """A loss that is trained and has no gradient graph, or that is made anew of its number."""
-    anew = record.loss is not None and not record.loss.behind and any(facts(record, "no_gradient"))
-    for one in facts(record, "detached_loss", *(("no_gradient",) if anew else ())):
-        by = cut(record)
-        yield Sight(value=one.value, site=(by and by.called) or one.site or record.backward)
+    loss, found, by = record.loss, chosen(record), cut(record)
+    several = "several networks" in record.opaque
+    parameters = 0 if several else len({name for made in record.optimizers for name in made.given})
+    if found is not None and set(behind_loss(record)[:1]) & _FLAT:
+        yield Sight(site=found[0].called, edits=fitting_losses(found[1], loss.target) if loss else None)
+    for one in facts(record, "detached_loss", "no_gradient"):
+        whole = one.value >= parameters > 0 or (loss is not None and not loss.behind)
+        if one.name == "detached_loss" or whole:
+            edits = fitting_losses(found[1], loss.target) if found is not None and loss is not None else None
+            site = found[0].called if found is not None else by and by.called
+            yield Sight(value=one.value, site=site or one.site or record.backward, edits=edits)
+
+
+@fault("the training makes {loss} larger, not smaller: {how}")
+def turned_loss(record: Record) -> Iterator[Sight]:
+    """A loss that is never below 0 and is trained with a minus, or an optimizer that goes uphill on it.
+
+    Of several networks, one may be meant to make the loss of another larger.
+    """
+    loss, losses = record.loss, record.losses
+    if loss is None or loss.kind not in _NEVER_NEGATIVE or not losses or "several networks" in record.opaque:
+        return
+    minus = loss.behind[:1] == ("Neg",) and max(losses) < 0
+    uphill = [made for made in record.optimizers if made.settings.get("maximize") and made.steps]
+    if minus != bool(uphill) and len(record.optimizers) == 1 and (minus or min(losses) >= 0):
+        how = "it is trained with a minus" if minus else f"{uphill[0].kind} has maximize=True"
+        site = record.backward if minus else uphill[0].made
+        yield Sight(value=losses[0], site=site, words={"loss": loss.kind, "how": how})
 
 
 @fault("the optimizer never steps: {value:.0f} backward passes and no update")
@@ -175,6 +206,17 @@ def no_gradient(record: Record) -> Iterator[Sight]:
 
 
 @likely(
+    "{seen}: the network learns small weights and little else",
+    "neural_connection/remove_regularisation@all",
+)
+def large_penalty(record: Record) -> Iterator[Sight]:
+    """A penalty on weights in the loss that is many times the rest of it at the start."""
+    for one in facts(record, "penalty"):
+        if one.value >= _LARGE_PENALTY:
+            yield Sight(value=one.value, site=one.site or record.backward, words={"seen": one.text})
+
+
+@likely(
     "the learning rate {value:g} is {times} what {kind} usually has, {usual:g}",
     "optimizer/lr_*",
     "optimizer/*",
@@ -211,6 +253,18 @@ def heavy_momentum(record: Record) -> Iterator[Sight]:
         momentum = made.settings.get("momentum")
         if isinstance(momentum, int | float) and momentum >= HEAVY_MOMENTUM:
             yield Sight(value=float(momentum), site=made.made)
+
+
+@likely(
+    "a weight decay of {value:g} pulls all weights to 0; 0.0001 to 0.01 is usual",
+    "optimizer/remove_weight_decay@program",
+)
+def large_decay(record: Record) -> Iterator[Sight]:
+    """A weight decay that outweighs what the rows say."""
+    for made in record.optimizers:
+        decay = made.settings.get("weight_decay")
+        if isinstance(decay, int | float) and decay >= _LARGE_DECAY:
+            yield Sight(value=float(decay), site=made.made)
 
 
 @possible("the training makes only {value:.0f} updates in all", "iterations/epochs_*", "iterations/batch_*")

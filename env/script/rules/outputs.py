@@ -17,6 +17,7 @@ from netmend.env.script.rules.reading import (
     activation_name,
     activations,
     behind_loss,
+    facts,
     last_layer,
     loss_kind,
     loss_site,
@@ -33,6 +34,7 @@ Shape: TypeAlias = tuple[int, ...]
 _SQUASHING = ("softmax", "sigmoid", "relu")
 _TOLERANCE = 0.02
 """Share of an activation's range by which rounding and noise may put targets out of it."""
+_HEAVY_DROPOUT = 0.8
 _MATCH = ("api_contract/match_output@output", "activation/linear@output")
 _HEAD = (
     "layer_dimension/task_units@output",
@@ -102,6 +104,33 @@ def logits_squashed(record: Record) -> Iterator[Sight]:
     fitting = kind.own == found[0] and back is not None
     edits = (*_MATCH, f"loss_function/{back}@program") if fitting else _MATCH
     yield Sight(site=output_site(record, found[0]), place=_place(record), words=words, edits=edits)
+
+
+@fault(
+    "the outputs are logits, as {loss} takes them, and rounding them gives no classes: 0 means one half",
+    "accuracy_metric/task_metric@program",
+)
+def rounded_logits(record: Record) -> Iterator[Sight]:
+    """Logits that are rounded as if they were probabilities."""
+    yield from _cut_logits(record, rounds=True)
+
+
+@likely(
+    "the outputs are logits, as {loss} takes them, and are cut at 0.5: it is 0 that means one half",
+    "accuracy_metric/task_metric@program",
+)
+def logits_cut_at_half(record: Record) -> Iterator[Sight]:
+    """Logits that are cut at one half as if they were probabilities. Some want to be surer of a yes."""
+    yield from _cut_logits(record, rounds=False)
+
+
+def _cut_logits(record: Record, *, rounds: bool) -> Iterator[Sight]:
+    kind = loss_kind(record)
+    if kind is None or kind.own != "sigmoid" or activations(record):
+        return
+    for one in facts(record, "outputs_cut"):
+        if (one.text == "round") == rounds:
+            yield Sight(value=one.value, site=one.site, words={"loss": _loss(record)})
 
 
 @fault("the output goes through {functions}", "api_contract/match_output@output", "activation/*@output")
@@ -254,6 +283,19 @@ def values_for_classes(record: Record) -> Iterator[Sight]:
         return
     if loss.target.whole and loss.target.distinct <= 2:
         yield Sight(site=loss_site(record), words={"loss": loss.kind})
+
+
+@likely(
+    "dropout blanks {value:.0f} % of the values, so hardly anything gets through",
+    "neural_connection/dropout_rate_0.25@all",
+    "neural_connection/remove_dropout@all",
+)
+def heavy_dropout(record: Record) -> Iterator[Sight]:
+    """Dropout that leaves few of the values."""
+    for one in record.operations:
+        rate = one.settings.get("p") if one.kind.lower().startswith("dropout") else None
+        if isinstance(rate, float) and rate >= _HEAVY_DROPOUT and one.settings.get("training", True):
+            yield Sight(value=100 * rate, site=one.made or one.called)
 
 
 @possible("dropout stands on the output, in front of the loss", "neural_connection/remove_dropout@all")

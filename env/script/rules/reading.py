@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from netmend.env.findings.finding import Heuristic
 from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
-from netmend.env.script.record import Fact, Operation, Record
+from netmend.env.script.mixing import RESHAPES
+from netmend.env.script.record import Array, Fact, Operation, Record
 from netmend.env.script.site import Site
 from netmend.env.script.torch_names import LOSSES
 
@@ -75,6 +76,16 @@ _SQUASHED = {
 _CUTS = frozenset(
     ("detach", "data", "argmax", "round", "sign", "floor", "ceil", "long", "int", "bool", "gt", "ge", "lt")
 )
+_CHOOSING = frozenset(
+    ("argmax", "argmin", "max", "topk", "round", "sign", "floor", "ceil", "gt", "ge", "lt", "le")
+)
+"""Functions that choose a class from outputs; what they give has no gradient."""
+_KEEPING = frozenset(
+    ("softmax", "log_softmax", "sigmoid", "squeeze", "view", "reshape", "flatten", "float", "type", "to")
+)
+
+_FEWEST_STEPS = 3
+"""Steps of a row from which the first is not the whole of it."""
 
 
 def loss_name(record: Record) -> LossName | None:
@@ -185,6 +196,68 @@ def kept(path: str | None) -> dict[str, NDArray[np.generic]]:
             return dict(data)
     except (OSError, ValueError, BadZipFile):
         return {}
+
+
+def chosen(record: Record) -> tuple[Operation, Operation] | None:
+    """What chooses the classes that the loss is given, and the outputs that it chooses from; or None."""
+    operands = record.crash.operands if record.crash is not None else ()
+    given = record.loss.output if record.loss is not None else next(iter(operands), None)
+    one = next((one for one in reversed(record.operations) if one.kind in _CHOOSING), None)
+    if (
+        given is None
+        or not given.whole
+        or one is None
+        or one.owner != OUTSIDE
+        or min(one.inputs, default=-1) < 0
+    ):
+        return None
+    raw = record.operations[one.inputs[0]]
+    while raw.owner == OUTSIDE and raw.kind.lower() in _KEEPING and raw.inputs and raw.inputs[0] >= 0:
+        raw = record.operations[raw.inputs[0]]
+    return one, raw
+
+
+def fitting_losses(outputs: Operation, targets: Array) -> tuple[str, ...]:
+    """Repair actions that let a loss have outputs in the place of the classes that were chosen from them."""
+    shape, values = outputs.returned.shape, targets.distinct
+    if len(shape) > 1 and shape[-1] > 1 and targets.whole:
+        return ("loss_function/cross_entropy@program",)
+    if targets.whole and values <= 2:
+        probabilities = outputs.kind.lower() == "sigmoid"
+        name = "binary_crossentropy" if probabilities else "bce_with_logits"
+        return (f"loss_function/{name}@program",)
+    return ("loss_function/mse@program",)
+
+
+def recut(record: Record) -> Iterator[Operation]:
+    """Reshapes whose result has the same sizes of axes in another order, as if axes were moved."""
+    for one in record.operations:
+        given, left = ([size for size in part.shape if size > 1] for part in (one.received, one.returned))
+        same = len(one.received.shape) == len(one.returned.shape) and sorted(given) == sorted(left)
+        if one.kind in RESHAPES and same and given != left:
+            yield one
+
+
+def first_steps(record: Record) -> Iterator[tuple[int, Operation]]:
+    """Items that take of all outputs of a recurrent layer those of its first step: the operation, its axis.
+
+    Of both directions the way back has read all steps there, and other uses of the outputs may see the rest.
+    """
+    for one in record.operations:
+        cell = record.operations[one.inputs[0]] if one.inputs and one.inputs[0] >= 0 else None
+        if cell is None or cell.kind not in ("LSTM", "GRU", "RNN") or cell.settings.get("bidirectional"):
+            continue
+        shape, axis = cell.returned.shape, 1 if cell.settings.get("batch_first") else 0
+        alone = sum(record.operations.index(cell) in other.inputs for other in record.operations) == 1
+        if not alone or len(shape) != 3 or one.received.shape != shape or shape[axis] < _FEWEST_STEPS:
+            continue
+        if one.kind == "select":
+            place, index = one.settings.get("dim"), one.settings.get("index")
+        else:
+            item = str(one.settings.get("1", one.settings.get("idx", ""))).split(",")
+            place, index = axis, item[axis].strip() if len(item) > axis else ""
+        if one.kind in ("getitem", "select") and place == axis and str(index) == "0":
+            yield axis, one
 
 
 def cut(record: Record) -> Operation | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netmend.env.script.actions import ANSWERS, record_changes
+from netmend.env.script.actions import ANSWERS, described, record_changes
 from netmend.env.script.edit import WORDS
 from netmend.env.script.record import Array, Crashed, Fact, Operation, OptimizerMade, Record
 from netmend.env.script.site import Site
@@ -40,6 +40,8 @@ def changes(action: str, record: Record) -> list[tuple[str, object, int | None]]
 def test_every_answer_is_an_action_and_the_fixed_ones_are_words_of_the_editor() -> None:
     assert set(ANSWERS) <= set(CATALOGUE)
     record = Record()
+    assert described("optimizer/adam@program") == CATALOGUE["optimizer/adam@program"].description
+    assert "axis where the network takes them" in described("data_dimension/batch_axis@program")
     for answer in ANSWERS.values():
         try:
             found = answer(record)

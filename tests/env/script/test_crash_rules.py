@@ -108,7 +108,7 @@ def ids(*shape: int, low: int = 0, high: int = 2) -> Array:
             (floats(16, 3), ids(16, low=1, high=3)),
             "the labels start at 1",
             3,
-            "layer_dimension/task_units@output",
+            "data_wrangling/remove_prep@targets",
         ),
         (
             "cross_entropy",

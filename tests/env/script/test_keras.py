@@ -152,7 +152,7 @@ def test_what_no_program_says_is_named(run: Run, old: str, new: str, reason: str
     assert old in _TEXT
     found = lift(run(_TEXT.replace(old, new)))
     assert isinstance(found, NotLifted)
-    assert found.reasons[0] == reason
+    assert found.reasons[0] == f"a program cannot hold {reason}"
 
 
 def test_labels_that_do_not_go_with_the_loss(run: Run) -> None:

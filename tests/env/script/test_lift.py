@@ -195,13 +195,13 @@ def test_losses_and_recurrent_layers_that_no_program_says_are_named(lifting: Lif
 
 
 def test_a_crash_in_front_of_the_loss_is_named_with_its_place(lifting: Lifting) -> None:
-    assert "it crashes in front of the loss (script.py:" in lifting.reasons("nn.Linear(5, 3)")
+    assert "the script crashes in front of its loss (script.py:" in lifting.reasons("nn.Linear(5, 3)")
 
 
 def test_a_record_of_nothing_is_named() -> None:
     found = lift(Record())
     assert isinstance(found, NotLifted)
-    assert "no network was seen" in found.reasons
+    assert "the run showed no network" in found.reasons
 
 
 def test_flattened_images_and_log_softmax(lifting: Lifting) -> None:

@@ -100,6 +100,17 @@ VALUES = replace(
     target=floats(ROWS, 1),
     behind=("MseLoss", "Addmm", "Relu", "Addmm"),
 )
+LOGITS = replace(
+    VALUES,
+    kind="binary_cross_entropy_with_logits",
+    target=ids(ROWS, 1, high=1),
+    behind=("BinaryCrossEntropyWithLogits", "Addmm"),
+)
+CELL = replace(LAYERS[0], kind="LSTM", settings={"batch_first": True}, returned=floats(ROWS, 7, 16))
+TURNED = replace(function("view", 4, -1), received=floats(ROWS, 8, 8, 3), returned=floats(ROWS, 3, 8, 8))
+FIRST = replace(
+    LAYERS[1], kind="getitem", settings={"1": ":,0"}, received=floats(ROWS, 7, 16), returned=floats(ROWS, 16)
+)
 ADAM = OptimizerMade(
     kind="Adam",
     settings={"lr": 0.001},
@@ -164,10 +175,12 @@ def examples(folder: Path) -> Mapping[str, Record]:
     rows = np.random.default_rng(0).normal(size=(320, 4))
     gap, constant = rows.copy(), rows.copy()
     gap[3, 2], constant[:, 1] = np.nan, 7.0
-    folders = [folder / str(number) for number in range(6)]
+    folders = [folder / str(number) for number in range(7)]
     for one in folders:
         one.mkdir()
     behind_sigmoid = ("MseLoss", "Sigmoid", "Addmm")
+    scaled = with_rows(folders[6], rows)
+    np.savez(str(scaled.data), inputs=rows, targets=np.zeros(320), holdout_inputs=rows * 40)
     weighed = with_rows(folders[4], rows, (np.arange(320) % 20 == 0).astype(int))
     heavy = replace(ADAM, kind="SGD", settings={"momentum": 0.999})
     dead = replace(LAYERS[1], returned=floats(ROWS, 16, low=0, high=0))
@@ -216,6 +229,22 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "constant_columns": with_rows(folders[5], constant),
         "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
         "network_left_out": with_fact("network_not_optimized", "not given to the optimizer: weight"),
+        "steps_over_rows": with_fact("steps_over_rows"),
+        "rows_mixed": with_fact("rows_mixed"),
+        "shuffled_steps": with_fact("shuffled_steps"),
+        "axes_recut": replace(GOOD, operations=(TURNED, *LAYERS)),
+        "first_step": replace(GOOD, operations=(CELL, FIRST, *LAYERS[2:])),
+        "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
+        "logits_cut_at_half": with_fact("outputs_cut", "gt", loss=LOGITS),
+        "large_penalty": replace(
+            GOOD, facts=(Fact(name="penalty", value=30.0, text="30 and 1", site=at(16)),)
+        ),
+        "turned_loss": replace(
+            with_loss(behind=("Neg", "NllLoss", "LogSoftmax", "Addmm")), losses=(-1.0, -2.0, -3.0)
+        ),
+        "heavy_dropout": replace(GOOD, operations=(LAYERS[0], function("dropout", 16, 0, p=0.9), LAYERS[2])),
+        "large_decay": replace(GOOD, optimizers=(replace(ADAM, settings={"weight_decay": 5.0}),)),
+        "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "schedule_per_update": with_fact("schedule_per_update"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
@@ -236,8 +265,8 @@ def examples(folder: Path) -> Mapping[str, Record]:
     }
 
 
-UNANSWERED = {"never_stepped"}
-"""No repair action writes a call of the loop that is missing."""
+UNANSWERED = {"never_stepped", "turned_loss"}
+"""No repair action writes a call of the loop that is missing, or takes a minus away."""
 NAMES = [rule.name for rule in RULES]
 
 

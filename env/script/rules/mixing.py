@@ -1,0 +1,64 @@
+"""Rows that the network does not take one by one, or not to their end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netmend.env.findings.finding import Finder, Sight
+from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import Rule, facts, first_steps, recut
+
+MIXING: list[Rule] = []
+SHUFFLED: list[Rule] = []
+fault, likely = Finder("fault", MIXING), Finder("warning", SHUFFLED, "likely")
+_BATCH_AXIS = "data_dimension/batch_axis@program"
+
+
+@fault("{seen}", _BATCH_AXIS)
+def steps_over_rows(record: Record) -> Iterator[Sight]:
+    """A layer of sequences that takes the rows of a batch for the steps of a row.
+
+    It is sound: with one row of the batch the outputs of others change, and the layer is the first at which
+    they do.
+    """
+    yield from _seen(record, "steps_over_rows")
+
+
+@fault("{seen}", _BATCH_AXIS)
+def rows_mixed(record: Record) -> Iterator[Sight]:
+    """A reshape that puts parts of several rows into one, of which a layer behind it makes one output."""
+    yield from _seen(record, "rows_mixed")
+
+
+@fault(
+    "the outputs of the first of {value:.0f} steps are taken, where the layer has seen no other yet",
+    "neural_connection/last_step@hidden",
+)
+def first_step(record: Record) -> Iterator[Sight]:
+    """Outputs of a recurrent layer of which only those of the first step are used."""
+    for axis, one in first_steps(record):
+        yield Sight(value=float(one.received.shape[axis]), site=one.called)
+
+
+@likely(
+    "{kind} makes {left} of {given}: it cuts the values anew, and moves no axis as permute() does",
+    "data_dimension/channels_first@inputs",
+)
+def axes_recut(record: Record) -> Iterator[Sight]:
+    """A view in the place of a transposition."""
+    mixed = [one.site for one in facts(record, "rows_mixed")]
+    for one in recut(record):
+        if one.called not in mixed:
+            words = {"kind": one.kind, "left": one.returned.shape, "given": one.received.shape}
+            yield Sight(site=one.called, words=words)
+
+
+@likely("{seen}, and these come shuffled", _BATCH_AXIS)
+def shuffled_steps(record: Record) -> Iterator[Sight]:
+    """A batch of shuffled rows that a layer takes for one sequence. Some let rows look at each other so."""
+    yield from _seen(record, "shuffled_steps")
+
+
+def _seen(record: Record, name: str) -> Iterator[Sight]:
+    for one in facts(record, name):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
