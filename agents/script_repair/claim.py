@@ -12,6 +12,8 @@ from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
 from netmend.agents.script_repair.cost import CONFIRMING, turns
 from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
 
+LEAST_SHARE = 0.1
+"""Of the gain of what answers the findings, that a search has to add to it."""
 Claim = Literal["repair", "gain", "mended", "none"]
 
 
@@ -49,14 +51,15 @@ class Shown:
         return self.runs and self._compares and self._gain >= LEAST_GAIN and not self._holds
 
     def adds_to(self, smaller: Shown) -> bool:
-        """Whether the answer is worth its further edits, beside what is wrong for sure mended alone."""
+        """Whether the answer is worth its further edits, beside a smaller one to the same script."""
         own, other = self.claim(is_mended=True), smaller.claim(is_mended=True)
         if "none" in (own, other):
             return own != "none"
         new, old = _known(self.after), _known(smaller.after)
         if len(new) < len(self.after) or len(old) < len(smaller.after):
             return len(new) > len(old)
-        return fmean(new) - fmean(old) >= LEAST_GAIN
+        gain = fmean(old) - fmean(smaller._old)
+        return fmean(new) - fmean(old) >= max(LEAST_GAIN, LEAST_SHARE * gain)
 
     @property
     def _holds(self) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from shlex import quote
 from statistics import fmean
 
+from netmend.agents.script_repair.answer import ScriptRepair
 from netmend.agents.script_repair.cost import told
-from netmend.agents.script_repair.repair import ScriptRepair, folder_here
+from netmend.agents.script_repair.repair import folder_here
 from netmend.env.findings import Finding
 from netmend.repair_actions import CATALOGUE
 
@@ -24,8 +25,10 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
         yield "\nwhat the diff does"
         for number, step in enumerate(result.steps, start=1):
             done = "; ".join(CATALOGUE[name].description for name in step.actions)
-            yield f"  {number}. {done if step.is_mend else step.why} [{', '.join(step.actions)}]"
-            yield f"     because {step.why if step.is_mend else 'the score is better with it'}"
+            better = "the score is better with it"
+            because = {"mend": step.why, "answer": f"{step.why}, and {better}", "search": better}
+            yield f"  {number}. {step.why if step.kind == 'search' else done} [{', '.join(step.actions)}]"
+            yield f"     because {because[step.kind]}"
     if result.after:
         yield f"\n{len(result.after)} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
         yield f"  before  {_scores(result.before)}"

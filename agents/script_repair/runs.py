@@ -114,7 +114,7 @@ class RealRuns:
             seed=seed,
             shift=shift,
             withhold=self.withhold,
-            data=False,
+            data=not shift,  # what is found in a run counts where the seeds are those of its author
         )
 
     def _fresh(self, cpu: float, run: _Run) -> Record:

@@ -185,6 +185,7 @@ ANSWERS: Mapping[str, Answer] = {
     "layer_dimension/task_units@output": _output_units,
     "neural_connection/replace_head@output": _output_units,
     "optimizer/adam@program": _adam,
+    **{f"optimizer/lr_{rate}@program": _set("optimizer.lr", rate) for rate in (0.0001, 0.001, 0.01, 0.1)},
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),

@@ -190,7 +190,8 @@ class Updates:
         """
         for one in self.schedules:
             kind = type(one.schedule).__name__
-            if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and one.steps >= self.count:
+            each = one.steps >= self.count - 1  # a run may be ended behind an update, in front of its step
+            if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and each:
                 text = f"{kind} steps with each of {self.count} updates"
                 self.note("schedule_per_update", one.steps, text, one.made)
 

@@ -7,6 +7,7 @@ Written in: loops over ``range`` (also in ``tqdm``), ``DataLoader``, slices, Ker
 from __future__ import annotations
 
 import ast
+from itertools import chain
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor, Value, append_element
@@ -32,6 +33,7 @@ from netmend.env.script.follow import (
     scope_of,
 )
 from netmend.env.script.record import LoaderMade, Loop
+from netmend.env.script.shuffles import shuffled, shuffled_apart
 from netmend.env.script.source import Draft, EditRefused
 
 
@@ -168,7 +170,9 @@ def _cuts(draft: Draft, node: ast.expr, loop: ast.For) -> bool:
 
 
 def write_shuffle(editor: Editor, change: SourceChange) -> None:
-    """The rows in another order in every epoch, or always in the same."""
+    """The rows in another order in every epoch, without shuffles of inputs alone, or always in the same."""
+    if change.value and any(fact.name == "shuffled_apart" for fact in editor.record.facts):
+        _undo_shuffles(editor)
     loader = training_loader(editor)
     if editor.record.framework == "keras":
         draft, call = keras_call(editor, "fit")
@@ -184,6 +188,18 @@ def write_shuffle(editor: Editor, change: SourceChange) -> None:
         _shuffle_slices(editor)
     else:
         raise EditRefused("the script orders its rows by hand")
+
+
+def _undo_shuffles(editor: Editor) -> None:
+    for place in chain.from_iterable(shuffled_apart(editor.project, editor.record) or ()):
+        draft, node = editor.draft(place.file.path), place.node
+        statement = draft.file.statement(node)
+        kept = shuffled(place)
+        names = [draft.file.text_of(part) for part in getattr(statement, "targets", ())]
+        if isinstance(statement, ast.Expr) or names == [draft.file.text_of(kept)]:
+            draft.remove(statement)
+        else:
+            draft.unwrap(node, kept)
 
 
 def _shuffle_slices(editor: Editor) -> None:

@@ -48,6 +48,7 @@ def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: i
     [
         ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
         ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
+        ((0.93, 0.92, 0.94), (0.88, 0.89, 0.87), False),  # little beside what was gained before
         ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
         ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
         ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),

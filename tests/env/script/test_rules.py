@@ -217,6 +217,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
         "network_left_out": with_fact("network_not_optimized", "not given to the optimizer: weight"),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
+        "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "schedule_per_update": with_fact("schedule_per_update"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
