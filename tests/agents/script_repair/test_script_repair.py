@@ -109,7 +109,7 @@ def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-
     assert main(["repair", str(script)]) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "is not repaired" in shown.err
+    assert "is not repaired" in " ".join(shown.err.split())  # whatever the length of the path
 
 
 def test_a_gain_beside_a_fault_is_called_no_repair() -> None:
