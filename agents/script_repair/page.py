@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from statistics import fmean
 
+from netmend.agents.confirm import LEAST_GAIN
 from netmend.agents.script_repair.answer import ScriptRepair
 from netmend.agents.script_repair.cost import told
 from netmend.agents.script_repair.repair import folder_here
@@ -78,6 +79,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
         return f"{script} runs to its end now; that it learns is not shown{short}"
     if result.claim == "mended":
         score = "the score is as it was" if before else "no score says whether it trains better"
+        if before and after and fmean(after) >= fmean(before) + LEAST_GAIN:
+            score = "the score is better, by too little to be sure"
         return f"{script}: what is wrong for sure is mended, and {score}{short}"
     if result.claim == "gain":
         return f"{script} gains, and is not repaired yet{short}: {_stands(result.left)}"

@@ -55,6 +55,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         evaluated=recorder.passes.evaluated,
         modes=tuple(recorder.modes),
         schedules=tuple((type(one.schedule).__name__, one.made) for one in updates.schedules),
+        scheduled=updates.scheduled_site,
         fit=recorder.held if recorder.framework == "transformers" else {},
         facts=tuple(_facts(recorder, loss)),
         losses=tuple(updates.losses),

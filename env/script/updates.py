@@ -51,7 +51,7 @@ class Updates:
         count: of optimizer steps; backwards: of backward passes.
         losses: the trained loss of each backward pass.
         graph: behind the first loss.
-        zeroed, backward_site: where.
+        zeroed, backward_site, scheduled_site: where.
         facts: that the order of the calls and the graph show.
         hidden: ids of what gradients reach that no module and no optimizer holds.
     """
@@ -65,6 +65,7 @@ class Updates:
     graph: Graph | None = None
     zeroed: Site | None = None
     backward_site: Site | None = None
+    scheduled_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
     _zeroed_since_step: bool = False
@@ -181,6 +182,7 @@ class Updates:
         for one in self.schedules:
             if one.schedule is schedule:
                 one.steps += 1
+                self.scheduled_site = self.scheduled_site or self.frames.site()
 
     def schedule_facts(self, batches: int | None) -> None:
         """A schedule that is meant for epochs but steps with every update.

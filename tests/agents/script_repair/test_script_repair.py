@@ -206,3 +206,23 @@ def test_what_a_run_depends_on_tells_it_from_others() -> None:
     before, after = runs.pairs({}, {"train.py": "x"}, (7, 8))
     assert (len(before), len(after), runs.count) == (2, 2, 7)
     assert sorted((plan.seed, plan.shift) for plan in plans[3:]) == [(7, 7), (7, 7), (8, 8), (8, 8)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "score"),
+    [
+        ((0.5, 0.5, 0.5), (0.51, 0.5, 0.5), "the score is as it was"),
+        ((0.5, 0.3, 0.8), (0.9, 0.9, 0.9), "the score is better, by too little to be sure"),
+        ((None, None, None), (None, None, None), "no score says whether it trains better"),
+    ],
+)
+def test_what_is_mended_says_what_became_of_the_score(before, after, score) -> None:  # type: ignore[no-untyped-def]
+    result = SimpleNamespace(
+        claim="mended",
+        before=before,
+        after=after,
+        first=Record(),
+        length=Length(None, 1.0, 10, 1.0),
+    )
+    said = verdict(Path("train.py"), cast("ScriptRepair", result))
+    assert said == f"train.py: what is wrong for sure is mended, and {score}"
