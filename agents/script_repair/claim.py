@@ -10,8 +10,18 @@ from typing import Literal
 from netmend.agents.check_page import SOURCES
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
 from netmend.agents.script_repair.cost import CONFIRMING, turns
-from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
+from netmend.agents.script_repair.runs import (
+    ENDED_WELL,
+    LOWEST,
+    RealRuns,
+    Texts,
+    chance_of,
+    comparable,
+    score_of,
+)
 
+LEAST_SHARE = 0.1
+"""Of the gain of what answers the findings, that a search has to add to it."""
 Claim = Literal["repair", "gain", "mended", "none"]
 
 
@@ -21,7 +31,8 @@ class Shown:
 
     Attributes:
         before, after: scores by seed, None for a run without one.
-        own: score of the script as it is now with the seeds of its author.
+        own: score of the script as it is now with the seeds of its author; chance: that of one answer for
+            all rows.
         kind: of the score, and where it is from.
         ran, runs: whether every run ended well, before and now.
         fits: whether the scores measure the same thing.
@@ -30,6 +41,7 @@ class Shown:
     before: tuple[float | None, ...] = ()
     after: tuple[float | None, ...] = ()
     own: float | None = None
+    chance: float = 0.0
     kind: str = ""
     ran: bool = False
     runs: bool = False
@@ -46,17 +58,18 @@ class Shown:
     @property
     def is_open(self) -> bool:
         """Whether there is a gain that more seeds may show to hold."""
-        return self.runs and self._compares and self._gain >= LEAST_GAIN and not self._holds
+        return self._learns and self._gain >= LEAST_GAIN and not self._holds
 
     def adds_to(self, smaller: Shown) -> bool:
-        """Whether the answer is worth its further edits, beside what is wrong for sure mended alone."""
+        """Whether the answer is worth its further edits, beside a smaller one to the same script."""
         own, other = self.claim(is_mended=True), smaller.claim(is_mended=True)
         if "none" in (own, other):
             return own != "none"
         new, old = _known(self.after), _known(smaller.after)
         if len(new) < len(self.after) or len(old) < len(smaller.after):
             return len(new) > len(old)
-        return fmean(new) - fmean(old) >= LEAST_GAIN
+        gain = fmean(old) - fmean(smaller._old)
+        return fmean(new) - fmean(old) >= max(LEAST_GAIN, LEAST_SHARE * gain)
 
     @property
     def _holds(self) -> bool:
@@ -67,13 +80,17 @@ class Shown:
         Three and three would do so 1 time in 64 where good and bad are as frequent; so the run with the
         script's own seeds, which is there already, has to beat them too: p^3 (1 - p)^4 is at most 1 in 119.
         """
-        if not self._compares or self.own is None:
+        if not self._learns or self.own is None:
             return False
         new = _known(self.after)
         least = min(*new, self.own) if len(new) == SEEDS else min(new)
-        if None in self.before and least < LEAST_GAIN:
-            return False  # it had no score, and has one of a script that learns nothing
         return least >= max(self._old) + LEAST_GAIN and may_be_claimed(self._gains)
+
+    @property
+    def _learns(self) -> bool:
+        """Whether every run after is better than one answer for all rows."""
+        least = self.chance + LEAST_GAIN * (None in self.before)
+        return self.runs and self._compares and min(_known(self.after)) > least
 
     @property
     def _compares(self) -> bool:
@@ -112,6 +129,7 @@ def confirmed(
         before=tuple(map(score_of, before)),
         after=tuple(map(score_of, after)),
         own=score_of(runs.run(last)),
+        chance=chance_of(runs.run(last)),
         kind="; ".join(sorted(kinds)),
         ran=all(own.ending in ENDED_WELL for own in before),
         runs=all(own.ending in ENDED_WELL for own in after),
@@ -123,6 +141,8 @@ def confirmed(
         if count == SEEDS and min(runs.turns, turns(slowest, runs.left)) >= CONFIRMING + spare:
             return confirmed(runs, first, last, spare, 2 * SEEDS)
         notes.append("the gain is small against the spread of the seeds, so it is not claimed")
+    if any(score is not None and score <= shown.chance for score in shown.after):
+        notes.append("one answer for all rows has as good a score as the script now")
     if not shown.fits:
         notes.append("the scores before and after do not measure the same thing")
     if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from netmend.agents.confirm import SEEDS
+from netmend.env.script.record import Record
 
 AT_ONCE = 2
 """Runs of one turn."""
@@ -73,6 +74,16 @@ def turns(seconds: float, left: float) -> int:
 def may_try(tried: int, seconds: float) -> bool:
     """Whether one more answer to a finding may be tried, after so many short runs of so many seconds."""
     return tried < (MOST_TRIES if seconds < TRY_SECONDS else LEAST_TRIES)
+
+
+def planned_updates(record: Record) -> int | None:
+    """Updates of a whole run by its loops, None where one does not say its rounds or a framework holds it."""
+    total = 1
+    for loop in record.loops:
+        if loop.rounds is None or loop.kind == "epochs":
+            return None
+        total *= loop.rounds
+    return total if record.loops else None
 
 
 def told(seconds: float) -> str:

@@ -9,7 +9,8 @@ from statistics import fmean
 
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
-from netmend.agents.script_repair.repair import CannotRunError, ScriptRepair, ScriptRepairer
+from netmend.agents.script_repair.answer import ScriptRepair
+from netmend.agents.script_repair.repair import CannotRunError, ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns, Texts, score_of
 from netmend.agents.table import Table
 from netmend.env.script.parent import Runner

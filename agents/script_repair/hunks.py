@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
+from typing import Literal
 
 from netmend.agents.script_repair.runs import Texts
 from netmend.env.script.source import diff
@@ -20,17 +21,18 @@ class Step:
     """A part of a repair.
 
     Attributes:
-        why: one line.
+        kind: ``mend`` of what is wrong for sure, ``answer`` to a finding by which the score is better, or
+            what a ``search`` found.
+        why: one line: the finding, or what the search changes.
         actions: names of the repair actions.
         before, after: what was new in the script's files in front of it and behind it.
-        is_mend: whether it answers something that is wrong for sure.
     """
 
+    kind: Literal["mend", "answer", "search"]
     why: str
     actions: tuple[str, ...]
     before: Texts
     after: Texts
-    is_mend: bool = False
 
 
 def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step], folder: str = "") -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 from shlex import quote
 from statistics import fmean
 
+from netmend.agents.confirm import LEAST_GAIN
+from netmend.agents.script_repair.answer import ScriptRepair
 from netmend.agents.script_repair.cost import told
-from netmend.agents.script_repair.repair import ScriptRepair, folder_here
+from netmend.agents.script_repair.repair import folder_here
 from netmend.env.findings import Finding
 from netmend.env.script.actions import described
 
@@ -24,8 +26,10 @@ def as_lines(script: Path, result: ScriptRepair) -> Iterator[str]:
         yield "\nwhat the diff does"
         for number, step in enumerate(result.steps, start=1):
             done = "; ".join(map(described, step.actions))
-            yield f"  {number}. {done if step.is_mend else step.why} [{', '.join(step.actions)}]"
-            yield f"     because {step.why if step.is_mend else 'the score is better with it'}"
+            better = "the score is better with it"
+            because = {"mend": step.why, "answer": f"{step.why}, and {better}", "search": better}
+            yield f"  {number}. {step.why if step.kind == 'search' else done} [{', '.join(step.actions)}]"
+            yield f"     because {because[step.kind]}"
     if result.after:
         yield f"\n{len(result.after)} fresh seeds, {result.length}: {result.kind or 'no score was seen'}"
         yield f"  before  {_scores(result.before)}"
@@ -75,6 +79,8 @@ def verdict(script: Path, result: ScriptRepair) -> str:
         return f"{script} runs to its end now; that it learns is not shown{short}"
     if result.claim == "mended":
         score = "the score is as it was" if before else "no score says whether it trains better"
+        if before and after and fmean(after) >= fmean(before) + LEAST_GAIN:
+            score = "the score is better, by too little to be sure"
         return f"{script}: what is wrong for sure is mended, and {score}{short}"
     if result.claim == "gain":
         return f"{script} gains, and is not repaired yet{short}: {_stands(result.left)}"

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 
 from netmend.agents.confirm import LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
-from netmend.agents.script_repair.claim import Claim, Shown, confirmed
+from netmend.agents.script_repair.answer import ScriptRepair
+from netmend.agents.script_repair.claim import Shown, confirmed
 from netmend.agents.script_repair.cost import (
     AGAIN,
     AT_ONCE,
@@ -22,12 +24,20 @@ from netmend.agents.script_repair.cost import (
     Length,
     due,
     may_try,
+    planned_updates,
     told,
     turns,
 )
 from netmend.agents.script_repair.hunks import Step, explained
-from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, comparable, score_of
-from netmend.agents.script_repair.search import Candidate, common, found_by_policy, without_one
+from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, score_of
+from netmend.agents.script_repair.search import (
+    Candidate,
+    Write,
+    best_patch,
+    common,
+    found_by_policy,
+    without_one,
+)
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.errors import NetmendError
 from netmend.env.findings import Finding
@@ -49,46 +59,6 @@ TRIALS = 5
 
 class CannotRunError(NetmendError):
     """The script could not be run far enough for anything to be seen of its training."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScriptRepair:
-    """What came of the repair of a script.
-
-    Attributes:
-        first: record of a short run of the script as it is.
-        findings: in that run, the worst first.
-        steps: parts of the repair in their order.
-        diff: of the script, as ``git apply`` takes it; empty where nothing is offered.
-        texts: new text of the files that change, by path.
-        before, after: scores of the fresh runs by seed, None for a run that did not end well.
-        kind: of the score, and where it is from; empty where there is none.
-        ended: whether the fresh runs before went to their end.
-        length: of the real runs.
-        claim: ``repair`` where it now runs and learns, or gains what a fresh run would find again; ``gain``
-            where it does and a fault still stands in it; ``mended`` where what is wrong for sure was mended
-            and the score is no worse; else ``none``.
-        left: faults that still stand in an answer that gains.
-        notes: what could not be done, by name.
-        runs: of the script that are scored; short: others; seconds: wall time of the repair.
-    """
-
-    first: Record
-    findings: tuple[Finding, ...]
-    steps: tuple[Step, ...]
-    diff: str
-    texts: Texts
-    before: tuple[float | None, ...]
-    after: tuple[float | None, ...]
-    kind: str
-    ended: bool
-    length: Length
-    claim: Claim
-    left: tuple[Finding, ...]
-    notes: tuple[str, ...]
-    runs: int
-    short: int
-    seconds: float
 
 
 @dataclass
@@ -123,24 +93,28 @@ class ScriptRepairer:
         reason = unjudged(record) or _why_not(record)
         if reason:
             raise CannotRunError(f"{self.runs.script}: {reason}")
-        findings = tuple(script_findings(record))
         self._notes: list[str] = list(record.opaque)
         steps: list[Step] = []
-        stage = self._mended(first, steps)
-        self._wrong = bool(_faults(stage.record))
+        base = stage = self._mended(first, steps)
         if stage.record.crash is None:
-            stage = self._searched(self._plan(stage), steps)
-        return self._result(first, findings, stage, steps, time.monotonic() - begun)
+            stage = self._plan(stage, steps)
+            record = record if stage.texts else stage.record  # of more updates
+            base = self._answered(stage, steps)
+            stage = self._searched(base, steps)
+        findings = tuple(script_findings(record))
+        return self._result(first, findings, base, stage, steps, time.monotonic() - begun)
 
     def _stage(self, texts: Texts, updates: int = SHORT) -> Stage:
-        record = self.runs.capture(texts, updates)
+        return self._as_stage(texts, self.runs.capture(texts, updates))
+
+    def _as_stage(self, texts: Texts, record: Record) -> Stage:
         found = lift(record)
         lifted, reasons = (found, ()) if isinstance(found, Lifted) else (None, found.reasons)
         return Stage(self.runs.script.parent, texts, record, lifted, reasons, self.keep)
 
     # What is wrong for sure
 
-    def _mended(self, stage: Stage, steps: list[Step]) -> Stage:
+    def _mended(self, stage: Stage, steps: list[Step], updates: int = SHORT) -> Stage:
         """The script behind the edits that answer its crashes and faults, as far as they help."""
         failed: set[tuple[str, ...]] = set()
         while True:
@@ -155,9 +129,9 @@ class ScriptRepairer:
                     self._notes.append("not all that answers a finding was tried: it takes too long")
                     return stage
                 self.tell(f"tries {', '.join(names)}: {finding.text}")
-                after = self._stage(texts)
+                after = self._stage(texts, updates)
                 if _is_better(stage.record, after.record, finding):
-                    steps.append(Step(finding.text, names, stage.texts, texts, is_mend=True))
+                    steps.append(Step("mend", finding.text, names, stage.texts, texts))
                     stage = after
                     break
                 failed.add((finding.name, finding.place, *names))
@@ -169,21 +143,27 @@ class ScriptRepairer:
         for name in finding.edits:
             if name in CATALOGUE:
                 try:
-                    yield (name,), stage.answered(name)
+                    yield (name,), stage.answered((name,))
                 except EditRefused as refused:
-                    self._notes.append(f"{name}: {refused}")
+                    if finding.severity == "fault":
+                        self._notes.append(f"{name}: {refused}")
 
-    # The search
+    # How long runs are
 
-    def _plan(self, stage: Stage) -> Stage:
-        """Decide how long real runs are and what scores them; the script as an epoch of it shows it."""
+    def _plan(self, stage: Stage, steps: list[Step]) -> Stage:
+        """Decide how long real runs are and what scores them; the script as such a run shows it.
+
+        Faults that the second epoch shows are mended on the way.
+        """
         start = stage.record
         rounds = start.loops[-1].rounds if start.loops else None
         trained = start.seconds - start.imports
         slowest = max(trained, 1e-3) / max(start.updates, 1)
         most = max(LEAST_EPOCH, min(MOST_EPOCH, int(WHOLE_SECONDS / slowest)))
-        seen = self._stage(stage.texts, min(max(rounds or 0, LEAST_EPOCH), most))
-        pace = seen.record
+        updates = min(max((rounds or 0) + SHORT, LEAST_EPOCH), most)
+        stage = self._stage(stage.texts, updates)
+        pace = stage.record
+        stage = self._mended(stage, steps, updates)
         extra = pace.updates - start.updates
         update = max(pace.seconds - pace.imports - trained, 0.0) / extra if extra > 0 else 0.0
         begun = pace.imports + trained  # a first run imports what is there for the next ones
@@ -195,10 +175,10 @@ class ScriptRepairer:
             whole = self._tried_whole(stage.texts, limited=total is None and not self.whole)
             if whole is not None:
                 self._settle(Length(None, whole.seconds, planned or whole.updates, whole.seconds))
-                return self._scored(seen)
+                return self._scored(stage)
         updates = max(SHORT, int(CUT_SECONDS / update)) if update else MOST_EPOCH
         self._settle(Length(updates, begun + updates * update, planned, total))
-        return self._scored(seen)
+        return self._scored(stage)
 
     def _tried_whole(self, texts: Texts, *, limited: bool) -> Record | None:
         """A whole run, None where it takes too long."""
@@ -219,53 +199,107 @@ class ScriptRepairer:
         self.tell(f"{length} of {length.seconds:.1f} s each, {AT_ONCE} at once, at most {most}: up to {cost}")
 
     def _scored(self, stage: Stage) -> Stage:
-        """Decide where the score comes from."""
+        """Decide where the score comes from; the script as a run of that length shows it."""
         record = self.runs.run(stage.texts)
         if record.score is None or record.score.source == "prequential":
             trains = next((loader for loader in record.loaders if loader.trains and loader.made), None)
             if trains is not None:
                 self.runs.withhold = trains.made
+        return self._as_stage(stage.texts, record) if record.ending in ENDED_WELL else stage
+
+    # What is not wrong for sure
+
+    def _answered(self, stage: Stage, steps: list[Step]) -> Stage:
+        """The script behind the edits that its findings name, as far as real runs show that they help."""
+        tried: set[tuple[str, ...]] = set()
+        while self._is_open(stage):
+            answers = self._warned(stage, tried)
+            candidates = [Candidate(names, texts) for names, (_, texts) in answers.items()]
+            if candidates:
+                self.tell("tries what the findings name, by runs that are scored")
+            best = self._best(stage, stage.answered, candidates, self._reserve(steps))
+            if best is None:
+                return stage
+            tried |= answers.keys()
+            for name in best.actions:
+                why, texts = answers[(name,)]
+                steps.append(Step("answer", why, (name,), stage.texts, texts))
+            stage = self._as_stage(best.texts, self.runs.run(best.texts))
         return stage
 
+    def _warned(
+        self, stage: Stage, tried: Container[tuple[str, ...]]
+    ) -> dict[tuple[str, ...], tuple[str, Texts]]:
+        """What answers the findings of a stage, each alone and then the likeliest together, and why."""
+        found: dict[tuple[str, ...], tuple[str, Texts]] = {}
+        likeliest: list[str] = []
+        for finding in script_findings(stage.record):
+            if finding.sure != "possible":
+                answers = [own for own in self._answers(stage, finding) if own[0] not in tried]
+                for names, texts in answers:
+                    found.setdefault(names, (finding.text, texts))
+                likeliest += [name for names, _ in answers[:1] for name in names if name not in likeliest]
+        if len(likeliest) > 1:
+            with suppress(EditRefused):
+                found[tuple(likeliest)] = "", stage.answered(likeliest)
+        return found
+
     def _searched(self, stage: Stage, steps: list[Step]) -> Stage:
-        """The script behind the best patch that real runs show to help."""
-        if {"two optimizers", "several losses"} <= set(stage.record.opaque) and self.runs.plan.metric is None:
-            self._notes.append("networks that work against each other have no score: --metric names one")
+        """The script behind the best patch of a search that real runs show to help."""
+        if not self._is_open(stage):
             return stage
-        own = self.runs.run(stage.texts)
-        score = score_of(own)
-        if score is not None and GOOD <= score <= 1:  # a printed figure may be of any size
-            return stage
-        reserve = CONFIRMING + (AGAIN if steps else 0)
+        reserve = self._reserve(steps)
         if self.runs.turns <= reserve:
             self._notes.append("nothing is searched for: that takes too long")
             return stage
-        if self.runs.turns > LEAST_TURNS + reserve:
-            reserve += CONFIRMING  # of a gain that is open
-        candidates = self._candidates(stage)[: AT_ONCE * (self.runs.turns - reserve)]
-        limit = max(self.runs.left / (1 + reserve), 2 * self.runs.length.seconds)  # can be confirmed in time
-        records = self.runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
-        best = best_patch(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
-        if best is None:
-            return stage
-        answer = self._minimised(stage, *best, reserve)
-        steps.append(Step(stage.told(answer.actions), answer.actions, stage.texts, answer.texts))
-        return replace(stage, texts=answer.texts, record=self.runs.run(answer.texts))
+        for candidates in self._candidates(stage):
+            best = self._best(stage, stage.patched, candidates, reserve)
+            if best is not None:
+                steps.append(Step("search", stage.told(best.actions), best.actions, stage.texts, best.texts))
+                return replace(stage, texts=best.texts, record=self.runs.run(best.texts))
+        return stage
 
-    def _candidates(self, stage: Stage) -> list[Candidate]:
+    def _candidates(self, stage: Stage) -> Iterator[list[Candidate]]:
+        """What the policy finds, then the commonest edits."""
         if stage.lifted is None:
             self._notes.append(f"the policy did not search: {'; '.join(stage.reasons)}")
-            return common(stage)
-        self.tell("searches: the policy repairs the script as a program")
-        return found_by_policy(stage, self.method, self.trials) or common(stage)
+        else:
+            self.tell("searches: the policy repairs the script as a program")
+            yield found_by_policy(stage, self.method, self.trials)
+        yield common(stage)
 
-    def _minimised(self, stage: Stage, best: Candidate, seen: Record, reserve: int) -> Candidate:
+    def _is_open(self, stage: Stage) -> bool:
+        """Whether there is a score that can be better."""
+        if {"two optimizers", "several losses"} <= set(stage.record.opaque) and self.runs.plan.metric is None:
+            self._notes.append("networks that work against each other have no score: --metric names one")
+            return False
+        score = score_of(self.runs.run(stage.texts))
+        return score is None or not GOOD <= score <= 1  # a printed figure may be of any size
+
+    def _reserve(self, steps: Sequence[Step]) -> int:
+        """Turns that are kept for what confirms the answer."""
+        reserve = CONFIRMING + (AGAIN if steps else 0)
+        return reserve + CONFIRMING * (self.runs.turns > LEAST_TURNS + reserve)  # of a gain that is open
+
+    def _best(
+        self, stage: Stage, write: Write, candidates: Sequence[Candidate], reserve: int
+    ) -> Candidate | None:
+        """The best of some patches that real runs show to help, minimised; None where none does."""
+        own, runs = self.runs.run(stage.texts), self.runs
+        score = score_of(own)
+        candidates = candidates[: AT_ONCE * max(runs.turns - reserve, 0)]
+        limit = max(runs.left / (1 + reserve), 2 * runs.length.seconds)  # can be confirmed in time
+        records = runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
+        best = best_patch(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
+        return None if best is None else self._minimised(write, *best, reserve)
+
+    def _minimised(self, write: Write, best: Candidate, seen: Record, reserve: int) -> Candidate:
         """The patch without the actions that it does as well without, while there are turns for that."""
         score = score_of(seen)
         least = LOWEST if score is None else score - LEAST_GAIN
         while len(best.actions) > 1:
             free = min(self.runs.turns, turns(seen.seconds, self.runs.left)) - reserve
-            shorter = without_one(stage, best)[: AT_ONCE * max(free, 0)]
+            shorter = without_one(write, best)[: AT_ONCE * max(free, 0)]
             records = self.runs.run_all([(candidate.texts, 0) for candidate in shorter])
             found = best_patch(shorter, records, seen, least)
             if found is None:
@@ -279,23 +313,22 @@ class ScriptRepairer:
         self,
         first: Stage,
         findings: tuple[Finding, ...],
+        base: Stage,
         stage: Stage,
         steps: list[Step],
         seconds: float,
     ) -> ScriptRepair:
-        mends = [step for step in steps if step.is_mend]
-        searched = 0 < len(mends) < len(steps)
-        shown, claim = Shown(), Shown().claim(is_mended=False)
+        """Confirm the answer; ``base`` is the script in front of what the search added."""
+        shown, added = Shown(), len(steps) > 1 and stage.texts != base.texts
         if steps:
-            shown = self._confirmed(first, stage, spare=AGAIN if searched else 0)
-            claim = shown.claim(is_mended=bool(mends))
-        if searched:
-            mended = replace(stage, texts=mends[-1].after)
-            alone = self._confirmed(first, mended, "tries the mends alone")
+            shown = self._confirmed(first, stage, spare=AGAIN if added else 0)
+        if added:
+            alone = self._confirmed(first, base, "tries it without what the search added")
             if not shown.adds_to(alone):
-                steps, stage, shown, claim = mends, mended, alone, alone.claim(is_mended=True)
+                steps, stage, shown = steps[:-1], base, alone
+        claim = shown.claim(is_mended=any(step.kind == "mend" for step in steps))
         texts = stage.texts if claim != "none" else {}
-        left = _faults(self._stage(texts).record) if claim == "repair" and self._wrong else ()
+        left = _faults(self.runs.run(texts)) if claim == "repair" else ()
         original = first.project.texts
         return ScriptRepair(
             first=first.record,
@@ -331,43 +364,10 @@ def _faults(record: Record) -> tuple[Finding, ...]:
     return tuple(finding for finding in script_findings(record) if finding.severity == "fault")
 
 
-def best_patch(
-    candidates: Sequence[Candidate], records: Sequence[Record], own: Record, least: float
-) -> tuple[Candidate, Record] | None:
-    """The smallest patch whose run is about as good as the best, with that run; None where none will do.
-
-    Args:
-        candidates: that were run.
-        records: of their runs.
-        own: record of the script without them, which a score has to be comparable with.
-        least: score that is good enough.
-    """
-    scored = [
-        (score, candidate, record)
-        for candidate, record in zip(candidates, records, strict=True)
-        if comparable(own, record) and (score := score_of(record)) is not None and score >= least
-    ]
-    if not scored:
-        return None
-    enough = max(score for score, *_ in scored) - LEAST_GAIN
-    close = [entry for entry in scored if entry[0] >= enough]
-    return min(close, key=lambda entry: (len(entry[1].actions), -entry[0]))[1:]
-
-
 def folder_here(script: Path) -> str:
     """A script's folder as a diff names it: from where the command runs; empty where it lies elsewhere."""
     folder, here = script.resolve().parent, Path.cwd()
     return f"{folder.relative_to(here).as_posix()}/" if here in folder.parents else ""
-
-
-def planned_updates(record: Record) -> int | None:
-    """Updates of a whole run by its loops, None where one does not say its rounds or a framework holds it."""
-    total = 1
-    for loop in record.loops:
-        if loop.rounds is None or loop.kind == "epochs":
-            return None
-        total *= loop.rounds
-    return total if record.loops else None
 
 
 def _is_better(before: Record, after: Record, finding: Finding) -> bool:

@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+
 from netmend.agents.script_repair.cost import AT_ONCE, MOST_RUNS, WHOLE, Length
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import kept
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -114,7 +117,7 @@ class RealRuns:
             seed=seed,
             shift=shift,
             withhold=self.withhold,
-            data=False,
+            data=not shift,  # what is found in a run counts where the seeds are those of its author
         )
 
     def _fresh(self, cpu: float, run: _Run) -> Record:
@@ -128,6 +131,20 @@ def score_of(record: Record) -> float | None:
     if record.ending not in ENDED_WELL or record.score is None or math.isnan(record.score.value):
         return None
     return max(record.score.value, LOWEST)
+
+
+def chance_of(record: Record) -> float:
+    """The score of one answer for all rows: what has learnt something is above it."""
+    if record.score is None or record.score.source == "printed":
+        return -math.inf
+    if record.score.kind not in ("accuracy", "accuracy_score"):
+        return 0.0
+    rows = kept(record.data)
+    labels = rows.get("holdout_targets" if record.score.source == "own" else "targets")
+    if labels is None or not labels.size:
+        return 0.0
+    ids = labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels
+    return float(np.unique(ids, return_counts=True)[1].max() / ids.size)
 
 
 def comparable(before: Record, after: Record) -> bool:

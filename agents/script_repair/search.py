@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from netmend.agents.confirm import LEAST_GAIN
 from netmend.agents.length import trial_budget
 from netmend.agents.lockstep import Evaluation, run_repairs
 from netmend.agents.methods import PolicyMethod
@@ -14,11 +16,12 @@ from netmend.agents.minimise import TOLERANCE, Minimisation
 from netmend.agents.outcome import Outcome, smallest
 from netmend.agents.repair_one import worth_compiling
 from netmend.agents.script_repair.cost import SEARCH_SECONDS
-from netmend.agents.script_repair.runs import Texts
+from netmend.agents.script_repair.runs import Texts, comparable, score_of
 from netmend.agents.script_repair.stage import Stage
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.reward import Rules
+from netmend.env.script.record import Record
 from netmend.env.script.source import EditRefused
 from netmend.env.training.front import build_trainer
 from netmend.env.training.trial import Budget, Trainer, TrialRequest
@@ -36,6 +39,9 @@ COMMON: tuple[tuple[str, ...], ...] = (
     ("optimizer/clip_norm_1@program",),
 )
 """What most often helps a script that cannot be lifted."""
+
+Write: TypeAlias = Callable[[Sequence[str]], Texts]
+"""Writes actions into a script: ``Stage.patched`` or ``Stage.answered``."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def found_by_policy(stage: Stage, method: PolicyMethod, trials: int) -> list[Can
     better = [attempt for attempt in others if attempt.trial.skill > first.trial.skill]
     better.sort(key=lambda attempt: -attempt.trial.skill)
     patches = [least, *(attempt.proposal.patch for attempt in better)] if better else []
-    return list(_written(stage, patches))[:MOST]
+    return list(_written(stage.patched, patches))[:MOST]
 
 
 def minimised(outcome: Outcome, budget: Budget, trainer: Trainer, until: float) -> tuple[str, ...]:
@@ -97,22 +103,46 @@ def minimised(outcome: Outcome, budget: Budget, trainer: Trainer, until: float) 
     return minimisation.answer.patch
 
 
+def best_patch(
+    candidates: Sequence[Candidate], records: Sequence[Record], own: Record, least: float
+) -> tuple[Candidate, Record] | None:
+    """The smallest patch whose run is about as good as the best, with that run; None where none will do.
+
+    Args:
+        candidates: that were run.
+        records: of their runs.
+        own: record of the script without them, which a score has to be comparable with.
+        least: score that is good enough.
+    """
+    scored = [
+        (score, candidate, record)
+        for candidate, record in zip(candidates, records, strict=True)
+        if comparable(own, record) and (score := score_of(record)) is not None and score >= least
+    ]
+    if not scored:
+        return None
+    enough = max(score for score, *_ in scored) - LEAST_GAIN
+    close = [entry for entry in scored if entry[0] >= enough]
+    return min(close, key=lambda entry: (len(entry[1].actions), -entry[0]))[1:]
+
+
 def common(stage: Stage) -> list[Candidate]:
     """The commonest edits, each alone, as far as the source takes them."""
-    return list(_written(stage, COMMON))
+    return list(_written(stage.patched, COMMON))
 
 
-def without_one(stage: Stage, candidate: Candidate) -> list[Candidate]:
+def without_one(write: Write, candidate: Candidate) -> list[Candidate]:
     """A patch without one of its actions, for each of them, as far as the source takes them."""
     names = candidate.actions
-    return list(_written(stage, [names[:place] + names[place + 1 :] for place in range(len(names))]))
+    shorter = [names[:place] + names[place + 1 :] for place in range(len(names))]
+    return list(_written(write, shorter))
 
 
-def _written(stage: Stage, patches: Sequence[tuple[str, ...]]) -> Iterator[Candidate]:
+def _written(write: Write, patches: Sequence[tuple[str, ...]]) -> Iterator[Candidate]:
     seen: list[Texts] = []
     for names in patches:
         try:
-            texts = stage.patched(names)
+            texts = write(names)
         except EditRefused:
             continue
         if texts not in seen:

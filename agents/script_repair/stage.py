@@ -101,18 +101,28 @@ class Stage:
         _leave_alone(touched(self.program, after, self.keep))
         return self.become(after)
 
-    def answered(self, action: str) -> Texts:
-        """What is new behind the action that answers a finding, of which the program may say nothing.
+    def answered(self, actions: Sequence[str]) -> Texts:
+        """What is new behind actions that answer findings, of which the program may say nothing.
 
         Raises:
             EditRefused: as for ``patched``.
         """
-        try:
-            return self.patched((action,))
-        except EditRefused as refused:
-            if isinstance(refused, KeptError) or self.lifted is None or action not in ANSWERS:
-                raise
-            return self.written(record_changes(action, self.record))
+        return self.written(change for action in actions for change in self._asked(action))
+
+    def _asked(self, action: str) -> tuple[SourceChange, ...]:
+        """What an action changes, as the program says it or else as the record does."""
+        _leave_alone(ruled_out((action,), self.keep))
+        if self.lifted is not None:
+            after = applied(self.program, self.task, (action,))
+            _leave_alone(touched(self.program, after, self.keep))
+            try:
+                changes = self._difference(after)
+                self.written(changes)
+                return changes
+            except EditRefused as refused:
+                if isinstance(refused, KeptError) or action not in ANSWERS:
+                    raise
+        return record_changes(action, self.record)
 
     def told(self, actions: Sequence[str]) -> str:
         """What repair actions change, in words."""
@@ -126,12 +136,14 @@ class Stage:
         Raises:
             EditRefused: the difference cannot be written, or there is none.
         """
+        return self.written(self._difference(program))
+
+    def _difference(self, program: Program) -> tuple[SourceChange, ...]:
         assert self.lifted is not None
         try:
-            changes = source_changes(self.program, program, self.lifted.layers, self.task)
+            return source_changes(self.program, program, self.lifted.layers, self.task)
         except MisfitError as error:
             raise EditRefused(str(error)) from error
-        return self.written(changes)
 
     def impossible(self, actions: Iterable[RepairAction]) -> tuple[str, ...]:
         """Names of the actions that change the program in a way that its source cannot take."""

@@ -210,6 +210,7 @@ ANSWERS: Mapping[str, Answer] = {
     "neural_connection/last_step@hidden": _set("layer.last_step"),
     "neural_connection/remove_regularisation@all": _smaller_penalty,
     "optimizer/adam@program": _adam,
+    **{f"optimizer/lr_{rate}@program": _set("optimizer.lr", rate) for rate in (0.0001, 0.001, 0.01, 0.1)},
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),

@@ -10,6 +10,7 @@ import sys
 import time
 import types
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
@@ -30,6 +31,7 @@ from netmend.env.script.plan import Plan
 from netmend.env.script.record import Crashed, Ending, Record, Score
 from netmend.env.script.recorder import Recorder
 from netmend.env.script.seeds import move_seeds
+from netmend.env.script.shuffles import shuffle_facts
 from netmend.env.script.site import Site
 from netmend.env.script.stop import StopScript
 from netmend.env.script.summary import summarise
@@ -117,6 +119,8 @@ def run_script(
         imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
         files=_files(folder, script),
     )
+    with suppress(Exception):  # a stranger's source may be of any kind
+        record = replace(record, facts=(*record.facts, *shuffle_facts(folder, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))
     temporary = out / "record.part"
     temporary.write_text(encode(record))

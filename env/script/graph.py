@@ -83,6 +83,18 @@ def walk(loss: Tensor) -> Graph:
     return Graph(tuple(names), tuple(fed), frozenset(leaves), True, frozenset(seen))
 
 
+def numbers(loss: Tensor) -> set[int]:
+    """Numbers of the nodes behind a loss: autograd counts its nodes as they are made."""
+    found: set[int] = set()
+    waiting = deque([loss.grad_fn])
+    while waiting and len(found) < _MOST:
+        node = waiting.popleft()
+        if node is not None and (number := node._sequence_nr()) not in found:
+            found.add(number)
+            waiting.extend(following for following, _ in node.next_functions)
+    return found
+
+
 def squashed(graph: Graph) -> tuple[str, str] | None:
     """A fault of the output in front of the loss: its name and the two functions, None where there is none.
 

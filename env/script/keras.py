@@ -146,9 +146,8 @@ def _pass(recorder: Recorder, x: Any, outputs: Any) -> Pass | None:
         return None
     rows = rows_of(x)
     given = None if rows is None else _tensor(rows)
-    return Pass(
-        given, torch.as_tensor(outputs), False, False, recorder.updates.count, recorder.frames.where()
-    )
+    count, where = recorder.updates.count, recorder.frames.where()
+    return Pass(given, torch.as_tensor(outputs), False, False, count, where, None, recorder.frames.site())
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
@@ -156,7 +155,6 @@ def _tensor(values: np.ndarray) -> torch.Tensor:
 
 
 def _passed(recorder: Recorder, x: Any, returned: Any) -> Any:
-    recorder.evaluated = recorder.evaluated or recorder.frames.site()
     run = _pass(recorder, x, returned)
     if run is None:
         return returned
@@ -213,7 +211,7 @@ def look_at_fit(
     compiled = seen.compiled.get(id(model))
     rows, targets = rows_of(x), rows_of(y)
     batch = given.get("batch_size") or (None if rows is None else 32)
-    seen.fitted = recorder.forward = recorder.updates.backward_site = site
+    seen.fitted = recorder.passes.forward = recorder.updates.backward_site = site
     seen.network = type(model).__name__, seen.made.get(id(model), (None, None))[1]
     seen.loader = LoaderMade(
         batch_size=batch,

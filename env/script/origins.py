@@ -53,7 +53,11 @@ def origins(project: Project, place: Place) -> list[Place]:
         project: the script's files.
         place: of the value.
     """
-    found: list[Place] = []
+    return [here for here, is_end in way(project, place) if is_end] or [place]
+
+
+def way(project: Project, place: Place) -> Iterator[tuple[Place, bool]]:
+    """The expressions on the way back from a value, and whether the way ends at each."""
     todo, seen = [place], set[ast.expr]()
     while todo and len(seen) < _MOST:
         here = todo.pop()
@@ -61,8 +65,7 @@ def origins(project: Project, place: Place) -> list[Place]:
             seen.add(here.node)
             before = _before(project, here)
             todo += before
-            found += [] if before else [here]
-    return found or [place]
+            yield here, not before
 
 
 def _before(project: Project, place: Place) -> list[Place]:

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
 from netmend.env.script.rows import Rows
 from netmend.env.script.scores import Tally, compare, equal, together
+from netmend.env.script.site import Site
 
 _TAGS = 2_000  # tensors that are followed at once
 _LEAST = 5  # labels of an evaluation that is believed
@@ -44,6 +46,8 @@ class Pass:
         update: how many updates there had been.
         where: the way from the script's first line to the call.
         batch: last tensor of the loader's batch: what the output should be, where nothing better is known.
+        called: where the script calls it.
+        nodes: numbers of the autograd nodes of its outputs.
         truth: what the output was compared with; tally: how it compares.
     """
 
@@ -54,6 +58,8 @@ class Pass:
     update: int
     where: object
     batch: Tensor | None = None
+    called: Site | None = None
+    nodes: tuple[int, ...] = ()
     truth: Tensor | None = None
     tally: Tally | None = None
 
@@ -64,6 +70,8 @@ class Passes:
 
     Attributes:
         loss: kind of the trained loss, as soon as it is known.
+        forward: where the first pass is called that a backward pass trains; evaluated: the first other one,
+            of those that are judged where any is.
         scored_in_training_mode: rows that were judged while the network was in training mode.
         trained_in_evaluation_mode: passes that were trained on while it was not.
     """
@@ -71,6 +79,8 @@ class Passes:
     training_rows: Rows
     evaluation_rows: Rows
     loss: str = ""
+    forward: Site | None = None
+    evaluated: Site | None = None
     scored_in_training_mode: int = 0
     trained_in_evaluation_mode: int = 0
     _open: list[Pass] = field(default_factory=list)
@@ -80,6 +90,7 @@ class Passes:
     _evaluation: list[Tally] = field(default_factory=list)
     _outputs: list[Pass] = field(default_factory=list)
     _key: object = None
+    _evaluates: bool = False
     _metric: tuple[object, str, float, int] | None = None
 
     @property
@@ -90,7 +101,7 @@ class Passes:
     def begin(self, run: Pass, outputs: Sequence[Tensor]) -> None:
         """A pass has come out; what becomes of its outputs is followed."""
         if len(self._open) > 5_000:
-            self.close(trained=False)
+            self.close()
         self._open.append(run)
         for output in outputs:
             self._tag(output, (run,))
@@ -168,18 +179,23 @@ class Passes:
             fits = compare(runs[0].output, target, self.loss)
             self._judge(runs[0], fits or compare(output, target, self.loss), target)
 
-    def close(self, *, trained: bool) -> int:
-        """Put the open passes where they belong: to training, where a backward pass came, else to evaluation.
+    def close(self, loss: Tensor | None = None) -> int:
+        """Put the open passes where they belong: to training what a backward pass trains, else to evaluation.
+
+        Args:
+            loss: that a backward pass comes from; None where none came.
 
         Returns:
             Rows of those that are trained on.
         """
         rows = 0
-        last = next((run for run in reversed(self._open) if run.grad), None)
+        trained = [] if loss is None else self._behind(loss)
+        if trained:
+            self.forward = self.forward or trained[0].called
         for run in self._open:
             if run.truth is None and run.batch is not None:
                 self._judge(run, compare(run.output, run.batch, self.loss), run.batch)
-            if trained and last is not None and run.grad and run.where == last.where:
+            if run in trained:
                 rows += len(run.output) if run.output.dim() else 1
                 self.training_rows.add(run.inputs, run.truth)
                 self.trained_in_evaluation_mode += not run.training
@@ -192,7 +208,18 @@ class Passes:
         self._raw.clear()
         return rows
 
+    def _behind(self, loss: Tensor) -> list[Pass]:
+        """The passes behind a loss, of one place: that of the last. A loss without a graph takes any."""
+        found = [run for run in self._open if run.grad]
+        if len(found) > 1:
+            nodes = numbers(loss)
+            found = [run for run in found if not nodes.isdisjoint(run.nodes)] or found
+        return [run for run in found if run.where == found[-1].where]
+
     def _evaluate(self, run: Pass) -> None:
+        judged = run.tally is not None
+        if run.called is not None and (self.evaluated is None or (judged and not self._evaluates)):
+            self.evaluated, self._evaluates = run.called, judged
         key = (run.update, run.where)
         if key != self._key:
             self._key, self._evaluation, self._outputs = key, [], []
@@ -223,7 +250,10 @@ class Passes:
 
     def own(self, updates: int) -> Score | None:
         """Score of the script's last own evaluation; one in front of the first of the updates is none."""
-        self.close(trained=False)
+        if self.forward is None and (last := next((run for run in reversed(self._open) if run.grad), None)):
+            self.forward = last.called  # a crash came in front of its backward pass
+            self._open.remove(last)
+        self.close()
         if updates and self._outputs and self._outputs[-1].update == 0:
             return None
         if self._metric is not None and self._outputs and self._metric[0] is self._outputs[-1]:

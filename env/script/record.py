@@ -239,7 +239,7 @@ class Record:
         backward: where the backward pass is called, or None.
         forward: where the training forward pass is called, or None; evaluated: that of an evaluation.
         modes: where ``train()`` and ``eval()`` are called.
-        schedules: learning-rate schedules and where they were made.
+        schedules: learning-rate schedules and where they were made; scheduled: where the first one steps.
         fit: numbers of Hugging Face's ``TrainingArguments`` (``max_grad_norm``), or what Keras' ``fit`` was
             given beside rows, batch size and epochs: ``validation_split``,
             ``validation_data``, ``class_weight`` in the order of the classes; ``callback.EarlyStopping`` says
@@ -276,6 +276,7 @@ class Record:
     evaluated: Site | None = None
     modes: tuple[Site, ...] = ()
     schedules: tuple[tuple[str, Site | None], ...] = ()
+    scheduled: Site | None = None
     fit: dict[str, Setting] = field(default_factory=dict)
     facts: tuple[Fact, ...] = ()
     losses: tuple[float, ...] = ()

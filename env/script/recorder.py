@@ -73,8 +73,6 @@ class Recorder:
         self.names: dict[int, str] = {}
         self.modes: list[Site] = []
         self.loops: tuple[Loop, ...] = ()
-        self.forward: Site | None = None
-        self.evaluated: Site | None = None
         self.inputs: Array | None = None
         self.batch: Batch | None = None
         self.crash: tuple[BaseException, Crashed] | None = None
@@ -182,12 +180,8 @@ class Recorder:
         if not outputs:
             return
         grad = torch.is_grad_enabled() or outputs[0].requires_grad
-        training = grad and module.training
-        if training:
+        if grad and module.training:
             self.updates.came_out(outputs)
-            self.forward = self.forward or called or self.frames.site()
-        else:
-            self.evaluated = self.evaluated or called or self.frames.site()
         labels = kwargs.get("labels")
         truth = labels if isinstance(labels, Tensor) else self.loaders.truth(given)
         run = Pass(
@@ -198,6 +192,8 @@ class Recorder:
             self.updates.count,
             self.frames.where(),
             truth,
+            called or self.frames.site(),
+            tuple(one.grad_fn._sequence_nr() for one in outputs if one.grad_fn is not None),
         )
         self.passes.begin(run, outputs)
 
@@ -270,8 +266,8 @@ class Recorder:
         module = self._stack[-1].module if self._stack else None
         if self.crash is not None and self.crash[0] is error:
             return
-        if self.loops == ():
-            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
+        if not self.updates.traced:
+            self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has) or self.loops
         leaf = module is not None and self._stack[-1].leaf
         name = function_name(function)
         if name in LOSSES and len(given) > 1:
@@ -329,7 +325,7 @@ class Recorder:
             self.loops = found or self.loops if held is None else (held,)
         self.loaders.trained()
         self.updates.backward(given[0], self.network, self.others)
-        self._rows += self.passes.close(trained=True)
+        self._rows += self.passes.close(given[0])
         if self.trace.active:
             self.trace.end()
 

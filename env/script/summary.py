@@ -51,10 +51,11 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         loops=recorder.loops,
         zeroed=updates.zeroed,
         backward=updates.backward_site,
-        forward=recorder.forward,
-        evaluated=recorder.evaluated,
+        forward=recorder.passes.forward,
+        evaluated=recorder.passes.evaluated,
         modes=tuple(recorder.modes),
         schedules=tuple((type(one.schedule).__name__, one.made) for one in updates.schedules),
+        scheduled=updates.scheduled_site,
         fit=recorder.held if recorder.framework == "transformers" else {},
         facts=tuple(_facts(recorder, loss)),
         losses=tuple(updates.losses),
@@ -98,8 +99,8 @@ def _summarise_keras(recorder: Recorder, seen: KerasSeen, data: str | None) -> R
         optimizers=() if seen.optimizer is None else (replace(seen.optimizer, steps=updates.count),),
         loaders=() if seen.loader is None else (seen.loader,),
         loops=() if seen.loop is None else (seen.loop,),
-        forward=recorder.forward,
-        evaluated=recorder.evaluated,
+        forward=recorder.passes.forward,
+        evaluated=recorder.passes.evaluated,
         backward=seen.fitted,
         facts=tuple(facts),
         losses=tuple(updates.losses),
@@ -191,7 +192,7 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     if loss is not None:
         yield from loss_facts(loss, None if rows is None else rows[1])
     if rows is not None:
-        yield from row_facts(rows[0], recorder.forward)
+        yield from row_facts(rows[0], recorder.passes.forward)
     yield from curve_facts(updates.losses, updates.backward_site)
     if recorder.no_gpu:
         yield Fact(name="no_gpu", value=1, text="there is no GPU: cuda stands for the CPU", site=None)
@@ -222,7 +223,7 @@ def _modes(recorder: Recorder) -> Iterator[Fact]:
             name="evaluated_in_training_mode",
             value=passes.scored_in_training_mode,
             text=text,
-            site=recorder.evaluated,
+            site=recorder.passes.evaluated,
         )
     if passes.trained_in_evaluation_mode:
         text = f"{passes.trained_in_evaluation_mode} updates came from a network in evaluation mode"
@@ -230,7 +231,7 @@ def _modes(recorder: Recorder) -> Iterator[Fact]:
             name="trained_in_evaluation_mode",
             value=passes.trained_in_evaluation_mode,
             text=text,
-            site=recorder.evaluated,
+            site=recorder.passes.forward,
         )
 
 

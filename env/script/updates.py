@@ -52,7 +52,7 @@ class Updates:
         count: of optimizer steps; backwards: of backward passes.
         losses: the trained loss of each backward pass.
         graph: behind the first loss; terms: what that is the sum of.
-        zeroed, backward_site: where.
+        zeroed, backward_site, scheduled_site: where.
         facts: that the order of the calls and the graph show.
         hidden: ids of what gradients reach that no module and no optimizer holds.
     """
@@ -67,6 +67,7 @@ class Updates:
     terms: Terms = field(default_factory=Terms)
     zeroed: Site | None = None
     backward_site: Site | None = None
+    scheduled_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
     _zeroed_since_step: bool = False
@@ -191,6 +192,7 @@ class Updates:
         for one in self.schedules:
             if one.schedule is schedule:
                 one.steps += 1
+                self.scheduled_site = self.scheduled_site or self.frames.site()
 
     def schedule_facts(self, batches: int | None) -> None:
         """A schedule that is meant for epochs but steps with every update.
@@ -200,7 +202,8 @@ class Updates:
         """
         for one in self.schedules:
             kind = type(one.schedule).__name__
-            if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and one.steps >= self.count:
+            each = one.steps >= self.count - 1  # a run may be ended behind an update, in front of its step
+            if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and each:
                 text = f"{kind} steps with each of {self.count} updates"
                 self.note("schedule_per_update", one.steps, text, one.made)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 from netmend.env.program import Activation, Dropout, Layer
@@ -307,7 +308,11 @@ def network_class(editor: Editor) -> tuple[ast.ClassDef, Draft]:
 def remove(editor: Editor, change: SourceChange) -> None:
     """Take the operation of a change out of the network."""
     operation = editor.operation(change)
-    if operation.made is not None and operation.module is not None and operation.called is None:
+    in_chain = operation.made is not None and operation.module is not None and operation.called is None
+    if not editor.alone(change, operation.made if in_chain else operation.called, made=in_chain):
+        set_module(editor, operation, "Identity()")
+        return
+    if in_chain:
         if not editor.first(change, operation.made, made=True):
             return
         draft, made = editor.call(operation.made, f"the {operation.kind}")
@@ -321,6 +326,37 @@ def remove(editor: Editor, change: SourceChange) -> None:
         draft, call = editor.call(operation.called, f"the {operation.kind}")
         inner = applied_to(draft, call, is_method=operation.module is None)
         _unwrap(draft, call, inner)
+
+
+def set_module(editor: Editor, operation: Operation, module: str) -> None:
+    """Another module in the place of one of several of the same line: set behind what holds it."""
+    record, name = editor.record, operation.module
+    if (
+        name is None
+        or [one.module for one in record.operations].count(name) > 1
+        or record.framework == "keras"
+    ):
+        place = operation.called or operation.made
+        raise EditRefused(f"{place} stands for several layers, and only some of them change")
+    first, *parts = name.split(".")
+    draft, holder, owner = _holder(editor, first)
+    path = "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in (first, *parts))
+    kind, _, rest = module.partition("(")
+    draft.after(holder, f"{owner}{path} = {editor.spell(draft, f'torch.nn.{kind}')}({rest}")
+
+
+def _holder(editor: Editor, attribute: str) -> tuple[Draft, ast.stmt, str]:
+    """The statement that makes an attribute of the network, or the network, and its name there."""
+    with suppress(EditRefused):
+        owner, draft = network_class(editor)
+        for node in ast.walk(owner):
+            if isinstance(node, ast.Assign) and draft.file.text_of(node.targets[0]) == f"self.{attribute}":
+                return draft, node, "self"
+    draft, made = editor.at(editor.record.made, "the network")
+    statement = draft.file.statement(made)
+    if not isinstance(statement, ast.Assign):
+        raise EditRefused("the network has no name where it is made")
+    return draft, statement, draft.file.text_of(statement.targets[0])
 
 
 def _unwrap(draft: Draft, call: ast.Call, inner: ast.expr) -> None:

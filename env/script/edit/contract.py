@@ -64,10 +64,33 @@ def write_step_order(editor: Editor, _change: SourceChange) -> None:
 
 
 def write_training_mode(editor: Editor, _change: SourceChange) -> None:
-    """``train()`` in front of every epoch's training."""
+    """``train()`` in front of every epoch's training, or of every update where ``eval()`` comes between."""
     own_loop(editor, "train()")
     draft, forward = _forward(editor, editor.record.forward, "the training forward pass")
-    _put_train(editor, draft, forward)
+    wrong = _turned_off(draft.file, forward)
+    if wrong is None:
+        _put_train(draft, forward, _followed(editor, _ends(editor)), deep=len(editor.record.loops) > 1)
+    else:
+        draft.put(wrong.func, f"{draft.file.text_of(forward.func)}.train")
+
+
+def _turned_off(file: SourceFile, forward: ast.Call) -> ast.Call | None:
+    """``eval()`` where ``train()`` should stand: in front of the forward pass, which is its next use."""
+    name, start = file.text_of(forward.func), file.span(forward)[0]
+    holder = next(iter(loops_around(file, forward)[-1:]), file.function(forward))
+    inside = [] if holder is None else list(ast.walk(holder))
+    uses = [node for node in inside if isinstance(node, ast.expr) and file.text_of(node) == name]
+    places = [file.span(use)[0] for use in uses if isinstance(file.parents[use], ast.Call)]
+    found = [
+        call
+        for call in method_calls(file, "eval")
+        if call in inside
+        and file.text_of(call.func) == f"{name}.eval"
+        and not set(file.around(forward)).isdisjoint(file.block(file.statement(call)))
+        and not any(file.span(call)[1] <= place < start for place in places)
+        and file.span(call)[0] < start
+    ]
+    return found[-1] if found else None
 
 
 def write_evaluation_mode(editor: Editor, _change: SourceChange) -> None:
@@ -86,18 +109,23 @@ def bring_modes(editor: Editor) -> None:
     Raises:
         EditRefused: they have no place; without them the new layers would work in the wrong mode.
     """
-    ends = [
-        (editor.draft(file.path), call)
-        for file in editor.project.files.values()
-        for call in method_calls(file, "eval")
-        if isinstance(call.func, ast.Attribute) and not call.args
-    ]
+    ends = _ends(editor)
     evaluations = ends or _evaluations(editor)
     if not ends and not evaluations and editor.record.evaluated is not None:
         evaluations = [_forward(editor, editor.record.evaluated, "the evaluation")]
     if not ends:
         _put_eval(editor, evaluations)
     _go_back(editor, evaluations)
+
+
+def _ends(editor: Editor) -> list[_Call]:
+    """Calls of ``eval()``."""
+    return [
+        (editor.draft(file.path), call)
+        for file in editor.project.files.values()
+        for call in method_calls(file, "eval")
+        if isinstance(call.func, ast.Attribute) and not call.args
+    ]
 
 
 def _evaluations(editor: Editor) -> list[_Call]:
@@ -141,11 +169,9 @@ def _put_eval(editor: Editor, evaluations: list[_Call]) -> None:
 def _go_back(editor: Editor, evaluations: list[_Call]) -> None:
     """``train()`` where training follows any of the evaluations and nothing does it yet."""
     draft, forward = _forward(editor, editor.record.forward, "the training forward pass")
-    followed = [place for evaluation in evaluations for place in _followed(editor, *evaluation)]
+    followed = _followed(editor, evaluations)
     if followed and not _is_called(editor, draft, forward, "train"):
-        loops = loops_around(draft.file, forward)
-        each = bool(loops) and not {*ast.walk(loops[0])}.isdisjoint(followed)
-        _put_train(editor, draft, forward, each=each)
+        _put_train(draft, forward, followed, deep=len(editor.record.loops) > 1)
 
 
 def _forward(editor: Editor, site: Site | None, what: str) -> _Call:
@@ -155,14 +181,19 @@ def _forward(editor: Editor, site: Site | None, what: str) -> _Call:
     return draft, call
 
 
-def _put_train(editor: Editor, draft: Draft, forward: ast.Call, *, each: bool = False) -> None:
+def _put_train(draft: Draft, forward: ast.Call, followed: list[ast.Call], *, deep: bool) -> None:
     """At the start of the training function, or of the outermost loop around the forward pass.
 
-    ``each``: in front of every update, at the start of the innermost loop.
+    Args:
+        draft: of the file with the forward pass.
+        forward: of the training.
+        followed: evaluations that training follows; one in the innermost loop asks for it at every update.
+        deep: whether there is a loop around the function's own.
     """
     text = f"{draft.file.text_of(forward.func)}.train()"
     function, loops = draft.file.function(forward), loops_around(draft.file, forward)
-    if loops and (each or function is None or len(loops) > 1 or len(editor.record.loops) == 1):
+    each = bool(loops) and not {*ast.walk(loops[0])}.isdisjoint(followed)
+    if loops and (each or function is None or len(loops) > 1 or not deep):
         draft.before(body_start(loops[0 if each else -1].body), text)
     elif function is not None:
         draft.before(body_start(function.body), text)
@@ -170,8 +201,12 @@ def _put_train(editor: Editor, draft: Draft, forward: ast.Call, *, each: bool = 
         raise EditRefused("the training forward pass stands in no loop")
 
 
-def _followed(editor: Editor, draft: Draft, evaluated: ast.Call) -> list[ast.Call]:
-    """Where an evaluation, or the function that it stands in, is called and training may follow."""
+def _followed(editor: Editor, evaluations: list[_Call]) -> list[ast.Call]:
+    """Where any of the evaluations, or the function that it stands in, is called and training may follow."""
+    return [place for draft, call in evaluations for place in _followed_by_training(editor, draft, call)]
+
+
+def _followed_by_training(editor: Editor, draft: Draft, evaluated: ast.Call) -> list[ast.Call]:
     try:
         loop_draft, loop = epoch_loop(editor)
     except EditRefused:

@@ -11,7 +11,7 @@ from typing import cast
 
 from netmend.env.program.names import ActivationName
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.edit.chain import applied_to, insert, remove
+from netmend.env.script.edit.chain import applied_to, insert, remove, set_module
 from netmend.env.script.edit.editor import Editor, Value
 from netmend.env.script.edit.keras import layer_call
 from netmend.env.script.edit.layer_text import ACTIVATION_KINDS, FUNCTIONS, MODULES
@@ -151,6 +151,8 @@ def write_activation(editor: Editor, change: SourceChange) -> None:
             draft, call = editor.call(operation.made, "the activation")
             name, _, rest = MODULES[function].partition("(")
             draft.put(call, f"{editor.spell(draft, f'torch.nn.{name}')}({rest}")
+    elif function in MODULES and not editor.alone(change, operation.called, made=False):
+        set_module(editor, operation, MODULES[function])
     elif editor.first(change, operation.called, made=False):
         draft, call = editor.call(operation.called, "the activation")
         _write_function(editor, draft, call, function, is_method=operation.module is None)

@@ -7,6 +7,7 @@ Written in: loops over ``range`` (also in ``tqdm``), ``DataLoader``, slices, Ker
 from __future__ import annotations
 
 import ast
+from itertools import chain
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor, Value, append_element
@@ -32,6 +33,7 @@ from netmend.env.script.follow import (
     scope_of,
 )
 from netmend.env.script.record import LoaderMade, Loop
+from netmend.env.script.shuffles import shuffled, shuffled_apart
 from netmend.env.script.source import Draft, EditRefused
 
 
@@ -168,7 +170,9 @@ def _cuts(draft: Draft, node: ast.expr, loop: ast.For) -> bool:
 
 
 def write_shuffle(editor: Editor, change: SourceChange) -> None:
-    """The rows in another order in every epoch, or always in the same."""
+    """The rows in another order in every epoch, without shuffles of inputs alone, or always in the same."""
+    if change.value and any(fact.name == "shuffled_apart" for fact in editor.record.facts):
+        _undo_shuffles(editor)
     loader = training_loader(editor)
     if editor.record.framework == "keras":
         draft, call = keras_call(editor, "fit")
@@ -184,6 +188,18 @@ def write_shuffle(editor: Editor, change: SourceChange) -> None:
         _shuffle_slices(editor)
     else:
         raise EditRefused("the script orders its rows by hand")
+
+
+def _undo_shuffles(editor: Editor) -> None:
+    for place in chain.from_iterable(shuffled_apart(editor.project, editor.record) or ()):
+        draft, node = editor.draft(place.file.path), place.node
+        statement = draft.file.statement(node)
+        kept = shuffled(place)
+        names = [draft.file.text_of(part) for part in getattr(statement, "targets", ())]
+        if isinstance(statement, ast.Expr) or names == [draft.file.text_of(kept)]:
+            draft.remove(statement)
+        else:
+            draft.unwrap(node, kept)
 
 
 def _shuffle_slices(editor: Editor) -> None:
@@ -292,26 +308,23 @@ def _remove_schedules(editor: Editor) -> None:
 
 
 def write_schedule_per_epoch(editor: Editor, _change: SourceChange) -> None:
-    """The schedule's step moved from the loop over batches to the end of an epoch."""
+    """The schedule's step moved from the loop over batches to the end of an epoch.
+
+    In a function that goes over the batches of one epoch that is behind its loop.
+    """
     own_loop(editor, "a schedule's step")
-    draft, loop = epoch_loop(editor)
-    names = []
-    for _, site in editor.record.schedules:
-        statement = draft.file.statement(editor.at(site, "the schedule")[1])
-        if isinstance(statement, ast.Assign):
-            names.append(draft.file.text_of(statement.targets[0]))
-    steps = [
-        draft.file.statement(call)
-        for call in method_calls(draft.file, "step")
-        if isinstance(call.func, ast.Attribute)
-        and draft.file.text_of(call.func.value) in names
-        and len(loops_around(draft.file, call)) > 1
-        and loop in loops_around(draft.file, call)
-    ]
-    if len(steps) != 1:
-        raise EditRefused(f"the schedule steps at {len(steps)} places of the loop over batches")
-    draft.remove(steps[0])
-    draft.after(loop.body[-1], draft.file.text_of(steps[0]))
+    draft, call = editor.call(editor.record.scheduled, "the schedule's step")
+    file, statement = draft.file, draft.file.statement(call)
+    loops = loops_around(file, call)
+    if not loops or not isinstance(statement, ast.Expr) or not isinstance(call.func, ast.Attribute):
+        raise EditRefused("the schedule's step stands in no loop over batches")
+    text, name, guard = file.text_of(statement), file.text_of(call.func.value), file.parents[statement]
+    if isinstance(guard, ast.If) and len(guard.body) == 1 and not guard.orelse:
+        asked = [file.text_of(part) for part in ast.walk(guard.test) if isinstance(part, ast.expr)]
+        if name in asked:  # if scheduler is not None: scheduler.step()
+            statement, text = guard, f"if {file.text_of(guard.test)}:\n    {text}"
+    draft.remove(statement)
+    draft.after(loops[1].body[-1] if len(loops) > 1 else loops[0], text)
 
 
 def write_patience(editor: Editor, change: SourceChange) -> None:

@@ -13,7 +13,7 @@ from netmend.env.findings.data import LARGE_RATIO, LARGE_SHARE, NAMED
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.findings.training import FAR_SCALE, FAR_SPREAD
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, kept, loss_kind
+from netmend.env.script.rules.reading import Rule, facts, kept, loss_kind
 from netmend.env.script.site import Site
 from netmend.env.training.scales import Values, moments, unscaled
 
@@ -74,6 +74,16 @@ def sorted_rows(record: Record) -> Iterator[Sight]:
     if alike >= 0.5 and len({int(batch[0]) for batch in batches}) > 1:
         loader = next((one.made for one in record.loaders if one.trains), None)
         yield Sight(value=100 * alike, site=loader or _entry(record))
+
+
+@likely(
+    "{seen} are shuffled each by a draw of its own, so that rows get the targets of others",
+    "data_wrangling/shuffle@program",
+)
+def shuffled_apart(record: Record) -> Iterator[Sight]:
+    """Inputs and targets whose ways in the source go through different draws. It may be meant, as a test."""
+    for one in facts(record, "shuffled_apart"):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
 
 
 @likely(

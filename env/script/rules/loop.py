@@ -16,6 +16,8 @@ LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
 fault = Finder("fault", LOOP)
 likely, possible = Finder("warning", CHOICES, "likely"), Finder("warning", CHOICES)
+_RATES = (0.0001, 0.001, 0.01, 0.1)
+"""Learning rates that an action sets."""
 _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "SyncBatchNorm")
 """Beginnings of classes of modules that work in one way while training and in another while predicting."""
 
@@ -232,7 +234,9 @@ def far_rate(record: Record) -> Iterator[Sight]:
         if ratio >= FAR_RATE:
             times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
             words = {"kind": made.kind, "usual": usual, "times": times}
-            yield Sight(value=float(rate), site=made.made, words=words)
+            edits = (f"optimizer/lr_{usual:g}@program",) if usual in _RATES else ()
+            edits = (*edits, "optimizer/lr_*", "optimizer/*")
+            yield Sight(value=float(rate), site=made.made, words=words, edits=edits)
 
 
 @likely(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from numpy.typing import NDArray
 
 from netmend.agents.confirm import FRESH, SEEDS
 from netmend.agents.script_repair.claim import Shown, confirmed
-from netmend.agents.script_repair.runs import RealRuns
+from netmend.agents.script_repair.runs import RealRuns, chance_of
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record, Score
@@ -30,6 +32,8 @@ Draw = Callable[[np.random.Generator, int], NDArray[np.float64]]
         ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, False, "none"),
         ((0.5, 0.3, 0.8), (0.95, 0.99, 0.97), {}, True, "mended"),
         ((0.8, 0.8, 0.8), (0.7, 0.7, 0.7), {}, True, "none"),
+        ((0.03, 0.02, 0.03), (0.19, 0.2, 0.19), {"chance": 0.6}, False, "none"),
+        ((0.03, 0.02, 0.03), (0.7, 0.72, 0.71), {"chance": 0.6}, False, "repair"),
         ((None, None, None), (0.9, 0.9, 0.9), {"ran": False}, True, "repair"),
         ((None, 0.5, 0.5), (0.9, 0.9, 0.9), {"ran": False}, True, "mended"),
         ((None, None, None), (-1.0, -1.0, -1.0), {"ran": False}, True, "mended"),
@@ -48,6 +52,7 @@ def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: i
     [
         ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
         ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
+        ((0.93, 0.92, 0.94), (0.88, 0.89, 0.87), False),  # little beside what was gained before
         ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
         ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
         ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),
@@ -106,3 +111,14 @@ def test_a_gain_that_is_open_gets_more_seeds(
     shown, notes = confirmed(fakes, {}, {"train.py": "x"}, spare=0)
     assert (fakes.count, shown.claim(is_mended=False)) == (runs, claim)
     assert bool(notes) == (claim == "none")
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "chance"),
+    [("accuracy", "own", 0.75), ("accuracy", "withheld", 0.5), ("r2", "own", 0.0), ("f1", "printed", -inf)],
+)
+def test_one_answer_for_all_rows(tmp_path: Path, kind: str, source: Any, chance: float) -> None:
+    one_hot = np.eye(3)[[0, 1, 1, 1]]
+    np.savez(tmp_path / "data.npz", targets=np.array([0, 0, 1, 2]), holdout_targets=one_hot)
+    score = Score(kind=kind, value=0.5, rows=4, source=source)
+    assert chance_of(Record(score=score, data=str(tmp_path / "data.npz"))) == chance

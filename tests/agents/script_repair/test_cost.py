@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from netmend.agents.repair_one import policy_method
+from netmend.agents.script_repair.answer import ScriptRepair
 from netmend.agents.script_repair.cost import (
     CONFIRMING,
     LEAST_TURNS,
@@ -20,7 +21,7 @@ from netmend.agents.script_repair.cost import (
     told,
     turns,
 )
-from netmend.agents.script_repair.repair import ScriptRepair, ScriptRepairer
+from netmend.agents.script_repair.repair import ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan

@@ -33,14 +33,14 @@ def test_the_search_is_refused_what_is_kept(stage: MakeStage) -> None:
 def test_the_answer_to_a_finding_is_refused_what_is_kept(stage: MakeStage) -> None:
     free = stage(CLASSES.format(classes=0))
     zero_grad = "api_contract/zero_grad@program"
-    assert "zero_grad" in free.answered(zero_grad)["train.py"]
+    assert "zero_grad" in free.answered((zero_grad,))["train.py"]
     with pytest.raises(KeptError, match="api_contract/zero_grad@program"):
-        replace(free, keep=("api_contract/*",)).answered(zero_grad)
+        replace(free, keep=("api_contract/*",)).answered((zero_grad,))
     crashed = stage(CLASSES.format(classes=1))
     units = "layer_dimension/task_units@output"
-    assert "nn.Linear(8, 3)" in crashed.answered(units)["train.py"]
+    assert "nn.Linear(8, 3)" in crashed.answered((units,))["train.py"]
     with pytest.raises(KeptError, match="architecture"):
-        replace(crashed, keep=("architecture",)).answered(units)
+        replace(crashed, keep=("architecture",)).answered((units,))
 
 
 def test_the_commonest_edits_are_refused_what_is_kept(stage: MakeStage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,10 +12,10 @@ from typing import cast
 import pytest
 
 from netmend.agents.cli import main
-from netmend.agents.script_repair.cost import Length
+from netmend.agents.script_repair.answer import ScriptRepair
+from netmend.agents.script_repair.cost import Length, planned_updates
 from netmend.agents.script_repair.hunks import Step, explained
 from netmend.agents.script_repair.page import verdict
-from netmend.agents.script_repair.repair import ScriptRepair, planned_updates
 from netmend.agents.script_repair.runs import RealRuns
 from netmend.env.findings import Finding
 from netmend.env.script.parent import Runner
@@ -93,12 +94,22 @@ def test_apply_writes_what_a_fault_in_the_loop_needs(write, capsys) -> None:  # 
     assert "gradients are never set to zero" in capsys.readouterr().err
 
 
+def test_a_fault_that_only_the_second_epoch_shows_is_mended(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    text = script.read_text().replace("nn.ReLU()", "nn.ReLU(), nn.Dropout(0.2)")
+    training, mark, evaluation = text.partition("net.eval()")
+    script.write_text(training + textwrap.indent(mark + evaluation, "    "))
+    assert main(["repair", str(script), "--apply"]) == 0
+    assert "for epoch in range(12):\n    net.train()\n" in script.read_text()
+    assert "trained in evaluation mode" in capsys.readouterr().err
+
+
 def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-untyped-def]
     script = write()
     assert main(["repair", str(script)]) == 3
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "is not repaired" in shown.err
+    assert "is not repaired" in " ".join(shown.err.split())  # whatever the length of the path
 
 
 def test_a_gain_beside_a_fault_is_called_no_repair() -> None:
@@ -153,7 +164,10 @@ def test_hunks_say_why() -> None:
     original = {"train.py": "".join(f"line_{n} = {n}\n" for n in range(30))}
     first = {"train.py": original["train.py"].replace("line_2 = 2", "line_2 = 3")}
     both = {"train.py": first["train.py"].replace("line_25 = 25", "line_25 = 26")}
-    steps = [Step("two is too few", ("a",), {}, first), Step("so is 25", ("b",), first, both)]
+    steps = [
+        Step("mend", "two is too few", ("a",), {}, first),
+        Step("answer", "so is 25", ("b",), first, both),
+    ]
     heads = [line for line in explained(original, both, steps).splitlines() if line.startswith("@@")]
     assert [head.split("@@ ")[-1] for head in heads] == ["two is too few", "so is 25"]
 
@@ -192,3 +206,23 @@ def test_what_a_run_depends_on_tells_it_from_others() -> None:
     before, after = runs.pairs({}, {"train.py": "x"}, (7, 8))
     assert (len(before), len(after), runs.count) == (2, 2, 7)
     assert sorted((plan.seed, plan.shift) for plan in plans[3:]) == [(7, 7), (7, 7), (8, 8), (8, 8)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "score"),
+    [
+        ((0.5, 0.5, 0.5), (0.51, 0.5, 0.5), "the score is as it was"),
+        ((0.5, 0.3, 0.8), (0.9, 0.9, 0.9), "the score is better, by too little to be sure"),
+        ((None, None, None), (None, None, None), "no score says whether it trains better"),
+    ],
+)
+def test_what_is_mended_says_what_became_of_the_score(before, after, score) -> None:  # type: ignore[no-untyped-def]
+    result = SimpleNamespace(
+        claim="mended",
+        before=before,
+        after=after,
+        first=Record(),
+        length=Length(None, 1.0, 10, 1.0),
+    )
+    said = verdict(Path("train.py"), cast("ScriptRepair", result))
+    assert said == f"train.py: what is wrong for sure is mended, and {score}"

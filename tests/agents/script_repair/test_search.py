@@ -6,8 +6,7 @@ import pytest
 
 from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
-from netmend.agents.script_repair.repair import best_patch
-from netmend.agents.script_repair.search import Candidate, minimised
+from netmend.agents.script_repair.search import Candidate, best_patch, minimised
 from netmend.env.bugs.bug import Bug
 from netmend.env.data import load_dataset
 from netmend.env.script.record import Record, Score

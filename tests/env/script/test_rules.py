@@ -246,6 +246,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "large_decay": replace(GOOD, optimizers=(replace(ADAM, settings={"weight_decay": 5.0}),)),
         "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
+        "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "schedule_per_update": with_fact("schedule_per_update"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),

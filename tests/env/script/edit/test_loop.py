@@ -175,14 +175,41 @@ def test_a_schedule_steps_behind_every_epoch_and_goes_again(script):
     assert case.knows(schedules=(("ExponentialLR", case.site(made)),)).edited("loop.schedule", None) == LOOP
 
 
-def test_a_schedule_is_moved_out_of_the_loop_over_batches(script):
-    text = "s = StepLR(opt)\nfor e in range(5):\n    for x in data:\n        opt.step()\n"
-    text += "        s.step()\n    print(e)\n"
-    case = script(text).loop("range(5)").loop("data", None, kind="loader")
-    after = case.knows(schedules=(("StepLR", case.site("StepLR(opt)")),)).edited("loop.schedule_per_epoch")
-    assert after == text.replace("        s.step()\n", "").replace(
-        "    print(e)\n", "    print(e)\n    s.step()\n"
-    )
+SCHEDULED = """\
+s = StepLR(opt)
+for e in range(5):
+    for x in data:
+        opt.step()
+        s.step()
+    print(e)
+"""
+IN_A_FUNCTION = """\
+def fit(loader, scheduler=None):
+    for x in loader:
+        opt.step()
+        if scheduler is not None:
+            scheduler.step()
+    return 1
+for e in range(5):
+    fit(data, StepLR(opt))
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "step", "old", "new"),
+    [
+        (SCHEDULED, "s.step()", "        s.step()\n    print(e)\n", "    print(e)\n    s.step()\n"),
+        (
+            IN_A_FUNCTION,
+            "scheduler.step()",
+            "        if scheduler is not None:\n            scheduler.step()\n",
+            "    if scheduler is not None:\n        scheduler.step()\n",
+        ),
+    ],
+)
+def test_a_schedule_is_moved_out_of_the_loop_over_batches(script, text, step, old, new):
+    case = script(text).loop("range(5)").knows(scheduled=script(text).site(step))
+    assert case.edited("loop.schedule_per_epoch") == text.replace(old, new)
 
 
 FIT = "import keras\nm.fit(x, y, callbacks=[keras.callbacks.EarlyStopping(patience=3), log])\n"
