@@ -99,6 +99,8 @@ class ScriptRepairer:
         if stage.record.crash is None:
             stage = self._plan(stage, steps)
             record = record if stage.texts else stage.record  # of more updates
+            base = stage
+        if stage.record.crash is None:
             base = self._answered(stage, steps)
             stage = self._searched(base, steps)
         findings = tuple(script_findings(record))
@@ -172,7 +174,12 @@ class ScriptRepairer:
         if self.whole or total is None or total <= WHOLE_SECONDS:
             if total is not None and total > WHOLE_SECONDS:
                 self.tell(f"a whole run takes about {told(total)}")
-            whole = self._tried_whole(stage.texts, limited=total is None and not self.whole)
+            limited = total is None and not self.whole
+            while (whole := self._tried_whole(stage.texts, limited=limited)) is not None and whole.crash:
+                crashed = self._as_stage(stage.texts, whole)  # behind what shorter runs reach
+                stage = self._mended(crashed, steps, whole.updates + SHORT)
+                if stage.record.crash is not None:
+                    return stage
             if whole is not None:
                 self._settle(Length(None, whole.seconds, planned or whole.updates, whole.seconds))
                 return self._scored(stage)
@@ -181,9 +188,9 @@ class ScriptRepairer:
         return self._scored(stage)
 
     def _tried_whole(self, texts: Texts, *, limited: bool) -> Record | None:
-        """A whole run, None where it takes too long."""
+        """A whole run, which may crash; None where it takes too long."""
         record = self.runs.run(texts, cpu=2 * WHOLE_SECONDS if limited else inf)
-        if record.ending in ENDED_WELL:
+        if record.ending in ENDED_WELL or record.crash is not None:
             return record
         if not limited:
             self._notes.append(f"a whole run did not end well, so runs are cut: {record.message}")
@@ -319,13 +326,14 @@ class ScriptRepairer:
         seconds: float,
     ) -> ScriptRepair:
         """Confirm the answer; ``base`` is the script in front of what the search added."""
-        shown, added = Shown(), len(steps) > 1 and stage.texts != base.texts
+        shown, said = Shown(), list[str]()
+        added = len(steps) > 1 and stage.texts != base.texts
         if steps:
-            shown = self._confirmed(first, stage, spare=AGAIN if added else 0)
+            shown, said = self._confirmed(first, stage, spare=AGAIN if added else 0)
         if added:
-            alone = self._confirmed(first, base, "tries it without what the search added")
+            alone, of_it = self._confirmed(first, base, "tries it without what the search added")
             if not shown.adds_to(alone):
-                steps, stage, shown = steps[:-1], base, alone
+                steps, stage, shown, said = steps[:-1], base, alone, of_it
         claim = shown.claim(is_mended=any(step.kind == "mend" for step in steps))
         texts = stage.texts if claim != "none" else {}
         left = _faults(self.runs.run(texts)) if claim == "repair" else ()
@@ -343,7 +351,7 @@ class ScriptRepairer:
             length=self.runs.length,
             claim="gain" if left else claim,
             left=left,
-            notes=tuple(dict.fromkeys(self._notes)),
+            notes=tuple(dict.fromkeys([*self._notes, *said])),
             runs=self.runs.count,
             short=self.runs.short,
             seconds=seconds,
@@ -351,12 +359,10 @@ class ScriptRepairer:
 
     def _confirmed(
         self, first: Stage, last: Stage, why: str = "confirms the answer", spare: int = 0
-    ) -> Shown:
-        """Fresh runs of the script as it was and as it is now, with so many turns to spare."""
+    ) -> tuple[Shown, list[str]]:
+        """Fresh runs of the script as it was and as it is now, with turns to spare, and notes on them."""
         self.tell(f"{why} with {SEEDS} fresh seeds")
-        shown, notes = confirmed(self.runs, first.texts, last.texts, spare)
-        self._notes.extend(notes)
-        return shown
+        return confirmed(self.runs, first.texts, last.texts, spare)
 
 
 def _faults(record: Record) -> tuple[Finding, ...]:

@@ -168,6 +168,7 @@ class Crashed:
         made: where that module was constructed.
         applied: where the network was applied that it stands in, None outside of one.
         operands: tensors that it was given.
+        frozen: whether no parameter of the newest optimizer was trained then.
     """
 
     error: str
@@ -178,6 +179,7 @@ class Crashed:
     made: Site | None = None
     applied: Site | None = None
     operands: tuple[Array, ...] = ()
+    frozen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -281,6 +281,7 @@ class Recorder:
             made=None if module is None else self.made.get(id(module), (module, None))[1],
             applied=self.frames.outside([type(one.module) for one in self._stack]),
             operands=tuple(map(describe, given)),
+            frozen=self.updates.is_frozen,
         )
         self.crash = error, crashed
 

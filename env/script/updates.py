@@ -93,6 +93,12 @@ class Updates:
         self._zeroed_since_step = self._zeroed_since_backward = True
         self.zeroed = self.zeroed or self.frames.site()
 
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the newest optimizer has no parameter that is trained."""
+        given = self.optimizers[-1].parameters() if self.optimizers else []
+        return bool(given) and not any(parameter.requires_grad for parameter in given)
+
     def came_out(self, outputs: Sequence[Tensor]) -> None:
         """A network has given its outputs, to be trained on."""
         if not self.traced:

@@ -98,6 +98,9 @@ def _cut(record: Record, crash: Crashed) -> _Cause | None:
         by, site = f"{one.kind} lets no gradient through", one.called
         if one.kind not in ("detach", "data"):
             edits = ("loss_function/cross_entropy@program", "loss_function/*")
+    elif crash.frozen and record.updates:
+        by = "all that the optimizer was given is frozen by now; a new layer has to be made after that"
+        edits, site = (), None
     elif record.forward is None and record.evaluated is not None:
         by = "gradients are off while the network runs, as under no_grad"
     elif record.operations and not any(operation.trainable for operation in record.operations):

@@ -104,6 +104,38 @@ def test_a_fault_that_only_the_second_epoch_shows_is_mended(write, capsys) -> No
     assert "trained in evaluation mode" in capsys.readouterr().err
 
 
+LATE = """
+{}
+for i in range(0, 300, 50):
+    loss = loss_function({}(x[i : i + 50]), y[i : i + 50])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_crash_behind_the_first_loop_is_mended(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    text = script.read_text().replace("range(12)", "range(60)")
+    late = LATE.format("other = nn.Sequential(net[0], nn.Linear(8, 2))", "other")
+    script.write_text(text.replace("\nnet.eval()", late + "net.eval()"))
+    assert main(["repair", str(script), "--apply"]) == 0
+    assert "nn.Sequential(net[0], nn.Linear(16, 2))" in script.read_text()
+    assert "360 updates" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_crash_behind_the_first_loop_is_told_where_nothing_mends_it(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    text = script.read_text().replace("range(12)", "range(60)")
+    late = LATE.format("net.requires_grad_(False)", "net")
+    script.write_text(text.replace("\nnet.eval()", late + "net.eval()"))
+    assert main(["repair", str(script)]) == 3
+    told = " ".join(capsys.readouterr().err.split())
+    assert "crashes after 360 updates" in told
+    assert "is frozen by now" in told
+    assert "is not repaired" in told
+
+
 def test_a_good_script_is_left_alone(write, capsys) -> None:  # type: ignore[no-untyped-def]
     script = write()
     assert main(["repair", str(script)]) == 3

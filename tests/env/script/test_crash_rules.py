@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from netmend.env.script.record import Array, Crashed, Operation, Record
@@ -278,3 +280,7 @@ def test_a_pass_without_gradients_and_a_frozen_network_are_named() -> None:
     (finding,) = findings(Record(modules={}, crash=crash, forward=CALLED, operations=(layer,)))
     assert "all weights of the network are frozen" in finding.text
     assert finding.edits == ("api_contract/loss_graph@program",)
+    later = replace(crash, frozen=True)
+    (finding,) = findings(Record(modules={}, crash=later, updates=66, evaluated=MADE, operations=(layer,)))
+    assert "all that the optimizer was given is frozen by now" in finding.text
+    assert (finding.edits, finding.site) == ((), CALLED)
