@@ -105,7 +105,8 @@ class Passes:
         self._open.append(run)
         for output in outputs:
             self._tag(output, (run,))
-            self._raw.add(id(output))
+            if id(output) in self._tags:  # which keeps it: an id may be another's later on
+                self._raw.add(id(output))
 
     def _tag(self, value: object, runs: tuple[Pass, ...]) -> None:
         if len(self._tags) < _TAGS:
@@ -142,7 +143,7 @@ class Passes:
                 return
         for value in returned:
             self._tag(value, runs)
-            if name in _MOVES and id(given[0]) in self._raw:
+            if name in _MOVES and id(given[0]) in self._raw and id(value) in self._tags:
                 self._raw.add(id(value))
 
     def cuts(self, name: str, args: Sequence[object]) -> bool:

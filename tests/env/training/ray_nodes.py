@@ -37,6 +37,13 @@ class RayNodes:
     def lose(self, node: object) -> None:
         self.cluster.remove_node(node, allow_graceful=False)
 
+    def replace_dead(self) -> None:
+        """A new node for each that Ray gave up: on a busy machine its signs of life come too late."""
+        for node in list(self.cluster.worker_nodes):
+            if node.all_processes["raylet"][0].process.poll() is not None:
+                self.lose(node)
+                self.add()
+
     def workers(self) -> list[int]:
         """Ray's own worker processes."""
         raylets = [node.all_processes["raylet"][0].process.pid for node in self.cluster.worker_nodes]

@@ -60,6 +60,7 @@ class Night:
         """One fault, a while after a new trial is on file: on a slow machine too, something gets done."""
         before = keys(self.store)
         while driver.poll() is None and keys(self.store) == before:
+            self.nodes.replace_dead()
             time.sleep(0.2)
         time.sleep(self._random.uniform(0.0, 2.0))
         strikes = {
