@@ -218,10 +218,12 @@ class Updates:
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""
+        plateaus = [one.plateau for one in self.schedules if one.plateau is not None]
+        rates = {id(one.schedule.optimizer): one.start for one in reversed(plateaus)}
         return tuple(
             OptimizerMade(
                 kind=type(seen.optimizer).__name__,
-                settings=_settings(seen.optimizer),
+                settings=_settings(seen.optimizer, rates.get(id(seen.optimizer))),
                 made=seen.made,
                 given=tuple(names[id(one)] for one in seen.parameters() if id(one) in names),
                 stepped=seen.stepped,
@@ -231,13 +233,11 @@ class Updates:
         )
 
 
-def _settings(optimizer: Optimizer) -> dict[str, Setting]:
-    """The values at the start: a schedule changes those of the groups."""
+def _settings(optimizer: Optimizer, rate: float | None) -> dict[str, Setting]:
+    """The values at the start, with a rate that is known: a schedule changes those of the groups."""
     found: dict[str, Setting] = {}
-    values = {
-        **optimizer.param_groups[0],
-        **{"lr": optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0].get("lr"))},
-    }
+    group = optimizer.param_groups[0]
+    values = {**group, "lr": group.get("initial_lr", group.get("lr") if rate is None else rate)}
     for name, value in values.items():
         if isinstance(value, (bool, int, float, str)) and name != "initial_lr":
             found[name] = value

@@ -101,6 +101,7 @@ def test_the_wrong_mode_is_found_and_mended(run: Run, form: str, made: str, give
     mode, size = ("max", "smaller") if "loss" in name else ("min", "larger")
     assert f'has mode "{mode}" and gets {name}, which is better when {size}' in finding.text
     assert finding.value >= 1
+    assert record.optimizers[0].settings["lr"] == 0.05  # as it was before the cuts
     assert source(text, finding.site) == made
     new = edit(Project({"train.py": text}), record, record_changes(ACTION, record))
     assert new.texts["train.py"] == text.replace(made, mended)
