@@ -147,6 +147,15 @@ def _smaller_penalty(record: Record) -> Changes:
     return (SourceChange(what="loss.penalty", value=10.0 ** floor(log10(_FAIR_PENALTY / penalty.value))),)
 
 
+def _scheduled(record: Record) -> Changes:
+    """A schedule for epochs that steps once in each, in the mode that its value needs."""
+    names = {fact.name for fact in record.facts}
+    wrong = bool(names & {"minimized_score", "maximized_loss"})
+    per_epoch = "schedule_per_update" in names or not wrong
+    words = {"loop.schedule_mode": wrong, "loop.schedule_per_epoch": per_epoch}
+    return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
+
+
 def _usual_dropout(record: Record) -> Changes:
     found = [at for at, one in enumerate(record.operations) if one.kind.lower().startswith("dropout")]
     return tuple(SourceChange(what="layer.rate", value=0.25, at=at) for at in found)
@@ -170,7 +179,7 @@ ANSWERS: Mapping[str, Answer] = {
             else "loop.optimized"
         ),
     ),
-    "api_contract/schedule_per_epoch@program": _set("loop.schedule_per_epoch"),
+    "api_contract/schedule_per_epoch@program": _scheduled,
     "api_contract/match_output@output": _bare_output,
     "activation/linear@output": _bare_output,
     "activation/sigmoid@output": _sigmoid_output,
@@ -220,6 +229,7 @@ ANSWERS: Mapping[str, Answer] = {
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",

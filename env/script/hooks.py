@@ -17,6 +17,7 @@ from torch.optim.optimizer import (
 from torch.utils.data import DataLoader, Dataset
 
 from netmend.env.script.arrays import install_metrics
+from netmend.env.script.guard import quiet
 from netmend.env.script.keras import install_keras
 from netmend.env.script.trainers import install_trainers
 from netmend.env.script.uncompiled import leave_compiler_out
@@ -167,9 +168,14 @@ def _schedule_stepped(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
 
     def step_(self: object, *args: Any, **kwargs: Any) -> None:
         step(self, *args, **kwargs)
-        recorder.updates.scheduled(self)
+        _scheduled(recorder, self, args[0] if args else kwargs.get("metrics"))
 
     _put(undo, kind, step=step_)
+
+
+@quiet
+def _scheduled(recorder: Recorder, schedule: object, value: object) -> None:
+    recorder.updates.scheduled(schedule, value)
 
 
 def _backward(recorder: Recorder, undo: ExitStack) -> None:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.optimizer import Optimizer
 
 from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
+from netmend.env.script.plateau import Plateau
 from netmend.env.script.record import Fact, OptimizerMade, Setting
 from netmend.env.script.site import Site
 from netmend.env.script.terms import Terms
@@ -41,6 +43,7 @@ class OptimizerSeen:
 class _Schedule:
     schedule: object
     made: Site | None
+    plateau: Plateau | None
     steps: int = 0
 
 
@@ -191,17 +194,20 @@ class Updates:
     def schedule(self, schedule: object) -> None:
         """A learning-rate schedule is made."""
         if all(one.schedule is not schedule for one in self.schedules):
-            self.schedules.append(_Schedule(schedule, self.frames.site(schedule)))
+            plateau = Plateau(schedule) if isinstance(schedule, ReduceLROnPlateau) else None
+            self.schedules.append(_Schedule(schedule, self.frames.site(schedule), plateau))
 
-    def scheduled(self, schedule: object) -> None:
-        """A learning-rate schedule steps."""
+    def scheduled(self, schedule: object, value: object) -> None:
+        """A learning-rate schedule has stepped; one that waits for a plateau was given a value."""
         for one in self.schedules:
             if one.schedule is schedule:
                 one.steps += 1
                 self.scheduled_site = self.scheduled_site or self.frames.site()
+                if one.plateau is not None:
+                    one.plateau.step(value, self.frames, len(self.losses))
 
     def schedule_facts(self, batches: int | None) -> None:
-        """A schedule that is meant for epochs but steps with every update.
+        """Schedules that are meant for epochs but step with every update, or that wait the wrong way.
 
         Args:
             batches: of an epoch, None where that is not known.
@@ -212,13 +218,18 @@ class Updates:
             if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and each:
                 text = f"{kind} steps with each of {self.count} updates"
                 self.note("schedule_per_update", one.steps, text, one.made)
+            wrong = None if one.plateau is None else one.plateau.fact(self.losses, one.made)
+            if wrong is not None:
+                self.facts.setdefault(wrong.name, wrong)
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""
+        plateaus = [one.plateau for one in self.schedules if one.plateau is not None]
+        rates = {id(one.schedule.optimizer): one.start for one in reversed(plateaus)}
         return tuple(
             OptimizerMade(
                 kind=type(seen.optimizer).__name__,
-                settings=_settings(seen.optimizer),
+                settings=_settings(seen.optimizer, rates.get(id(seen.optimizer))),
                 made=seen.made,
                 given=tuple(names[id(one)] for one in seen.parameters() if id(one) in names),
                 stepped=seen.stepped,
@@ -228,13 +239,11 @@ class Updates:
         )
 
 
-def _settings(optimizer: Optimizer) -> dict[str, Setting]:
-    """The values at the start: a schedule changes those of the groups."""
+def _settings(optimizer: Optimizer, rate: float | None) -> dict[str, Setting]:
+    """The values at the start, with a rate that is known: a schedule changes those of the groups."""
     found: dict[str, Setting] = {}
-    values = {
-        **optimizer.param_groups[0],
-        **{"lr": optimizer.param_groups[0].get("initial_lr", optimizer.param_groups[0].get("lr"))},
-    }
+    group = optimizer.param_groups[0]
+    values = {**group, "lr": group.get("initial_lr", group.get("lr") if rate is None else rate)}
     for name, value in values.items():
         if isinstance(value, (bool, int, float, str)) and name != "initial_lr":
             found[name] = value

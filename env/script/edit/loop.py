@@ -32,6 +32,7 @@ from netmend.env.script.follow import (
     resolve,
     scope_of,
 )
+from netmend.env.script.origins import called
 from netmend.env.script.record import LoaderMade, Loop
 from netmend.env.script.shuffles import shuffled, shuffled_apart
 from netmend.env.script.source import Draft, EditRefused
@@ -325,6 +326,17 @@ def write_schedule_per_epoch(editor: Editor, _change: SourceChange) -> None:
             statement, text = guard, f"if {file.text_of(guard.test)}:\n    {text}"
     draft.remove(statement)
     draft.after(loops[1].body[-1] if len(loops) > 1 else loops[0], text)
+
+
+def write_schedule_mode(editor: Editor, _change: SourceChange) -> None:
+    """The other mode of schedules that wait for a plateau of what gets better the other way."""
+    for fact in editor.record.facts:
+        modes = {"minimized_score": ("min", "max"), "maximized_loss": ("max", "min")}.get(fact.name)
+        if modes is not None:
+            draft, call = editor.call(fact.site, "the schedule")
+            if called(draft.file, call) != "ReduceLROnPlateau":
+                raise EditRefused(f"{fact.site}: ReduceLROnPlateau is not called here by its name")
+            editor.arguments(draft, call, {"mode": modes[1]}, {"mode": 1}, {"mode": modes[0]})
 
 
 def write_patience(editor: Editor, change: SourceChange) -> None:

@@ -250,6 +250,13 @@ def schedule_per_update(record: Record) -> Iterator[Sight]:
         yield Sight(value=one.value, site=one.site)
 
 
+@likely("{seen}", "api_contract/schedule_per_epoch@program")
+def plateau_mode(record: Record) -> Iterator[Sight]:
+    """A schedule that waits for a score to fall, or for a loss to rise."""
+    for one in facts(record, "minimized_score", "maximized_loss"):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
+
+
 @possible("a momentum of {value:g} hardly forgets a step; 0.9 is usual", "optimizer/momentum_0.9@program")
 def heavy_momentum(record: Record) -> Iterator[Sight]:
     """Momentum that remembers hundreds of updates."""

@@ -248,6 +248,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "schedule_per_update": with_fact("schedule_per_update"),
+        "plateau_mode": with_fact("minimized_score"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
         "summed_loss": with_loss(settings={"reduction": "sum"}),

@@ -1,0 +1,116 @@
+"""What a schedule that waits for a plateau is given: a score or a loss, and whether its mode is for that."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+from netmend.env.script.frames import Frames
+from netmend.env.script.record import Fact
+from netmend.env.script.site import Site
+
+_SCORES = ("acc", "score", "f1", "auc", "r2", "iou", "dice", "precision", "recall")
+_LOSSES = ("loss", "err", "mse", "mae", "nll", "perplexity")
+"""Parts of the names of what is better when it is larger, and when it is smaller."""
+_FEWEST, _STEADY = 3, 0.5
+"""Values that show where they go, and the rank correlation with time from which they do."""
+_NAME = 40
+
+
+@dataclass(eq=False)
+class Plateau:
+    """A schedule that cuts the rate where a value gets no better.
+
+    Attributes:
+        name: of the value, as the source says it: empty where that is not known, None in front of a step.
+        values: that it was given, each behind some training.
+        ends: how many losses had been trained by then.
+        start: the rate at which it was made.
+        cuts: how often it cut the rate; first: how many values there were at the first cut.
+    """
+
+    schedule: ReduceLROnPlateau
+    name: str | None = None
+    values: list[float] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    cuts: int = 0
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        self.start = self._rate = self._read()
+
+    def _read(self) -> float:
+        return float(self.schedule.optimizer.param_groups[0]["lr"])
+
+    def step(self, value: object, frames: Frames, losses: int) -> None:
+        """The schedule has stepped.
+
+        Args:
+            value: that it was given.
+            frames: of the script, which is at the call.
+            losses: how many were trained so far.
+        """
+        if self.name is None:
+            self.name = _argument(frames)
+        if losses > (self.ends[-1] if self.ends else 0):
+            self.values.append(float(value))  # type: ignore[arg-type]
+            self.ends.append(losses)
+        before, self._rate = self._rate, self._read()
+        if self._rate < before:
+            self.cuts += 1
+            self.first = self.first or len(self.values)
+
+    def fact(self, losses: Sequence[float], made: Site | None) -> Fact | None:
+        """That its mode is the wrong one, None where that is not sure.
+
+        A loss on other rows may rise while the trained one falls. So the value's name has to say what it is,
+        and the numbers have to agree, in the whole run or up to the first cut: little is learnt behind it.
+
+        Args:
+            losses: all trained ones.
+            made: where the schedule was made.
+        """
+        name, mode = self.name or "", self.schedule.mode
+        scores, lowers = (any(part in name.lower() for part in parts) for parts in (_SCORES, _LOSSES))
+        if scores == lowers or scores != (mode == "min") or len(self.values) < _FEWEST:
+            return None
+        better = self.values if scores else [-value for value in self.values]
+        trained = [float(np.mean(losses[a:b])) for a, b in pairwise((0, *self.ends))]
+        parts = (len(better), max(self.first, _FEWEST) if self.cuts else len(better))
+        if not any(_trend(better[:n]) >= _STEADY and _trend(trained[:n]) <= -_STEADY for n in parts):
+            return None
+        size, times = ("larger", "smaller")[lowers], f"{self.cuts} time{'s' * (self.cuts != 1)}"
+        text = f'the schedule has mode "{mode}" and gets {name}, which is better when {size}'
+        fact = "maximized_loss" if lowers else "minimized_score"
+        return Fact(name=fact, value=self.cuts, text=f"{text}: it cut the rate {times}", site=made)
+
+
+def _argument(frames: Frames) -> str:
+    """What the call where the script is now gives first, as its source says it."""
+    frame = next(frames.own(), None)
+    tree = None if frame is None else frames.tree(frame)
+    if frame is None or tree is None:
+        return ""
+    site = frames.of(frame)
+    place = (site.line, site.column, site.end_line, site.end_column)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and place == (
+            node.lineno,
+            node.col_offset,
+            node.end_lineno,
+            node.end_col_offset,
+        ):
+            given = [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg == "metrics")]
+            return ast.unparse(given[0])[:_NAME] if given else ""
+    return ""
+
+
+def _trend(values: Sequence[float]) -> float:
+    """Rank correlation of values with time: 1 where they rise all along, 0 where they are one number."""
+    ranks = np.unique(values, return_inverse=True)[1]
+    return float(np.corrcoef(ranks, np.arange(len(ranks)))[0, 1]) if np.ptp(ranks) else 0.0
