@@ -85,11 +85,9 @@ def _cut(record: Record, crash: Crashed) -> _Cause | None:
     off = "does not require grad" in crash.message
     at_loss = bool(_LOSS.search(crash.operation)) and given is not None and given.whole
     if found is not None and targets is not None and (off or at_loss):
-        text = (
-            f"the loss has no gradient graph: {found[0].kind} lets no gradient through; the outputs that it"
-        )
+        by = f"{found[0].kind} lets no gradient through; the outputs that it chooses from belong in the loss"
         losses = fitting_losses(found[1], targets)
-        return _Cause(f"{text} chooses from belong into the loss", edits=losses, site=found[0].called)
+        return _Cause(f"the loss has no gradient graph: {by}", edits=losses, site=found[0].called)
     if not off:
         return None
     edits: tuple[str, ...] = _LOSS_GRAPH
