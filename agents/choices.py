@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,17 +70,17 @@ def chosen(
         say(f"choices: go {own.go}, retry {own.retry}: {early.sum() / len(bugs):.1%} fixed over the trials")
         return early
 
-    def earliest(first: Policy, *others: Policy) -> Policy:
-        best, most = first, judged(first)
-        for other in others:
-            early = judged(other)
-            if surely_better(early, most):
-                best, most = other, early
-        return best
-
     retries = [retry for retry in RETRIES if retry in (None, *policy.actions)]
-    policy = earliest(*(replace(policy, go=go, retry=retries[0]) for go in THRESHOLDS))
-    policy = earliest(*(replace(policy, retry=retry) for retry in retries))
+    policy = replace(policy, go=THRESHOLDS[0], retry=retries[0])
+    most = judged(policy)
+    for change in (
+        *(partial(replace, go=go) for go in THRESHOLDS[1:]),
+        *(partial(replace, retry=retry) for retry in retries[1:]),
+    ):
+        other = change(policy)
+        early = judged(other)
+        if surely_better(early, most):
+            policy, most = other, early
     found = calibrate(policy, setting, bugs, trainer)
     if found is None:
         return policy

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Operation, Record
+from netmend.env.script.rules.reading import facts
 from netmend.env.script.source import EditRefused
 from netmend.repair_actions import CATALOGUE
 
@@ -141,7 +142,7 @@ def _last(record: Record, fits: Callable[[Operation], bool]) -> int | None:
 
 def _smaller_penalty(record: Record) -> Changes:
     """A penalty of about a tenth of the rest of the loss, by a power of ten."""
-    penalty = next((fact for fact in record.facts if fact.name == "penalty"), None)
+    penalty = next(facts(record, "penalty"), None)
     if penalty is None or penalty.value <= _FAIR_PENALTY:
         raise EditRefused("no penalty in the loss outweighs the rest of it")
     return (SourceChange(what="loss.penalty", value=10.0 ** floor(log10(_FAIR_PENALTY / penalty.value))),)

@@ -9,11 +9,12 @@ from typing import cast
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import Place, is_written_out, origin
+from netmend.env.script.rules.reading import facts
 
 
 def write_penalty(editor: Editor, change: SourceChange) -> None:
     """A penalty multiplied by a factor: in the number that is its weight, or else in front of it."""
-    fact = next((fact for fact in editor.record.facts if fact.name == "penalty"), None)
+    fact = next(facts(editor.record, "penalty"), None)
     factor = cast(float, change.value)
     draft, node = editor.at(None if fact is None else fact.site, "the penalty")
     for side in _sides(node):

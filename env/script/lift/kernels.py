@@ -90,6 +90,12 @@ def lift_convolution(walk: Walk, index: int, operation: Operation) -> None:
     walk.add(index, changed(layer, output_padding=more) if transposed else layer)
 
 
+def _over_rows(operation: Operation) -> CannotSayError:
+    return CannotSayError(
+        f"the layer {operation.kind}, which goes over the rows of the batch instead of the steps"
+    )
+
+
 def lift_recurrent(walk: Walk, index: int, operation: Operation) -> None:
     """A layer for each of its layers, all of whose outputs are returned; who takes the last says so."""
     settings = operation.settings
@@ -98,9 +104,7 @@ def lift_recurrent(walk: Walk, index: int, operation: Operation) -> None:
     if len(operation.received.shape) != 3:
         raise CannotSayError(f"{operation.kind} on a single sequence")
     if flag(operation, "batch_first") == walk.by_steps:
-        raise CannotSayError(
-            f"the layer {operation.kind}, which goes over the rows of the batch instead of the steps"
-        )
+        raise _over_rows(operation)
     walk.want(index, last=True)
     both = flag(operation, "bidirectional")
     units, inputs = whole(operation, "hidden_size"), whole(operation, "input_size")
@@ -137,9 +141,7 @@ def lift_encoder(walk: Walk, index: int, operation: Operation) -> None:
     if not prefixes:
         raise CannotSayError(f"{operation.kind} whose sizes were not seen")
     if bool(settings.get(f"{prefixes[0]}self_attn.batch_first")) == walk.by_steps:
-        raise CannotSayError(
-            f"the layer {operation.kind}, which goes over the rows of the batch instead of the steps"
-        )
+        raise _over_rows(operation)
     walk.want(index, last=True)
     blocks = [
         Attention(
@@ -160,9 +162,7 @@ def lift_encoder(walk: Walk, index: int, operation: Operation) -> None:
 def lift_heads(walk: Walk, index: int, operation: Operation) -> None:
     """Attention alone; the sum with what it takes is to follow."""
     if flag(operation, "batch_first") == walk.by_steps:
-        raise CannotSayError(
-            f"the layer {operation.kind}, which goes over the rows of the batch instead of the steps"
-        )
+        raise _over_rows(operation)
     walk.want(index, last=True)
     dropout = cast(float, operation.settings.get("dropout", 0.0))
     layer = Attention(
