@@ -45,15 +45,15 @@ TEXT = """# A policy of {members} networks
 
 ## What was chosen
 
-`go` {go}, `retry` {retry}, `confidence.end` {end}. {chosen_by} bugs chose, from which no network learned:
-see docs/policies.md.
+`go` {go}, `retry` {retry}, `confidence.end` {end}. {chosen_by}
+bugs chose, from which no network learned: see docs/policies.md.
 
 ## Results on validation bugs
 
 {results}
 
-In brackets: 95 % bootstrap interval over bugs. *Fixed* is judged on the hold-out part. `member_N` is
-one network with its own choices, by the validation bugs. This measures the whole policy again:
+In brackets: 95 % bootstrap interval over bugs. *Fixed* is judged on the hold-out part. `member_N`
+is one network with its own choices, by the validation bugs. This measures the whole policy again:
 
 ```
 netmend evaluate bugs={bugs}{apart} split=validation \\
@@ -68,7 +68,8 @@ Single repairs with seed 0, of the cheaper half of the bugs. A test repeats them
 
 ## Limits
 
-* The bugs that chose are on datasets of these, so it fixes somewhat fewer held-out bugs: see docs/results.md.
+* The bugs that chose are on datasets of these, so it fixes somewhat fewer held-out bugs: see
+  docs/results.md.
 * It learned from programs of 1 to 12 layers and from trials of at most {rows} rows and {epochs} epochs.
   Larger programs look to it like small ones that were trained too briefly.
 * It knows the actions of this package. A fault that none of them mends is not repaired.
