@@ -6,6 +6,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+ATTEMPTS = 10
+"""To start a node. Ray gives each 30 s, which a busy machine exceeds."""
+
 
 class RayNodes:
     """A driver's node and two with one worker each, on the loopback address."""
@@ -25,11 +28,10 @@ class RayNodes:
     def add(self, cpus: int = 1, gpus: int = 0) -> object:
         # Ray takes 127.0.0.1 in an address for the machine's outer one; all of 127.x.x.x is the loopback's.
         place = {"node_ip_address": "127.0.0.2", "object_store_memory": 80 * 2**20}
-        for left in (2, 1, 0):
+        for left in reversed(range(ATTEMPTS)):
             try:
                 return self.cluster.add_node(num_cpus=cpus, num_gpus=gpus, include_dashboard=False, **place)
             except Exception as error:  # Ray raises no other kind
-                # Ray gives a node 30 s to start, which a busy machine exceeds.
                 if not left or "timed out during startup" not in str(error):
                     raise
         raise AssertionError

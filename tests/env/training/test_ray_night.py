@@ -47,6 +47,9 @@ EVALUATE = (
     ),
 )
 
+NO_BYTECODE = {"PYTHONDONTWRITEBYTECODE": "1"}
+"""For a driver whose disk is full: Python would leave cut-off bytecode in the environment's packages."""
+
 
 class Night:
     """What goes wrong, how often, and when next."""
@@ -123,7 +126,8 @@ def test_a_night_of_faults_gives_the_table_of_a_quiet_day(nodes: RayNodes, tmp_p
                 f"training.ray.address={nodes.address}",
                 f"training.store={store}",
             ]
-            with subprocess.Popen(command(*words, *own, f"hydra.run.dir={disturbed}")) as driver:
+            line = command(*words, *own, f"hydra.run.dir={disturbed}")
+            with subprocess.Popen(line, env={**os.environ, **NO_BYTECODE}) as driver:
                 while driver.poll() is None:
                     night.strike(driver)
             before, known = known, keys(store)
