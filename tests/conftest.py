@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
@@ -26,10 +27,27 @@ from netmend.env.program import (
 )
 from netmend.env.script.parent import Runner
 
+# Whether this is the second of two workers.
+SECOND = os.environ.get("PYTEST_XDIST_WORKER") == "gw1"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The second worker collects from the end: what one has compiled by then, the other finds compiled."""
+    report = yield
+    if SECOND and isinstance(collector, pytest.Directory):
+        report.result = report.result[::-1]
+    return report
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Those with a limit of their own first: a long one at the end would leave the other workers idle."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
+    """Those with a limit of their own first: a long one at the end would leave the other workers idle.
+
+    All workers have to have them in the same order.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("timeout") is None, item.nodeid.partition("::")[0]))
 
 
 def pytest_collection_finish() -> None:

@@ -222,8 +222,8 @@ def _libraries() -> set[str]:
 
 def _files(folder: Path, script: str) -> tuple[str, ...]:
     """The script's own files that were imported, itself first."""
-    paths = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    own = {
-        str(Path(path).relative_to(folder)) for path in paths if path and Path(path).is_relative_to(folder)
-    }
+    below, modules = f"{folder}/", list(sys.modules.values())
+    files = (str(getattr(module, "__file__", None)) for module in modules)
+    # Of the thousand that are imported, only those below the folder are worth a Path.
+    own = {str(Path(file).relative_to(folder)) for file in files if file.startswith(below)}
     return (script, *sorted(own - {script}))

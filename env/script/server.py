@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+import numpy.ma  # noqa: F401 - numpy.unique imports it, which each run would do anew
 import torch
 from torch.overrides import get_testing_overrides
 

@@ -60,7 +60,7 @@ class Kernel:
     """
 
     def __init__(self, function: Callable[..., Any], signature: Any) -> None:
-        self.function = helper(function)
+        self.function = njit(**OPTIONS)(function)
         self._signature = signature
 
     def __call__(self, *arguments: Any) -> Any:
@@ -91,8 +91,11 @@ class Kernel:
 
 
 def helper(function: Callable[..., Any]) -> Any:
-    """A function that others inline or call; compiled with the first of them, and kept with each."""
-    return njit(**OPTIONS)(function)
+    """A function that others inline or call; compiled with the first of them, and kept with each.
+
+    Python cannot call it: what would let it takes a tenth of all the compiling.
+    """
+    return njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)(function)
 
 
 def kernel(signature: Any) -> Callable[[Callable[..., Any]], Kernel]:

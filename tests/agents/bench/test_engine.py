@@ -14,7 +14,7 @@ from netmend.agents.bench.measure import Line, Stopwatch
 from netmend.agents.verbs.bench import EngineConfig
 from netmend.env.training.compiled.trainer import CompiledTrainer
 from netmend.env.training.loop import LocalTrainer
-from netmend.env.training.trial import Budget, TrialRequest
+from netmend.env.training.trial import Budget, Status, Trial, TrialRequest
 
 CONFIG = EngineConfig(programs=4, repeats=2)
 TINY = Budget(samples=64, epochs=1, updates=2)
@@ -109,14 +109,25 @@ def test_compiling_is_measured_in_processes_of_their_own(
 
 def test_the_gpus_rows_by_number_of_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made: list[tuple[int, str]] = []
+    trained: dict[TrialRequest, Trial] = {}
+
+    class Remembering(LocalTrainer):
+        """Trains each program once."""
+
+        def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
+            train = super().run
+            trained.update({one: train([one])[0] for one in requests if one not in trained})
+            return [trained[one] for one in requests]
 
     def on_device(workers: int, device: str) -> LocalTrainer:
         made.append((workers, device))
-        return LocalTrainer()
+        return Remembering()
 
     monkeypatch.setattr(engine, "WorkerTrainer", on_device)
-    monkeypatch.setattr(engine, "build_trainer", lambda workers: LocalTrainer())
+    monkeypatch.setattr(engine, "build_trainer", lambda workers: Remembering())
     found = list(MEASURES["gpu"](EngineConfig(programs=4, repeats=1, device="cuda:1"), tmp_path))
     assert made == [(workers, "cuda:1") for workers in (1, 4, 8)] * 2
     assert [line.what.split()[0] for line in found] == ["2"] * 3 + ["16"] * 3
     assert all(set(line.cells) == {"loop", "compiled", "loop / compiled"} for line in found)
+    assert len(trained) == 2 + 16
+    assert {trial.status for trial in trained.values()} == {Status.OK}

@@ -6,15 +6,16 @@ from itertools import product
 
 import numpy as np
 import pytest
+from numba import njit
 from numpy.typing import NDArray
 
 from netmend.env.training.compiled.fields import multiply
-from netmend.env.training.compiled.jit import helper
+from netmend.env.training.compiled.jit import OPTIONS
 
 LAYOUTS = ("whole", "turned", "part")
 
 
-@helper
+@njit(**OPTIONS)
 def _multiply(a, b, out, scale, kept):  # type: ignore[no-untyped-def]
     multiply(a, b, out, scale, kept)
 
