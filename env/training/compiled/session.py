@@ -218,6 +218,8 @@ class CompiledSession(Session):
             or not network.draws_at_once(self._most)
         ):
             self._most = 1
+        self._orders = np.tile(self.data.unshuffled.numpy(), (self._most, 1))
+        self._drawn = torch.from_numpy(self._orders).unbind() if program.data.shuffle else ()
         self._seen = np.empty((len(train.x), units), np.float32)
         self._held = np.empty((len(held.x), units), np.float32)
         self._found = np.zeros((self._most + 1, len(passes.FOUND)))
@@ -249,15 +251,14 @@ class CompiledSession(Session):
         self.rows += seen
         if not self._scored:
             predicted = predictions(torch.from_numpy(self._seen[:seen]), self.data.preparation)
-            judged = judge(predicted, self.data.train.truth[self._orders[0, :seen]], self.task)
+            judged = judge(predicted, self.data.train.truth[torch.from_numpy(self._orders[0, :seen])], self.task)
             now[passes.TRAIN_SCORE] = float(judged)
         return now[passes.TRAIN_LOSS], now[passes.TRAIN_SCORE]
 
     def _train(self, epochs: int) -> None:
         """So many epochs, or fewer where the training ends with one."""
-        network, rate, rows = self.network, self.update.rate, len(self.data.train.x)
-        self._orders = self.data.unshuffled.repeat(epochs, 1)
-        for order in self._orders if self.program.data.shuffle else ():
+        network, rate, rows = self.network, self.update.rate, self._orders.shape[1]
+        for order in self._drawn[:epochs]:
             torch.randperm(rows, generator=self.order, out=order)
         if network.layout.draws and network.plan[passes.MODE] == TRAINING:
             if self._mode == EVALUATION and network.draws_at_once(epochs):
@@ -267,7 +268,7 @@ class CompiledSession(Session):
         self._step[passes.RATE] = rate.value
         self._found[0], self._place = self._found[self._place], 0
         arena, *before = self._before_orders
-        orders = self._orders.numpy()
+        orders = self._orders[:epochs]
         self._trained += passes.epochs(arena, network.bits, *before, orders, *self._behind_orders)
         rate.value, self._rows = float(self._step[passes.RATE]), self._found.tolist()
 
