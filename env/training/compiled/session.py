@@ -142,9 +142,8 @@ class CompiledSession(Session):
         self.update, self.objective = _Rates(program), _Held(self)  # type: ignore[assignment]
         self.penalty = _Penalties(self)  # type: ignore[assignment]
         self.measurements = Measured(self.network, checked, self.size)  # type: ignore[assignment]
-        self.curves, self.watched = [], []
+        self.curves, self.watched, self._rates = [], [], {}
         self.rows = self._trained = self._place = 0
-        self._rates = {}
 
     def _room(self, shapes: Sequence[Shape]) -> Room:
         """How many rows are taken at once; refuses what batch normalisation cannot take."""
@@ -247,11 +246,11 @@ class CompiledSession(Session):
             self._train(min(self._most, min(end for end in self._ends if end > epoch) - epoch))
         self._place += 1
         now = self.now = self._rows[self._place]
-        seen = int(now[passes.SEEN])
-        self.rows += seen
+        self.rows += (seen := int(now[passes.SEEN]))
         if not self._scored:
             predicted = predictions(torch.from_numpy(self._seen[:seen]), self.data.preparation)
-            judged = judge(predicted, self.data.train.truth[torch.from_numpy(self._orders[0, :seen])], self.task)
+            order = torch.from_numpy(self._orders[0, :seen])
+            judged = judge(predicted, self.data.train.truth[order], self.task)
             now[passes.TRAIN_SCORE] = float(judged)
         return now[passes.TRAIN_LOSS], now[passes.TRAIN_SCORE]
 
@@ -268,8 +267,8 @@ class CompiledSession(Session):
         self._step[passes.RATE] = rate.value
         self._found[0], self._place = self._found[self._place], 0
         arena, *before = self._before_orders
-        orders = self._orders[:epochs]
-        self._trained += passes.epochs(arena, network.bits, *before, orders, *self._behind_orders)
+        given = arena, network.bits, *before, self._orders[:epochs], *self._behind_orders
+        self._trained += passes.epochs(*given)
         rate.value, self._rows = float(self._step[passes.RATE]), self._found.tolist()
 
     def _sizes(self, rows: int) -> list[int]:
