@@ -63,9 +63,10 @@ def site_layers(program: Program, site: str) -> tuple[int, ...]:
 
 def change_layers(program: Program, site: str, change: Callable[[Layer], Layer]) -> Program:
     """The program with every layer of the site changed."""
-    chosen = frozenset(site_layers(program, site))
-    layers = tuple(change(layer) if i in chosen else layer for i, layer in enumerate(program.layers))
-    return changed(program, layers=layers)
+    layers = list(program.layers)
+    for index in site_layers(program, site):
+        layers[index] = change(layers[index])
+    return changed(program, layers=tuple(layers))
 
 
 def set_field(program: Program, _task: Task, *, path: str, value: Hashable) -> Program:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import TypeAlias, cast
@@ -23,11 +23,13 @@ from netmend.repair_actions.network import layer_inputs
 
 Change: TypeAlias = Mapping[str, Hashable]
 """New values by field of a program."""
+_ByChange: TypeAlias = dict[frozenset[tuple[str, Hashable]], list[tuple[int, "int | None"]]]
 
 FIELDS: tuple[str, ...] = tuple(field.name for field in fields(Program))
 _NAMES = frozenset(FIELDS)
 _NOT_CRASHING = _NAMES.difference(Crashing._fields)
 _SIZED = frozenset({"data", "layers"})
+_EPOCHS = frozenset({"epochs"})
 
 
 class Successors(Sequence[Program | None]):
@@ -43,6 +45,7 @@ class Successors(Sequence[Program | None]):
         self.legal = tuple([change is not None for change in changes])
         self._changes = changes
         self._built: dict[int, Program] = {}
+        self._by_names: dict[frozenset[str], _ByChange] = {}
 
     def __len__(self) -> int:
         return len(self._changes)
@@ -66,19 +69,23 @@ class Successors(Sequence[Program | None]):
         wanted = min(target.epochs, most_epochs)
         return [
             number
-            for number, epochs in self._by_change.get(frozenset(missing.items()), ())
+            for number, epochs in self._by_change(frozenset(missing)).get(frozenset(missing.items()), ())
             if min(self.program.epochs if epochs is None else epochs, most_epochs) == wanted
         ]
 
-    @cached_property
-    def _by_change(self) -> Mapping[frozenset[tuple[str, Hashable]], Sequence[tuple[int, int | None]]]:
-        """Numbers and new epochs of the legal actions, by what they change beside the epochs."""
-        groups: dict[frozenset[tuple[str, Hashable]], list[tuple[int, int | None]]] = {}
-        for number, change in enumerate(self._changes):
-            if change is not None:
-                epochs = cast("int | None", change.get("epochs"))
-                own = frozenset([item for item in change.items() if item[0] != "epochs"])
-                groups.setdefault(own, []).append((number, epochs))
+    def _by_change(self, names: frozenset[str]) -> _ByChange:
+        """Numbers and new epochs of the legal actions that change these fields and no others, by the values.
+
+        To look up a value takes longer than to see that no action changes these fields; epochs never count.
+        """
+        groups = self._by_names.get(names)
+        if groups is None:
+            groups = self._by_names[names] = {}
+            for number, change in enumerate(self._changes):
+                if change is not None and change.keys() - _EPOCHS == names:
+                    own = frozenset([item for item in change.items() if item[0] != "epochs"])
+                    epochs = cast("int | None", change.get("epochs"))
+                    groups.setdefault(own, []).append((number, epochs))
         return groups
 
 

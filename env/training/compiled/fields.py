@@ -102,6 +102,21 @@ def log1p(e: Real) -> Real:
     return TWO * s * p
 
 
+@intrinsic
+def uncounted(_typing: Any, array: Any) -> Any:
+    """The same array without its reference count: each view of it would be two atomic operations.
+
+    The caller of a kernel holds all of its arrays as long as it runs.
+    """
+
+    def generate(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        made = context.make_helper(builder, array, value=values[0])
+        made.meminfo = cgutils.get_null_value(made.meminfo.type)
+        return made._getvalue()
+
+    return array(array), generate
+
+
 @helper
 def vector(arena: Floats, start: int, size: int) -> Floats:
     """So many values from a position on."""

@@ -26,6 +26,7 @@ from netmend.env.training.measure import measured_layers, reading_point
 CLIPS = {"norm": 1, "value": 2}
 REMEMBERED = 256
 """Layouts that are kept: many an edit leaves the layers of a program as they are."""
+NO_WORDS = torch.empty(0, dtype=torch.int64)
 LARGEST_DRAW = 2**21
 """Bits of dropout that are drawn at once, as far as that takes more than an epoch."""
 
@@ -156,15 +157,15 @@ class CompiledNetwork:
         self.plan = np.zeros(passes.NUMBERS, np.int64)
         self.plan[list(plan)] = list(plan.values())
         self._normal = any(draw.keep is None for draw in layout.draws)
-        self._words = torch.empty(0, dtype=torch.int64)
-        self.bits = self._words.numpy().view(np.int16)
+        self._words = NO_WORDS
+        self.bits = np.empty(0, np.int16)
         self._tensor = torch.zeros(layout.size)
         self.arena = self._tensor.numpy()
         places = {(spec.layer, spec.name): at for spec, at in layout.tensors}
         for spec in layout.specs:
             at = places[spec.layer, spec.name]
-            own = arranged(spec, program.layers[spec.layer], spec.start(weights))
-            self.arena[at : at + spec.size] = own.reshape(-1).numpy()
+            own = arranged(spec, program.layers[spec.layer], spec.start(weights).numpy())
+            self.arena[at : at + spec.size].reshape(own.shape)[:] = own
         for place, constants in layout.constants.items():
             self.arena[place : place + constants.size] = constants
         first = start(program.optimizer)
@@ -210,10 +211,10 @@ class CompiledNetwork:
     def _hold(self, epochs: int) -> Tensor:
         """Room for the bits of so many epochs, as words."""
         size = epochs * self.layout.bits // 4
-        if len(self._words) < size:
+        if self.bits.size < 4 * size:
             self._words = torch.empty(size, dtype=torch.int64)
             self.bits = self._words.numpy().view(np.int16)
-        return self._words[:size]
+        return self._words if self.bits.size == 4 * size else self._words[:size]
 
 
 def _penalty_rows(tensors: Sequence[tuple[ParameterSpec, int]]) -> Doubles:

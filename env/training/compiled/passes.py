@@ -17,6 +17,7 @@ from netmend.env.training.compiled.fields import (
     Ints,
     Real,
     matrix,
+    uncounted,
     vector,
 )
 from netmend.env.training.compiled.jit import (
@@ -339,6 +340,8 @@ def epochs(
     Returns:
         epochs that were done.
     """
+    arena, bits, table, back = uncounted(arena), uncounted(bits), uncounted(table), uncounted(back)
+    plan, numbers, rates, some = uncounted(plan), uncounted(numbers), uncounted(rates), uncounted(some)
     x, targets, weights, truth = train
     held_x, held_targets, held_weights, held_truth = held
     units, width, columns, size = plan[UNITS], plan[WIDTH], targets.shape[1], plan[BATCH]

@@ -142,9 +142,8 @@ class CompiledSession(Session):
         self.update, self.objective = _Rates(program), _Held(self)  # type: ignore[assignment]
         self.penalty = _Penalties(self)  # type: ignore[assignment]
         self.measurements = Measured(self.network, checked, self.size)  # type: ignore[assignment]
-        self.curves, self.watched = [], []
+        self.curves, self.watched, self._rates = [], [], {}
         self.rows = self._trained = self._place = 0
-        self._rates = {}
 
     def _room(self, shapes: Sequence[Shape]) -> Room:
         """How many rows are taken at once; refuses what batch normalisation cannot take."""
@@ -218,6 +217,8 @@ class CompiledSession(Session):
             or not network.draws_at_once(self._most)
         ):
             self._most = 1
+        self._orders = np.tile(self.data.unshuffled.numpy(), (self._most, 1))
+        self._drawn = torch.from_numpy(self._orders).unbind() if program.data.shuffle else ()
         self._seen = np.empty((len(train.x), units), np.float32)
         self._held = np.empty((len(held.x), units), np.float32)
         self._found = np.zeros((self._most + 1, len(passes.FOUND)))
@@ -245,19 +246,18 @@ class CompiledSession(Session):
             self._train(min(self._most, min(end for end in self._ends if end > epoch) - epoch))
         self._place += 1
         now = self.now = self._rows[self._place]
-        seen = int(now[passes.SEEN])
-        self.rows += seen
+        self.rows += (seen := int(now[passes.SEEN]))
         if not self._scored:
             predicted = predictions(torch.from_numpy(self._seen[:seen]), self.data.preparation)
-            judged = judge(predicted, self.data.train.truth[self._orders[0, :seen]], self.task)
+            order = torch.from_numpy(self._orders[0, :seen])
+            judged = judge(predicted, self.data.train.truth[order], self.task)
             now[passes.TRAIN_SCORE] = float(judged)
         return now[passes.TRAIN_LOSS], now[passes.TRAIN_SCORE]
 
     def _train(self, epochs: int) -> None:
         """So many epochs, or fewer where the training ends with one."""
-        network, rate, rows = self.network, self.update.rate, len(self.data.train.x)
-        self._orders = self.data.unshuffled.repeat(epochs, 1)
-        for order in self._orders if self.program.data.shuffle else ():
+        network, rate, rows = self.network, self.update.rate, self._orders.shape[1]
+        for order in self._drawn[:epochs]:
             torch.randperm(rows, generator=self.order, out=order)
         if network.layout.draws and network.plan[passes.MODE] == TRAINING:
             if self._mode == EVALUATION and network.draws_at_once(epochs):
@@ -267,8 +267,8 @@ class CompiledSession(Session):
         self._step[passes.RATE] = rate.value
         self._found[0], self._place = self._found[self._place], 0
         arena, *before = self._before_orders
-        orders = self._orders.numpy()
-        self._trained += passes.epochs(arena, network.bits, *before, orders, *self._behind_orders)
+        given = arena, network.bits, *before, self._orders[:epochs], *self._behind_orders
+        self._trained += passes.epochs(*given)
         rate.value, self._rows = float(self._step[passes.RATE]), self._found.tolist()
 
     def _sizes(self, rows: int) -> list[int]:

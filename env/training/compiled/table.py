@@ -8,7 +8,6 @@ from functools import partial
 from math import prod
 
 import numpy as np
-from torch import Tensor
 
 from netmend.env.program import (
     Activation,
@@ -570,12 +569,12 @@ def _gather(source: int, target: int, places: int, width: int) -> list[int]:
     return row
 
 
-def arranged(spec: ParameterSpec, layer: Layer, value: Tensor) -> Tensor:
+def arranged(spec: ParameterSpec, layer: Layer, value: Floats) -> Floats:
     """A tensor as the kernels have it: inputs first, but of recurrent layers; windows with features last."""
     if isinstance(layer, Convolution) and spec.name == "kernel":
-        value = value.movedim(1, -1)
-        return value if isinstance(layer, TransposedConvolution) else value.flatten(1).T
-    if value.dim() == 2 and not isinstance(layer, Embedding | Position | Recurrent):
+        value = np.moveaxis(value, 1, -1)
+        return value if isinstance(layer, TransposedConvolution) else value.reshape(len(value), -1).T
+    if value.ndim == 2 and not isinstance(layer, Embedding | Position | Recurrent):
         return value.T
     return value
 
