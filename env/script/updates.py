@@ -33,6 +33,16 @@ class OptimizerSeen:
     was_there: bool = False
     stepped: Site | None = None
     steps: int = 0
+    start: float | None = None
+    rates: tuple[float, ...] = ()
+
+    def rate(self) -> None:
+        """It is about to step, at a rate that a schedule or the script itself may have changed."""
+        group = self.optimizer.param_groups[0]
+        if self.start is None:
+            self.start = float(group.get("initial_lr", group["lr"]))
+        seen = (*self.rates, float(group["lr"]), float(group.get("max_lr", group["lr"])))
+        self.rates = min(seen), max(seen)
 
     def parameters(self) -> list[Tensor]:
         """All that it was given."""
@@ -171,6 +181,7 @@ class Updates:
         if seen is None:
             return
         seen.steps += 1
+        seen.rate()
         seen.stepped = seen.stepped or self.frames.site()
         if closure or self.backwards > _LOOKED_AT or len(self.active) > 1:
             return
@@ -224,23 +235,22 @@ class Updates:
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""
-        plateaus = [one.plateau for one in self.schedules if one.plateau is not None]
-        rates = {id(one.schedule.optimizer): one.start for one in reversed(plateaus)}
         return tuple(
             OptimizerMade(
                 kind=type(seen.optimizer).__name__,
-                settings=_settings(seen.optimizer, rates.get(id(seen.optimizer))),
+                settings=_settings(seen.optimizer, seen.start),
                 made=seen.made,
                 given=tuple(names[id(one)] for one in seen.parameters() if id(one) in names),
                 stepped=seen.stepped,
                 steps=seen.steps,
+                rates=seen.rates,
             )
             for seen in self.active
         )
 
 
 def _settings(optimizer: Optimizer, rate: float | None) -> dict[str, Setting]:
-    """The values at the start, with a rate that is known: a schedule changes those of the groups."""
+    """The values at the start, with the rate of the first step: it may be another one in the end."""
     found: dict[str, Setting] = {}
     group = optimizer.param_groups[0]
     values = {**group, "lr": group.get("initial_lr", group.get("lr") if rate is None else rate)}
