@@ -100,6 +100,7 @@ class ScriptRepairer:
             stage = self._plan(stage, steps)
             record = record if stage.texts else stage.record  # of more updates
             base = stage
+        self.runs.planned = self.runs.count
         if stage.record.crash is None:
             base = self._answered(stage, steps)
             stage = self._searched(base, steps)
@@ -230,7 +231,7 @@ class ScriptRepairer:
             tried |= answers.keys()
             for name in best.actions:
                 why, texts = answers[(name,)]
-                steps.append(Step("answer", why, (name,), stage.texts, texts))
+                steps.append(Step("answer", why, (name,), stage.texts, texts, self.runs.tried))
             stage = self._as_stage(best.texts, self.runs.run(best.texts))
         return stage
 
@@ -262,7 +263,8 @@ class ScriptRepairer:
         for candidates in self._candidates(stage):
             best = self._best(stage, stage.patched, candidates, reserve)
             if best is not None:
-                steps.append(Step("search", stage.told(best.actions), best.actions, stage.texts, best.texts))
+                why, tried = stage.told(best.actions), self.runs.tried
+                steps.append(Step("search", why, best.actions, stage.texts, best.texts, tried))
                 return replace(stage, texts=best.texts, record=self.runs.run(best.texts))
         return stage
 
