@@ -267,7 +267,9 @@ def write_optimized(editor: Editor, _change: SourceChange) -> None:
     network = "self" if editor.record.framework == "lightning" else network_name(editor, draft, call)
     given = call.args[0]
     if network is None:
-        roots = {node.id for node in ast.walk(given) if isinstance(node, ast.Name)}
+        names = [node for node in ast.walk(given) if isinstance(node, ast.Name)]
+        bound = {node.id for node in names if isinstance(node.ctx, ast.Store)}  # by a comprehension
+        roots = {node.id for node in names} - bound
         if len(roots) != 1:
             raise EditRefused("the network has no name where the optimizer is made")
         network = roots.pop()

@@ -95,6 +95,13 @@ def test_all_parameters_are_optimized(script):
     )
 
 
+def test_all_parameters_are_optimized_where_a_comprehension_left_some_out(script):
+    some = "[p for name, p in model.named_parameters() if not name.startswith('6.')]"
+    text = LOOP.replace("SGD(net.parameters())", f"SGD({some}, lr=1)")
+    case = script(text).optimizer(f"SGD({some}, lr=1)")
+    assert case.edited("loop.optimized") == text.replace(some, "model.parameters()")
+
+
 NET = "from torch import nn\nnet = nn.Sequential(nn.Linear(4, 3))\n"
 DROPOUT = SourceChange(what="layer.insert", at=0, layers=(Dropout(rate=0.5),), shape=(3,))
 SLICES = (
