@@ -41,9 +41,12 @@ class OptimizerSeen:
     def rate(self) -> None:
         """It is about to step, at a rate that a schedule or the script itself may have changed."""
         group = self.optimizer.param_groups[0]
+        rate = group.get("lr")
+        if rate is None:  # an optimizer of the script's own may have none
+            return
         if self.start is None:
-            self.start = float(group.get("initial_lr", group["lr"]))
-        seen = (*self.rates, float(group["lr"]), float(group.get("max_lr", group["lr"])))
+            self.start = float(group.get("initial_lr", rate))
+        seen = (*self.rates, float(rate), float(group.get("max_lr", rate)))
         self.rates = min(seen), max(seen)
 
     def parameters(self) -> list[Tensor]:

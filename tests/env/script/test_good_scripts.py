@@ -52,7 +52,18 @@ y = (x == 3).any(1).float()
 net = nn.Sequential(nn.Embedding(20, 8, padding_idx=0), nn.Flatten(), nn.Linear(40, 1), nn.Flatten(0))
 optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
 """ + _LOOP.replace("mse_loss", "binary_cross_entropy_with_logits").format(epochs=8)
+_OWN_RULE = """\
+class Sign(torch.optim.Optimizer):
+    def __init__(self, parameters):
+        super().__init__(parameters, {"size": 0.003})
+    @torch.no_grad()
+    def step(self):
+        for one in self.param_groups[0]["params"]:
+            one.sub_(self.param_groups[0]["size"] * one.grad.sign())
+optimizer = Sign(net.parameters())
+"""
 _GOOD = {
+    "an optimizer of one's own": _HEAD + _OWN_RULE + _LOOP.format(epochs=8),
     "a sweep over rates": _HEAD + _SWEEP,
     "a peak of one cycle": _HEAD
     + "optimizer = torch.optim.SGD(net.parameters(), lr=0.1)\n"
