@@ -50,3 +50,8 @@ class ScriptRepair:
     runs: int
     short: int
     seconds: float
+
+    @property
+    def tried(self) -> int:
+        """Patches that had been run for a score when the answer stood."""
+        return max((step.tried for step in self.steps), default=0)

@@ -10,11 +10,12 @@ from statistics import fmean
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.script_repair.answer import ScriptRepair
-from netmend.agents.script_repair.repair import CannotRunError, ScriptRepairer
-from netmend.agents.script_repair.runs import RealRuns, Texts, score_of
+from netmend.agents.script_repair.repair import TRIALS, CannotRunError, ScriptRepairer
+from netmend.agents.script_repair.runs import RealRuns, score_of
 from netmend.agents.table import Table
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
+from netmend.env.script.record import Record
 from netmend.env.script.suite import ScriptCase
 from netmend.env.writing import write_csv
 
@@ -35,11 +36,13 @@ class Judged:
         fault: what is wrong with it, as its author says.
         finding: the first that was found, empty where there was none.
         claim: see ``ScriptRepair``; ``refused`` where it could not be run.
-        faulty, repaired, fixed: figures of whole runs with the script's own seeds, None for a run without.
+        faulty, repaired, fixed: mean figures of whole runs with fresh seeds, None where one ended without.
         reached: whether the repaired script's figure is the fixed one's, less ``CLOSE``.
-        true: whether three runs with fresh seeds find what was claimed; None where nothing was.
+        gap: share of the gap between the faulty and the fixed script that is closed; None where there is no
+            figure, or no gap of ``CLOSE``.
+        true: whether those runs find what was claimed; None where nothing was.
         edits: names of the repair actions.
-        runs: of the script; seconds: wall time.
+        tried: patches that were run for a score until the answer stood; runs: all runs; seconds: wall time.
         note: why it was refused, or what could not be done.
     """
 
@@ -51,8 +54,10 @@ class Judged:
     repaired: float | None
     fixed: float | None
     reached: bool
+    gap: float | None
     true: bool | None
     edits: str
+    tried: int
     runs: int
     seconds: float
     note: str
@@ -84,30 +89,40 @@ def evaluate_scripts(
             try:
                 result = ScriptRepairer(runs, method, tuple(keep), trials, tell=tell).repair()
             except CannotRunError as refused:
-                yield Judged(
-                    case.name,
-                    case.fault,
-                    "",
-                    "refused",
-                    None,
-                    None,
-                    None,
-                    False,
-                    None,
-                    "",
-                    0,
-                    0.0,
-                    str(refused),
-                )
+                yield _refused(case, str(refused))
                 continue
             yield _judged(case, runs, result, plan)
 
 
+def _refused(case: ScriptCase, why: str) -> Judged:
+    return Judged(
+        case=case.name,
+        fault=case.fault,
+        finding="",
+        claim="refused",
+        faulty=None,
+        repaired=None,
+        fixed=None,
+        reached=False,
+        gap=None,
+        true=None,
+        edits="",
+        tried=0,
+        runs=0,
+        seconds=0.0,
+        note=why,
+    )
+
+
 def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) -> Judged:
+    seeds = range(AGAIN, AGAIN + SEEDS)
     whole = RealRuns(runs.runner, case.faulty, (), plan)
-    faulty, repaired = (score_of(record) for record in whole.run_all([({}, 0), (result.texts, 0)]))
-    fixed = None if case.fixed is None else score_of(RealRuns(runs.runner, case.fixed, (), plan).run({}))
-    reached = repaired is not None and fixed is not None and repaired >= fixed - CLOSE
+    old, new = (_figures(own) for own in whole.pairs({}, result.texts, seeds))
+    right: list[float] = []
+    if case.fixed is not None:
+        other = RealRuns(runs.runner, case.fixed, (), plan)
+        right = _figures(other.run_all([({}, seed) for seed in seeds], every_seed=True))
+    faulty, repaired, fixed = (fmean(own) if len(own) == SEEDS else None for own in (old, new, right))
     return Judged(
         case=case.name,
         fault=case.fault,
@@ -116,25 +131,30 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
         faulty=faulty,
         repaired=repaired,
         fixed=fixed,
-        reached=reached,
-        true=None if result.claim != "repair" else _is_true(whole, result.texts),
+        reached=repaired is not None and fixed is not None and repaired >= fixed - CLOSE,
+        gap=_gap(faulty, repaired, fixed),
+        true=None if result.claim != "repair" else _is_true(faulty, repaired),
         edits=" ".join(name for step in result.steps for name in step.actions),
+        tried=result.tried,
         runs=result.runs + result.short,
         seconds=round(result.seconds, 1),
         note="; ".join(result.notes),
     )
 
 
-def _is_true(runs: RealRuns, texts: Texts) -> bool:
+def _figures(records: Sequence[Record]) -> list[float]:
+    return [score for record in records if (score := score_of(record)) is not None]
+
+
+def _gap(faulty: float | None, repaired: float | None, fixed: float | None) -> float | None:
+    if faulty is None or repaired is None or fixed is None or fixed - faulty < CLOSE:
+        return None
+    return (repaired - faulty) / (fixed - faulty)
+
+
+def _is_true(faulty: float | None, repaired: float | None) -> bool:
     """Whether fresh seeds show the gain again, or that the script ends well where it did not before."""
-    seeds = range(AGAIN, AGAIN + SEEDS)
-    old, new = (
-        [score for record in own if (score := score_of(record)) is not None]
-        for own in runs.pairs({}, texts, seeds)
-    )
-    if len(new) < SEEDS:
-        return False
-    return len(old) < SEEDS or fmean(new) - fmean(old) >= LEAST_GAIN
+    return repaired is not None and (faulty is None or repaired - faulty >= LEAST_GAIN)
 
 
 def write_results(path: Path, judged: Sequence[Judged]) -> None:
@@ -144,7 +164,7 @@ def write_results(path: Path, judged: Sequence[Judged]) -> None:
 
 def table_of(judged: Sequence[Judged]) -> Table:
     """A row for each case, and the sums below."""
-    head = ("case", "first finding", "claim", "faulty", "repaired", "fixed", "reached", "true", "seconds")
+    head = ("case", "first finding", "claim", "faulty", "repaired", "fixed", "reached", "true", "tried", "s")
     rows = [
         (
             one.case,
@@ -153,6 +173,7 @@ def table_of(judged: Sequence[Judged]) -> Table:
             *map(_figure, (one.faulty, one.repaired, one.fixed)),
             _yes(one.reached),
             _yes(one.true),
+            str(one.tried),
             f"{one.seconds:.0f}",
         )
         for one in judged
@@ -164,9 +185,11 @@ def _sums(judged: Sequence[Judged]) -> str:
     count = len(judged)
     run = sum(one.claim != "refused" for one in judged)
     claims = [one for one in judged if one.true is not None]
+    reached = [one for one in judged if one.reached]
+    soon = sum(one.tried <= TRIALS for one in reached)
     return (
         f"{run} of {count} run, {sum(bool(one.finding) for one in judged)} with a finding, "
-        f"{sum(one.reached for one in judged)} reach the fixed script's figure less {CLOSE}; "
+        f"{len(reached)} reach the fixed script's figure less {CLOSE}, {soon} by at most {TRIALS} tries; "
         f"{sum(not one.true for one in claims)} of {len(claims)} claimed repairs are not confirmed"
     )
 

@@ -26,6 +26,7 @@ class Step:
         why: one line: the finding, or what the search changes.
         actions: names of the repair actions.
         before, after: what was new in the script's files in front of it and behind it.
+        tried: patches that had been run for a score when it was chosen.
     """
 
     kind: Literal["mend", "answer", "search"]
@@ -33,6 +34,7 @@ class Step:
     actions: tuple[str, ...]
     before: Texts
     after: Texts
+    tried: int = 0
 
 
 def explained(original: Mapping[str, str], texts: Texts, steps: Sequence[Step], folder: str = "") -> str:

@@ -100,6 +100,7 @@ class ScriptRepairer:
             stage = self._plan(stage, steps)
             record = record if stage.texts else stage.record  # of more updates
             base = stage
+        self.runs.planned = self.runs.count
         if stage.record.crash is None:
             base = self._answered(stage, steps)
             stage = self._searched(base, steps)
@@ -132,7 +133,7 @@ class ScriptRepairer:
                     return stage
                 self.tell(f"tries {', '.join(names)}: {finding.text}")
                 after = self._stage(texts, updates)
-                if _is_better(stage.record, after.record, finding):
+                if _is_better(stage, after, finding):
                     steps.append(Step("mend", finding.text, names, stage.texts, texts))
                     stage = after
                     break
@@ -230,7 +231,7 @@ class ScriptRepairer:
             tried |= answers.keys()
             for name in best.actions:
                 why, texts = answers[(name,)]
-                steps.append(Step("answer", why, (name,), stage.texts, texts))
+                steps.append(Step("answer", why, (name,), stage.texts, texts, self.runs.tried))
             stage = self._as_stage(best.texts, self.runs.run(best.texts))
         return stage
 
@@ -262,7 +263,8 @@ class ScriptRepairer:
         for candidates in self._candidates(stage):
             best = self._best(stage, stage.patched, candidates, reserve)
             if best is not None:
-                steps.append(Step("search", stage.told(best.actions), best.actions, stage.texts, best.texts))
+                why, tried = stage.told(best.actions), self.runs.tried
+                steps.append(Step("search", why, best.actions, stage.texts, best.texts, tried))
                 return replace(stage, texts=best.texts, record=self.runs.run(best.texts))
         return stage
 
@@ -376,15 +378,14 @@ def folder_here(script: Path) -> str:
     return f"{folder.relative_to(here).as_posix()}/" if here in folder.parents else ""
 
 
-def _is_better(before: Record, after: Record, finding: Finding) -> bool:
+def _is_better(stage: Stage, new: Stage, finding: Finding) -> bool:
     """Whether an edit has answered a finding and brought nothing worse."""
-    if before.crash is not None:
-        if after.crash is None:
-            return after.ending in ENDED_WELL
-        where = (before.crash.site, before.crash.operation) != (after.crash.site, after.crash.operation)
-        return (where or after.updates > before.updates) and len(after.operations) >= len(before.operations)
-    if after.crash is not None or after.ending not in ENDED_WELL:
-        return False
+    before, after = stage.record, new.record
+    if before.crash is not None and after.crash is not None:
+        later = stage.crashed_at != new.crashed_at or after.updates > before.updates
+        return later and len(after.operations) >= len(before.operations)
+    if before.crash is not None or after.crash is not None or after.ending not in ENDED_WELL:
+        return after.crash is None and after.ending in ENDED_WELL
     faults, old = _faults(after), len(_faults(before))
     return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
 

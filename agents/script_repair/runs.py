@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,8 @@ _Run: TypeAlias = tuple[frozenset[tuple[str, str]], Plan]
 LOWEST = -1.0
 """Least score that counts: below it a script has learned nothing, however far below."""
 ENDED_WELL = ("finished", "capped")
+_ACCURACY = re.compile(r"^(?!.*(balanced|top)).*acc(uracy)?\b")
+"""Names of a printed figure that is the share of the rows with the right class."""
 
 
 @dataclass
@@ -40,7 +43,7 @@ class RealRuns:
         length: of the runs that are scored.
         withhold: where rows are kept from training, for a script without an evaluation of its own.
         turns: of scored runs that are left, each of ``AT_ONCE``; due: seconds that all runs may take.
-        count: scored runs so far; short: those for what the recorder sees.
+        count: scored runs so far, the first ``planned`` without a patch; short: for what the recorder sees.
         seconds: CPU time of all of them, in each turn that of the longest.
     """
 
@@ -53,6 +56,7 @@ class RealRuns:
     turns: int = MOST_RUNS // AT_ONCE
     due: float = math.inf
     count: int = 0
+    planned: int = 0
     short: int = 0
     seconds: float = 0.0
     _known: dict[_Run, Record] = field(default_factory=dict)
@@ -64,6 +68,11 @@ class RealRuns:
         record = self.runner.run(self.script, self.arguments, sources=texts, plan=plan)
         self.seconds += record.seconds
         return record
+
+    @property
+    def tried(self) -> int:
+        """Scored runs of patches so far."""
+        return self.count - self.planned
 
     @property
     def left(self) -> float:
@@ -135,14 +144,15 @@ def score_of(record: Record) -> float | None:
 
 def chance_of(record: Record) -> float:
     """The score of one answer for all rows: what has learnt something is above it."""
-    if record.score is None or record.score.source == "printed":
+    if record.score is None:
         return -math.inf
-    if record.score.kind not in ("accuracy", "accuracy_score"):
-        return 0.0
-    rows = kept(record.data)
-    labels = rows.get("holdout_targets" if record.score.source == "own" else "targets")
+    kind, source = record.score.kind.lower(), record.score.source
+    printed = source == "printed"
+    if kind not in ("accuracy", "accuracy_score") and not (printed and _ACCURACY.search(kind)):
+        return -math.inf if printed else 0.0
+    labels = kept(record.data).get("holdout_targets" if source in ("own", "printed") else "targets")
     if labels is None or not labels.size:
-        return 0.0
+        return -math.inf if printed else 0.0
     ids = labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels
     return float(np.unique(ids, return_counts=True)[1].max() / ids.size)
 

@@ -74,6 +74,16 @@ class Stage:
         known = Project.read(self.folder, self.record.files).texts
         return Project({**known, **{path: text for path, text in self.texts.items() if path in known}})
 
+    @cached_property
+    def crashed_at(self) -> tuple[str, str]:
+        """What crashed, and in which line of code, wherever lines in front of it have moved that to."""
+        crash = self.record.crash
+        if crash is None or crash.site is None:
+            return ("", "") if crash is None else (crash.operation, "")
+        site = crash.site
+        lines = self.project.texts.get(site.file, "").splitlines()
+        return crash.operation, lines[site.line - 1].strip() if site.line <= len(lines) else str(site)
+
     def written(self, changes: Iterable[SourceChange]) -> Texts:
         """What is new in its files behind some more changes.
 

@@ -198,6 +198,7 @@ class OptimizerKind:
         keras_lr: Keras's own.
         keras_2_lr: that of Keras 2, where it was another one and a source could leave it out.
         reads: fields that it looks at, beside its rate and its weight decay.
+        rescales: whether its steps are the same for gradients of any size.
         as_without_decay: the kind that it is where there is no weight decay.
     """
 
@@ -205,12 +206,13 @@ class OptimizerKind:
     keras_lr: float = 0.001
     keras_2_lr: float | None = None
     reads: tuple[Literal["momentum", "nesterov", "beta1", "beta2"], ...] = ()
+    rescales: bool = True
     as_without_decay: OptimizerName | None = None
 
 
 _AVERAGES: tuple[Literal["beta1", "beta2"], ...] = ("beta1", "beta2")
 OPTIMIZER_KINDS: dict[OptimizerName, OptimizerKind] = {
-    "sgd": OptimizerKind(lr=0.01, keras_lr=0.01, reads=("momentum", "nesterov")),
+    "sgd": OptimizerKind(lr=0.01, keras_lr=0.01, reads=("momentum", "nesterov"), rescales=False),
     "rmsprop": OptimizerKind(reads=("momentum",)),
     "adagrad": OptimizerKind(lr=0.01, keras_2_lr=0.01),
     "adadelta": OptimizerKind(lr=1.0, keras_2_lr=1.0),

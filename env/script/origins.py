@@ -104,6 +104,15 @@ def called(file: SourceFile, call: ast.Call) -> str:
     return (file.dotted(call.func) or getattr(call.func, "attr", "")).rpartition(".")[2]
 
 
+def worked_on(file: SourceFile, node: ast.AST) -> ast.expr | None:
+    """What a call works on: what its method belongs to, or its first argument."""
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Attribute) and not is_module(file, node.func.value):
+        return node.func.value
+    return node.args[0] if node.args else None
+
+
 def is_type(file: SourceFile, node: ast.expr) -> bool:
     """Whether an expression is one of torch's types, such as ``torch.float32``."""
     home, _, name = file.dotted(node).rpartition(".")

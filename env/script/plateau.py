@@ -30,7 +30,6 @@ class Plateau:
         name: of the value, as the source says it: empty where that is not known, None in front of a step.
         values: that it was given, each behind some training.
         ends: how many losses had been trained by then.
-        start: the rate at which it was made.
         cuts: how often it cut the rate; first: how many values there were at the first cut.
     """
 
@@ -42,7 +41,7 @@ class Plateau:
     first: int = 0
 
     def __post_init__(self) -> None:
-        self.start = self._rate = self._read()
+        self._rate = self._read()
 
     def _read(self) -> float:
         return float(self.schedule.optimizer.param_groups[0]["lr"])

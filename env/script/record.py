@@ -104,7 +104,9 @@ class OptimizerMade:
 
     Attributes:
         kind: its class.
-        settings: values of its first group (``lr``, ``momentum``, ``weight_decay``).
+        settings: values of its first group (``lr``, ``momentum``, ``weight_decay``); its rate is that of the
+            first step, without what a schedule makes of it.
+        rates: the lowest and the highest of its steps, with the peak of a schedule; empty without a step.
         made: where.
         given: dotted names of the network's parameters that it was given.
         stepped: where ``step`` is called, or None.
@@ -117,6 +119,7 @@ class OptimizerMade:
     given: tuple[str, ...]
     stepped: Site | None = None
     steps: int = 0
+    rates: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

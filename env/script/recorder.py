@@ -208,7 +208,7 @@ class Recorder:
     ) -> object:
         """A function has returned. Every call comes by: what is of no interest leaves at once."""
         watched = getattr(function, "__name__", "") in LOSSES or self.passes.follows(args)
-        if not self.updates.backwards and isinstance(returned, Tensor) and returned.grad_fn is not None:
+        if not self.updates.backwards and isinstance(returned, Tensor) and returned.requires_grad:
             self._computed(returned)
         if self.busy or not (watched or self.trace.active):
             return returned
@@ -219,7 +219,7 @@ class Recorder:
 
     @quiet
     def _computed(self, value: Tensor) -> None:
-        if value.numel() == 1:
+        if value.numel() == 1 and value.grad_fn is not None:  # which a view of no_grad may refuse to tell
             self.updates.terms.add(value, self.frames.site())
 
     @quiet

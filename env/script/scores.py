@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_CLASSES = ("cross_entropy", "kl_div")
+"""Losses whose targets are the chances of classes, where they are rows of numbers."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -79,7 +82,7 @@ def compare(output: Tensor, target: Tensor, loss: str = "") -> Tally | None:
     kind = "accuracy"
     if classes > 1 and target.shape == (output.shape[0], *output.shape[2:]) and _whole(target):
         hits = output.argmax(1) == target
-    elif classes > 1 and target.shape == output.shape and _one_hot(target):
+    elif classes > 1 and target.shape == output.shape and (loss in _CLASSES or _one_hot(target)):
         hits = output.argmax(1) == target.argmax(1)
     elif output.numel() != target.numel():
         return None
@@ -89,6 +92,7 @@ def compare(output: Tensor, target: Tensor, loss: str = "") -> Tally | None:
         hits = (output.reshape(-1) > 0) == (target.reshape(-1) > 0)
     else:
         flat, truth = output.reshape(-1).double(), target.reshape(-1).double()
+        flat = flat.sigmoid() if loss == "binary_cross_entropy_with_logits" else flat
         squares, total, power = ((flat - truth) ** 2).sum(), truth.sum(), (truth**2).sum()
         return Tally("r2", len(output), len(truth), 0.0, float(squares), float(total), float(power))
     return Tally(kind, len(output), hits.numel(), float(hits.sum()))

@@ -113,24 +113,39 @@ def write_suite(folder: Path, suite: Path = SCRIPTS_V1) -> list[str]:
         raise FileError(str(suite), ["expected `generated` and `written`"])
     names = []
     for entry in plain["generated"]:
-        names.append(_write_generated(folder, **entry))
+        names.append(write_generated(folder, **entry))
     for name, entry in plain["written"].items():
         _write_by_hand(folder / name, **entry)
         names.append(name)
     return names
 
 
-def _write_generated(folder: Path, *, seed: int, split: str, base: str, fault: str) -> str:
-    """A case of the generator; ``base`` and ``fault`` are what the seed draws."""
+def write_generated(
+    folder: Path, *, seed: int, split: str, base: str | None = None, fault: str | None = None
+) -> str:
+    """Write the case that a seed draws into a folder.
+
+    Args:
+        folder: of the suite.
+        seed: of the draw.
+        split: ``train`` or ``held-out``.
+        base, fault: what the seed is known to draw, if it is.
+
+    Returns:
+        its name.
+
+    Raises:
+        FileError: the seed draws something else.
+    """
     good, faulty, drawn, drawn_fault = generated_pair(seed, held_out=split == "held-out")
-    if (drawn, drawn_fault) != (base, fault):
+    if (base or drawn, fault or drawn_fault) != (drawn, drawn_fault):
         raise FileError(
             str(SCRIPTS_V1), [f"seed {seed} draws {drawn} with {drawn_fault}, not {base} with {fault}"]
         )
-    name = f"{base}_{fault}_{seed}"
+    name = f"{drawn}_{drawn_fault}_{seed}"
     for part, script in (("faulty", faulty), ("fixed", good)):
         _write_part(folder / name, part, script)
-    _write_case(folder / name, metric=good.metric, split=split, fault=fault)
+    _write_case(folder / name, metric=good.metric, split=split, fault=drawn_fault)
     return name
 
 

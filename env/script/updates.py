@@ -18,6 +18,7 @@ from netmend.env.script.terms import Terms
 
 _PER_EPOCH = ("StepLR", "MultiStepLR", "ExponentialLR", "ReduceLROnPlateau")
 _LOOKED_AT = 5  # backward passes in which the order of the calls is looked at
+_IDLE = 3  # steps with nothing to do that are no accident
 _LOSSES = 100_000
 
 
@@ -33,6 +34,20 @@ class OptimizerSeen:
     was_there: bool = False
     stepped: Site | None = None
     steps: int = 0
+    start: float | None = None
+    rates: tuple[float, ...] = ()
+    idle: int = 0
+
+    def rate(self) -> None:
+        """It is about to step, at a rate that a schedule or the script itself may have changed."""
+        group = self.optimizer.param_groups[0]
+        rate = group.get("lr")
+        if rate is None:  # an optimizer of the script's own may have none
+            return
+        if self.start is None:
+            self.start = float(group.get("initial_lr", rate))
+        seen = (*self.rates, float(rate), float(group.get("max_lr", rate)))
+        self.rates = min(seen), max(seen)
 
     def parameters(self) -> list[Tensor]:
         """All that it was given."""
@@ -171,7 +186,10 @@ class Updates:
         if seen is None:
             return
         seen.steps += 1
+        seen.rate()
         seen.stepped = seen.stepped or self.frames.site()
+        if not closure and self.graph is not None and seen.steps <= _LOOKED_AT:
+            self._idle(seen, self.graph)
         if closure or self.backwards > _LOOKED_AT or len(self.active) > 1:
             return
         if self.backwards == 0:
@@ -185,6 +203,14 @@ class Updates:
             self.note(
                 "zeroed_before_step", 1, "gradients are set to zero between backward and step", self.zeroed
             )
+
+    def _idle(self, seen: OptimizerSeen, graph: Graph) -> None:
+        """Whether an optimizer has nothing that a gradient has reached."""
+        given = seen.parameters()
+        seen.idle += all(one.grad is None and id(one) not in graph.leaves for one in given)
+        if seen.idle == _IDLE and graph.leaves:
+            text = f"{len(given)} parameters of the optimizer never get a gradient"
+            self.note("never_reached", len(given), text, seen.made)
 
     def stepped(self) -> None:
         """An optimizer has stepped."""
@@ -224,23 +250,22 @@ class Updates:
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""
-        plateaus = [one.plateau for one in self.schedules if one.plateau is not None]
-        rates = {id(one.schedule.optimizer): one.start for one in reversed(plateaus)}
         return tuple(
             OptimizerMade(
                 kind=type(seen.optimizer).__name__,
-                settings=_settings(seen.optimizer, rates.get(id(seen.optimizer))),
+                settings=_settings(seen.optimizer, seen.start),
                 made=seen.made,
                 given=tuple(names[id(one)] for one in seen.parameters() if id(one) in names),
                 stepped=seen.stepped,
                 steps=seen.steps,
+                rates=seen.rates,
             )
             for seen in self.active
         )
 
 
 def _settings(optimizer: Optimizer, rate: float | None) -> dict[str, Setting]:
-    """The values at the start, with a rate that is known: a schedule changes those of the groups."""
+    """The values at the start, with the rate of the first step: it may be another one in the end."""
     found: dict[str, Setting] = {}
     group = optimizer.param_groups[0]
     values = {**group, "lr": group.get("initial_lr", group.get("lr") if rate is None else rate)}

@@ -22,6 +22,7 @@ from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit import (
     casts,
     chain,
+    choices,
     contract,
     gradients,
     keras,
@@ -130,6 +131,7 @@ def edit(project: Project, record: Record, changes: Sequence[SourceChange]) -> P
             raise UnknownNameError("change", change.what, WORDS)
         WORDS[change.what](editor, change)
     outputs.keep_probabilities(editor)
+    choices.follow_units(editor)
     if _brings_modes(record, changes):
         contract.bring_modes(editor)
     texts = editor.texts()

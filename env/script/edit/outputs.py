@@ -29,16 +29,16 @@ def keep_probabilities(editor: Editor) -> None:
     record = editor.record
     before = loss_name(record)
     kinds = [change.value for change in editor.changes if change.what == "loss.kind"]
-    sigmoids = list(_sigmoids(editor))
+    own = list(sigmoids(editor))
     dropped = [
         change.at
         for change in editor.changes
-        if change.at in sigmoids
+        if change.at in own
         and (change.what == "layer.remove" or (change.what, change.value) == ("layer.activation", "linear"))
     ]
     added = any((one.what, one.value) == ("layer.activation", "sigmoid") for one in editor.changes)
     of_logits = (kinds[-1] if kinds else before) == "bce_with_logits"
-    if not of_logits or added or not (dropped or (kinds and not sigmoids)):
+    if not of_logits or added or not (dropped or (kinds and not own)):
         return
     calls = [record.operations[at].called for at in dropped if at is not None]
     ends: set[ast.expr] = {editor.at(site, "the sigmoid")[1] for site in calls if site is not None}
@@ -73,7 +73,7 @@ def write_cut(editor: Editor, _change: SourceChange) -> None:
         _cut_at_zero(draft, node, value)
 
 
-def _sigmoids(editor: Editor) -> Iterator[int]:
+def sigmoids(editor: Editor) -> Iterator[int]:
     """The operations that make probabilities of what the last layer gives."""
     operations, last = editor.record.operations, last_layer(editor.record)
     for at in range(0 if last is None else operations.index(last), len(operations)):

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from netmend.env.script.follow import bindings, scope_of
-from netmend.env.script.origins import called, is_module
+from netmend.env.script.origins import called, worked_on
 from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _CHOOSES = ("argmax", "max", "topk", "round", "sign", "floor", "ceil", "gt", "ge", "lt", "le")
@@ -39,7 +39,7 @@ def give_raw(draft: Draft, given: ast.expr, *, bare: bool) -> bool:
     if chosen is None or raw is None:
         return False
     for node in _back(file, raw) if bare else ():
-        inner = _argument(file, node) if _name(file, node) in _SQUASHES else None
+        inner = worked_on(file, node) if _name(file, node) in _SQUASHES else None
         raw = raw if inner is None else inner
     if file.function(chosen) is not file.function(given):
         raise EditRefused(
@@ -65,7 +65,7 @@ def _back(file: SourceFile, node: ast.expr) -> Iterator[ast.expr]:
         elif isinstance(node, ast.Subscript) or (isinstance(node, ast.Attribute) and node.attr in _MOVES):
             before = node.value
         elif _name(file, node) in (*_MOVES, *_SQUASHES):
-            before = _argument(file, node)
+            before = worked_on(file, node)
         if before is None:
             return
         node = before
@@ -85,7 +85,7 @@ def _chosen(file: SourceFile, node: ast.expr) -> ast.expr | None:
     """What a class is chosen from, None where a node chooses none."""
     if isinstance(node, ast.Compare) and len(node.ops) == 1:
         return node.left
-    return _argument(file, node) if _name(file, node) in _CHOOSES else None
+    return worked_on(file, node) if _name(file, node) in _CHOOSES else None
 
 
 def _name(file: SourceFile, node: ast.expr) -> str:
@@ -93,12 +93,3 @@ def _name(file: SourceFile, node: ast.expr) -> str:
     if not isinstance(node, ast.Call):
         return ""
     return called(file, node.func if isinstance(node.func, ast.Call) else node)
-
-
-def _argument(file: SourceFile, node: ast.expr) -> ast.expr | None:
-    """What a call works on: what its method belongs to, or its first argument."""
-    if not isinstance(node, ast.Call):
-        return None
-    if isinstance(node.func, ast.Attribute) and not is_module(file, node.func.value):
-        return node.func.value
-    return node.args[0] if node.args else None

@@ -7,7 +7,7 @@ from math import prod
 
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
-from netmend.env.program.kinds import DEFAULT_LR
+from netmend.env.program.kinds import DEFAULT_LR, OPTIMIZER_KINDS
 from netmend.env.script.losses import POINTWISE
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, behind_loss, chosen, cut, facts, fitting_losses
@@ -148,6 +148,20 @@ def not_all_optimized(record: Record) -> Iterator[Sight]:
 
 
 @fault(
+    "no gradient reaches the {value:.0f} parameters that the optimizer has: they are of another network",
+    "api_contract/optimize_all@program",
+)
+def nothing_optimized(record: Record) -> Iterator[Sight]:
+    """An optimizer of a network that was thrown away: it steps, and what is trained never changes.
+
+    Of several optimizers one may have to wait for its loss.
+    """
+    for one in facts(record, "never_reached"):
+        if _steps_alone(record):
+            yield Sight(value=one.value, site=one.site)
+
+
+@fault(
     "the network is trained in evaluation mode, which matters to {layers}",
     "api_contract/training_mode@program",
 )
@@ -224,12 +238,13 @@ def large_penalty(record: Record) -> Iterator[Sight]:
     "optimizer/*",
 )
 def far_rate(record: Record) -> Iterator[Sight]:
-    """A learning rate far from the optimizer's usual one."""
+    """A learning rate far from the optimizer's usual one, in every update that was seen."""
     for made in record.optimizers:
         rate = made.settings.get("lr", made.settings.get("learning_rate"))
         usual = next((lr for kind, lr in DEFAULT_LR.items() if kind == made.kind.lower()), None)
         if not isinstance(rate, int | float) or usual is None or rate <= 0 or not made.given:
             continue
+        rate = min(max(usual, min(rate, *made.rates)), max(rate, *made.rates)) if made.rates else rate
         ratio = max(rate / usual, usual / rate)
         if ratio >= FAR_RATE:
             times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
@@ -284,7 +299,8 @@ def few_updates(record: Record) -> Iterator[Sight]:
     if any(made.kind == "LBFGS" for made in record.optimizers):  # an update of it is many steps
         return
     rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
-    total = prod(rounds)
+    steps = max((made.steps for made in record.optimizers), default=0)  # a comprehension is no loop
+    total = max(prod(rounds), steps)
     if (
         record.ending == "finished"
         and record.loops
@@ -299,9 +315,11 @@ def few_updates(record: Record) -> Iterator[Sight]:
     "loss_function/mean_reduction@program",
 )
 def summed_loss(record: Record) -> Iterator[Sight]:
-    """The loss of a batch is the sum over its rows."""
-    loss = record.loss
-    if loss is not None and loss.settings.get("reduction") == "sum" and loss.output.shape[:1] > (1,):
+    """The loss of a batch is the sum over its rows, and the size of a gradient is that of a step."""
+    loss, kinds = record.loss, {made.kind.lower() for made in record.optimizers}
+    if loss is None or any(kind.rescales for name, kind in OPTIMIZER_KINDS.items() if name in kinds):
+        return
+    if loss.settings.get("reduction") == "sum" and loss.output.shape[:1] > (1,):
         yield Sight(value=float(loss.output.shape[0]), site=loss.made or loss.called)
 
 

@@ -18,7 +18,7 @@ from netmend.agents.script_repair.search import Candidate
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Fact, Record, Score
-from tests.agents.script_repair.conftest import MakeStage
+from tests.agents.script_repair.conftest import CLASSES, MakeStage
 
 SCRIPT = """\
 import torch
@@ -115,3 +115,13 @@ def test_a_fault_that_the_last_run_shows_is_left(repaired: Repaired) -> None:
     assert (result.claim, result.left) == ("repair", ())
     result = repaired(lambda text: 0.9 if "optim.Adam(" in text else 0.5, **wrong)
     assert (result.claim, [finding.name for finding in result.left]) == ("gain", ["no_evaluation_mode"])
+
+
+def test_a_crash_is_the_same_wherever_lines_in_front_of_it_move_it(stage: MakeStage) -> None:
+    text = CLASSES.format(classes=7)
+    start = stage(text)
+    assert start.record.crash is not None
+    assert "loss = nn.functional.cross_entropy(" in start.crashed_at[1]
+    assert stage("import math\n\n" + text).crashed_at == start.crashed_at
+    other = text.replace("nn.Linear(8, 2)", "nn.Linear(9, 2)")
+    assert stage(other).crashed_at != start.crashed_at

@@ -115,7 +115,16 @@ def test_a_gain_that_is_open_gets_more_seeds(
 
 @pytest.mark.parametrize(
     ("kind", "source", "chance"),
-    [("accuracy", "own", 0.75), ("accuracy", "withheld", 0.5), ("r2", "own", 0.0), ("f1", "printed", -inf)],
+    [
+        ("accuracy", "own", 0.75),
+        ("accuracy", "withheld", 0.5),
+        ("r2", "own", 0.0),
+        ("f1", "printed", -inf),
+        ("test_accuracy", "printed", 0.75),
+        ("Val acc", "printed", 0.75),
+        ("balanced_accuracy", "printed", -inf),
+        ("accepted", "printed", -inf),
+    ],
 )
 def test_one_answer_for_all_rows(tmp_path: Path, kind: str, source: Any, chance: float) -> None:
     one_hot = np.eye(3)[[0, 1, 1, 1]]

@@ -196,6 +196,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "never_stepped": replace(GOOD, updates=0, optimizers=(replace(ADAM, steps=0),)),
         "unregistered": with_fact("unregistered"),
         "not_all_optimized": with_fact("not_optimized"),
+        "nothing_optimized": with_fact("never_reached"),
         "no_training_mode": with_fact("trained_in_evaluation_mode"),
         "no_evaluation_mode": with_fact("evaluated_in_training_mode"),
         "broadcast_targets": with_loss(VALUES, target=floats(ROWS)),
@@ -250,8 +251,14 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "schedule_per_update": with_fact("schedule_per_update"),
         "plateau_mode": with_fact("minimized_score"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
-        "few_updates": replace(GOOD, loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),)),
-        "summed_loss": with_loss(settings={"reduction": "sum"}),
+        "few_updates": replace(
+            GOOD,
+            loops=(Loop(kind="range", rounds=10, step=1, site=at(13)),),
+            optimizers=(replace(ADAM, steps=10),),
+        ),
+        "summed_loss": replace(
+            with_loss(settings={"reduction": "sum"}), optimizers=(replace(heavy, settings={"lr": 0.1}),)
+        ),
         "values_for_classes": with_loss(VALUES, behind=behind_sigmoid, target=ids(ROWS, 1, high=1)),
         "dropped_outputs": replace(GOOD, operations=(*LAYERS, function("dropout", 3, 2, p=0.5))),
         "equal_start": replace(GOOD, operations=(replace(LAYERS[0], weights=(0.1, 0.0)), *LAYERS[1:])),

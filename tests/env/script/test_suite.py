@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from netmend.env.errors import FileError
-from netmend.env.script.suite import read_suite, write_suite
+from netmend.env.script.generate.cases import shows
+from netmend.env.script.parent import Runner
+from netmend.env.script.suite import ScriptCase, read_suite, write_generated, write_suite
 
 
 @pytest.fixture(scope="module")
@@ -62,3 +64,28 @@ def test_every_wrong_case_is_named(tmp_path: Path) -> None:
         read_suite(tmp_path)
     assert "one/case.yaml" in str(error.value)
     assert "two: there is no faulty.py" in str(error.value)
+
+
+def test_a_seed_that_draws_something_else_is_refused(tmp_path: Path) -> None:
+    name = write_generated(tmp_path, seed=1045, split="train")
+    assert name == "spot_dense_lbn_1045"
+    with pytest.raises(FileError, match="seed 1045 draws spot_dense with lbn, not digits_conv"):
+        write_generated(tmp_path, seed=1045, split="train", base="digits_conv")
+
+
+@pytest.mark.parametrize(
+    ("good", "faulty", "shown"),
+    [
+        ("print('accuracy', 0.9)", "print('accuracy', 0.5)", True),
+        ("print('accuracy', 0.9)", "print('accuracy', 0.85)", False),
+        ("print('accuracy', 0.9)", "1 / 0", True),
+        ("1 / 0", "print('accuracy', 0.5)", False),
+    ],
+)
+def test_a_fault_shows_by_its_figure_or_a_crash(
+    runner: Runner, tmp_path: Path, good: str, faulty: str, shown: bool
+) -> None:
+    for name, text in (("fixed", good), ("faulty", faulty)):
+        (tmp_path / f"{name}.py").write_text(text + "\n")
+    case = ScriptCase(name="a", faulty=tmp_path / "faulty.py", fixed=tmp_path / "fixed.py", metric="accuracy")
+    assert shows(runner, case) is shown

@@ -69,3 +69,55 @@ def test_a_missing_sigmoid_is_put_in_where_outputs_are_cut_at_one_half(script):
     assert "nn.Linear(4, 1), nn.Sigmoid())" in case.edited("layer.activation", "sigmoid", 0)
     own = _case(script, "print(torch.sigmoid(p) > 0.5)", "binary_cross_entropy", text)
     assert "nn.BCEWithLogitsLoss()" in own.edited("loss.kind", "bce_with_logits")
+
+
+CHOSEN = """\
+import torch
+from torch import nn
+net = nn.Linear(4, UNITS)
+f = nn.LOSS()
+def evaluate(model, held, y):
+    out = model(held)
+    return CHOICE
+for x, y in data:
+    loss = f(net(x), y)
+print(evaluate(net, held, y), x.argmax(1), x > 0)
+"""
+
+
+def _chosen(script, choice: str, before: int, after: int, loss: str) -> str:
+    case = script(CHOSEN.replace("UNITS", str(before)).replace("CHOICE", choice).replace("LOSS", loss))
+    case.operation("Linear", f"nn.Linear(4, {before})", module="m", shapes=((8, 4), (8, before)))
+    edited = case.knows(forward=case.site("net(x)")).edited("layer.units", after, 0)
+    assert f"nn.Linear(4, {after})" in edited
+    assert "x.argmax(1), x > 0" in edited
+    return edited.partition("return ")[2].partition("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("out.argmax(dim=1) == y", "(out > 0).long().squeeze(1) == y"),
+        ("torch.argmax(out, 1, keepdim=True) == y", "(out > 0).long() == y"),
+        ("torch.max(out.data, 1)[1] == y", "(out.data, (out.data > 0).long().squeeze(1))[1] == y"),
+        ("out.max(1).indices == y", "(out > 0).long().squeeze(1) == y"),
+        ("torch.softmax(out, 1).argmax(1) == y", "(out > 0).long().squeeze(1) == y"),
+        ("out.max() == y", "out.max() == y"),
+    ],
+)
+def test_the_only_output_is_cut_where_the_largest_was_taken(script, before, after):
+    assert _chosen(script, before, 3, 1, "BCEWithLogitsLoss") == after
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("(out > 0).long().squeeze(1) == y", "(out.argmax(dim=1, keepdim=True)).long().squeeze(1) == y"),
+        ("(out.squeeze(1) > 0) == y", "(out.squeeze(1).argmax(dim=1)) == y"),
+        ("torch.round(torch.sigmoid(out)) == y", "torch.sigmoid(out).argmax(dim=1, keepdim=True) == y"),
+        ("out.ge(0.5) == y", "out.argmax(dim=1, keepdim=True) == y"),
+        ("(held > 0) == y", "(held > 0) == y"),
+    ],
+)
+def test_the_largest_of_several_outputs_is_taken_where_one_was_cut(script, before, after):
+    assert _chosen(script, before, 1, 3, "CrossEntropyLoss") == after
