@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from netmend.env.script.derivatives import settle
 from netmend.env.script.facts import curve_facts, keras_facts, loss_facts, operation_facts, row_facts
 from netmend.env.script.graph import squashed
 from netmend.env.script.keras import KerasSeen
@@ -31,6 +32,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
     """
     if recorder.keras is not None and recorder.framework == "keras":
         return _summarise_keras(recorder, recorder.keras, data)
+    settle(recorder)
     score = _score(recorder)
     seen = trained_loss(recorder.losses, recorder.updates.graph)
     loss = seen[0] if seen is not None else _own_loss(recorder)

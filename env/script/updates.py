@@ -107,13 +107,26 @@ class Updates:
         if not self.traced:
             self.terms.outputs |= {output.grad_fn for output in outputs if output.grad_fn is not None}
 
-    def backward(self, loss: Tensor, network: nn.Module | None, others: Sequence[nn.Module]) -> None:
-        """A backward pass begins at a loss."""
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a backward pass has come since the last step."""
+        return self._backward_since_step
+
+    def backward(
+        self,
+        loss: Tensor,
+        network: nn.Module | None,
+        others: Sequence[nn.Module],
+        site: Site | None,
+        *,
+        adds: bool = True,
+    ) -> None:
+        """A backward pass begins at a loss, called at a site; whether it adds to gradients that are there."""
         self.backwards += 1
         if loss.numel() == 1 and len(self.losses) < _LOSSES:
             self.losses.append(float(loss.detach()))
         if self.backwards == 1:
-            self.backward_site = self.frames.site()
+            self.backward_site = site
             self.graph = walk(loss)
             penalty, self.terms = self.terms.penalty(loss), Terms()
             if penalty is not None:
@@ -122,7 +135,7 @@ class Updates:
                 self.note("detached_loss", 1, "the loss has no gradient graph", self.backward_site)
             elif network is not None:
                 self._reached(self.graph, network, others)
-        if self.backwards <= _LOOKED_AT and self.count and not self._backward_since_step:
+        if adds and self.backwards <= _LOOKED_AT and self.count and not self._backward_since_step:
             self._stale()
         self._backward_since_step = True
         self._zeroed_since_backward = False

@@ -20,6 +20,7 @@ from netmend.env.script.edit.statements import (
     network_calls,
     network_name,
     own_loop,
+    returns_gradients,
     step_call,
 )
 from netmend.env.script.site import Site
@@ -45,6 +46,8 @@ def write_step_order(editor: Editor, _change: SourceChange) -> None:
     """Gradients to zero, the backward pass, the step: what stands in another order is moved."""
     own_loop(editor, "the step")
     draft, backward = backward_statement(editor)
+    if returns_gradients(draft.file, backward):
+        raise EditRefused("the script itself hands the gradients to the optimizer")
     step_draft, step, _ = step_call(editor)
     moved = draft.file.statement(step) if step_draft is draft else None
     block = draft.file.block(backward)

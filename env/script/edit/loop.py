@@ -19,6 +19,7 @@ from netmend.env.script.edit.statements import (
     method_calls,
     network_name,
     own_loop,
+    returns_gradients,
     step_call,
 )
 from netmend.env.script.follow import (
@@ -258,15 +259,18 @@ def write_clip(editor: Editor, change: SourceChange) -> None:
             raise EditRefused("the script clips its gradient in another way")
         editor.arguments(draft, found[0], {"max_norm": change.value}, {"max_norm": 1})
         return
-    _, _, optimizer = step_call(editor)
+    step_draft, step, optimizer = step_call(editor)
     if "scaler" in draft.file.text_of(backward):
         raise EditRefused("a scaled gradient is not clipped")
     network = network_name(editor, draft, backward)
     parameters = f"{network}.parameters()"
     if network is None:
         parameters = f'[p for group in {optimizer}.param_groups for p in group["params"]]'
-    function = editor.spell(draft, "torch.nn.utils.clip_grad_norm_")
-    draft.after(backward, f"{function}({parameters}, {change.value!r})")
+    text = f"{editor.spell(draft, 'torch.nn.utils.clip_grad_norm_')}({parameters}, {change.value!r})"
+    if returns_gradients(draft.file, backward):
+        step_draft.before(step_draft.file.statement(step), text)
+    else:
+        draft.after(backward, text)
 
 
 def write_schedule(editor: Editor, change: SourceChange) -> None:

@@ -97,6 +97,9 @@ def turned_loss(record: Record) -> Iterator[Sight]:
     loss, losses = record.loss, record.losses
     if loss is None or loss.kind not in _NEVER_NEGATIVE or not losses or "several networks" in record.opaque:
         return
+    by_hand = next(facts(record, "added_gradient"), None)
+    if by_hand is not None and by_hand.site is not None and losses[0] > 0:
+        yield Sight(value=losses[0], site=by_hand.site, words={"loss": loss.kind, "how": by_hand.text})
     minus = loss.behind[:1] == ("Neg",) and max(losses) < 0
     uphill = [made for made in record.optimizers if made.settings.get("maximize") and made.steps]
     if minus != bool(uphill) and len(record.optimizers) == 1 and (minus or min(losses) >= 0):
