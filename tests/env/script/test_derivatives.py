@@ -155,9 +155,7 @@ def test_gradients_are_clipped_once_they_are_given(run: Run) -> None:
     text = by(_GIVEN)
     changed = patched(text, run(text, updates=3), "loop.clip", 1.0)
     lines = [line.strip() for line in changed.splitlines()]
-    assert lines[lines.index("optimizer.step()") - 1] == (
-        "nn.utils.clip_grad_norm_(model.parameters(), 1.0)"
-    )
+    assert lines[lines.index("optimizer.step()") - 1] == ("nn.utils.clip_grad_norm_(model.parameters(), 1.0)")
     assert run(changed).updates == 18
 
 
