@@ -24,7 +24,7 @@ from netmend.env.script.guard import quiet
 from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
-from netmend.env.script.losses import LOSSES, LossSeen, weigh
+from netmend.env.script.losses import LOSSES, Losses, LossSeen, weigh
 from netmend.env.script.measure import describe, inputs_in, outputs_in, tensors_in
 from netmend.env.script.mixing import Batch, keep_batch
 from netmend.env.script.passes import Pass, Passes
@@ -80,7 +80,7 @@ class Recorder:
         most = plan.data_rows if plan.data else 0
         self.passes = Passes(Rows(most, plan.data_bytes), Rows(most, plan.data_bytes, once=False))
         self.updates = Updates(frames)
-        self.losses: list[LossSeen] = []
+        self.losses = Losses()
         self._stack: list[Entered] = []
         self._leaves = self._rows = self._limit = 0
 
@@ -227,8 +227,8 @@ class Recorder:
         name = function_name(function)
         if name in LOSSES and isinstance(returned, Tensor):
             self._lost(name, kwargs, tensors_in(*args, *kwargs.values()), returned)
-        elif name == "mul" and self.losses and not self.updates.traced:
-            weigh(self.losses, tensors_in(*args), self.frames.site())
+        elif name == "mul" and self.losses.seen and not self.updates.traced:
+            weigh(self.losses.seen, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
         if self.passes.cuts(name, args):
@@ -241,11 +241,11 @@ class Recorder:
             return
         self.passes.loss = self.passes.loss or name
         self.passes.lost(given[0], given[1])
-        if not self.updates.traced and len(self.losses) < 1_000:
-            module = next((one for one in reversed(self._stack) if isinstance(one.module, _Loss)), None)
-            made = None if module is None else self.made.get(id(module.module), (None, None))[1]
-            called = (module.called if module else None) or self.frames.site()
-            self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], loss, made, called))
+        module = next((one for one in reversed(self._stack) if isinstance(one.module, _Loss)), None)
+        made = None if module is None else self.made.get(id(module.module), (None, None))[1]
+        called = (module.called if module else None) or self.frames.site()
+        call = LossSeen(name, dict(kwargs), given[0], given[1], loss, made, called)
+        self.losses.add(call, keep=not self.updates.traced)
 
     @quiet
     def on_failure(

@@ -34,7 +34,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         return _summarise_keras(recorder, recorder.keras, data)
     settle(recorder)
     score = _score(recorder)
-    seen = trained_loss(recorder.losses, recorder.updates.graph)
+    seen = trained_loss(recorder.losses.seen, recorder.updates.graph)
     loss = seen[0] if seen is not None else _own_loss(recorder)
     network = recorder.network
     saved = data is not None and save(data, recorder.passes.training_rows, recorder.passes.evaluation_rows)
@@ -48,6 +48,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         inputs=recorder.inputs,
         targets=None if loss is None else loss.target,
         loss=loss,
+        fitting=tuple(sorted(recorder.losses.fitting - recorder.losses.unlike)),
         optimizers=updates.optimizers_made(_parameter_names(recorder)),
         loaders=recorder.loaders.records(),
         loops=recorder.loops,
