@@ -224,6 +224,7 @@ ANSWERS: Mapping[str, Answer] = {
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),
+    "iterations/early_stopping_10@program": _set("network.copied"),
     "iterations/epochs_x2@program": _epochs(2),
     "iterations/epochs_x4@program": _epochs(4),
 }
@@ -234,6 +235,7 @@ _IN_A_SCRIPT = {
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
+    "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
 }
 """What an action does in a script, where that is less, or more, than what it does to a program."""

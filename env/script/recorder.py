@@ -21,6 +21,7 @@ from netmend.env.script.crashing import Entered, crash_of
 from netmend.env.script.derivatives import Asked, Moment, ask, settle
 from netmend.env.script.frames import Frames
 from netmend.env.script.guard import quiet
+from netmend.env.script.keeping import States
 from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
@@ -80,7 +81,7 @@ class Recorder:
         most = plan.data_rows if plan.data else 0
         self.passes = Passes(Rows(most, plan.data_bytes), Rows(most, plan.data_bytes, once=False))
         self.updates = Updates(frames)
-        self.losses = Losses()
+        self.losses, self.states = Losses(), States()
         self._stack: list[Entered] = []
         self._leaves = self._rows = self._limit = 0
 
@@ -378,12 +379,6 @@ class Recorder:
         site = self.frames.direct()
         if site is not None and site not in self.modes:
             self.modes.append(site)
-
-    @quiet
-    def on_loaded(self) -> None:
-        """Weights are loaded into a module."""
-        if self.updates.count == 0 and "pretrained part" not in self.opaque:
-            self.opaque.append("pretrained part")
 
     # Loaders
 

@@ -184,6 +184,7 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     )
     updates.schedule_facts(batches if len(recorder.loops) > 1 else None)
     yield from updates.facts.values()
+    yield from recorder.states.facts(updates.count)
     yield from _hidden(recorder)
     yield from _modes(recorder)
     yield from operation_facts(recorder.trace.operations)

@@ -79,6 +79,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "layer.insert": chain.write_insert,
     "layer.remove": chain.write_remove,
     "network.registered": network.write_registered,
+    "network.copied": network.write_copied,
     "layer.last_step": rows.write_last_step,
     "outputs.cut": outputs.write_cut,
     "network.axes": rows.write_moved_axes,

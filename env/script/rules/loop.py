@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
@@ -177,6 +176,16 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
             yield Sight(value=one.value, site=one.site or record.evaluated, words={"layers": layers})
 
 
+@fault(
+    "{kept} is no copy: training goes on to change it, and what is used in the end are the last weights",
+    "iterations/early_stopping_10@program",
+)
+def kept_uncopied(record: Record) -> Iterator[Sight]:
+    """Weights that are taken in a training and given back behind it, with no copy of them in between."""
+    for one in facts(record, "kept_uncopied"):
+        yield Sight(value=one.value, site=one.site, words={"kept": one.text})
+
+
 @likely(
     "the optimizer was given nothing of a network that gradients reach: {layers} never change",
     "api_contract/optimize_all@program",
@@ -286,15 +295,8 @@ def few_updates(record: Record) -> Iterator[Sight]:
     """A training that ends before it has begun."""
     if any(made.kind == "LBFGS" for made in record.optimizers):  # an update of it is many steps
         return
-    rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
-    total = prod(rounds)
-    if (
-        record.ending == "finished"
-        and record.loops
-        and len(rounds) == len(record.loops)
-        and total < LEAST_UPDATES
-    ):
-        yield Sight(value=float(total), site=record.loops[0].site)
+    if record.ending == "finished" and record.loops and 0 < record.updates < LEAST_UPDATES:
+        yield Sight(value=float(record.updates), site=record.loops[0].site)
 
 
 @possible(
