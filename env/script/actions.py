@@ -149,11 +149,14 @@ def _smaller_penalty(record: Record) -> Changes:
 
 
 def _scheduled(record: Record) -> Changes:
-    """A schedule for epochs that steps once in each, in the mode that its value needs."""
+    """A schedule for epochs that steps once in each, in the mode that its value needs, with factors."""
     names = {fact.name for fact in record.facts}
-    wrong = bool(names & {"minimized_score", "maximized_loss"})
-    per_epoch = "schedule_per_update" in names or not wrong
-    words = {"loop.schedule_mode": wrong, "loop.schedule_per_epoch": per_epoch}
+    wrong, factor = bool(names & {"minimized_score", "maximized_loss"}), "rate_as_factor" in names
+    words = {
+        "loop.schedule_mode": wrong,
+        "loop.schedule_factor": factor,
+        "loop.schedule_per_epoch": "schedule_per_update" in names or not (wrong or factor),
+    }
     return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
 
 
@@ -231,7 +234,7 @@ ANSWERS: Mapping[str, Answer] = {
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
-    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
+    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
@@ -182,7 +183,8 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     batches = next(
         (loop.rounds for loop in reversed(recorder.loops) if loop.kind in ("loader", "range")), None
     )
-    updates.schedule_facts(batches if len(recorder.loops) > 1 else None)
+    planned = prod(loop.rounds or 1 for loop in recorder.loops)
+    updates.schedule_facts(batches if len(recorder.loops) > 1 else None, max(planned, updates.count))
     yield from updates.facts.values()
     yield from recorder.states.facts(updates.count)
     yield from _hidden(recorder)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.optimizer import Optimizer
 
+from netmend.env.script.factors import factor_fact
 from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
 from netmend.env.script.plateau import Plateau
@@ -219,11 +220,12 @@ class Updates:
                 if one.plateau is not None:
                     one.plateau.step(value, self.frames, len(self.losses))
 
-    def schedule_facts(self, batches: int | None) -> None:
-        """Schedules that are meant for epochs but step with every update, or that wait the wrong way.
+    def schedule_facts(self, batches: int | None, planned: int) -> None:
+        """Schedules for epochs that step with every update, and those whose settings mean something else.
 
         Args:
             batches: of an epoch, None where that is not known.
+            planned: updates of the whole training, as far as that is known.
         """
         for one in self.schedules:
             kind = type(one.schedule).__name__
@@ -231,9 +233,10 @@ class Updates:
             if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and each:
                 text = f"{kind} steps with each of {self.count} updates"
                 self.note("schedule_per_update", one.steps, text, one.made)
-            wrong = None if one.plateau is None else one.plateau.fact(self.losses, one.made)
-            if wrong is not None:
-                self.facts.setdefault(wrong.name, wrong)
+            plateau = None if one.plateau is None else one.plateau.fact(self.losses, one.made)
+            for wrong in (plateau, factor_fact(one.schedule, one.made, planned)):
+                if wrong is not None:
+                    self.facts.setdefault(wrong.name, wrong)
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""

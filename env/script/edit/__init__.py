@@ -51,6 +51,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loop.schedule": loop.write_schedule,
     "loop.schedule_per_epoch": loop.write_schedule_per_epoch,
     "loop.schedule_mode": loop.write_schedule_mode,
+    "loop.schedule_factor": loop.write_schedule_factor,
     "loop.patience": loop.write_patience,
     "loop.zero_grad": contract.write_zero_grad,
     "loop.order": contract.write_step_order,

@@ -243,7 +243,8 @@ def far_rate(record: Record) -> Iterator[Sight]:
         if not isinstance(rate, int | float) or usual is None or rate <= 0 or not made.given:
             continue
         ratio = max(rate / usual, usual / rate)
-        if ratio >= FAR_RATE:
+        of_lambda = rate == 1 and any(kind == "LambdaLR" for kind, _ in record.schedules)
+        if ratio >= FAR_RATE and not of_lambda:  # whose function gives rates then
             times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
             words = {"kind": made.kind, "usual": usual, "times": times}
             edits = (f"optimizer/lr_{usual:g}@program",) if usual in _RATES else ()
@@ -266,6 +267,17 @@ def schedule_per_update(record: Record) -> Iterator[Sight]:
 def plateau_mode(record: Record) -> Iterator[Sight]:
     """A schedule that waits for a score to fall, or for a loss to rise."""
     for one in facts(record, "minimized_score", "maximized_loss"):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
+
+
+@likely(
+    "{seen}: no update has a rate above {value:.2g}",
+    "api_contract/schedule_per_epoch@program",
+    "optimizer/remove_schedule@program",
+)
+def rate_as_factor(record: Record) -> Iterator[Sight]:
+    """A schedule that is given rates, and takes them for factors of the optimizer's rate."""
+    for one in facts(record, "rate_as_factor"):
         yield Sight(value=one.value, site=one.site, words={"seen": one.text})
 
 

@@ -249,6 +249,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "schedule_per_update": with_fact("schedule_per_update"),
         "plateau_mode": with_fact("minimized_score"),
+        "rate_as_factor": with_fact("rate_as_factor", "the rate"),
         "kept_uncopied": with_fact("kept_uncopied", "best"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, updates=10),
