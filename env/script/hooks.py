@@ -197,7 +197,7 @@ def _schedule_stepped(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
 
 @quiet
 def _scheduled(recorder: Recorder, schedule: object, value: object) -> None:
-    recorder.updates.scheduled(schedule, value)
+    recorder.updates.scheduled(schedule, value, recorder.passes.shown())
 
 
 def _backward(recorder: Recorder, undo: ExitStack) -> None:

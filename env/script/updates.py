@@ -211,14 +211,19 @@ class Updates:
             plateau = Plateau(schedule) if isinstance(schedule, ReduceLROnPlateau) else None
             self.schedules.append(_Schedule(schedule, self.frames.site(schedule), plateau))
 
-    def scheduled(self, schedule: object, value: object) -> None:
-        """A learning-rate schedule has stepped; one that waits for a plateau was given a value."""
+    def scheduled(self, schedule: object, value: object, shown: Sequence[float]) -> None:
+        """A learning-rate schedule has stepped; one that waits for a plateau was given a value.
+
+        Args:
+            schedule: that stepped; value: that it was given.
+            shown: scores of evaluations since the last update.
+        """
         for one in self.schedules:
             if one.schedule is schedule:
                 one.steps += 1
                 self.scheduled_site = self.scheduled_site or self.frames.site()
                 if one.plateau is not None:
-                    one.plateau.step(value, self.frames, len(self.losses))
+                    one.plateau.step(value, self.frames, len(self.losses), shown)
 
     def schedule_facts(self, batches: int | None, planned: int) -> None:
         """Schedules for epochs that step with every update, and those whose settings mean something else.
