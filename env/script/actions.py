@@ -172,7 +172,9 @@ def _standardized(record: Record) -> Changes:
 
 ANSWERS: Mapping[str, Answer] = {
     "api_contract/zero_grad@program": _set("loop.zero_grad"),
-    "api_contract/step_order@program": _set("loop.order"),
+    "api_contract/step_order@program": lambda record: (
+        SourceChange(what="loop.backward" if any(facts(record, "no_backward")) else "loop.order"),
+    ),
     "api_contract/training_mode@program": _set("loop.training_mode"),
     "api_contract/evaluation_mode@program": _set("loop.evaluation_mode"),
     "api_contract/loss_graph@program": _set("loop.loss_graph"),

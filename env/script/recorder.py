@@ -353,6 +353,9 @@ class Recorder:
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
         """An optimizer is about to step; with a closure the backward pass comes inside."""
         settle(self, stepping=True)
+        if not self.updates.traced and not self.updates.count:
+            moment = self.moment()
+            self.framework, self.loops = moment.framework, moment.loops or self.loops
         self.updates.step(optimizer, closure=closure)
 
     def on_stepped(self, optimizer: Optimizer) -> None:  # noqa: ARG002
@@ -362,6 +365,8 @@ class Recorder:
             StopScript: the plan's cap is reached.
         """
         self.updates.stepped()
+        if not self.updates.traced:
+            self.trace.end()  # no backward pass has come: there may be none
         self._count()
 
     def _count(self) -> None:

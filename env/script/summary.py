@@ -186,6 +186,7 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     planned = prod(loop.rounds or 1 for loop in recorder.loops)
     updates.schedule_facts(batches if len(recorder.loops) > 1 else None, max(planned, updates.count))
     yield from updates.facts.values()
+    yield from updates.idle_facts()
     yield from recorder.states.facts(updates.count)
     yield from _hidden(recorder)
     yield from _modes(recorder)

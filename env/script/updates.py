@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -74,6 +74,7 @@ class Updates:
     scheduled_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
+    _idle: int = 0
     _zeroed_since_step: bool = False
     _zeroed_since_backward: bool = False
     _backward_since_step: bool = False
@@ -203,7 +204,14 @@ class Updates:
     def stepped(self) -> None:
         """An optimizer has stepped."""
         self.count += 1
+        self._idle += not self.traced and not any(map(_gradients, self.active))
         self._zeroed_since_step = self._backward_since_step = False
+
+    def idle_facts(self) -> Iterator[Fact]:
+        """Steps of a run that has no backward pass and no gradient at any of them."""
+        seen = next((one for one in self.active if one.steps), None)
+        if not self.traced and self._idle == self.count > 1 and seen is not None:
+            yield Fact(name="no_backward", value=self.count, text="", site=seen.stepped)
 
     def schedule(self, schedule: object) -> None:
         """A learning-rate schedule is made."""

@@ -54,6 +54,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loop.schedule_factor": loop.write_schedule_factor,
     "loop.patience": loop.write_patience,
     "loop.zero_grad": contract.write_zero_grad,
+    "loop.backward": contract.write_backward,
     "loop.order": contract.write_step_order,
     "loop.training_mode": contract.write_training_mode,
     "loop.evaluation_mode": contract.write_evaluation_mode,

@@ -59,6 +59,19 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
 
 
 @fault(
+    "{why}: the optimizer has stepped {value:.0f} times without a gradient, and nothing is learnt",
+    "api_contract/step_order@program",
+)
+def no_backward(record: Record) -> Iterator[Sight]:
+    """Steps without a backward pass, and without a gradient that stands there at any of them."""
+    held = record.framework == "lightning" and record.loss is not None
+    why = "training_step returns no loss" if held else "there is no backward pass"
+    for one in facts(record, "no_backward"):
+        site = record.loss.called if held and record.loss is not None else one.site
+        yield Sight(value=one.value, site=site, words={"why": why})
+
+
+@fault(
     "gradients are set to zero between the backward pass and the step, so the step changes nothing",
     "api_contract/step_order@program",
 )
