@@ -136,20 +136,31 @@ def _renamed(project: Project, record: Record) -> Iterator[tuple[SourceFile, ast
     name = project.file(forward.file).text_of(call.func) if isinstance(call, ast.Call) else ""
     file = project.file(loop.site.file)
     around = file.around(file.node(loop.site))
-    training = next((part for part in around if isinstance(part, ast.For | ast.While)), None)
-    inside = set(ast.walk(training)) if training is not None else set[ast.AST]()
-    if any(node for node in inside if _stores(file, node, name)):
-        return  # each round has a network of its own
+    training = next((part for part in around if isinstance(part, ast.For)), None)
+    if training is None:
+        return
+    inside = set(ast.walk(training))
+    elsewhere = [own for _, own in calls(project, "load_state_dict") if own not in inside]
+    if elsewhere or any(_stores(file, node, name) for node in inside):
+        return  # other weights are loaded behind it, or each round has a network of its own
+    counted = {part.id for part in ast.walk(training.target) if isinstance(part, ast.Name)}
     for node in inside:
-        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
+        if not isinstance(node, ast.Assign) or not isinstance(node.value, ast.Name | ast.Attribute):
             continue
-        target = node.targets[0]
-        asked = any(isinstance(part, ast.If) and part in inside for part in file.around(node))
-        if asked and isinstance(node.value, ast.Name | ast.Attribute) and file.text_of(node.value) == name:
-            uses = (use for use in ast.walk(file.tree) if isinstance(use, ast.Name | ast.Attribute))
-            later = (use for use in uses if isinstance(use.ctx, ast.Load) and use not in inside)
-            if any(_is_same(file, target, file, use) for use in later):
-                yield file, node
+        if len(node.targets) != 1 or file.text_of(node.value) != name or not _goes_on(file, node, counted):
+            continue
+        uses = (use for use in ast.walk(file.tree) if isinstance(use, ast.Name | ast.Attribute))
+        later = (use for use in uses if isinstance(use.ctx, ast.Load) and use not in inside)
+        if any(_is_same(file, node.targets[0], file, use) for use in later):
+            yield file, node
+
+
+def _goes_on(file: SourceFile, node: ast.stmt, counted: set[str]) -> bool:
+    """Whether training goes on behind a statement, which is under a condition that no count decides."""
+    condition = file.parents[node]
+    if not isinstance(condition, ast.If) or isinstance(file.block(node)[-1], ast.Break | ast.Return):
+        return False
+    return not any(isinstance(part, ast.Name) and part.id in counted for part in ast.walk(condition.test))
 
 
 def _stores(file: SourceFile, node: ast.AST, name: str) -> bool:

@@ -30,7 +30,7 @@ for epoch in range(4):
         loss.backward()
         opt.step()
     right = (net(X[96:]).argmax(1) == y[96:]).float().mean().item()
-    if epoch in (0, 2):
+    if {when}:
         {keep}
 """
 BACK = "net.load_state_dict(best)\n"
@@ -50,8 +50,8 @@ def snapshot(model):
 """
 
 
-def script(keep: str, then: str = BACK, head: str = "") -> str:
-    return HEAD + head + LOOP.format(keep=keep) + then
+def script(keep: str, then: str = BACK, head: str = "", when: str = "0.0 <= right") -> str:
+    return HEAD + head + LOOP.format(keep=keep, when=when) + then
 
 
 def kept(record: Record) -> list[str]:
@@ -83,9 +83,15 @@ RIGHT = {
     "another network": script(
         "best = net.state_dict(); other.load_state_dict(best)", "", "other = nn.Linear(4, 2)\n"
     ),
+    "the last network": script("best = net", "print(best(X[96:]))\n", when="epoch == 3"),
+    "a network that is done": script("best = net; break", "print(best(X[96:]))\n"),
+    "a network that is loaded": script(
+        "best = net; torch.save(net.state_dict(), 'best.pt')",
+        "net.load_state_dict(torch.load('best.pt'))\nprint(best(X[96:]))\n",
+    ),
     "a copy of a network": script("best = copy.deepcopy(net)", "print(best(X[96:]))\n"),
     "a network of its own": script("best = net; net = copy.deepcopy(net)", "print(best(X[96:]))\n"),
-    "the end": HEAD + LOOP.format(keep="pass") + "best = net.state_dict()\n" + BACK,
+    "the end": HEAD + LOOP.format(keep="pass", when="True") + "best = net.state_dict()\n" + BACK,
 }
 
 
@@ -110,6 +116,6 @@ def test_weights_that_are_kept_well(run: Run, name: str) -> None:
 
 
 def test_a_state_that_a_function_returns(run: Run) -> None:
-    text = script("best = snapshot(net)", head=FUNCTION)
+    text = script("best = snapshot(net)", head=FUNCTION, when="epoch < 3")
     assert kept(run(text, updates=9)) == []  # nobody knows yet that it is loaded
     assert kept(run(text)) == ["what is kept"]
