@@ -208,9 +208,10 @@ class Updates:
         self._zeroed_since_step = self._backward_since_step = False
 
     def idle_facts(self) -> Iterator[Fact]:
-        """Steps of a run that has no backward pass and no gradient at any of them."""
+        """Steps of a run that has no backward pass and no gradient at any; of PyTorch's own optimizers."""
         seen = next((one for one in self.active if one.steps), None)
-        if not self.traced and self._idle == self.count > 1 and seen is not None:
+        own = seen is not None and type(seen.optimizer).__module__.startswith("torch.optim.")
+        if not self.traced and self._idle == self.count > 1 and seen is not None and own:
             yield Fact(name="no_backward", value=self.count, text="", site=seen.stepped)
 
     def schedule(self, schedule: object) -> None:

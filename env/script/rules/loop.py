@@ -63,12 +63,15 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
     "api_contract/step_order@program",
 )
 def no_backward(record: Record) -> Iterator[Sight]:
-    """Steps without a backward pass, and without a gradient that stands there at any of them."""
-    held = record.framework == "lightning" and record.loss is not None
-    why = "training_step returns no loss" if held else "there is no backward pass"
+    """Steps without a backward pass, and without a gradient that stands there at any of them.
+
+    Without a loss it may be the course of a schedule that is drawn.
+    """
     for one in facts(record, "no_backward"):
-        site = record.loss.called if held and record.loss is not None else one.site
-        yield Sight(value=one.value, site=site, words={"why": why})
+        if record.loss is not None:
+            held = record.framework == "lightning"
+            why = "training_step returns no loss" if held else "there is no backward pass"
+            yield Sight(value=one.value, site=record.loss.called if held else one.site, words={"why": why})
 
 
 @fault(

@@ -93,6 +93,35 @@ def test_gradients_from_elsewhere(run: Run, line: str) -> None:
     assert "no_backward" not in found(run(TEXT.format(line=line)))
 
 
+def test_the_course_of_a_schedule_is_no_training(run: Run) -> None:
+    text = """\
+import torch
+net = torch.nn.Linear(4, 2)
+print(net(torch.randn(3, 4)).shape)
+opt = torch.optim.SGD(net.parameters(), lr=0.1)
+schedule = torch.optim.lr_scheduler.StepLR(opt, 10)
+for epoch in range(30):
+    opt.step()
+    schedule.step()
+    print(opt.param_groups[0]["lr"])
+"""
+    assert found(run(text)) == []
+
+
+def test_an_optimizer_of_its_own_may_need_no_gradient(run: Run) -> None:
+    text = TEXT.format(line="pass").replace(
+        "torch.optim.SGD(net.parameters(), lr=0.1)", "Own(net.parameters(), {})"
+    )
+    own = """\
+class Own(torch.optim.Optimizer):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for one in self.param_groups[0]["params"]:
+            one += 0.01 * torch.randn_like(one)
+"""
+    assert found(run(text.replace("net = ", own + "net = "))) == []
+
+
 def test_a_loss_without_a_name_is_refused(run: Run) -> None:
     text = TEXT.format(line="pass").replace("loss = nn", "nn")
     record = run(text)
