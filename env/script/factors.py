@@ -17,13 +17,13 @@ from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 from netmend.env.script.source import FUNCTIONS, Draft, SourceFile
 
-_LOOKED_AT = 2_000
+_LOOKED_AT = 20_000
 """Steps of a schedule that are looked at, as far as its function gives numbers."""
 _LARGE, _SMALL = 0.5, 0.05
 """A rate from which one and its square are alike, and a factor that no schedule stays below on purpose."""
 
 
-def factor_fact(schedule: object, made: Site | None, steps: int) -> Fact | None:
+def factor_fact(schedule: object, made: Site | None, steps: int | None) -> Fact | None:
     """That a schedule's factors are rates; None where that is not likely.
 
     A function that gives rates has the optimizer's own as its largest, or leaves a rate far below what is
@@ -32,12 +32,12 @@ def factor_fact(schedule: object, made: Site | None, steps: int) -> Fact | None:
     Args:
         schedule: behind the end of the script: its function is called.
         made: where it was made.
-        steps: of the whole training, as far as that is known.
+        steps: of the whole training at most, None where that is not known.
     """
     if not isinstance(schedule, LambdaLR):
         return None
     rate = float(schedule.base_lrs[0])
-    most = max(_factors(schedule, min(max(steps, 1), _LOOKED_AT)), default=1.0)
+    most = max(_factors(schedule, min(steps or _LOOKED_AT, _LOOKED_AT)), default=1.0)
     usual = DEFAULT_LR.get(type(schedule.optimizer).__name__.lower(), 0.0)  # type: ignore[call-overload]
     far = most <= _SMALL and rate * most * FAR_RATE <= usual
     if not 0 < rate < _LARGE or not 0 < most < _LARGE or not (far or isclose(most, rate, rel_tol=1e-6)):

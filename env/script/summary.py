@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from math import prod
 
@@ -33,7 +34,8 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
     """
     if recorder.keras is not None and recorder.framework == "keras":
         return _summarise_keras(recorder, recorder.keras, data)
-    settle(recorder)
+    with suppress(Exception):  # of weights of any kind
+        settle(recorder)
     score = _score(recorder)
     seen = trained_loss(recorder.losses.seen, recorder.updates.graph)
     loss = seen[0] if seen is not None else _own_loss(recorder)
@@ -183,8 +185,9 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     batches = next(
         (loop.rounds for loop in reversed(recorder.loops) if loop.kind in ("loader", "range")), None
     )
-    planned = prod(loop.rounds or 1 for loop in recorder.loops)
-    updates.schedule_facts(batches if len(recorder.loops) > 1 else None, max(planned, updates.count))
+    rounds = [None if loop.kind == "epochs" else loop.rounds for loop in recorder.loops]
+    planned = max(prod(filter(None, rounds)), updates.count) if rounds and None not in rounds else None
+    updates.schedule_facts(batches if len(recorder.loops) > 1 else None, planned)
     yield from updates.facts.values()
     yield from updates.idle_facts()
     yield from recorder.states.facts(updates.count)

@@ -234,12 +234,12 @@ class Updates:
                 if one.plateau is not None:
                     one.plateau.step(value, self.frames, len(self.losses), shown)
 
-    def schedule_facts(self, batches: int | None, planned: int) -> None:
+    def schedule_facts(self, batches: int | None, planned: int | None) -> None:
         """Schedules for epochs that step with every update, and those whose settings mean something else.
 
         Args:
             batches: of an epoch, None where that is not known.
-            planned: updates of the whole training, as far as that is known.
+            planned: updates of the whole training, None where that is not known.
         """
         for one in self.schedules:
             kind = type(one.schedule).__name__

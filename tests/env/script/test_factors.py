@@ -100,5 +100,12 @@ def test_a_function_that_gives_factors(run: Run, body: str, rate: float) -> None
     assert "rate_as_factor" not in found(run(script(body, rate=rate).replace("    sched.step()\n", "")))
 
 
+def test_a_warm_up_of_a_training_of_unknown_length(run: Run) -> None:
+    text = script("return min(1.0, (epoch + 1) / 5000)", rate=1e-4).replace("    sched.step()\n", "")
+    assert found(run(text)) == ["rate_as_factor"]  # its end is never reached
+    text = text.replace("for epoch in range(epochs):", "epoch = 0\nwhile epoch < epochs:\n    epoch += 1")
+    assert found(run(text)) == []
+
+
 def test_a_function_that_gives_rates_where_the_rate_is_1(run: Run) -> None:
     assert found(run(script("return 0.004 * 0.9**epoch", rate=1))) == []
