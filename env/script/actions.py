@@ -149,11 +149,14 @@ def _smaller_penalty(record: Record) -> Changes:
 
 
 def _scheduled(record: Record) -> Changes:
-    """A schedule for epochs that steps once in each, in the mode that its value needs."""
+    """A schedule for epochs that steps once in each, in the mode that its value needs, with factors."""
     names = {fact.name for fact in record.facts}
-    wrong = bool(names & {"minimized_score", "maximized_loss"})
-    per_epoch = "schedule_per_update" in names or not wrong
-    words = {"loop.schedule_mode": wrong, "loop.schedule_per_epoch": per_epoch}
+    wrong, factor = bool(names & {"minimized_score", "maximized_loss"}), "rate_as_factor" in names
+    words = {
+        "loop.schedule_mode": wrong,
+        "loop.schedule_factor": factor,
+        "loop.schedule_per_epoch": "schedule_per_update" in names or not (wrong or factor),
+    }
     return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
 
 
@@ -169,7 +172,9 @@ def _standardized(record: Record) -> Changes:
 
 ANSWERS: Mapping[str, Answer] = {
     "api_contract/zero_grad@program": _set("loop.zero_grad"),
-    "api_contract/step_order@program": _set("loop.order"),
+    "api_contract/step_order@program": lambda record: (
+        SourceChange(what="loop.backward" if any(facts(record, "no_backward")) else "loop.order"),
+    ),
     "api_contract/training_mode@program": _set("loop.training_mode"),
     "api_contract/evaluation_mode@program": _set("loop.evaluation_mode"),
     "api_contract/loss_graph@program": _set("loop.loss_graph"),
@@ -224,16 +229,18 @@ ANSWERS: Mapping[str, Answer] = {
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),
+    "iterations/early_stopping_10@program": _set("network.copied"),
     "iterations/epochs_x2@program": _epochs(2),
     "iterations/epochs_x4@program": _epochs(4),
 }
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
-    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
+    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
+    "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
 }
 """What an action does in a script, where that is less, or more, than what it does to a program."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +48,13 @@ def install_torch(recorder: Recorder, undo: ExitStack) -> None:
 
 
 def _modules(recorder: Recorder, undo: ExitStack) -> None:
-    init, call, train, zero, load = (
+    init, call, train, zero, load, state = (
         nn.Module.__init__,
         nn.Module.__call__,
         nn.Module.train,
         nn.Module.zero_grad,
         nn.Module.load_state_dict,
+        nn.Module.state_dict,
     )
 
     def __init__(self: nn.Module, *args: Any, **kwargs: Any) -> None:  # noqa: N807
@@ -79,8 +80,14 @@ def _modules(recorder: Recorder, undo: ExitStack) -> None:
         zero(self, *args, **kwargs)
 
     def load_state_dict(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        recorder.on_loaded()
+        _loaded(recorder, args[0] if args else kwargs.get("state_dict"))
         return load(self, *args, **kwargs)
+
+    def state_dict(self: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        found = state(self, *args, **kwargs)
+        if not args and "destination" not in kwargs:  # of a part, for the whole
+            _taken(recorder, found)
+        return found
 
     _put(
         undo,
@@ -90,7 +97,22 @@ def _modules(recorder: Recorder, undo: ExitStack) -> None:
         train=train_,
         zero_grad=zero_grad,
         load_state_dict=load_state_dict,
+        state_dict=state_dict,
     )
+
+
+@quiet
+def _taken(recorder: Recorder, state: Mapping[str, object]) -> None:
+    """The weights of a module are taken."""
+    recorder.states.take(state, recorder.frames.direct(), recorder.updates.count)
+
+
+@quiet
+def _loaded(recorder: Recorder, state: object) -> None:
+    """Weights are loaded into a module."""
+    recorder.states.load(state, recorder.updates.count)
+    if recorder.updates.count == 0 and "pretrained part" not in recorder.opaque:
+        recorder.opaque.append("pretrained part")
 
 
 def _optimizers(recorder: Recorder, undo: ExitStack) -> None:
@@ -175,7 +197,7 @@ def _schedule_stepped(kind: Any, recorder: Recorder, undo: ExitStack) -> None:
 
 @quiet
 def _scheduled(recorder: Recorder, schedule: object, value: object) -> None:
-    recorder.updates.scheduled(schedule, value)
+    recorder.updates.scheduled(schedule, value, recorder.passes.shown())
 
 
 def _backward(recorder: Recorder, undo: ExitStack) -> None:

@@ -75,10 +75,15 @@ class Loaders:
         first = loader.collate_fn is default_collate
         return len(self._batch[1][0]) if first else 0, not isinstance(_sampler(loader), SequentialSampler)
 
-    def trained(self) -> None:
-        """A backward pass takes the batch in flight."""
-        if self._batch is not None:
-            self._training.add(self._batch[0])
+    @property
+    def flying(self) -> int | None:
+        """Id of the loader whose batch is in flight."""
+        return None if self._batch is None else self._batch[0]
+
+    def trained(self, loader: int | None) -> None:
+        """A backward pass takes a batch of a loader, by id."""
+        if loader is not None:
+            self._training.add(loader)
 
     def withhold(self, dataset: Dataset[Any]) -> Dataset[Any]:
         """Keep one row of five from training, once."""

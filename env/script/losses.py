@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -40,6 +40,7 @@ POINTWISE = frozenset({"mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"})
 _DEFAULTS: dict[str, object] = {"reduction": "mean", "label_smoothing": 0.0, "ignore_index": -100}
 _OLD = ("size_average", "reduce")
 _CLASSES = 64
+_MOST = 1_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +56,27 @@ class LossSeen:
     called: Site | None
     factor: Tensor | None = None
     weighed: Site | None = None
+
+
+@dataclass
+class Losses:
+    """The calls of losses in a run.
+
+    Attributes:
+        seen: those in front of the first backward pass.
+        fitting: where one of them is given an output and a target of one shape; unlike: of two shapes.
+    """
+
+    seen: list[LossSeen] = field(default_factory=list)
+    fitting: set[Site] = field(default_factory=set)
+    unlike: set[Site] = field(default_factory=set)
+
+    def add(self, call: LossSeen, *, keep: bool) -> None:
+        """A loss was called; whether the call is kept."""
+        if call.called is not None:
+            (self.fitting if call.output.shape == call.target.shape else self.unlike).add(call.called)
+        if keep and len(self.seen) < _MOST:
+            self.seen.append(call)
 
 
 def weigh(losses: list[LossSeen], given: Sequence[Tensor], site: Site | None) -> None:

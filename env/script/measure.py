@@ -34,6 +34,13 @@ def inputs_in(args: tuple[object, ...], kwargs: Mapping[str, object]) -> list[Te
     return tensors_in(*args, *(value for name, value in kwargs.items() if name != "labels"))
 
 
+def outputs_in(out: object) -> list[Tensor]:
+    """The tensors that a network returns; one for Hugging Face's trainer returns its loss as well."""
+    logits = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", None)
+    outputs = [logits] if isinstance(logits, Tensor) else tensors_in(out)
+    return [output for output in outputs if output.dim()] or outputs
+
+
 def shape_of(value: Tensor) -> Array:
     """The shape and type alone."""
     return Array(shape=tuple(value.shape), dtype=str(value.dtype).removeprefix("torch."))

@@ -98,6 +98,14 @@ class Passes:
         """Whether outputs since the last update were compared with labels."""
         return any(run.tally is not None for run in self._open)
 
+    def shown(self) -> list[float]:
+        """Scores of the evaluations since the last update, one for each place in the script."""
+        places: dict[object, list[Tally]] = {}
+        for run in self._open:
+            if run.tally is not None:
+                places.setdefault(run.where, []).append(run.tally)
+        return [tally.value for own in places.values() if (tally := together(own)) is not None]
+
     def begin(self, run: Pass, outputs: Sequence[Tensor]) -> None:
         """A pass has come out; what becomes of its outputs is followed."""
         if len(self._open) > 5_000:

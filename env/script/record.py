@@ -238,6 +238,7 @@ class Record:
         network: its class, empty where no network was seen.
         inputs: the rows of the first batch; targets: what the loss was given with them.
         loss: the loss that is trained.
+        fitting: where losses are called whose output and target are always of one shape.
         optimizers, loaders: in the order in which they were made.
         loops: around the backward pass, the outermost first.
         zeroed: where gradients are set to zero, or None.
@@ -272,6 +273,7 @@ class Record:
     inputs: Array | None = None
     targets: Array | None = None
     loss: LossCall | None = None
+    fitting: tuple[Site, ...] = ()
     optimizers: tuple[OptimizerMade, ...] = ()
     loaders: tuple[LoaderMade, ...] = ()
     loops: tuple[Loop, ...] = ()

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from math import inf
 from typing import Any
 
@@ -18,13 +17,16 @@ from torch.optim.optimizer import Optimizer
 from torch.utils.data import Dataset
 
 from netmend.env.script.arrays import follow
+from netmend.env.script.crashing import Entered, crash_of
+from netmend.env.script.derivatives import Asked, Moment, ask, settle
 from netmend.env.script.frames import Frames
 from netmend.env.script.guard import quiet
+from netmend.env.script.keeping import States
 from netmend.env.script.keras import KerasSeen, look_at_fit
 from netmend.env.script.loaders import Loaders
 from netmend.env.script.loops import read_loops
-from netmend.env.script.losses import LOSSES, LossSeen, weigh
-from netmend.env.script.measure import describe, inputs_in, tensors_in
+from netmend.env.script.losses import LOSSES, Losses, LossSeen, weigh
+from netmend.env.script.measure import describe, inputs_in, outputs_in, tensors_in
 from netmend.env.script.mixing import Batch, keep_batch
 from netmend.env.script.passes import Pass, Passes
 from netmend.env.script.plan import Plan
@@ -35,15 +37,6 @@ from netmend.env.script.stop import StopScript
 from netmend.env.script.trace import OUTSIDE, Trace, function_name, is_leaf, module_names
 from netmend.env.script.trainers import trainer_loop
 from netmend.env.script.updates import OptimizerSeen, Updates
-
-
-@dataclass
-class _Entered:
-    """A module whose ``forward`` runs."""
-
-    module: nn.Module
-    called: Site | None
-    leaf: bool
 
 
 class Recorder:
@@ -78,6 +71,7 @@ class Recorder:
         self.crash: tuple[BaseException, Crashed] | None = None
         self.opaque: list[str] = []
         self.no_gpu = self.capped = False
+        self.asked: Asked | None = None
         self.framework: Framework = "torch"
         self.arguments: Site | None = None
         self.held: dict[str, Setting] = {}
@@ -87,8 +81,8 @@ class Recorder:
         most = plan.data_rows if plan.data else 0
         self.passes = Passes(Rows(most, plan.data_bytes), Rows(most, plan.data_bytes, once=False))
         self.updates = Updates(frames)
-        self.losses: list[LossSeen] = []
-        self._stack: list[_Entered] = []
+        self.losses, self.states = Losses(), States()
+        self._stack: list[Entered] = []
         self._leaves = self._rows = self._limit = 0
 
     # Modules
@@ -105,6 +99,7 @@ class Recorder:
         leaf = is_leaf(module)
         outside = not self._stack and not isinstance(module, _Loss)
         if outside and self._is_network(module):
+            self._settle()
             if self.loops == ():
                 self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has)
             if not self.trace.done and (torch.is_grad_enabled() or module.training):
@@ -117,7 +112,7 @@ class Recorder:
                     if len(given) > 1 and "several inputs" not in self.opaque:
                         self.opaque.append("several inputs")
         called = None if self.updates.traced else self.frames.direct()
-        self._stack.append(_Entered(module, called, leaf))
+        self._stack.append(Entered(module, called, leaf))
         self._leaves += leaf
 
     def _is_network(self, module: nn.Module) -> bool:
@@ -150,7 +145,7 @@ class Recorder:
                 self._left(entered, args, kwargs, out)
 
     @quiet
-    def _left(self, entered: _Entered, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
+    def _left(self, entered: Entered, args: tuple[Any, ...], kwargs: dict[str, Any], out: object) -> None:
         module = entered.module
         if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
             name = self.names.get(id(module))
@@ -172,11 +167,9 @@ class Recorder:
         out: object,
         called: Site | None,
     ) -> None:
-        """The network was applied from outside. One for Hugging Face's trainer returns its loss as well."""
+        """The network was applied from outside."""
         given = inputs_in(args, kwargs)
-        logits = out.get("logits") if isinstance(out, Mapping) else getattr(out, "logits", None)
-        outputs = [logits] if isinstance(logits, Tensor) else tensors_in(out)
-        outputs = [output for output in outputs if output.dim()] or outputs
+        outputs = outputs_in(out)
         if not outputs:
             return
         grad = torch.is_grad_enabled() or outputs[0].requires_grad
@@ -207,6 +200,8 @@ class Recorder:
         returned: object,
     ) -> object:
         """A function has returned. Every call comes by: what is of no interest leaves at once."""
+        if function is torch.autograd.grad:
+            self.on_grad(args, returned)
         watched = getattr(function, "__name__", "") in LOSSES or self.passes.follows(args)
         if not self.updates.backwards and isinstance(returned, Tensor) and returned.requires_grad:
             self._computed(returned)
@@ -233,8 +228,8 @@ class Recorder:
         name = function_name(function)
         if name in LOSSES and isinstance(returned, Tensor):
             self._lost(name, kwargs, tensors_in(*args, *kwargs.values()), returned)
-        elif name == "mul" and self.losses and not self.updates.traced:
-            weigh(self.losses, tensors_in(*args), self.frames.site())
+        elif name == "mul" and self.losses.seen and not self.updates.traced:
+            weigh(self.losses.seen, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
         if self.passes.cuts(name, args):
@@ -247,11 +242,11 @@ class Recorder:
             return
         self.passes.loss = self.passes.loss or name
         self.passes.lost(given[0], given[1])
-        if not self.updates.traced and len(self.losses) < 1_000:
-            module = next((one for one in reversed(self._stack) if isinstance(one.module, _Loss)), None)
-            made = None if module is None else self.made.get(id(module.module), (None, None))[1]
-            called = (module.called if module else None) or self.frames.site()
-            self.losses.append(LossSeen(name, dict(kwargs), given[0], given[1], loss, made, called))
+        module = next((one for one in reversed(self._stack) if isinstance(one.module, _Loss)), None)
+        made = None if module is None else self.made.get(id(module.module), (None, None))[1]
+        called = (module.called if module else None) or self.frames.site()
+        call = LossSeen(name, dict(kwargs), given[0], given[1], loss, made, called)
+        self.losses.add(call, keep=not self.updates.traced)
 
     @quiet
     def on_failure(
@@ -262,28 +257,16 @@ class Recorder:
         error: Exception,
     ) -> None:
         """A function has raised."""
+        if function is torch.autograd.grad:
+            ask(self, args, None)
         given = tensors_in(*args, *kwargs.values())
-        module = self._stack[-1].module if self._stack else None
         if self.crash is not None and self.crash[0] is error:
             return
         if not self.updates.traced:
             self.loops = read_loops(self.frames, self.frames.own(), self.loaders.has) or self.loops
-        leaf = module is not None and self._stack[-1].leaf
-        name = function_name(function)
-        if name in LOSSES and len(given) > 1:
+        if (name := function_name(function)) in LOSSES and len(given) > 1:
             self._lost(name, kwargs, given, given[0])
-        crashed = Crashed(
-            error=type(error).__name__,
-            message=str(error)[:300],
-            site=self.frames.site(),
-            operation=type(module).__name__ if leaf else name,
-            module=None if module is None else self.names.get(id(module)),
-            made=None if module is None else self.made.get(id(module), (module, None))[1],
-            applied=self.frames.outside([type(one.module) for one in self._stack]),
-            operands=tuple(map(describe, given)),
-            frozen=self.updates.is_frozen,
-        )
-        self.crash = error, crashed
+        self.crash = error, crash_of(self, error, name, given, self._stack)
 
     @quiet
     def on_no_gpu(self) -> None:
@@ -318,17 +301,37 @@ class Recorder:
     @quiet
     def _backward(self, tensors: object) -> None:
         given = tensors_in(tensors)
-        if not given:
-            return
-        if self.updates.backwards == 0:
-            self.framework, held = trainer_loop(self.frames)
-            found = read_loops(self.frames, self.frames.own(), self.loaders.has)
-            self.loops = found or self.loops if held is None else (held,)
-        self.loaders.trained()
-        self.updates.backward(given[0], self.network, self.others)
-        self._rows += self.passes.close(given[0])
-        if self.trace.active:
-            self.trace.end()
+        if given:
+            self.asked = None
+            self.trained(given[0], self.moment())
+
+    def moment(self) -> Moment:
+        """Where the script is, with what is known of its loop."""
+        framework, held = ("torch", None) if self.updates.traced else trainer_loop(self.frames)
+        found = () if self.updates.traced else read_loops(self.frames, self.frames.own(), self.loaders.has)
+        loops = found if held is None else (held,)
+        return Moment(self.frames.site(), framework, loops, self.loaders.flying)
+
+    def trained(self, loss: Tensor, moment: Moment, *, adds: bool = True) -> None:
+        """Gradients of a loss are those of an update, and add to those that are there or not."""
+        if not self.updates.traced:
+            self.framework, self.loops = moment.framework, moment.loops or self.loops
+        self.loaders.trained(moment.loader)
+        self.updates.backward(loss, self.network, self.others, moment.site, adds=adds)
+        self._rows += self.passes.close(loss)
+        self.trace.end()
+
+    @quiet
+    def on_grad(self, args: Sequence[object], gradients: object) -> None:
+        """``torch.autograd.grad`` has returned gradients, or None where it has raised."""
+        self._settle()
+        ask(self, args, gradients)
+
+    def _settle(self) -> None:
+        before = self.updates.count
+        settle(self)
+        if self.updates.count > before:
+            self._count()
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -349,6 +352,10 @@ class Recorder:
     @quiet
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
         """An optimizer is about to step; with a closure the backward pass comes inside."""
+        settle(self, stepping=True)
+        if not self.updates.traced and not self.updates.count:
+            moment = self.moment()
+            self.framework, self.loops = moment.framework, moment.loops or self.loops
         self.updates.step(optimizer, closure=closure)
 
     def on_stepped(self, optimizer: Optimizer) -> None:  # noqa: ARG002
@@ -358,6 +365,8 @@ class Recorder:
             StopScript: the plan's cap is reached.
         """
         self.updates.stepped()
+        if not self.updates.traced:
+            self.trace.end()  # no backward pass has come: there may be none
         self._count()
 
     def _count(self) -> None:
@@ -375,12 +384,6 @@ class Recorder:
         site = self.frames.direct()
         if site is not None and site not in self.modes:
             self.modes.append(site)
-
-    @quiet
-    def on_loaded(self) -> None:
-        """Weights are loaded into a module."""
-        if self.updates.count == 0 and "pretrained part" not in self.opaque:
-            self.opaque.append("pretrained part")
 
     # Loaders
 

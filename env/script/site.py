@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from types import FrameType
+from types import CodeType, FrameType
 
 
 @dataclass(frozen=True, order=True)
@@ -39,8 +40,12 @@ def frame_site(frame: FrameType, file: str) -> Site:
         file: what the site calls its file.
     """
     code = frame.f_code
-    line, end_line, column, end_column = next(
-        islice(code.co_positions(), frame.f_lasti // 2, None), (None,) * 4
-    )
+    line, end_line, column, end_column = _position(code, frame.f_lasti // 2)
     line = line or frame.f_lineno
     return Site(file, line, column or 0, end_line or line, end_column or 0, code.co_name)
+
+
+@lru_cache(maxsize=4096)
+def _position(code: CodeType, instruction: int) -> tuple[int | None, ...]:
+    """First and last line, first and last column of an instruction: a loop is at the same ones all along."""
+    return next(islice(code.co_positions(), instruction, None), (None,) * 4)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
+from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
 
+from netmend.env.script.derivatives import settle
 from netmend.env.script.facts import curve_facts, keras_facts, loss_facts, operation_facts, row_facts
 from netmend.env.script.graph import squashed
 from netmend.env.script.keras import KerasSeen
@@ -31,8 +34,10 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
     """
     if recorder.keras is not None and recorder.framework == "keras":
         return _summarise_keras(recorder, recorder.keras, data)
+    with suppress(Exception):  # of weights of any kind
+        settle(recorder)
     score = _score(recorder)
-    seen = trained_loss(recorder.losses, recorder.updates.graph)
+    seen = trained_loss(recorder.losses.seen, recorder.updates.graph)
     loss = seen[0] if seen is not None else _own_loss(recorder)
     network = recorder.network
     saved = data is not None and save(data, recorder.passes.training_rows, recorder.passes.evaluation_rows)
@@ -46,6 +51,7 @@ def summarise(recorder: Recorder, data: str | None) -> Record:
         inputs=recorder.inputs,
         targets=None if loss is None else loss.target,
         loss=loss,
+        fitting=tuple(sorted(recorder.losses.fitting - recorder.losses.unlike)),
         optimizers=updates.optimizers_made(_parameter_names(recorder)),
         loaders=recorder.loaders.records(),
         loops=recorder.loops,
@@ -179,8 +185,12 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     batches = next(
         (loop.rounds for loop in reversed(recorder.loops) if loop.kind in ("loader", "range")), None
     )
-    updates.schedule_facts(batches if len(recorder.loops) > 1 else None)
+    rounds = [None if loop.kind == "epochs" else loop.rounds for loop in recorder.loops]
+    planned = max(prod(filter(None, rounds)), updates.count) if rounds and None not in rounds else None
+    updates.schedule_facts(batches if len(recorder.loops) > 1 else None, planned)
     yield from updates.facts.values()
+    yield from updates.idle_facts()
+    yield from recorder.states.facts(updates.count)
     yield from _hidden(recorder)
     yield from _modes(recorder)
     yield from operation_facts(recorder.trace.operations)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torch.optim.optimizer import Optimizer
 
+from netmend.env.script.factors import factor_fact
 from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
 from netmend.env.script.plateau import Plateau
@@ -88,6 +89,7 @@ class Updates:
     scheduled_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
+    _idle: int = 0
     _zeroed_since_step: bool = False
     _zeroed_since_backward: bool = False
     _backward_since_step: bool = False
@@ -122,13 +124,26 @@ class Updates:
         if not self.traced:
             self.terms.outputs |= {output.grad_fn for output in outputs if output.grad_fn is not None}
 
-    def backward(self, loss: Tensor, network: nn.Module | None, others: Sequence[nn.Module]) -> None:
-        """A backward pass begins at a loss."""
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a backward pass has come since the last step."""
+        return self._backward_since_step
+
+    def backward(
+        self,
+        loss: Tensor,
+        network: nn.Module | None,
+        others: Sequence[nn.Module],
+        site: Site | None,
+        *,
+        adds: bool = True,
+    ) -> None:
+        """A backward pass begins at a loss, called at a site; whether it adds to gradients that are there."""
         self.backwards += 1
         if loss.numel() == 1 and len(self.losses) < _LOSSES:
             self.losses.append(float(loss.detach()))
         if self.backwards == 1:
-            self.backward_site = self.frames.site()
+            self.backward_site = site
             self.graph = walk(loss)
             penalty, self.terms = self.terms.penalty(loss), Terms()
             if penalty is not None:
@@ -137,7 +152,7 @@ class Updates:
                 self.note("detached_loss", 1, "the loss has no gradient graph", self.backward_site)
             elif network is not None:
                 self._reached(self.graph, network, others)
-        if self.backwards <= _LOOKED_AT and self.count and not self._backward_since_step:
+        if adds and self.backwards <= _LOOKED_AT and self.count and not self._backward_since_step:
             self._stale()
         self._backward_since_step = True
         self._zeroed_since_backward = False
@@ -215,7 +230,15 @@ class Updates:
     def stepped(self) -> None:
         """An optimizer has stepped."""
         self.count += 1
+        self._idle += not self.traced and not any(map(_gradients, self.active))
         self._zeroed_since_step = self._backward_since_step = False
+
+    def idle_facts(self) -> Iterator[Fact]:
+        """Steps of a run that has no backward pass and no gradient at any; of PyTorch's own optimizers."""
+        seen = next((one for one in self.active if one.steps), None)
+        own = seen is not None and type(seen.optimizer).__module__.startswith("torch.optim.")
+        if not self.traced and self._idle == self.count > 1 and seen is not None and own:
+            yield Fact(name="no_backward", value=self.count, text="", site=seen.stepped)
 
     def schedule(self, schedule: object) -> None:
         """A learning-rate schedule is made."""
@@ -223,20 +246,26 @@ class Updates:
             plateau = Plateau(schedule) if isinstance(schedule, ReduceLROnPlateau) else None
             self.schedules.append(_Schedule(schedule, self.frames.site(schedule), plateau))
 
-    def scheduled(self, schedule: object, value: object) -> None:
-        """A learning-rate schedule has stepped; one that waits for a plateau was given a value."""
+    def scheduled(self, schedule: object, value: object, shown: Sequence[float]) -> None:
+        """A learning-rate schedule has stepped; one that waits for a plateau was given a value.
+
+        Args:
+            schedule: that stepped; value: that it was given.
+            shown: scores of evaluations since the last update.
+        """
         for one in self.schedules:
             if one.schedule is schedule:
                 one.steps += 1
                 self.scheduled_site = self.scheduled_site or self.frames.site()
                 if one.plateau is not None:
-                    one.plateau.step(value, self.frames, len(self.losses))
+                    one.plateau.step(value, self.frames, len(self.losses), shown)
 
-    def schedule_facts(self, batches: int | None) -> None:
-        """Schedules that are meant for epochs but step with every update, or that wait the wrong way.
+    def schedule_facts(self, batches: int | None, planned: int | None) -> None:
+        """Schedules for epochs that step with every update, and those whose settings mean something else.
 
         Args:
             batches: of an epoch, None where that is not known.
+            planned: updates of the whole training, None where that is not known.
         """
         for one in self.schedules:
             kind = type(one.schedule).__name__
@@ -244,9 +273,10 @@ class Updates:
             if kind in _PER_EPOCH and (batches or 0) > 1 and self.count >= 3 and each:
                 text = f"{kind} steps with each of {self.count} updates"
                 self.note("schedule_per_update", one.steps, text, one.made)
-            wrong = None if one.plateau is None else one.plateau.fact(self.losses, one.made)
-            if wrong is not None:
-                self.facts.setdefault(wrong.name, wrong)
+            plateau = None if one.plateau is None else one.plateau.fact(self.losses, one.made)
+            for wrong in (plateau, factor_fact(one.schedule, one.made, planned)):
+                if wrong is not None:
+                    self.facts.setdefault(wrong.name, wrong)
 
     def optimizers_made(self, names: dict[int, str]) -> tuple[OptimizerMade, ...]:
         """The optimizers as plain data; ``names`` of parameters by id."""

@@ -107,7 +107,7 @@ def _cast(editor: Editor, place: Place, wanted: str) -> None:
 
 def append_method(draft: Draft, node: ast.expr, suffix: str) -> None:
     """Put a method's call behind an expression."""
-    plain = is_operand(node)
+    plain = is_operand(node) or not suffix
     draft.wrap(node, "" if plain else "(", suffix if plain else f"){suffix}")
 
 

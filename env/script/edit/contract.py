@@ -20,6 +20,7 @@ from netmend.env.script.edit.statements import (
     network_calls,
     network_name,
     own_loop,
+    returns_gradients,
     step_call,
 )
 from netmend.env.script.site import Site
@@ -45,6 +46,8 @@ def write_step_order(editor: Editor, _change: SourceChange) -> None:
     """Gradients to zero, the backward pass, the step: what stands in another order is moved."""
     own_loop(editor, "the step")
     draft, backward = backward_statement(editor)
+    if returns_gradients(draft.file, backward):
+        raise EditRefused("the script itself hands the gradients to the optimizer")
     step_draft, step, _ = step_call(editor)
     moved = draft.file.statement(step) if step_draft is draft else None
     block = draft.file.block(backward)
@@ -61,6 +64,28 @@ def write_step_order(editor: Editor, _change: SourceChange) -> None:
         raise EditRefused("the step already stands behind the backward pass")
     draft.before(backward, draft.file.text_of(between))
     draft.remove(between)
+
+
+def write_backward(editor: Editor, _change: SourceChange) -> None:
+    """The backward pass in front of the step; with Lightning ``training_step`` returns the loss."""
+    loss = editor.record.loss
+    draft, call = editor.at(None if loss is None else loss.called, "the loss")
+    file, statement = draft.file, draft.file.statement(call)
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else None
+    if not isinstance(target, ast.Name | ast.Attribute):
+        raise EditRefused("the loss has no name")
+    name, function = file.text_of(target), file.function(call)
+    if editor.record.framework == "lightning":
+        if function is None or function.name != "training_step":
+            raise EditRefused("the loss is computed elsewhere than in training_step")
+        draft.after(function.body[-1], f"return {name}")
+        return
+    own_loop(editor, "the backward pass")
+    step_draft, step, _ = step_call(editor)
+    stepped = step_draft.file.statement(step)
+    if step_draft is not draft or stepped not in file.block(statement) or stepped.lineno < statement.lineno:
+        raise EditRefused("the optimizer steps in another place than behind the loss")
+    draft.before(stepped, f"{name}.backward()")
 
 
 def write_training_mode(editor: Editor, _change: SourceChange) -> None:

@@ -19,8 +19,10 @@ from netmend.env.script.edit.statements import (
     method_calls,
     network_name,
     own_loop,
+    returns_gradients,
     step_call,
 )
+from netmend.env.script.factors import without_rate
 from netmend.env.script.follow import (
     Place,
     argument,
@@ -258,15 +260,18 @@ def write_clip(editor: Editor, change: SourceChange) -> None:
             raise EditRefused("the script clips its gradient in another way")
         editor.arguments(draft, found[0], {"max_norm": change.value}, {"max_norm": 1})
         return
-    _, _, optimizer = step_call(editor)
+    step_draft, step, optimizer = step_call(editor)
     if "scaler" in draft.file.text_of(backward):
         raise EditRefused("a scaled gradient is not clipped")
     network = network_name(editor, draft, backward)
     parameters = f"{network}.parameters()"
     if network is None:
         parameters = f'[p for group in {optimizer}.param_groups for p in group["params"]]'
-    function = editor.spell(draft, "torch.nn.utils.clip_grad_norm_")
-    draft.after(backward, f"{function}({parameters}, {change.value!r})")
+    text = f"{editor.spell(draft, 'torch.nn.utils.clip_grad_norm_')}({parameters}, {change.value!r})"
+    if returns_gradients(draft.file, backward):
+        step_draft.before(step_draft.file.statement(step), text)
+    else:
+        draft.after(backward, text)
 
 
 def write_schedule(editor: Editor, change: SourceChange) -> None:
@@ -337,6 +342,22 @@ def write_schedule_mode(editor: Editor, _change: SourceChange) -> None:
             if called(draft.file, call) != "ReduceLROnPlateau":
                 raise EditRefused(f"{fact.site}: ReduceLROnPlateau is not called here by its name")
             editor.arguments(draft, call, {"mode": modes[1]}, {"mode": 1}, {"mode": modes[0]})
+
+
+def write_schedule_factor(editor: Editor, _change: SourceChange) -> None:
+    """Factors of the optimizer's rate in the place of rates, or else an optimizer's rate of 1."""
+    fact = next((one for one in editor.record.facts if one.name == "rate_as_factor"), None)
+    draft, call = editor.call(None if fact is None else fact.site, "the schedule")
+    optimizer_draft, made = editor.call(the_optimizer(editor).made, "the optimizer")
+    rate = argument(made, "lr", 1)
+    products = [] if rate is None or optimizer_draft is not draft else without_rate(draft, call, rate)
+    for product, rest in products:
+        if rest is None:
+            draft.put(product, "1.0")
+        else:
+            draft.unwrap(product, rest)
+    if not products:
+        editor.arguments(optimizer_draft, made, {"lr": 1.0}, {"lr": 1})
 
 
 def write_patience(editor: Editor, change: SourceChange) -> None:

@@ -82,6 +82,7 @@ def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
             raise EditRefused("the loss is given what it takes")
         return
     seen: set[ast.expr] = set()
+    fitting = [draft.file.node(site) for site in editor.record.fitting if site.file == draft.file.path]
     for node in loss_calls(draft, call):
         for index, suffix in zip((1, 0), suffixes, strict=True):
             given = operand(node, index)
@@ -89,7 +90,7 @@ def _adapt(editor: Editor, function: str, *, strict: bool = True) -> None:
             if suffix == ".float()" and target.dtype == "float64" and output.dtype == "float32":
                 cast_at_origin(editor, draft, given, "float32", seen)
             elif suffix and not done:
-                append_method(draft, given, suffix)
+                append_method(draft, given, suffix.replace(".squeeze(-1)", "") if node in fitting else suffix)
 
 
 def _with_raw(editor: Editor, function: str) -> Array | None:

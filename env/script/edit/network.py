@@ -165,6 +165,16 @@ def _register(editor: Editor, draft: Draft, part: ast.expr) -> None:
     draft.wrap(part, f"{editor.spell(draft, f'torch.nn.{kind}')}(", ")")
 
 
+def write_copied(editor: Editor, _change: SourceChange) -> None:
+    """A copy of the weights, or of the network, that are kept while training goes on."""
+    found = [fact for fact in editor.record.facts if fact.name == "kept_uncopied"]
+    if not found:
+        raise EditRefused("the script keeps no weights without a copy")
+    for fact in found:
+        draft, node = editor.at(fact.site, "what is kept")
+        draft.wrap(node, f"{editor.spell(draft, 'copy.deepcopy')}(", ")")
+
+
 def write_start(editor: Editor, change: SourceChange) -> None:
     """Initial weights, in a loop behind the creation of the network; only the first change of them writes."""
     own = [other for other in editor.changes if other.what == "layer.start"]

@@ -38,6 +38,14 @@ def backward_statement(editor: Editor) -> tuple[Draft, ast.stmt]:
     return editor.draft(found[0][0].path), found[0][0].statement(found[0][1])
 
 
+def returns_gradients(file: SourceFile, backward: ast.stmt) -> bool:
+    """Whether the statement of the backward pass gives gradients, and leaves it to others to keep them."""
+    return any(
+        isinstance(node, ast.Call) and file.dotted(node.func) == "torch.autograd.grad"
+        for node in ast.walk(backward)
+    )
+
+
 def step_call(editor: Editor) -> tuple[Draft, ast.Call, str]:
     """The call that steps the optimizer, and how the optimizer is called there."""
     draft, call = _stepped(editor)

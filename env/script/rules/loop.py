@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
@@ -60,6 +59,22 @@ def step_before_backward(record: Record) -> Iterator[Sight]:
 
 
 @fault(
+    "{why}: the optimizer has stepped {value:.0f} times without a gradient, and nothing is learnt",
+    "api_contract/step_order@program",
+)
+def no_backward(record: Record) -> Iterator[Sight]:
+    """Steps without a backward pass, and without a gradient that stands there at any of them.
+
+    Without a loss it may be the course of a schedule that is drawn.
+    """
+    for one in facts(record, "no_backward"):
+        if record.loss is not None:
+            held = record.framework == "lightning"
+            why = "training_step returns no loss" if held else "there is no backward pass"
+            yield Sight(value=one.value, site=record.loss.called if held else one.site, words={"why": why})
+
+
+@fault(
     "gradients are set to zero between the backward pass and the step, so the step changes nothing",
     "api_contract/step_order@program",
 )
@@ -97,6 +112,9 @@ def turned_loss(record: Record) -> Iterator[Sight]:
     loss, losses = record.loss, record.losses
     if loss is None or loss.kind not in _NEVER_NEGATIVE or not losses or "several networks" in record.opaque:
         return
+    by_hand = next(facts(record, "added_gradient"), None)
+    if by_hand is not None and by_hand.site is not None and losses[0] > 0:
+        yield Sight(value=losses[0], site=by_hand.site, words={"loss": loss.kind, "how": by_hand.text})
     minus = loss.behind[:1] == ("Neg",) and max(losses) < 0
     uphill = [made for made in record.optimizers if made.settings.get("maximize") and made.steps]
     if minus != bool(uphill) and len(record.optimizers) == 1 and (minus or min(losses) >= 0):
@@ -188,6 +206,16 @@ def no_evaluation_mode(record: Record) -> Iterator[Sight]:
             yield Sight(value=one.value, site=one.site or record.evaluated, words={"layers": layers})
 
 
+@fault(
+    "{kept} is no copy: training goes on to change it, and what is used in the end are the last weights",
+    "iterations/early_stopping_10@program",
+)
+def kept_uncopied(record: Record) -> Iterator[Sight]:
+    """Weights that are taken in a training and given back behind it, with no copy of them in between."""
+    for one in facts(record, "kept_uncopied"):
+        yield Sight(value=one.value, site=one.site, words={"kept": one.text})
+
+
 @likely(
     "the optimizer was given nothing of a network that gradients reach: {layers} never change",
     "api_contract/optimize_all@program",
@@ -246,7 +274,8 @@ def far_rate(record: Record) -> Iterator[Sight]:
             continue
         rate = min(max(usual, min(rate, *made.rates)), max(rate, *made.rates)) if made.rates else rate
         ratio = max(rate / usual, usual / rate)
-        if ratio >= FAR_RATE:
+        of_lambda = rate == 1 and any(kind == "LambdaLR" for kind, _ in record.schedules)
+        if ratio >= FAR_RATE and not of_lambda:  # whose function gives rates then
             times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
             words = {"kind": made.kind, "usual": usual, "times": times}
             edits = (f"optimizer/lr_{usual:g}@program",) if usual in _RATES else ()
@@ -269,6 +298,17 @@ def schedule_per_update(record: Record) -> Iterator[Sight]:
 def plateau_mode(record: Record) -> Iterator[Sight]:
     """A schedule that waits for a score to fall, or for a loss to rise."""
     for one in facts(record, "minimized_score", "maximized_loss"):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
+
+
+@likely(
+    "{seen}: no update has a rate above {value:.2g}",
+    "api_contract/schedule_per_epoch@program",
+    "optimizer/remove_schedule@program",
+)
+def rate_as_factor(record: Record) -> Iterator[Sight]:
+    """A schedule that is given rates, and takes them for factors of the optimizer's rate."""
+    for one in facts(record, "rate_as_factor"):
         yield Sight(value=one.value, site=one.site, words={"seen": one.text})
 
 
@@ -298,16 +338,8 @@ def few_updates(record: Record) -> Iterator[Sight]:
     """A training that ends before it has begun."""
     if any(made.kind == "LBFGS" for made in record.optimizers):  # an update of it is many steps
         return
-    rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
-    steps = max((made.steps for made in record.optimizers), default=0)  # a comprehension is no loop
-    total = max(prod(rounds), steps)
-    if (
-        record.ending == "finished"
-        and record.loops
-        and len(rounds) == len(record.loops)
-        and total < LEAST_UPDATES
-    ):
-        yield Sight(value=float(total), site=record.loops[0].site)
+    if record.ending == "finished" and record.loops and 0 < record.updates < LEAST_UPDATES:
+        yield Sight(value=float(record.updates), site=record.loops[0].site)
 
 
 @possible(

@@ -27,7 +27,10 @@ def steps_over_rows(record: Record) -> Iterator[Sight]:
 @fault("{seen}", _BATCH_AXIS)
 def rows_mixed(record: Record) -> Iterator[Sight]:
     """A reshape that puts parts of several rows into one, of which a layer behind it makes one output."""
-    yield from _seen(record, "rows_mixed")
+    turned = [one.called for one in recut(record)]
+    for sight in _seen(record, "rows_mixed"):
+        more = ", and moves no axis as permute() does" if sight.site in turned else ""
+        yield Sight(value=sight.value, site=sight.site, words={"seen": f"{sight.words['seen']}{more}"})
 
 
 @fault(

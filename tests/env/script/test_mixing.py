@@ -111,6 +111,7 @@ def test_what_mixes_rows_is_found_and_mended(
     record = runner.run(path, plan=Plan(wall=60.0))
     (found,) = (one for one in findings(record) if one.severity == "fault")
     assert (found.name, found.value) == (name, 16)
+    assert found.text.endswith("as permute() does") == (place == "x.view(STEPS, -1, WIDTH)")
     assert source(text, found.site) == place
     patch = edit(Project.read(tmp_path, record.files), record, record_changes(found.edits[0], record))
     assert written in patch.texts["train.py"]

@@ -126,6 +126,45 @@ def test_the_right_mode_and_noise_are_left_alone(run: Run, made: str, given: str
     assert not found(run(script(TRAINER, made, given)))
 
 
+UNNAMED = """\
+            metric = val_acc
+            mean = sum(self.losses) / len(self.losses)
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "what"),
+    [
+        (OPTIMIZER, "metric", "metric (the score of its evaluation), which is better when larger"),
+        (
+            OPTIMIZER,
+            "100 * metric",
+            "100 * metric (the score of its evaluation), which is better when larger",
+        ),
+        (
+            "ReduceLROnPlateau(self.optimizer, mode='max', patience=1)",
+            "mean",
+            "mean (the mean of the trained losses), which is better when smaller",
+        ),
+        (OPTIMIZER, "mean", None),
+        (OPTIMIZER, "1 - metric", None),
+        (OPTIMIZER, "noise", None),
+        ("ReduceLROnPlateau(self.optimizer, mode='max', patience=1)", "metric", None),
+    ],
+)
+def test_a_value_whose_name_says_nothing(run: Run, made: str, given: str, what: str | None) -> None:
+    text = script(TRAINER, made, given).replace("            noise =", UNNAMED + "            noise =")
+    text = text.replace(
+        "        self.model.train()\n", "        self.model.train()\n        self.losses = []\n"
+    )
+    text = text.replace(
+        "            self.optimizer.step()\n",
+        "            self.optimizer.step()\n            self.losses.append(loss.item())\n",
+    )
+    texts = [finding.text for finding in found(run(text))]
+    assert [part in one for one in texts for part in [what or ""]] == ([True] if what else [])
+
+
 def test_scores_are_judged_up_to_the_first_cut(run: Run) -> None:
     text = script(TRAINER, OPTIMIZER, "score").replace("range(8)", "range(30)")
     (finding,) = found(run(text.replace("noise = torch.rand(1).item()", "score = min(epoch, 3)")))

@@ -496,3 +496,25 @@ def test_sources_patch_the_copy_alone(runner, run: Run, tmp_path) -> None:
     record = runner.run(tmp_path / "train.py", sources={"train.py": _SLICES.replace("lr=0.5", "lr=0.25")})
     assert record.optimizers[0].settings["lr"] == 0.25
     assert (tmp_path / "train.py").read_text() == _SLICES
+
+
+def test_where_a_loss_gets_an_output_and_a_target_of_one_shape(run: Run) -> None:
+    text = (
+        _DATA
+        + """\
+net = nn.Linear(4, 1)
+f = nn.MSELoss()
+opt = torch.optim.SGD(net.parameters(), lr=0.01)
+z = y.float()
+for _ in range(2):
+    f(net(X), z).backward()
+    opt.step()
+    opt.zero_grad()
+print(f(net(X).flatten(), z).item(), F.l1_loss(net(X)[:, 0], z).item())
+"""
+    )
+    record = run(text)
+    assert [source(text, site) for site in record.fitting] == [
+        "f(net(X).flatten(), z)",
+        "F.l1_loss(net(X)[:, 0], z)",
+    ]

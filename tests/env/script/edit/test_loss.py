@@ -42,6 +42,14 @@ def test_other_calls_that_reshape_are_left(script):
     assert "held = f(net(a).flatten(), b)" in case.edited("loss.shapes")
 
 
+def test_other_calls_whose_shapes_fit_are_left(script):
+    case = _module(script, (8, 1), _array(8, dtype="int64"))
+    after = case.knows(fitting=(case.site("f(net(a), b)"),)).edited("loss.shapes")
+    assert after == TEXT.replace("f(out, y)", "f(out.squeeze(-1), y.float())").replace(
+        "f(net(a), b)", "f(net(a), b.float())"
+    )
+
+
 @pytest.mark.parametrize(
     ("kind", "output", "target", "cast"),
     [
