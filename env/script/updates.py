@@ -19,7 +19,6 @@ from netmend.env.script.terms import Terms
 
 _PER_EPOCH = ("StepLR", "MultiStepLR", "ExponentialLR", "ReduceLROnPlateau")
 _LOOKED_AT = 5  # backward passes in which the order of the calls is looked at
-_IDLE = 3  # steps with nothing to do that are no accident
 _LOSSES = 100_000
 
 
@@ -37,7 +36,6 @@ class OptimizerSeen:
     steps: int = 0
     start: float | None = None
     rates: tuple[float, ...] = ()
-    idle: int = 0
 
     def rate(self) -> None:
         """It is about to step, at a rate that a schedule or the script itself may have changed."""
@@ -203,8 +201,6 @@ class Updates:
         seen.steps += 1
         seen.rate()
         seen.stepped = seen.stepped or self.frames.site()
-        if not closure and self.graph is not None and seen.steps <= _LOOKED_AT:
-            self._idle(seen, self.graph)
         if closure or self.backwards > _LOOKED_AT or len(self.active) > 1:
             return
         if self.backwards == 0:
@@ -218,14 +214,6 @@ class Updates:
             self.note(
                 "zeroed_before_step", 1, "gradients are set to zero between backward and step", self.zeroed
             )
-
-    def _idle(self, seen: OptimizerSeen, graph: Graph) -> None:
-        """Whether an optimizer has nothing that a gradient has reached."""
-        given = seen.parameters()
-        seen.idle += all(one.grad is None and id(one) not in graph.leaves for one in given)
-        if seen.idle == _IDLE and graph.leaves:
-            text = f"{len(given)} parameters of the optimizer never get a gradient"
-            self.note("never_reached", len(given), text, seen.made)
 
     def stepped(self) -> None:
         """An optimizer has stepped."""

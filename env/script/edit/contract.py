@@ -299,27 +299,5 @@ def write_optimized(editor: Editor, _change: SourceChange) -> None:
             raise EditRefused("the network has no name where the optimizer is made")
         network = roots.pop()
     if draft.file.text_of(given) == f"{network}.parameters()":
-        _make_later(draft, call, network)
-        return
-    draft.put(given, f"{network}.parameters()")
-
-
-def _make_later(draft: Draft, call: ast.Call, network: str) -> None:
-    """An optimizer of what a name held first is made behind the name's last network."""
-    file = draft.file
-    made = file.statement(call)
-    block = file.block(made)
-    behind = block[block.index(made) + 1 :]
-    again = [one for one in behind if isinstance(one, ast.Assign) and file.text_of(one.targets[0]) == network]
-    if not again or not isinstance(made, ast.Assign):
         raise EditRefused("the optimizer is given all parameters that the network knows of")
-    name = file.text_of(made.targets[0])
-    between = behind[: behind.index(again[-1])]
-    if any(
-        name == file.text_of(node) for one in between for node in ast.walk(one) if isinstance(node, ast.expr)
-    ):
-        raise EditRefused(
-            f"{file.path}:{made.lineno} makes an optimizer that is used before its network is made"
-        )
-    draft.after(again[-1], file.text_of(made))
-    draft.remove(made)
+    draft.put(given, f"{network}.parameters()")

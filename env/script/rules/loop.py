@@ -166,20 +166,6 @@ def not_all_optimized(record: Record) -> Iterator[Sight]:
 
 
 @fault(
-    "no gradient reaches the {value:.0f} parameters that the optimizer has: they are of another network",
-    "api_contract/optimize_all@program",
-)
-def nothing_optimized(record: Record) -> Iterator[Sight]:
-    """An optimizer of a network that was thrown away: it steps, and what is trained never changes.
-
-    Of several optimizers one may have to wait for its loss.
-    """
-    for one in facts(record, "never_reached"):
-        if _steps_alone(record):
-            yield Sight(value=one.value, site=one.site)
-
-
-@fault(
     "the network is trained in evaluation mode, which matters to {layers}",
     "api_contract/training_mode@program",
 )

@@ -196,7 +196,6 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "never_stepped": replace(GOOD, updates=0, optimizers=(replace(ADAM, steps=0),)),
         "unregistered": with_fact("unregistered"),
         "not_all_optimized": with_fact("not_optimized"),
-        "nothing_optimized": with_fact("never_reached"),
         "no_training_mode": with_fact("trained_in_evaluation_mode"),
         "no_evaluation_mode": with_fact("evaluated_in_training_mode"),
         "broadcast_targets": with_loss(VALUES, target=floats(ROWS)),

@@ -205,31 +205,3 @@ for e in range(5):
     case.loop("range(5)").knows(backward=case.site("loss.backward()"), forward=case.site("net(part)"))
     with pytest.raises(EditRefused, match="one call of the network both trains and evaluates"):
         case.knows(evaluated=case.site("net(part)")).patch(DROPOUT)
-
-
-TWICE = """\
-import torch
-net = Net(4)
-opt = torch.optim.SGD(net.parameters(), lr=1)  # plain
-{between}net = Net(8)
-for x, y in data:
-    loss = f(net(x), y)
-    loss.backward()
-    opt.step()
-"""
-
-
-def test_an_optimizer_is_made_behind_the_network_that_it_is_for(script):
-    case = script(TWICE.format(between="")).optimizer("torch.optim.SGD(net.parameters(), lr=1)")
-    assert case.knows(forward=case.site("net(x)")).edited("loop.optimized") == TWICE.format(
-        between=""
-    ).replace("opt = torch.optim.SGD(net.parameters(), lr=1)  # plain\n", "").replace(
-        "net = Net(8)\n", "net = Net(8)\nopt = torch.optim.SGD(net.parameters(), lr=1)\n"
-    )
-
-
-def test_one_that_is_used_before_that_stays(script):
-    text = TWICE.format(between="schedule = StepLR(opt, 3)\n")
-    case = script(text).optimizer("torch.optim.SGD(net.parameters(), lr=1)")
-    with pytest.raises(EditRefused, match=r"train\.py:3 makes an optimizer that is used before"):
-        case.knows(forward=case.site("net(x)")).edited("loop.optimized")
