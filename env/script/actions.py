@@ -157,6 +157,20 @@ def _scheduled(record: Record) -> Changes:
     return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
 
 
+def _optimized(record: Record) -> Changes:
+    """All layers in the network, and all of them handed to the optimizer."""
+    names = {fact.name for fact in record.facts}
+    if "unregistered" in names:
+        return (SourceChange(what="network.registered"),)
+    return (SourceChange(what="loop.optimizer_behind" if "made_late" in names else "loop.optimized"),)
+
+
+def _graph(record: Record) -> Changes:
+    """The loss joined to the network, or cut off from the updates before."""
+    again = record.crash is not None and "through the graph a second time" in record.crash.message
+    return (SourceChange(what="loop.carried_state" if again else "loop.loss_graph"),)
+
+
 def _usual_dropout(record: Record) -> Changes:
     found = [at for at, one in enumerate(record.operations) if one.kind.lower().startswith("dropout")]
     return tuple(SourceChange(what="layer.rate", value=0.25, at=at) for at in found)
@@ -172,14 +186,8 @@ ANSWERS: Mapping[str, Answer] = {
     "api_contract/step_order@program": _set("loop.order"),
     "api_contract/training_mode@program": _set("loop.training_mode"),
     "api_contract/evaluation_mode@program": _set("loop.evaluation_mode"),
-    "api_contract/loss_graph@program": _set("loop.loss_graph"),
-    "api_contract/optimize_all@program": lambda record: (
-        SourceChange(
-            what="network.registered"
-            if any(fact.name == "unregistered" for fact in record.facts)
-            else "loop.optimized"
-        ),
-    ),
+    "api_contract/loss_graph@program": _graph,
+    "api_contract/optimize_all@program": _optimized,
     "api_contract/schedule_per_epoch@program": _scheduled,
     "api_contract/match_output@output": _bare_output,
     "activation/linear@output": _bare_output,
@@ -230,6 +238,7 @@ ANSWERS: Mapping[str, Answer] = {
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",

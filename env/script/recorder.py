@@ -297,7 +297,7 @@ class Recorder:
         """An optimizer is made, or was there before the recording began."""
         held = trainer_loop(self.frames)[0] == "transformers"
         made = self.arguments if held else self.frames.site(optimizer)
-        self.updates.optimizers.append(OptimizerSeen(optimizer, made, was_there))
+        self.updates.optimizers.append(OptimizerSeen(optimizer, made, was_there, len(self.made)))
 
     @quiet
     def on_zero(self) -> None:
@@ -350,6 +350,8 @@ class Recorder:
     def on_step(self, optimizer: Optimizer, *, closure: bool) -> None:
         """An optimizer is about to step; with a closure the backward pass comes inside."""
         self.updates.step(optimizer, closure=closure)
+        networks = [one for one in (self.network, *self.others) if one is not None]
+        self.updates.look_for_late(optimizer, networks, self.made)
 
     def on_stepped(self, optimizer: Optimizer) -> None:  # noqa: ARG002
         """An optimizer has stepped.

@@ -11,6 +11,7 @@ from torch.optim.optimizer import Optimizer
 
 from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
+from netmend.env.script.late import Made, late_layer
 from netmend.env.script.plateau import Plateau
 from netmend.env.script.record import Fact, OptimizerMade, Setting
 from netmend.env.script.site import Site
@@ -23,7 +24,7 @@ _LOSSES = 100_000
 
 @dataclass(eq=False)
 class OptimizerSeen:
-    """An optimizer, where it was made, where and how often it steps.
+    """An optimizer, where it was made, behind how many modules, where and how often it steps.
 
     One that was there before a recording began may have nothing to do with it.
     """
@@ -31,6 +32,7 @@ class OptimizerSeen:
     optimizer: Optimizer
     made: Site | None
     was_there: bool = False
+    before: int = 0
     stepped: Site | None = None
     steps: int = 0
 
@@ -73,6 +75,7 @@ class Updates:
     scheduled_site: Site | None = None
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
+    _looked_at: set[tuple[int, int]] = field(default_factory=set)
     _zeroed_since_step: bool = False
     _zeroed_since_backward: bool = False
     _backward_since_step: bool = False
@@ -185,6 +188,20 @@ class Updates:
             self.note(
                 "zeroed_before_step", 1, "gradients are set to zero between backward and step", self.zeroed
             )
+
+    def look_for_late(self, optimizer: Optimizer, networks: Sequence[nn.Module], made: Made) -> None:
+        """Note a layer that was made behind an optimizer which is about to step, once for what it shows."""
+        seen = next((one for one in self.optimizers if one.optimizer is optimizer), None)
+        given = [] if seen is None or seen.was_there else seen.parameters()
+        idle = sum(one.grad is None for one in given)
+        if seen is None or not idle or (id(seen), idle) in self._looked_at:
+            return
+        self._looked_at.add((id(seen), idle))
+        held = {id(one) for other in self.optimizers for one in other.parameters()}
+        found = late_layer(given, held, networks, made, seen.before)
+        if found is not None:
+            self.note("optimizer_in_front", len(found[0]), _list(found[0]), seen.made)
+            self.note("made_late", len(found[0]), _list(found[0]), found[1])
 
     def stepped(self) -> None:
         """An optimizer has stepped."""

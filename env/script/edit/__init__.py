@@ -34,6 +34,7 @@ from netmend.env.script.edit import (
     penalty,
     rows,
     scaling,
+    states,
     targets,
 )
 from netmend.env.script.edit.editor import Editor
@@ -57,7 +58,9 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loop.training_mode": contract.write_training_mode,
     "loop.evaluation_mode": contract.write_evaluation_mode,
     "loop.optimized": contract.write_optimized,
+    "loop.optimizer_behind": contract.write_optimizer_behind,
     "loop.loss_graph": gradients.write_loss_graph,
+    "loop.carried_state": states.write_carried_state,
     "loss.kind": loss.write_kind,
     "loss.shapes": loss.write_shapes,
     "loss.labels": loss.write_labels,

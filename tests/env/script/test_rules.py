@@ -196,6 +196,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "never_stepped": replace(GOOD, updates=0, optimizers=(replace(ADAM, steps=0),)),
         "unregistered": with_fact("unregistered"),
         "not_all_optimized": with_fact("not_optimized"),
+        "optimizer_in_front": with_fact("optimizer_in_front"),
         "no_training_mode": with_fact("trained_in_evaluation_mode"),
         "no_evaluation_mode": with_fact("evaluated_in_training_mode"),
         "broadcast_targets": with_loss(VALUES, target=floats(ROWS)),
