@@ -206,6 +206,7 @@ ANSWERS: Mapping[str, Answer] = {
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
     "data_wrangling/all_rows@inputs": _set("input.same_scale"),
+    "data_wrangling/remove_prep@inputs": _set("input.mirrored"),
     "data_wrangling/standardize_target@targets": _set("target.standardize"),
     "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
@@ -242,6 +243,7 @@ _IN_A_SCRIPT = {
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
+    "data_wrangling/remove_prep@inputs": "targets turned round with rows that are mirrored, or no mirror",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
 }

@@ -25,6 +25,7 @@ from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
 from netmend.env.script.hooks import install
 from netmend.env.script.limits import confine, rest
+from netmend.env.script.mirrors import mirror_facts
 from netmend.env.script.mixing import look_for_mixing
 from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
@@ -121,6 +122,8 @@ def run_script(
     )
     with suppress(Exception):  # a stranger's source may be of any kind
         record = replace(record, facts=(*record.facts, *shuffle_facts(folder, record)))
+    with suppress(Exception):
+        record = replace(record, facts=(*record.facts, *mirror_facts(folder, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))
     temporary = out / "record.part"
     temporary.write_text(encode(record))

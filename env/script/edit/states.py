@@ -52,9 +52,12 @@ def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
 
 def _is_new(file: SourceFile, loop: ast.For | ast.While, name: str, call: ast.Call) -> bool:
     """Whether a round of the loop makes a value of this name in front of a call."""
-    stores = (node for node in ast.walk(loop) if isinstance(getattr(node, "ctx", None), ast.Store))
+    parts = (node for node in ast.walk(loop) if isinstance(node, ast.Name | ast.Attribute))
     statement = file.span(file.statement(call))[0]
-    return any(file.text_of(one) == name and file.span(one)[0] < statement for one in stores)
+    return any(
+        isinstance(one.ctx, ast.Store) and file.text_of(one) == name and file.span(one)[0] < statement
+        for one in parts
+    )
 
 
 def _parts(node: ast.expr, *, inside: bool = False) -> Iterator[tuple[ast.expr, bool]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import prod
 
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
@@ -293,15 +292,8 @@ def few_updates(record: Record) -> Iterator[Sight]:
     """A training that ends before it has begun."""
     if any(made.kind == "LBFGS" for made in record.optimizers):  # an update of it is many steps
         return
-    rounds = [loop.rounds for loop in record.loops if loop.rounds is not None]
-    total = prod(rounds)
-    if (
-        record.ending == "finished"
-        and record.loops
-        and len(rounds) == len(record.loops)
-        and total < LEAST_UPDATES
-    ):
-        yield Sight(value=float(total), site=record.loops[0].site)
+    if record.ending == "finished" and record.loops and 0 < record.updates < LEAST_UPDATES:
+        yield Sight(value=float(record.updates), site=record.loops[0].site)
 
 
 @possible(
