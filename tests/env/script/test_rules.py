@@ -340,6 +340,9 @@ def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
     [
         pytest.param(with_fact("no_zero_grad", optimizers=(ADAM, ADAM)), id="of two optimizers one"),
         pytest.param(with_fact("step_before_backward", line=12), id="a step in front of the loop"),
+        pytest.param(
+            replace(GOOD, losses=tuple(map(float, range(1, 60))), optimizers=(ADAM, ADAM)), id="two trainings"
+        ),
         pytest.param(with_fact("not_optimized", opaque=("pretrained part",)), id="loaded weights"),
         pytest.param(with_fact("not_optimized", optimizers=(replace(ADAM, given=()),)), id="a picture"),
         pytest.param(with_fact("evaluated_in_training_mode", modules={"": "Net"}), id="no dropout"),
