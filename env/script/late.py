@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
@@ -14,13 +15,27 @@ Made: TypeAlias = Mapping[int, tuple[nn.Module, Site | None]]
 """Modules by id, with where they were made, in that order."""
 
 
+@dataclass(frozen=True)
+class Late:
+    """A layer that an optimizer should have, and that was made behind it.
+
+    Attributes:
+        parameters: their names; site: where it is made.
+        replaces: whether the optimizer has another in its place, which stands in no network any more.
+    """
+
+    parameters: tuple[str, ...]
+    site: Site | None
+    replaces: bool
+
+
 def late_layer(
     given: Sequence[Tensor], held: Collection[int], networks: Sequence[nn.Module], made: Made, before: int
-) -> tuple[list[str], Site | None] | None:
-    """The layer that an optimizer should have and was made behind it, by its parameters and where it is made.
+) -> Late | None:
+    """The layer that gradients reach, that no optimizer has, and that was made behind one; None without.
 
-    Gradients reach it and no optimizer has it. This one has another in its place, which was made before it
-    and stands in no network that gradients reach. None where there is no such layer.
+    A network that is made behind it is such a layer where the optimizer has an old one like it: any other may
+    be there to judge.
 
     Args:
         given: parameters of the optimizer, behind a backward pass.
@@ -34,14 +49,15 @@ def late_layer(
     modules = list(made.values())
     old = [module for module, _ in modules[:before] if not idle.isdisjoint(map(id, module.parameters()))]
     places = {id(module): (place, site) for place, (module, site) in enumerate(modules[before:])}
-    for network in at_work if old else ():
+    for network in at_work:
         if id(network) in places and not any(map(partial(_is_like, network), old)):
-            continue  # another network, which may be there to judge
+            continue
         left = {id(one): name for name, one in network.named_parameters() if one.grad is not None}
         found = list(_outermost(network, places, left, held))
         if found:
             names = (left.get(id(one)) for module in found for one in module.parameters())
-            return [name for name in names if name], max(places[id(module)] for module in found)[1]
+            site = max(places[id(module)] for module in found)[1]
+            return Late(tuple(name for name in names if name), site, bool(old))
     return None
 
 

@@ -194,14 +194,15 @@ class Updates:
         seen = next((one for one in self.optimizers if one.optimizer is optimizer), None)
         given = [] if seen is None or seen.was_there else seen.parameters()
         idle = sum(one.grad is None for one in given)
-        if seen is None or not idle or (id(seen), idle) in self._looked_at:
+        if seen is None or (id(seen), idle) in self._looked_at:
             return
         self._looked_at.add((id(seen), idle))
         held = {id(one) for other in self.optimizers for one in other.parameters()}
-        found = late_layer(given, held, networks, made, seen.before)
-        if found is not None:
-            self.note("optimizer_in_front", len(found[0]), _list(found[0]), seen.made)
-            self.note("made_late", len(found[0]), _list(found[0]), found[1])
+        late = late_layer(given, held, networks, made, seen.before)
+        if late is not None:
+            self.note("made_late", len(late.parameters), _list(late.parameters), late.site)
+            if late.replaces:
+                self.note("optimizer_in_front", len(late.parameters), _list(late.parameters), seen.made)
 
     def stepped(self) -> None:
         """An optimizer has stepped."""

@@ -279,7 +279,7 @@ def write_optimized(editor: Editor, _change: SourceChange) -> None:
 def write_optimizer_behind(editor: Editor, _change: SourceChange) -> None:
     """The optimizer, and what is made of it, behind the layer that it should have."""
     sites = {fact.name: fact.site for fact in editor.record.facts}
-    draft, made = editor.at(sites.get("optimizer_in_front"), "the optimizer")
+    draft, made = editor.at(sites.get("optimizer_in_front") or the_optimizer(editor).made, "the optimizer")
     other, layer = editor.at(sites.get("made_late"), "the new layer")
     file, optimizer, last = draft.file, draft.file.statement(made), other.file.statement(layer)
     block = file.block(optimizer)

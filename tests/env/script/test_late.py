@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from netmend.env.script.actions import record_changes
+from netmend.env.script.edit import edit
 from netmend.env.script.rules import findings
+from netmend.env.script.source import Project
 from tests.env.script.conftest import Run, source
 
 HEAD = """\
@@ -73,6 +76,18 @@ def test_what_is_made_behind_the_optimizer_is_found(run: Run, text: str, layers:
     assert source(HEAD + text, found["optimizer_in_front"].site).startswith("torch.optim.Adam(")
     assert source(HEAD + text, found["made_late"].site).startswith(made)
     assert [one.name for one in findings(record) if one.severity == "fault"] == ["optimizer_in_front"]
+
+
+def test_a_layer_that_is_added_behind_the_optimizer_is_found_too(run: Run) -> None:
+    made = "net = Net()\nopt = torch.optim.Adam(net.parameters())\n"
+    text = made + "net.body.add_module('last', nn.Linear(8, 8))\n"
+    record = run(HEAD + text + "train(net, opt)\n")
+    found = {fact.name: fact for fact in record.facts}
+    assert "optimizer_in_front" not in found
+    assert source(HEAD + text, found["made_late"].site) == "nn.Linear(8, 8)"
+    (change,) = record_changes("api_contract/optimize_all@program", record)
+    new = edit(Project({"train.py": HEAD + text}), record, [change]).texts["train.py"]
+    assert new.endswith("nn.Linear(8, 8))\nopt = torch.optim.Adam(net.parameters())\n")
 
 
 @pytest.mark.parametrize(
