@@ -241,6 +241,8 @@ _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
     "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, in the right mode",
+    "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",
+    "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
     "data_wrangling/remove_prep@inputs": "targets turned round with rows that are mirrored, or no mirror",
