@@ -30,6 +30,7 @@ class ScriptRepair:
             where it does and a fault still stands in it; ``mended`` where what is wrong for sure was mended
             and the score is no worse; else ``none``.
         left: faults that still stand in an answer that gains.
+        further: what a search would add to it, in words; empty where that is nothing, or stands in it.
         notes: what could not be done, by name.
         runs: of the script that are scored; short: others; seconds: wall time of the repair.
     """
@@ -46,6 +47,7 @@ class ScriptRepair:
     length: Length
     claim: Claim
     left: tuple[Finding, ...]
+    further: str
     notes: tuple[str, ...]
     runs: int
     short: int

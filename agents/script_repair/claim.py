@@ -19,9 +19,12 @@ from netmend.agents.script_repair.runs import (
     comparable,
     score_of,
 )
+from netmend.env.bugs.making import LEAST_SKILL
 
 LEAST_SHARE = 0.1
 """Of the gain of what answers the findings, that a search has to add to it."""
+LEAST_MORE = 0.1
+"""What a search has to add to answers that are good alone, and at least as much as they gained."""
 Claim = Literal["repair", "gain", "mended", "none"]
 
 
@@ -56,12 +59,22 @@ class Shown:
         return "mended" if is_mended and not (self._compares and self._gain <= -LEAST_GAIN) else "none"
 
     @property
+    def mean(self) -> float:
+        """Of the scores after."""
+        return fmean(_known(self.after))
+
+    @property
     def is_open(self) -> bool:
         """Whether there is a gain that more seeds may show to hold."""
         return self._learns and self._gain >= LEAST_GAIN and not self._holds
 
-    def adds_to(self, smaller: Shown) -> bool:
-        """Whether the answer is worth its further edits, beside a smaller one to the same script."""
+    def adds_to(self, smaller: Shown, *, more: bool) -> bool:
+        """Whether the answer is worth its further edits, beside a smaller one to the same script.
+
+        Args:
+            smaller: what answers the findings alone.
+            more: whether a gain is worth them where the smaller one is good already.
+        """
         own, other = self.claim(is_mended=True), smaller.claim(is_mended=True)
         if "none" in (own, other):
             return own != "none"
@@ -69,7 +82,15 @@ class Shown:
         if len(new) < len(self.after) or len(old) < len(smaller.after):
             return len(new) > len(old)
         gain = fmean(old) - fmean(smaller._old)
-        return fmean(new) - fmean(old) >= max(LEAST_GAIN, LEAST_SHARE * gain)
+        least = max(LEAST_MORE, gain) if smaller._is_good and not more else LEAST_SHARE * gain
+        return fmean(new) - fmean(old) >= max(LEAST_GAIN, least)
+
+    @property
+    def _is_good(self) -> bool:
+        """Whether a gain holds, and what is reached would be good for a program of a suite."""
+        chance = max(self.chance, 0.0)  # nobody knows that of a printed figure
+        task = "regression" if self.kind.startswith("r2") else "classification"
+        return self._holds and LEAST_SKILL[task] * (1 - chance) <= self.mean - chance <= 1 - chance
 
     @property
     def _holds(self) -> bool:

@@ -54,6 +54,7 @@ def as_json(script: Path, result: ScriptRepair) -> str:
             {"name": own.name, "severity": own.severity, "text": own.text, "site": str(own.site or "")}
             for own in result.findings
         ],
+        "further": result.further,
         "left": [own.name for own in result.left],
         "steps": [{"why": step.why, "actions": list(step.actions)} for step in result.steps],
         "notes": list(result.notes),
@@ -124,6 +125,8 @@ def _next(script: Path, result: ScriptRepair) -> Iterator[str]:
         return
     where = "" if folder_here(script) or script.resolve().parent == Path.cwd() else f" in {script.parent}"
     yield f"to apply it: git apply the diff{where}, or the same command with --apply"
+    if result.further:
+        yield f"to gain more: the same command with --more: {result.further}"
     if not result.length.whole:
         total = result.length.total
         long = "" if total is None else f", whose runs take about {told(total)} each"

@@ -28,6 +28,7 @@ from netmend.agents.script_repair.cost import (
     told,
     turns,
 )
+from netmend.agents.script_repair.faults import faults, is_better
 from netmend.agents.script_repair.hunks import Step, explained
 from netmend.agents.script_repair.runs import ENDED_WELL, LOWEST, RealRuns, Texts, score_of
 from netmend.agents.script_repair.search import (
@@ -71,6 +72,7 @@ class ScriptRepairer:
         keep: what must not be touched.
         trials: most trials of the search.
         whole: whether every run goes to its end, however long.
+        more: whether a search may add to answers that are good alone.
         tell: is told what is done, in a line.
     """
 
@@ -79,6 +81,7 @@ class ScriptRepairer:
     keep: tuple[str, ...] = ()
     trials: int = TRIALS
     whole: bool = False
+    more: bool = False
     tell: Callable[[str], None] = lambda _: None
 
     def repair(self) -> ScriptRepair:
@@ -123,7 +126,7 @@ class ScriptRepairer:
         while True:
             answers = (
                 (finding, texts, names)
-                for finding in _faults(stage.record)
+                for finding in faults(stage.record)
                 for names, texts in self._answers(stage, finding)
                 if (finding.name, finding.place, *names) not in failed
             )
@@ -133,7 +136,7 @@ class ScriptRepairer:
                     return stage
                 self.tell(f"tries {', '.join(names)}: {finding.text}")
                 after = self._stage(texts, updates)
-                if _is_better(stage, after, finding):
+                if is_better(stage, after, finding):
                     steps.append(Step("mend", finding.text, names, stage.texts, texts))
                     stage = after
                     break
@@ -328,17 +331,19 @@ class ScriptRepairer:
         seconds: float,
     ) -> ScriptRepair:
         """Confirm the answer; ``base`` is the script in front of what the search added."""
-        shown, said = Shown(), list[str]()
+        shown, said, further = Shown(), list[str](), ""
         added = len(steps) > 1 and stage.texts != base.texts
         if steps:
             shown, said = self._confirmed(first, stage, spare=AGAIN if added else 0)
         if added:
             alone, of_it = self._confirmed(first, base, "tries it without what the search added")
-            if not shown.adds_to(alone):
+            if not shown.adds_to(alone, more=self.more):
+                if shown.adds_to(alone, more=True):
+                    further = f"further edits of a search reach {shown.mean:.3f}"
                 steps, stage, shown, said = steps[:-1], base, alone, of_it
         claim = shown.claim(is_mended=any(step.kind == "mend" for step in steps))
         texts = stage.texts if claim != "none" else {}
-        left = _faults(self.runs.run(texts)) if claim == "repair" else ()
+        left = faults(self.runs.run(texts)) if claim == "repair" else ()
         original = first.project.texts
         return ScriptRepair(
             first=first.record,
@@ -353,6 +358,7 @@ class ScriptRepairer:
             length=self.runs.length,
             claim="gain" if left else claim,
             left=left,
+            further=further,
             notes=tuple(dict.fromkeys([*self._notes, *said])),
             runs=self.runs.count,
             short=self.runs.short,
@@ -367,27 +373,10 @@ class ScriptRepairer:
         return confirmed(self.runs, first.texts, last.texts, spare)
 
 
-def _faults(record: Record) -> tuple[Finding, ...]:
-    """What is wrong for sure."""
-    return tuple(finding for finding in script_findings(record) if finding.severity == "fault")
-
-
 def folder_here(script: Path) -> str:
     """A script's folder as a diff names it: from where the command runs; empty where it lies elsewhere."""
     folder, here = script.resolve().parent, Path.cwd()
     return f"{folder.relative_to(here).as_posix()}/" if here in folder.parents else ""
-
-
-def _is_better(stage: Stage, new: Stage, finding: Finding) -> bool:
-    """Whether an edit has answered a finding and brought nothing worse."""
-    before, after = stage.record, new.record
-    if before.crash is not None and after.crash is not None:
-        later = stage.crashed_at != new.crashed_at or after.updates > before.updates
-        return later and len(after.operations) >= len(before.operations)
-    if before.crash is not None or after.crash is not None or after.ending not in ENDED_WELL:
-        return after.crash is None and after.ending in ENDED_WELL
-    faults, old = _faults(after), len(_faults(before))
-    return len(faults) < old and all(own.name != finding.name or own.place != finding.place for own in faults)
 
 
 def _why_not(record: Record) -> str:

@@ -39,7 +39,8 @@ def repair_script_verb(words: Sequence[str]) -> int:
     say(warning(script, plan))
     with Runner() as runner:
         runs = RealRuns(runner, script, asked.arguments, plan)
-        result = ScriptRepairer(runs, method, keep, options.trials, options.whole, _tell).repair()
+        repairer = ScriptRepairer(runs, method, keep, options.trials, options.whole, options.more, _tell)
+        result = repairer.repair()
     for line in as_lines(script, result):
         say(line)
     print(as_json(script, result) if options.json else result.diff, end="\n" if options.json else "")
@@ -69,6 +70,7 @@ def make_parser() -> VerbParser:
     )
     add("--trials", type=int, default=TRIALS, metavar="N", help=f"most trials of the search ({TRIALS})")
     add("--whole", action="store_true", help="let every run of the script go to its end")
+    add("--more", action="store_true", help="let a search add to what answers the findings well")
     add("--apply", action="store_true", help="write the diff into the script's files")
     add("--json", action="store_true", help="print one JSON object in place of the diff")
     return parser

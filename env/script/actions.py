@@ -160,6 +160,20 @@ def _scheduled(record: Record) -> Changes:
     return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
 
 
+def _optimized(record: Record) -> Changes:
+    """All layers in the network, and all of them handed to the optimizer."""
+    names = {fact.name for fact in record.facts}
+    if "unregistered" in names:
+        return (SourceChange(what="network.registered"),)
+    return (SourceChange(what="loop.optimizer_behind" if "made_late" in names else "loop.optimized"),)
+
+
+def _graph(record: Record) -> Changes:
+    """The loss joined to the network, or cut off from the updates before."""
+    again = record.crash is not None and "through the graph a second time" in record.crash.message
+    return (SourceChange(what="loop.carried_state" if again else "loop.loss_graph"),)
+
+
 def _usual_dropout(record: Record) -> Changes:
     found = [at for at, one in enumerate(record.operations) if one.kind.lower().startswith("dropout")]
     return tuple(SourceChange(what="layer.rate", value=0.25, at=at) for at in found)
@@ -177,14 +191,8 @@ ANSWERS: Mapping[str, Answer] = {
     ),
     "api_contract/training_mode@program": _set("loop.training_mode"),
     "api_contract/evaluation_mode@program": _set("loop.evaluation_mode"),
-    "api_contract/loss_graph@program": _set("loop.loss_graph"),
-    "api_contract/optimize_all@program": lambda record: (
-        SourceChange(
-            what="network.registered"
-            if any(fact.name == "unregistered" for fact in record.facts)
-            else "loop.optimized"
-        ),
-    ),
+    "api_contract/loss_graph@program": _graph,
+    "api_contract/optimize_all@program": _optimized,
     "api_contract/schedule_per_epoch@program": _scheduled,
     "api_contract/match_output@output": _bare_output,
     "activation/linear@output": _bare_output,
@@ -203,6 +211,7 @@ ANSWERS: Mapping[str, Answer] = {
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
     "data_wrangling/all_rows@inputs": _set("input.same_scale"),
+    "data_wrangling/remove_prep@inputs": _set("input.mirrored"),
     "data_wrangling/standardize_target@targets": _set("target.standardize"),
     "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
@@ -236,9 +245,13 @@ ANSWERS: Mapping[str, Answer] = {
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
+    "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",
+    "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
+    "data_wrangling/remove_prep@inputs": "targets turned round with rows that are mirrored, or no mirror",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",

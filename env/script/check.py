@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import inf, prod
+from math import prod
 from pathlib import Path
 
 from netmend.env.errors import NetmendError
@@ -17,7 +17,7 @@ from netmend.env.script.rules.crashes import is_of_training
 
 UPDATES = 100
 """Updates that a check looks at: a symptom needs some dozens."""
-_SOON = 2.0
+_SOON = 5.0
 """Seconds of CPU that a whole training may take to be run to its end."""
 
 
@@ -56,13 +56,17 @@ def check_script(script: Path, arguments: Sequence[str] = (), plan: Plan | None 
 
 
 def look(runner: Runner, script: Path, arguments: Sequence[str], plan: Plan) -> Record:
-    """The record of a run; of the whole, where it was stopped in front of its evaluation and is soon over."""
+    """The record of a run; of the whole, where it was stopped in front of its evaluation and is soon over.
+
+    How long loops are need not be known, and others may follow: a run that goes on for too long is given up.
+    """
     record = runner.run(script, arguments, plan=plan)
-    rounds = [loop.rounds for loop in record.loops]
-    updates = prod(one for one in rounds if one is not None) if rounds and None not in rounds else inf
+    updates = prod(loop.rounds or 1 for loop in record.loops)
     pace = (record.seconds - record.imports) / max(record.updates, 1)
     if record.ending == "capped" and record.evaluated is None and updates * pace <= _SOON:
-        return runner.run(script, arguments, plan=replace(plan, updates=None))
+        cpu = min(plan.cpu, record.imports + _SOON)
+        whole = runner.run(script, arguments, plan=replace(plan, updates=None, cpu=cpu))
+        return record if whole.ending == "timeout" else whole
     return record
 
 

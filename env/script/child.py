@@ -26,6 +26,7 @@ from netmend.env.script.frames import Frames
 from netmend.env.script.hooks import install
 from netmend.env.script.keeping import kept_facts
 from netmend.env.script.limits import confine, rest
+from netmend.env.script.mirrors import mirror_facts
 from netmend.env.script.mixing import look_for_mixing
 from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
@@ -120,7 +121,7 @@ def run_script(
         imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
         files=_files(folder, script),
     )
-    for look in (shuffle_facts, kept_facts):
+    for look in (shuffle_facts, kept_facts, mirror_facts):
         with suppress(Exception):  # a stranger's source may be of any kind
             record = replace(record, facts=(*record.facts, *look(folder, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))

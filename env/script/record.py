@@ -193,7 +193,8 @@ class Fact:
         name: ``no_zero_grad``, ``step_before_backward``, ``detached_loss``, ``not_optimized``,
             ``network_not_optimized``, ``unregistered``, ``no_gradient``, ``evaluated_in_training_mode``,
             ``trained_in_evaluation_mode``, ``broadcast_loss``, ``schedule_per_update``, ``minimized_score``,
-            ``maximized_loss``, ``input_missing``, ``input_constant``, ``labels_out_of_range``, ...
+            ``maximized_loss``, ``optimizer_in_front``, ``made_late``, ``input_missing``,
+            ``input_constant``, ``labels_out_of_range``, ...
         value: the number that was seen.
         text: what was seen, in words: shapes, names of parameters, columns.
         site: where it is mended, or where it was seen.

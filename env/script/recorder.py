@@ -280,7 +280,7 @@ class Recorder:
         """An optimizer is made, or was there before the recording began."""
         held = trainer_loop(self.frames)[0] == "transformers"
         made = self.arguments if held else self.frames.site(optimizer)
-        self.updates.optimizers.append(OptimizerSeen(optimizer, made, was_there))
+        self.updates.optimizers.append(OptimizerSeen(optimizer, made, was_there, len(self.made)))
 
     @quiet
     def on_zero(self) -> None:
@@ -357,6 +357,8 @@ class Recorder:
             moment = self.moment()
             self.framework, self.loops = moment.framework, moment.loops or self.loops
         self.updates.step(optimizer, closure=closure)
+        networks = [one for one in (self.network, *self.others) if one is not None]
+        self.updates.look_for_late(optimizer, networks, self.made)
 
     def on_stepped(self, optimizer: Optimizer) -> None:  # noqa: ARG002
         """An optimizer has stepped.

@@ -12,6 +12,7 @@ from torch.optim.optimizer import Optimizer
 from netmend.env.script.factors import factor_fact
 from netmend.env.script.frames import Frames
 from netmend.env.script.graph import Graph, walk
+from netmend.env.script.late import Made, late_layer
 from netmend.env.script.plateau import Plateau
 from netmend.env.script.record import Fact, OptimizerMade, Setting
 from netmend.env.script.site import Site
@@ -24,7 +25,7 @@ _LOSSES = 100_000
 
 @dataclass(eq=False)
 class OptimizerSeen:
-    """An optimizer, where it was made, where and how often it steps.
+    """An optimizer, where it was made, behind how many modules, where and how often it steps.
 
     One that was there before a recording began may have nothing to do with it.
     """
@@ -32,6 +33,7 @@ class OptimizerSeen:
     optimizer: Optimizer
     made: Site | None
     was_there: bool = False
+    before: int = 0
     stepped: Site | None = None
     steps: int = 0
     start: float | None = None
@@ -88,6 +90,7 @@ class Updates:
     facts: dict[str, Fact] = field(default_factory=dict)
     hidden: frozenset[int] = frozenset()
     _idle: int = 0
+    _looked_at: set[tuple[int, int]] = field(default_factory=set)
     _zeroed_since_step: bool = False
     _zeroed_since_backward: bool = False
     _backward_since_step: bool = False
@@ -214,6 +217,21 @@ class Updates:
             self.note(
                 "zeroed_before_step", 1, "gradients are set to zero between backward and step", self.zeroed
             )
+
+    def look_for_late(self, optimizer: Optimizer, networks: Sequence[nn.Module], made: Made) -> None:
+        """Note a layer that was made behind an optimizer which is about to step, once for what it shows."""
+        seen = next((one for one in self.optimizers if one.optimizer is optimizer), None)
+        given = [] if seen is None or seen.was_there else seen.parameters()
+        idle = sum(one.grad is None for one in given)
+        if seen is None or (id(seen), idle) in self._looked_at:
+            return
+        self._looked_at.add((id(seen), idle))
+        held = {id(one) for other in self.optimizers for one in other.parameters()}
+        late = late_layer(given, held, networks, made, seen.before)
+        if late is not None:
+            self.note("made_late", len(late.parameters), _list(late.parameters), late.site)
+            if late.replaces:
+                self.note("optimizer_in_front", len(late.parameters), _list(late.parameters), seen.made)
 
     def stepped(self) -> None:
         """An optimizer has stepped."""

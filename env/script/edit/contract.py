@@ -301,3 +301,32 @@ def write_optimized(editor: Editor, _change: SourceChange) -> None:
     if draft.file.text_of(given) == f"{network}.parameters()":
         raise EditRefused("the optimizer is given all parameters that the network knows of")
     draft.put(given, f"{network}.parameters()")
+
+
+def write_optimizer_behind(editor: Editor, _change: SourceChange) -> None:
+    """The optimizer, and what is made of it, behind the layer that it should have."""
+    sites = {fact.name: fact.site for fact in editor.record.facts}
+    draft, made = editor.at(sites.get("optimizer_in_front") or the_optimizer(editor).made, "the optimizer")
+    other, layer = editor.at(sites.get("made_late"), "the new layer")
+    file, optimizer, last = draft.file, draft.file.statement(made), other.file.statement(layer)
+    block = file.block(optimizer)
+    holder = next((part for part in (last, *other.file.around(last)) if part in block), None)
+    same = other is draft and file.function(made) is file.function(layer)
+    if not same or not isinstance(optimizer, ast.Assign) or not isinstance(holder, ast.stmt):
+        raise EditRefused("the new layer is not made where the optimizer is")
+    moved, names = [optimizer], _assigned(optimizer)
+    for statement in block[block.index(optimizer) + 1 : block.index(holder) + 1]:
+        used = [node for node in ast.walk(statement) if isinstance(node, ast.expr)]
+        if any(file.text_of(node) in names and file.span(node)[0] < file.span(last)[0] for node in used):
+            if not isinstance(statement, ast.Assign) or statement is holder:
+                raise EditRefused("the optimizer is used before the new layer is made")
+            moved.append(statement)
+            names |= _assigned(statement)
+    draft.after(last, "\n".join(map(file.text_of, moved)))
+    for statement in moved:
+        draft.remove(statement)
+
+
+def _assigned(statement: ast.Assign) -> set[str]:
+    """What a statement assigns to, as it is written."""
+    return {ast.unparse(target) for target in statement.targets}

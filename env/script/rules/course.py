@@ -87,9 +87,13 @@ def broke_down(record: Record) -> Iterator[Sight]:
 
 @likely("the loss grows: {first:.3g} at the start, {value:.3g} after {updates} updates", *_CALMER)
 def growing_loss(record: Record) -> Iterator[Sight]:
-    """A loss that is several times as large at the end of the run as at its start."""
+    """A loss that is several times as large at the end of the run as at its start.
+
+    With several optimizers it is the loss of several trainings, or of networks that work against each other.
+    """
     losses = _finite(record)
-    if losses is None or len(losses) < _LEAST_LOSSES:
+    several = sum(made.steps > 0 for made in record.optimizers) > 1
+    if losses is None or len(losses) < _LEAST_LOSSES or several:
         return
     part = max(3, len(losses) // 5)
     first, last = float(np.median(losses[:part])), float(np.median(losses[-part:]))

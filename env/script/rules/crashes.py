@@ -62,7 +62,7 @@ def crash(record: Record) -> Iterator[Sight]:
     )
     kind = record.modules.get(found.module or "")
     layer = f" in layer {found.module}{f' ({kind})' if kind else ''}" if found.module else ""
-    updates = f" after {record.updates} updates" if record.updates else ""
+    updates = f" after {record.updates} update{'s' * (record.updates > 1)}" if record.updates else ""
     site = found.made if set(cause.edits) & set(_FIT) else None
     yield Sight(
         value=cause.value,
@@ -311,8 +311,8 @@ _MESSAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ),
     (
         "backward through the graph a second time",
-        "the graph of an earlier update is used again: a state is carried on without detach()",
-        (),
+        "the graph of an earlier update is used again: a state or a loss is carried on without detach()",
+        _LOSS_GRAPH,
     ),
     (
         "modified by an inplace operation",

@@ -87,6 +87,17 @@ def shuffled_apart(record: Record) -> Iterator[Sight]:
 
 
 @likely(
+    "rows are mirrored at random and {seen} of theirs stays, though a mirror turns it round",
+    "data_wrangling/remove_prep@inputs",
+)
+def mirrored(record: Record) -> Iterator[Sight]:
+    """Pictures that are mirrored in training, and a real target that a mirror turns round."""
+    for one in facts(record, "mirrored"):
+        seen = f"target {one.text}" if one.text else "the target"
+        yield Sight(value=one.value, site=one.site, words={"seen": seen})
+
+
+@likely(
     "the inputs that the network gets are of the size {value:.2g}, where about 1 is usual",
     *_SCALE_INPUTS,
 )

@@ -91,7 +91,7 @@ def zeroed_before_step(record: Record) -> Iterator[Sight]:
 def loss_cut(record: Record) -> Iterator[Sight]:
     """A loss that is trained and has no gradient graph, or that is made anew of its number."""
     loss, found, by = record.loss, chosen(record), cut(record)
-    several = "several networks" in record.opaque
+    several = "several networks" in record.opaque or any(facts(record, "optimizer_in_front"))
     parameters = 0 if several else len({name for made in record.optimizers for name in made.given})
     if found is not None and set(behind_loss(record)[:1]) & _FLAT:
         yield Sight(site=found[0].called, edits=fitting_losses(found[1], loss.target) if loss else None)
@@ -156,13 +156,23 @@ def not_all_optimized(record: Record) -> Iterator[Sight]:
 
     Where weights were loaded, a part may be meant to stay as it is: nothing is said.
     """
-    if any("pretrained" in what for what in record.opaque):
+    if any("pretrained" in what for what in record.opaque) or any(facts(record, "optimizer_in_front")):
         return
     made = next((made for made in record.optimizers if made.given), None)
     for one in facts(record, "not_optimized"):
         if made is not None:
             layers = one.text.rpartition(": ")[2]
             yield Sight(value=one.value, site=one.site or made.made, words={"layers": layers})
+
+
+@fault(
+    "the optimizer was made before the new {layers}, and still has the old ones: the new ones never change",
+    "api_contract/optimize_all@program",
+)
+def optimizer_in_front(record: Record) -> Iterator[Sight]:
+    """A layer that gradients reach and no optimizer has: one gets another that stood in its place before."""
+    for one in facts(record, "optimizer_in_front"):
+        yield Sight(value=one.value, site=one.site, words={"layers": one.text})
 
 
 @fault(

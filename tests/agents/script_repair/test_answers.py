@@ -12,6 +12,7 @@ import pytest
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.script_repair import repair
 from netmend.agents.script_repair.answer import ScriptRepair
+from netmend.agents.script_repair.page import as_lines
 from netmend.agents.script_repair.repair import ScriptRepairer
 from netmend.agents.script_repair.runs import RealRuns
 from netmend.agents.script_repair.search import Candidate
@@ -69,11 +70,13 @@ def repaired(stage: MakeStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     """The repair of the script where its score follows from its text, and a search finds some patches."""
     record = stage(SCRIPT).record
 
-    def repairing(score: Callable[[str], float], *found: Candidate, **changed: object) -> ScriptRepair:
+    def repairing(
+        score: Callable[[str], float], *found: Candidate, more: bool = False, **changed: object
+    ) -> ScriptRepair:
         monkeypatch.setattr(repair, "found_by_policy", lambda *_: list(found))
         runner = Scored(replace(record, **changed), score)  # type: ignore[arg-type]
         runs = RealRuns(runner, tmp_path / "train.py", (), Plan())
-        return ScriptRepairer(runs, cast("PolicyMethod", None)).repair()
+        return ScriptRepairer(runs, cast("PolicyMethod", None), more=more).repair()
 
     return repairing
 
@@ -87,6 +90,18 @@ def test_what_a_warning_names_is_tried_and_does_without_the_search(repaired: Rep
     assert (result.claim, steps(result)) == ("repair", [("answer", (SCHEDULE,))])
     assert "the schedule is for epochs" in result.steps[0].why
     assert result.diff.count("@@") == 2  # nothing else is changed
+
+
+def test_a_search_that_adds_to_a_good_answer_is_an_offer(repaired: Repaired) -> None:
+    def score(text: str) -> float:
+        return 0.2 + 0.6 * is_scheduled(text) + 0.1 * ("optim.Adam(" in text)
+
+    result = repaired(score)
+    assert steps(result) == [("answer", (SCHEDULE,))]
+    assert result.further == "further edits of a search reach 0.902"
+    assert f"the same command with --more: {result.further}" in "\n".join(as_lines(Path("train.py"), result))
+    result = repaired(score, more=True)
+    assert (steps(result), result.further) == ([("answer", (SCHEDULE,)), ("search", (ADAM,))], "")
 
 
 def test_what_helps_only_together_is_kept_together(repaired: Repaired) -> None:

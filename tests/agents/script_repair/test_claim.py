@@ -51,19 +51,42 @@ def test_what_is_claimed(before, after, more, mended, claim) -> None:  # type: i
     ("after", "alone", "adds"),
     [
         ((0.93, 0.92, 0.94), (0.92, 0.92, 0.93), False),
-        ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), True),
+        ((0.93, 0.92, 0.94), (0.80, 0.82, 0.81), "with more"),
         ((0.93, 0.92, 0.94), (0.88, 0.89, 0.87), False),  # little beside what was gained before
+        ((0.93, 0.92, 0.94), (0.55, 0.57, 0.56), True),  # which is not good
         ((0.93, 0.92, 0.94), (0.05, 0.05, 0.05), True),
         ((0.05, 0.05, 0.05), (0.80, 0.82, 0.81), False),
         ((0.93, 0.92, 0.94), (0.93, None, 0.94), True),
         ((None, None, None), (None, None, None), False),
+        ((99.0, 98.0, 97.0), (80.0, 81.0, 82.0), True),  # nobody knows whether that is good
     ],
 )
-def test_a_search_has_to_add_to_what_is_mended(after, alone, adds: bool) -> None:  # type: ignore[no-untyped-def]
+def test_a_search_has_to_add_to_what_is_mended(after, alone, adds: bool | str) -> None:  # type: ignore[no-untyped-def]
     def shown(scores: tuple[float | None, ...]) -> Shown:
         return Shown(before=(0.1, 0.1, 0.1), after=scores, own=scores[0], ran=True, runs=True)
 
-    assert shown(after).adds_to(shown(alone)) == adds
+    assert shown(after).adds_to(shown(alone), more=False) == (adds is True)
+    assert shown(after).adds_to(shown(alone), more=True) == bool(adds)
+
+
+@pytest.mark.parametrize(
+    ("before", "alone", "after", "chance", "kind", "adds"),
+    [
+        (0.6, 0.75, 0.97, 0.0, "accuracy, own", True),  # more than what answers the finding
+        (0.7, 0.85, 0.93, 0.6, "accuracy, own", False),
+        (0.65, 0.81, 0.93, 0.6, "accuracy, own", True),  # near one answer for all rows
+        (0.1, 0.5, 0.7, 0.0, "r2, own", False),
+        (0.1, 0.5, 0.7, 0.0, "accuracy, own", True),
+    ],
+)
+def test_an_answer_to_a_finding_that_is_good_stands_alone(  # type: ignore[no-untyped-def]
+    before, alone, after, chance, kind, adds
+) -> None:
+    def shown(score: float) -> Shown:
+        seeds = [(score,) * 3, (before,) * 3]
+        return Shown(before=seeds[1], after=seeds[0], own=score, chance=chance, kind=kind, runs=True)
+
+    assert shown(after).adds_to(shown(alone), more=False) == adds
 
 
 def normal(spread: float) -> Draw:

@@ -196,6 +196,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "never_stepped": replace(GOOD, updates=0, optimizers=(replace(ADAM, steps=0),)),
         "unregistered": with_fact("unregistered"),
         "not_all_optimized": with_fact("not_optimized"),
+        "optimizer_in_front": with_fact("optimizer_in_front"),
         "no_training_mode": with_fact("trained_in_evaluation_mode"),
         "no_evaluation_mode": with_fact("evaluated_in_training_mode"),
         "broadcast_targets": with_loss(VALUES, target=floats(ROWS)),
@@ -229,6 +230,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "constant_columns": with_rows(folders[5], constant),
         "no_gradient": with_fact("no_gradient", "no gradient reaches hidden.weight, hidden.bias"),
         "network_left_out": with_fact("network_not_optimized", "not given to the optimizer: weight"),
+        "mirrored": with_fact("mirrored", "1"),
         "steps_over_rows": with_fact("steps_over_rows"),
         "rows_mixed": with_fact("rows_mixed"),
         "shuffled_steps": with_fact("shuffled_steps"),
@@ -343,6 +345,9 @@ def test_a_script_that_crashes_before_its_first_update_has_the_crash_alone(
     [
         pytest.param(with_fact("no_zero_grad", optimizers=(ADAM, ADAM)), id="of two optimizers one"),
         pytest.param(with_fact("step_before_backward", line=12), id="a step in front of the loop"),
+        pytest.param(
+            replace(GOOD, losses=tuple(map(float, range(1, 60))), optimizers=(ADAM, ADAM)), id="two trainings"
+        ),
         pytest.param(with_fact("not_optimized", opaque=("pretrained part",)), id="loaded weights"),
         pytest.param(with_fact("not_optimized", optimizers=(replace(ADAM, given=()),)), id="a picture"),
         pytest.param(with_fact("evaluated_in_training_mode", modules={"": "Net"}), id="no dropout"),

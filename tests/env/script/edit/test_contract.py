@@ -6,6 +6,7 @@ import pytest
 
 from netmend.env.program import Dropout
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.record import Fact
 from netmend.env.script.source import EditRefused
 
 LOOP = """\
@@ -205,3 +206,48 @@ for e in range(5):
     case.loop("range(5)").knows(backward=case.site("loss.backward()"), forward=case.site("net(part)"))
     with pytest.raises(EditRefused, match="one call of the network both trains and evaluates"):
         case.knows(evaluated=case.site("net(part)")).patch(DROPOUT)
+
+
+LATE = """\
+net = Net()
+opt = SGD(
+    net.parameters(),
+)
+scheduler = StepLR(opt, 3)
+print(net)
+net.fc = Linear(4, 2)
+train(net, opt)
+"""
+
+
+def _late(script, text):
+    case = script(text).optimizer("SGD(")
+    end = text.index(")\n", text.index("SGD("))
+    sites = {"optimizer_in_front": case.site(text[text.index("SGD(") : end + 1])}
+    sites["made_late"] = case.site("Linear(4, 2)")
+    return case.knows(facts=tuple(Fact(name=name, value=2, text="", site=at) for name, at in sites.items()))
+
+
+def test_the_optimizer_moves_behind_the_layer_that_it_should_have(script):
+    moved = "opt = SGD(\n    net.parameters(),\n)\nscheduler = StepLR(opt, 3)\n"
+    new = LATE.replace(moved, "").replace("4, 2)\n", "4, 2)\n" + moved)
+    assert _late(script, LATE).edited("loop.optimizer_behind") == new
+
+
+def test_the_optimizer_moves_into_the_loop_that_makes_the_network_anew(script):
+    text = "opt = SGD(net)\nfor fold in folds:\n    net = Linear(4, 2)\n    train(net, opt)\n"
+    new = "for fold in folds:\n    net = Linear(4, 2)\n    opt = SGD(net)\n    train(net, opt)\n"
+    assert _late(script, text).edited("loop.optimizer_behind") == new
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LATE.replace("print(net)", "train(net, opt)"),
+        "opt = SGD(net)\nfor fold in folds:\n    train(net, opt)\n    net = Linear(4, 2)\n",
+        "opt = SGD(net)\ndef change(net):\n    net.fc = Linear(4, 2)\n",
+    ],
+)
+def test_an_optimizer_that_is_used_before_stays_where_it_is(script, text):
+    with pytest.raises(EditRefused):
+        _late(script, text).edited("loop.optimizer_behind")

@@ -1,0 +1,76 @@
+"""A state that one update hands to the next, cut off from the gradient graph of the first."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.editor import Editor
+from netmend.env.script.edit.statements import backward_statement, loops_around
+from netmend.env.script.source import EditRefused, SourceFile
+
+
+def write_carried_state(editor: Editor, _change: SourceChange) -> None:
+    """``detach`` behind the backward pass, or in front of where a module takes up what it has kept."""
+    draft, backward = backward_statement(editor)
+    loops = loops_around(draft.file, backward)
+    names = {
+        pair: None
+        for call in _calls(loops[0] if loops else ast.Pass())
+        for pair in _carried(draft.file, call)
+        if not _is_new(draft.file, loops[0], pair[0], call)
+    }
+    if names:
+        draft.after(backward, "\n".join(_detached(editor, name, pair) for name, pair in names))
+        return
+    for file in editor.project.files.values():
+        for call in _calls(file.tree):
+            kept = [pair for pair in _carried(file, call) if pair[0].startswith("self.")]
+            if kept:
+                lines = [f"if {pair[0]} is not None:\n    {_detached(editor, *pair)}" for pair in kept]
+                editor.draft(file.path).before(file.statement(call), "\n".join(lines))
+                return
+    raise EditRefused("no state that is handed from one update to the next was found")
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
+    """What a call is given and gives back, as in ``out, h = net(x, h)``, and whether it is one of a pair."""
+    statement = file.parents[call]
+    if not isinstance(statement, ast.Assign):
+        return
+    back = {file.text_of(one) for target in statement.targets for one, _ in _parts(target)}
+    for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        for part, pair in _parts(given):
+            if isinstance(part, ast.Name | ast.Attribute) and file.text_of(part) in back:
+                yield file.text_of(part), pair
+
+
+def _is_new(file: SourceFile, loop: ast.For | ast.While, name: str, call: ast.Call) -> bool:
+    """Whether a round of the loop makes a value of this name in front of a call."""
+    parts = (node for node in ast.walk(loop) if isinstance(node, ast.Name | ast.Attribute))
+    statement = file.span(file.statement(call))[0]
+    return any(
+        isinstance(one.ctx, ast.Store) and file.text_of(one) == name and file.span(one)[0] < statement
+        for one in parts
+    )
+
+
+def _parts(node: ast.expr, *, inside: bool = False) -> Iterator[tuple[ast.expr, bool]]:
+    """The elements of a tuple, and of those inside; whether each stands in one."""
+    if isinstance(node, ast.Tuple):
+        for element in node.elts:
+            yield from _parts(element, inside=True)
+    else:
+        yield node, inside
+
+
+def _detached(editor: Editor, name: str, is_one: bool) -> str:
+    """A state without its graph: that of an LSTM is a pair where it has one name."""
+    if not is_one and any(operation.kind.startswith("LSTM") for operation in editor.record.operations):
+        return f"{name} = tuple(part.detach() for part in {name})"
+    return f"{name} = {name}.detach()"

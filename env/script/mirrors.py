@@ -1,0 +1,114 @@
+"""Pictures that are mirrored at random in training, though that turns a target of theirs round."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from netmend.env.script.origins import called
+from netmend.env.script.record import Fact, Record
+from netmend.env.script.rules.reading import kept
+from netmend.env.script.site import Site
+from netmend.env.script.source import Project, SourceFile
+
+_FLIPS = ("flip", "fliplr", "hflip")
+_RANDOM = frozenset(["rand", "random", "randint", "random_sample", "uniform", "bernoulli", "choice", "randn"])
+_LEAST_ROWS, _MOST_ROWS = 100, 1_000
+"""Rows of an evaluation that say something, and that are looked at."""
+_EXPLAINED = 0.4
+"""Share of a target that pictures have to explain by what a mirror turns round, and by so much better than by
+what it leaves as it is."""
+_RIDGE = 0.1
+"""Penalty, by the mean eigenvalue."""
+_CENTRED = 0.3
+"""Deviations from 0 of a mean up to which a target is turned round by a minus."""
+
+
+def mirror_facts(folder: Path, record: Record) -> Iterator[Fact]:
+    """Where a recorded script mirrors rows at random and leaves targets that a mirror turns round.
+
+    Its own evaluation has rows as they are. Of these, half is what a mirror turns round, and half what it
+    leaves. Targets that do not change in a mirror say nothing of the first.
+
+    Args:
+        folder: of the files.
+        record: of its run.
+    """
+    rows = kept(record.data)
+    inputs, targets = rows.get("holdout_inputs"), rows.get("holdout_targets")
+    if inputs is None or targets is None or inputs.ndim < 3 or len(inputs) < _LEAST_ROWS:
+        return
+    if targets.dtype.kind != "f" or targets.ndim > 2:
+        return
+    project = Project.read(folder, record.files)
+    sites = [site for file in project.files.values() for site in _mirrors(file, inputs.ndim - 1)]
+    if not sites:
+        return
+    pictures: NDArray[np.float64] = inputs[:_MOST_ROWS].astype(np.float64)
+    values: NDArray[np.float64] = targets[:_MOST_ROWS].astype(np.float64).reshape(len(pictures), -1)
+    mirrored = pictures[..., ::-1]
+    odd, even = _explained(pictures - mirrored, values), _explained(pictures + mirrored, values)
+    turned = np.flatnonzero((odd >= _EXPLAINED) & (odd >= np.maximum(even, 0.0) + _EXPLAINED))
+    if len(turned):
+        centred = np.abs(values.mean(0)) <= _CENTRED * values.std(0)
+        text = ", ".join(map(str, turned)) if values.shape[1] > 1 else ""
+        yield Fact(name="mirrored", value=float(centred[turned].all()), text=text, site=sites[0])
+
+
+def _mirrors(file: SourceFile, axes: int) -> Iterator[Site]:
+    """Calls that turn the last axis of a row with so many axes round, where chance says whether."""
+    for node in ast.walk(file.tree):
+        if isinstance(node, ast.Call) and called(file, node) in _FLIPS:
+            last = called(file, node) != "flip" or _axes(node) & {-1, axes - 1}
+            if last and _by_chance(file, node) and _is_alone(file, node):
+                end = node.end_lineno or node.lineno, node.end_col_offset or 0
+                yield Site(file.path, node.lineno, node.col_offset, *end)
+
+
+def _axes(call: ast.Call) -> set[object]:
+    """The axes that a call names."""
+    found: set[object] = set()
+    for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
+        with suppress(ValueError):
+            value = ast.literal_eval(given)
+            found |= set(value) if isinstance(value, tuple | list) else {value}
+    return found
+
+
+def _by_chance(file: SourceFile, node: ast.AST) -> bool:
+    tests = [part.test for part in file.around(node) if isinstance(part, ast.If | ast.IfExp)]
+    calls = [inner for test in tests for inner in ast.walk(test) if isinstance(inner, ast.Call)]
+    return any(called(file, call) in _RANDOM for call in calls)
+
+
+def _is_alone(file: SourceFile, node: ast.AST) -> bool:
+    """Whether chance changes nothing beside what is turned round there, such as a target."""
+    around = file.parents[file.statement(node)]
+    body = around.body if isinstance(around, ast.If) else []
+    changed = {
+        file.text_of(target)
+        for statement in body
+        for part in ast.walk(statement)
+        if isinstance(part, ast.Assign | ast.AugAssign)
+        for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
+    }
+    return len(changed) <= 1
+
+
+def _explained(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R² of each column of some values, by a ridge regression on one half of the rows, on the other half."""
+    flat = rows.reshape(len(rows), -1) - rows.reshape(len(rows), -1).mean(0)
+    kernel, half = flat @ flat.T, len(flat) // 2
+    penalty = _RIDGE * np.trace(kernel) / len(flat)
+    if not np.isfinite(penalty) or penalty <= 0:
+        return np.zeros(values.shape[1])
+    mean, held = values[:half].mean(0), values[half:]
+    weights = np.linalg.solve(kernel[:half, :half] + penalty * np.eye(half), values[:half] - mean)
+    wrong = ((kernel[half:, :half] @ weights + mean - held) ** 2).sum(0)
+    total = ((held - held.mean(0)) ** 2).sum(0)
+    return np.where(total > 0, 1 - wrong / np.where(total > 0, total, 1.0), 0.0)

@@ -1,0 +1,58 @@
+"""A state that is handed from one update to the next."""
+
+from __future__ import annotations
+
+import pytest
+
+from netmend.env.script.source import EditRefused
+
+LOOP = """\
+for e in range(5):
+    state = None
+    for x, y in data:
+        x = scale(x)
+        out, state = net(x, state)
+        loss = f(out, y)
+        loss.backward()
+        opt.step()
+"""
+
+
+def _edited(script, text, kind="GRU"):
+    return (
+        script(text)
+        .knows(backward=script(text).site("loss.backward()"))
+        .operation(kind)
+        .edited("loop.carried_state")
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("GRU", "state = state.detach()"), ("LSTM", "state = tuple(part.detach() for part in state)")],
+)
+def test_a_state_is_detached_behind_the_backward_pass(script, kind, line):
+    old = "        loss.backward()\n"
+    assert _edited(script, LOOP, kind) == LOOP.replace(old, f"{old}        {line}\n")
+
+
+def test_both_parts_of_a_pair_are_detached(script):
+    text = LOOP.replace("out, state = net(x, state)", "out, (h, c) = net(x, hx=(h, c))")
+    assert "        h = h.detach()\n        c = c.detach()\n" in _edited(script, text, "LSTM")
+
+
+def test_a_state_that_a_module_keeps_is_detached_where_it_is_taken_up(script):
+    kept = """\
+class Net(Module):
+    def forward(self, x):
+        out, self.h = self.rnn(x, self.h)
+        return out
+"""
+    text = kept + LOOP.replace("out, state = net(x, state)", "out = net(x)")
+    new = "        if self.h is not None:\n            self.h = self.h.detach()\n        out, self.h"
+    assert _edited(script, text) == text.replace("        out, self.h", new)
+
+
+def test_what_is_made_anew_in_every_round_is_no_state(script):
+    with pytest.raises(EditRefused, match="no state"):
+        _edited(script, LOOP.replace("out, state = net(x, state)", "out = net(x)"))

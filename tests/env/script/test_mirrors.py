@@ -1,0 +1,69 @@
+"""Pictures that are mirrored at random, and targets that a mirror turns round."""
+
+from __future__ import annotations
+
+import pytest
+
+from netmend.env.script.rules import findings
+from tests.env.script.conftest import Run, source
+
+SCRIPT = """\
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+torch.manual_seed(0)
+x = torch.randn(500, 1, 4, 6)
+side = (x[:, 0, :, :2] - x[:, 0, :, -2:]).mean((1, 2))
+height = x[:, 0, 0].mean(1)
+y = torch.stack([height, side], 1)
+
+
+class Pictures(Dataset):
+    def __init__(self, x, y, augment):
+        self.x, self.y, self.augment = x, y, augment
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, i):
+        picture, target = self.x[i], self.y[i]
+        if self.augment and torch.rand(1) < 0.5:
+            picture = torch.flip(picture, dims=[-1])
+        return picture, target
+
+
+net = nn.Sequential(nn.Flatten(), nn.Linear(24, y.shape[1]))
+opt = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(3):
+    for a, b in DataLoader(Pictures(x[:250], y[:250], True), batch_size=50, shuffle=True):
+        opt.zero_grad()
+        nn.functional.mse_loss(net(a), b).backward()
+        opt.step()
+net.eval()
+with torch.no_grad():
+    out = torch.cat([net(a) for a, _ in DataLoader(Pictures(x[250:], y[250:], False), batch_size=50)])
+    print("r2", (1 - (out - y[250:]).pow(2).mean() / y[250:].var()).item())
+"""
+FLIP = "            picture = torch.flip(picture, dims=[-1])\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "seen"),
+    [
+        ("", "", "1"),
+        ("y = torch.stack([height, side], 1)", "y = side[:, None]", ""),
+        ("dims=[-1]", "[2]", "1"),
+        ("torch.flip(picture, dims=[-1])", "picture.flip(-1)", "1"),
+        ("dims=[-1]", "dims=[-2]", None),
+        ("height, side", "height, height", None),
+        (FLIP, f"{FLIP}            target = target * torch.tensor([1.0, -1.0])\n", None),
+        (" and torch.rand(1) < 0.5", "", None),
+    ],
+)
+def test_a_target_that_a_mirror_turns_round_is_found(run: Run, old: str, new: str, seen: str | None) -> None:
+    text = SCRIPT.replace(old, new)
+    record = run(text)
+    found = [fact for fact in record.facts if fact.name == "mirrored"]
+    assert [fact.text for fact in found] == [] if seen is None else [seen]
+    assert ("mirrored" in [one.name for one in findings(record)]) == (seen is not None)
+    assert all("flip" in source(text, fact.site) and fact.value == 1 for fact in found)
