@@ -97,22 +97,27 @@ def ask(recorder: Recorder, args: Sequence[object], gradients: object) -> None:
         recorder.trained(losses[0], recorder.moment(), adds=False)
 
 
-def settle(recorder: Recorder, *, stepping: bool = False) -> None:
+def settle(recorder: Recorder, *, stepping: bool = False) -> bool:
     """See whether the gradients that were asked for last are those of an update.
 
     Args:
         recorder: of the script.
         stepping: whether an optimizer is about to step.
+
+    Returns:
+        whether the script has made an update with them by hand.
     """
     asked, recorder.asked = recorder.asked, None
     updates = recorder.updates
     if asked is None or not (asked.is_given and not updates.is_fresh if stepping else asked.is_used):
-        return
+        return False
     recorder.trained(asked.loss, asked.moment, adds=False)
-    if not stepping and not asked.is_given:
+    by_hand = not stepping and not asked.is_given
+    if by_hand:
         updates.stepped()
         if updates.count == 1 and asked.is_added:
             updates.note("added_gradient", 1, "the gradient is added to the weights", asked.moment.site)
+    return by_hand
 
 
 def _is_learnt(recorder: Recorder, value: Tensor) -> bool:

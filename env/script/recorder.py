@@ -328,9 +328,7 @@ class Recorder:
         ask(self, args, gradients)
 
     def _settle(self) -> None:
-        before = self.updates.count
-        settle(self)
-        if self.updates.count > before:
+        if settle(self):
             self._count()
 
     @contextmanager
