@@ -34,8 +34,8 @@ def late_layer(
 ) -> Late | None:
     """The layer that gradients reach, that no optimizer has, and that was made behind one; None without.
 
-    A network that is made behind it is such a layer where the optimizer has an old one like it: any other may
-    be there to judge.
+    A network that is made behind it is such a layer where the optimizer has an old one like it, or nothing
+    that gradients reach: any other may be there to judge.
 
     Args:
         given: parameters of the optimizer, behind a backward pass.
@@ -46,11 +46,12 @@ def late_layer(
     idle = {id(one) for one in given if one.requires_grad and one.grad is None}
     at_work = [network for network in networks if any(one.grad is not None for one in network.parameters())]
     idle -= {id(one) for network in at_work for one in network.parameters()}
+    in_vain = len(idle) == len(given)
     modules = list(made.values())
     old = [module for module, _ in modules[:before] if not idle.isdisjoint(map(id, module.parameters()))]
     places = {id(module): (place, site) for place, (module, site) in enumerate(modules[before:])}
     for network in at_work:
-        if id(network) in places and not any(map(partial(_is_like, network), old)):
+        if id(network) in places and not in_vain and not any(map(partial(_is_like, network), old)):
             continue
         left = {id(one): name for name, one in network.named_parameters() if one.grad is not None}
         found = list(_outermost(network, places, left, held))

@@ -6,6 +6,7 @@ Written in a loop of the script's own; where a framework holds the loop there is
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from netmend.env.script.changes import SourceChange
@@ -308,11 +309,12 @@ def write_optimizer_behind(editor: Editor, _change: SourceChange) -> None:
     sites = {fact.name: fact.site for fact in editor.record.facts}
     draft, made = editor.at(sites.get("optimizer_in_front") or the_optimizer(editor).made, "the optimizer")
     other, layer = editor.at(sites.get("made_late"), "the new layer")
-    file, optimizer, last = draft.file, draft.file.statement(made), other.file.statement(layer)
+    file, optimizer = draft.file, draft.file.statement(made)
     block = file.block(optimizer)
-    holder = next((part for part in (last, *other.file.around(last)) if part in block), None)
     same = other is draft and file.function(made) is file.function(layer)
-    if not same or not isinstance(optimizer, ast.Assign) or not isinstance(holder, ast.stmt):
+    last = file.statement(layer) if same else _made_anew(file, made, block)
+    holder = next((part for part in (last, *file.around(last)) if part in block), None)
+    if not isinstance(optimizer, ast.Assign) or not isinstance(holder, ast.stmt):
         raise EditRefused("the new layer is not made where the optimizer is")
     moved, names = [optimizer], _assigned(optimizer)
     for statement in block[block.index(optimizer) + 1 : block.index(holder) + 1]:
@@ -325,6 +327,16 @@ def write_optimizer_behind(editor: Editor, _change: SourceChange) -> None:
     draft.after(last, "\n".join(map(file.text_of, moved)))
     for statement in moved:
         draft.remove(statement)
+
+
+def _made_anew(file: SourceFile, optimizer: ast.expr, block: Sequence[ast.stmt]) -> ast.stmt:
+    """Where a name that the optimizer was made of gets its last value, by what stands elsewhere."""
+    names = {file.text_of(node) for node in ast.walk(optimizer) if isinstance(node, ast.Name)}
+    behind = block[block.index(file.statement(optimizer)) + 1 :]
+    again = [one for one in behind if isinstance(one, ast.Assign) and _assigned(one) & names]
+    if not again:
+        raise EditRefused("the new layer is not made where the optimizer is")
+    return again[-1]
 
 
 def _assigned(statement: ast.Assign) -> set[str]:

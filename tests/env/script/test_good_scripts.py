@@ -92,3 +92,27 @@ def test_a_rate_that_stays_far_is_found_though_it_moves(run: Run) -> None:
     record = run(_HEAD + slow)
     assert [one.name for one in findings(record)] == ["far_rate"]
     assert record.optimizers[0].settings["lr"] == 1e-5
+
+
+_THROWN_AWAY = (
+    _HEAD
+    + (
+        "optimizer = torch.optim.Adam(net.parameters())\n"
+        "{again}"
+        "held = nn.Linear(6, 1)\n"
+        "late = torch.optim.SGD(held.parameters(), lr=0.01)\n"
+    )
+    + _LOOP.format(epochs=8)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (_THROWN_AWAY.format(again="net = nn.Linear(6, 1)\n"), ["optimizer_in_front"]),
+        (_THROWN_AWAY.format(again=""), []),
+        (_THROWN_AWAY.format(again="") + "    late.step()\n", []),  # it may wait for a loss of its own
+    ],
+)
+def test_an_optimizer_of_another_network(run: Run, text: str, found: list[str]) -> None:
+    assert [one.name for one in findings(run(text)) if one.severity == "fault"] == found

@@ -240,6 +240,13 @@ def test_the_optimizer_moves_into_the_loop_that_makes_the_network_anew(script):
     assert _late(script, text).edited("loop.optimizer_behind") == new
 
 
+def test_the_optimizer_moves_behind_the_network_that_a_function_makes_anew(script):
+    made = "def make():\n    return Linear(4, 2)\nnet = make()\n"
+    text = made + "opt = SGD(net)\nnet = make()\ntrain(net, opt)\n"
+    new = made + "net = make()\nopt = SGD(net)\ntrain(net, opt)\n"
+    assert _late(script, text).edited("loop.optimizer_behind") == new
+
+
 @pytest.mark.parametrize(
     "text",
     [
