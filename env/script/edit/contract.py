@@ -51,19 +51,24 @@ def write_step_order(editor: Editor, _change: SourceChange) -> None:
         raise EditRefused("the script itself hands the gradients to the optimizer")
     step_draft, step, _ = step_call(editor)
     moved = draft.file.statement(step) if step_draft is draft else None
-    block = draft.file.block(backward)
-    if moved is None or moved not in block or not isinstance(moved, ast.Expr):
-        raise EditRefused("the step stands in another block than the backward pass")
-    if block.index(moved) < block.index(backward):
-        draft.after(backward, draft.file.text_of(moved))
-        draft.remove(moved)
-        return
     zeroed = editor.record.zeroed
     node = draft.file.node(zeroed) if zeroed is not None and zeroed.file == draft.file.path else None
     between = None if node is None else draft.file.statement(node)
-    if between not in block[block.index(backward) : block.index(moved)] or between is None:
+    if moved is None or not isinstance(moved, ast.Expr):
+        raise EditRefused("the step stands in another place than the backward pass")
+    block, steps = draft.file.block(backward), draft.file.block(moved)
+    if moved not in block:
+        # Gradients of several batches add up in front of a step: they are set to zero behind it.
+        if between not in steps[: steps.index(moved)]:
+            raise EditRefused("the step stands in another block than the backward pass")
+        draft.after(moved, draft.file.text_of(between))
+    elif block.index(moved) < block.index(backward):
+        draft.after(backward, draft.file.text_of(moved))
+        between = moved
+    elif between in block[block.index(backward) : block.index(moved)]:
+        draft.before(backward, draft.file.text_of(between))
+    else:
         raise EditRefused("the step already stands behind the backward pass")
-    draft.before(backward, draft.file.text_of(between))
     draft.remove(between)
 
 

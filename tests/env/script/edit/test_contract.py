@@ -69,6 +69,19 @@ def test_the_step_follows_the_backward_pass(script, wrong):
     assert sorted(after.split()) == sorted(LOOP.replace(right, wrong).replace("  # s", "").split())
 
 
+def test_gradients_that_add_up_are_set_to_zero_behind_the_step_in_its_own_block(script):
+    right = "        if last:\n            clip(net)\n            opt.step()\n            opt.zero_grad()\n"
+    wrong = "        if last:\n            opt.zero_grad()\n            clip(net)\n            opt.step()\n"
+    text = LOOP.replace("        opt.step()\n", wrong)
+    assert _loop(script, text).edited("loop.order") == text.replace(wrong, right)
+
+
+def test_a_step_in_another_block_stays_where_no_gradient_is_lost_in_front_of_it(script):
+    text = LOOP.replace("        opt.step()\n", "        if last:\n            opt.step()\n")
+    with pytest.raises(EditRefused, match="another block"):
+        _loop(script, text).edited("loop.order")
+
+
 def test_evaluation_mode_goes_in_front_of_the_evaluation_and_training_mode_back(script):
     after = _loop(script).edited("loop.evaluation_mode")
     expected = LOOP.replace("    with torch", "    net.eval()\n    with torch")
