@@ -32,6 +32,7 @@ from netmend.env.script.notebook import read_script
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Crashed, Ending, Record, Score
 from netmend.env.script.recorder import Recorder
+from netmend.env.script.scalers import scale_facts
 from netmend.env.script.seeds import move_seeds
 from netmend.env.script.shuffles import shuffle_facts
 from netmend.env.script.site import Site
@@ -121,7 +122,7 @@ def run_script(
         imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
         files=_files(folder, script),
     )
-    for look in (shuffle_facts, kept_facts, mirror_facts):
+    for look in (shuffle_facts, kept_facts, mirror_facts, scale_facts):
         with suppress(Exception):  # a stranger's source may be of any kind
             record = replace(record, facts=(*record.facts, *look(folder, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))

@@ -9,6 +9,7 @@ from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import Place
 from netmend.env.script.origins import is_module, origins
+from netmend.env.script.scalers import Fit, fitted_apart
 from netmend.env.script.site import Site
 from netmend.env.script.source import EditRefused
 
@@ -18,6 +19,10 @@ _MOST = 50
 
 def write_same_scale(editor: Editor, _change: SourceChange) -> None:
     """``transform`` of the scaler that the training rows went through, for the evaluation's array."""
+    again = fitted_apart(editor.project)
+    if again is not None:
+        _transform(editor, *again)
+        return
     trained = _given(editor, editor.record.forward, "the training pass")
     scaler = next((name for place in trained if (name := _scaler(place))), "")
     judged = list(_given(editor, editor.record.evaluated, "the evaluation"))
@@ -25,6 +30,17 @@ def write_same_scale(editor: Editor, _change: SourceChange) -> None:
     if not scaler or made is None or any(map(_scaler, judged)) or not isinstance(made.node, ast.Call):
         raise EditRefused("no scaler in sight scales the training rows alone")
     editor.draft(made.file.path).wrap(made.node.args[0], f"{scaler}.transform(", ")")
+
+
+def _transform(editor: Editor, first: Fit, again: Fit) -> None:
+    """The scaler of the first fit, in the place of a fit to other rows."""
+    file, scaler, own = again.file, first.method.value, again.file.text_of(again.method.value)
+    if not isinstance(scaler, ast.Name):
+        raise EditRefused(f"the scaler of {file.path}:{scaler.lineno} has no name")
+    uses = [node for node in ast.walk(file.tree) if isinstance(node, ast.Name) and node.id == own]
+    if own != scaler.id and sum(isinstance(node.ctx, ast.Load) for node in uses) > 1:
+        raise EditRefused(f"{file.path}:{again.call.lineno} fits {own}, which is used elsewhere")
+    editor.draft(file.path).put(again.method, f"{scaler.id}.transform")
 
 
 def _given(editor: Editor, site: Site | None, what: str) -> Iterator[Place]:

@@ -132,6 +132,16 @@ def other_scale(record: Record) -> Iterator[Sight]:
         yield Sight(value=100 * share, site=record.evaluated)
 
 
+@likely(
+    "{seen} is scaled by a fit of its own, and not as the other rows of the same table",
+    "data_wrangling/all_rows@inputs",
+)
+def fitted_apart(record: Record) -> Iterator[Sight]:
+    """A scaler that is fitted again, or another one, to the rows on which the network is judged."""
+    for one in facts(record, "fitted_apart"):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
+
+
 @likely("one column of the inputs is {value:,.0f} times as large as another", *_SCALE_INPUTS)
 def input_spread(record: Record) -> Iterator[Sight]:
     """Columns of a table of very different size. A column that is seldom more than 0 is not called small."""

@@ -249,6 +249,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
         "shuffled_apart": with_fact("shuffled_apart", "x and y"),
+        "fitted_apart": with_fact("fitted_apart", "test"),
         "schedule_per_update": with_fact("schedule_per_update"),
         "plateau_mode": with_fact("minimized_score"),
         "no_backward": with_fact("no_backward"),
