@@ -111,8 +111,10 @@ def settle(recorder: Recorder, *, stepping: bool = False) -> bool:
     updates = recorder.updates
     if asked is None or not (asked.is_given and not updates.is_fresh if stepping else asked.is_used):
         return False
-    recorder.trained(asked.loss, asked.moment, adds=False)
     by_hand = not stepping and not asked.is_given
+    if by_hand and any(_is_stepped(recorder, one) for one in asked.weights):
+        return False  # a detour, from which the optimizer's own step starts
+    recorder.trained(asked.loss, asked.moment, adds=False)
     if by_hand:
         updates.stepped()
         if updates.count == 1 and asked.is_added:
@@ -120,10 +122,13 @@ def settle(recorder: Recorder, *, stepping: bool = False) -> bool:
     return by_hand
 
 
+def _is_stepped(recorder: Recorder, weight: Tensor) -> bool:
+    """Whether an optimizer has it."""
+    return any(weight is one for seen in recorder.updates.optimizers for one in seen.parameters())
+
+
 def _is_learnt(recorder: Recorder, value: Tensor) -> bool:
     """Whether it is a weight; without a network, what the script makes by itself may be one."""
     if recorder.network is None and value.is_leaf:
         return True
-    return isinstance(value, nn.Parameter) or any(
-        value is one for seen in recorder.updates.optimizers for one in seen.parameters()
-    )
+    return isinstance(value, nn.Parameter) or _is_stepped(recorder, value)

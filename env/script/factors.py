@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from io import StringIO
 from math import isclose
@@ -36,20 +36,26 @@ def factor_fact(schedule: object, made: Site | None, steps: int | None) -> Fact 
     """
     if not isinstance(schedule, LambdaLR):
         return None
-    rate = float(schedule.base_lrs[0])
-    most = max(_factors(schedule, min(steps or _LOOKED_AT, _LOOKED_AT)), default=1.0)
     usual = DEFAULT_LR.get(type(schedule.optimizer).__name__.lower(), 0.0)  # type: ignore[call-overload]
-    far = most <= _SMALL and rate * most * FAR_RATE <= usual
-    if not 0 < rate < _LARGE or not 0 < most < _LARGE or not (far or isclose(most, rate, rel_tol=1e-6)):
+    count = min(steps or _LOOKED_AT, _LOOKED_AT)
+    rates = [float(rate) for rate in schedule.base_lrs]
+    largest = [max(_factors(function, count), default=1.0) for function in schedule.lr_lambdas]
+    if not all(_are_rates(*pair, usual) for pair in zip(rates, largest, strict=True)):
         return None
+    rate, most = rates[0], largest[0]
     text = f"LambdaLR multiplies the rate {rate:g} by what its function gives, which is at most {most:.3g}"
     return Fact(name="rate_as_factor", value=rate * most, text=text, site=made)
 
 
-def _factors(schedule: LambdaLR, steps: int) -> Iterator[float]:
+def _are_rates(rate: float, most: float, usual: float) -> bool:
+    far = most <= _SMALL and rate * most * FAR_RATE <= usual
+    return 0 < rate < _LARGE and 0 < most < _LARGE and (far or isclose(most, rate, rel_tol=1e-6))
+
+
+def _factors(function: Callable[[int], float], steps: int) -> Iterator[float]:
     with suppress(Exception), redirect_stdout(StringIO()):  # a stranger's function
         for step in range(steps):
-            yield from (float(function(step)) for function in schedule.lr_lambdas)
+            yield float(function(step))
 
 
 def without_rate(draft: Draft, call: ast.Call, rate: ast.expr) -> list[tuple[ast.expr, ast.expr | None]]:

@@ -104,13 +104,13 @@ def _modules(recorder: Recorder, undo: ExitStack) -> None:
 @quiet
 def _taken(recorder: Recorder, state: Mapping[str, object]) -> None:
     """The weights of a module are taken."""
-    recorder.states.take(state, recorder.frames.direct(), recorder.updates.count)
+    recorder.states.take(state, recorder.frames.direct())
 
 
 @quiet
 def _loaded(recorder: Recorder, state: object) -> None:
     """Weights are loaded into a module."""
-    recorder.states.load(state, recorder.updates.count)
+    recorder.states.load(state)
     if recorder.updates.count == 0 and "pretrained part" not in recorder.opaque:
         recorder.opaque.append("pretrained part")
 

@@ -7,7 +7,7 @@ loaded or used behind the training, as the best that there was, are its last wei
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,43 +27,56 @@ _SHALLOW = ("dict", "OrderedDict", "copy")
 
 
 @dataclass
+class _Held:
+    """Weights that were taken at a place, which training may change in place."""
+
+    tensors: Sequence[Tensor]
+    site: Site
+    _version: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._version = self._now
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether they are others than when they were taken."""
+        return self._now > self._version
+
+    @property
+    def _now(self) -> int:
+        return sum(tensor._version for tensor in self.tensors)
+
+
+@dataclass
 class States:
     """The calls of ``state_dict`` of the network.
 
     Attributes:
-        loaded: where weights were taken that the network was given back after it had been trained on.
+        loaded: where weights were taken that the network was given back after they had changed.
     """
 
     loaded: set[Site] = field(default_factory=set)
-    _taken: dict[Site, int] = field(default_factory=dict)
     _swapped: set[Site] = field(default_factory=set)
-    _held: list[tuple[Tensor, Site, int]] = field(default_factory=list)
+    _held: list[_Held] = field(default_factory=list)
 
-    def take(self, state: Mapping[str, object], site: Site | None, updates: int) -> None:
-        """Weights are taken, after so many updates."""
-        first = next((value for value in state.values() if isinstance(value, Tensor)), None)
-        if site is not None and first is not None and len(self._held) < _MOST:
-            self._taken.setdefault(site, updates)
-            self._held.append((first, site, updates))
+    def take(self, state: Mapping[str, object], site: Site | None) -> None:
+        """Weights are taken."""
+        tensors = [value for value in state.values() if isinstance(value, Tensor)]
+        if site is not None and tensors and len(self._held) < _MOST:
+            self._held.append(_Held(tensors, site))
 
-    def load(self, state: object, updates: int) -> None:
-        """Weights are loaded; what was taken with no update since is put to some other use."""
-        values = state.values() if isinstance(state, Mapping) else ()
-        own = {id(value) for value in values}
-        for first, site, before in self._held:
-            if id(first) in own:
-                (self.loaded if updates > before else self._swapped).add(site)
+    def load(self, state: object) -> None:
+        """Weights are loaded; what was taken and has not changed since is put to some other use."""
+        own = {id(value) for value in (state.values() if isinstance(state, Mapping) else ())}
+        for held in self._held:
+            if id(held.tensors[0]) in own:
+                (self.loaded if held.has_changed else self._swapped).add(held.site)
 
-    def facts(self, updates: int) -> Iterator[Fact]:
-        """What was taken, behind which training went on.
-
-        Args:
-            updates: in all.
-        """
-        for site, before in self._taken.items():
-            if updates > before and site not in self._swapped:
-                text = _LOADED if site in self.loaded else ""
-                yield Fact(name=TAKEN, value=updates - before, text=text, site=site)
+    def facts(self) -> Iterator[Fact]:
+        """What was taken, and changed by what came then."""
+        for site in dict.fromkeys(held.site for held in self._held if held.has_changed):
+            if site not in self._swapped:
+                yield Fact(name=TAKEN, value=1, text=_LOADED if site in self.loaded else "", site=site)
 
 
 def kept_facts(folder: Path, record: Record) -> Iterator[Fact]:
@@ -141,7 +154,7 @@ def _renamed(project: Project, record: Record) -> Iterator[tuple[SourceFile, ast
         return
     inside = set(ast.walk(training))
     elsewhere = [own for _, own in calls(project, "load_state_dict") if own not in inside]
-    if elsewhere or any(_stores(file, node, name) for node in inside):
+    if elsewhere or any(_stores(file, node, name) for node in inside) or _is_remade(file, name):
         return  # other weights are loaded behind it, or each round has a network of its own
     counted = {part.id for part in ast.walk(training.target) if isinstance(part, ast.Name)}
     for node in inside:
@@ -161,6 +174,12 @@ def _goes_on(file: SourceFile, node: ast.stmt, counted: set[str]) -> bool:
     if not isinstance(condition, ast.If) or isinstance(file.block(node)[-1], ast.Break | ast.Return):
         return False
     return not any(isinstance(part, ast.Name) and part.id in counted for part in ast.walk(condition.test))
+
+
+def _is_remade(file: SourceFile, name: str) -> bool:
+    """Whether an attribute is given a value elsewhere than where its object is made."""
+    places = (file.function(node) for node in ast.walk(file.tree) if _stores(file, node, name))
+    return "." in name and any(place is None or place.name != "__init__" for place in places)
 
 
 def _stores(file: SourceFile, node: ast.AST, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -63,11 +64,20 @@ def mirror_facts(folder: Path, record: Record) -> Iterator[Fact]:
 def _mirrors(file: SourceFile, axes: int) -> Iterator[Site]:
     """Calls that turn the last axis of a row with so many axes round, where chance says whether."""
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.Call) and called(file, node) in _FLIPS:
-            last = called(file, node) != "flip" or _axes(node) & {-1, axes - 1}
-            if last and _by_chance(file, node) and _is_alone(file, node):
-                end = node.end_lineno or node.lineno, node.end_col_offset or 0
-                yield Site(file.path, node.lineno, node.col_offset, *end)
+        if not isinstance(node, ast.Call) or called(file, node) not in _FLIPS:
+            continue
+        if _turns_last(file, node, axes) and _by_chance(file, node) and _is_alone(file, node):
+            end = node.end_lineno or node.lineno, node.end_col_offset or 0
+            yield Site(file.path, node.lineno, node.col_offset, *end)
+
+
+def _turns_last(file: SourceFile, call: ast.Call, axes: int) -> bool:
+    """Whether it is the last axis: outside of a dataset, rows may come in batches."""
+    name, function = called(file, call), file.function(call)
+    if name != "flip":
+        return name != "fliplr" or axes == 2
+    is_row = function is not None and function.name == "__getitem__"
+    return bool(_axes(call) & ({-1, axes - 1} if is_row else {-1}))
 
 
 def _axes(call: ast.Call) -> set[object]:
@@ -90,6 +100,8 @@ def _is_alone(file: SourceFile, node: ast.AST) -> bool:
     """Whether chance changes nothing beside what is turned round there, such as a target."""
     around = file.parents[file.statement(node)]
     body = around.body if isinstance(around, ast.If) else []
+    if any(isinstance(part, ast.Tuple) for part in _inside(file, node)):
+        return False
     changed = {
         file.text_of(target)
         for statement in body
@@ -97,7 +109,12 @@ def _is_alone(file: SourceFile, node: ast.AST) -> bool:
         if isinstance(part, ast.Assign | ast.AugAssign)
         for target in (part.targets if isinstance(part, ast.Assign) else [part.target])
     }
-    return len(changed) <= 1
+    return len(changed) <= 1 and not any(isinstance(statement, ast.Expr) for statement in body)
+
+
+def _inside(file: SourceFile, node: ast.AST) -> Iterator[ast.AST]:
+    """The expressions that an expression is a part of."""
+    return takewhile(lambda part: isinstance(part, ast.expr), file.around(node))
 
 
 def _explained(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -186,11 +186,13 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
         (loop.rounds for loop in reversed(recorder.loops) if loop.kind in ("loader", "range")), None
     )
     rounds = [None if loop.kind == "epochs" else loop.rounds for loop in recorder.loops]
-    planned = max(prod(filter(None, rounds)), updates.count) if rounds and None not in rounds else None
+    planned = prod(filter(None, rounds)) if rounds and None not in rounds else None
+    if planned is not None and updates.count > planned:  # of several loops
+        planned = None if recorder.capped else updates.count
     updates.schedule_facts(batches if len(recorder.loops) > 1 else None, planned)
     yield from updates.facts.values()
     yield from updates.idle_facts()
-    yield from recorder.states.facts(updates.count)
+    yield from recorder.states.facts()
     yield from _hidden(recorder)
     yield from _modes(recorder)
     yield from operation_facts(recorder.trace.operations)

@@ -17,7 +17,8 @@ from netmend.env.script.source import Draft, SourceFile
 _ORDER = (ast.Gt, ast.GtE)
 _METHODS = ("gt", "ge")
 _SQUASHES = ("softmax", "log_softmax", "sigmoid")
-_MOVES = ("squeeze", "flatten", "ravel", "view", "reshape")
+_LOST = ("flatten", "ravel", "view", "reshape", "numpy")
+"""What leaves no axis of outputs to choose from, or no tensor."""
 
 
 def follow_units(editor: Editor) -> None:
@@ -49,14 +50,15 @@ _Choices: TypeAlias = Iterator[tuple[ast.expr, ast.expr]]
 def _chosen(
     editor: Editor, choices: Callable[[SourceFile], _Choices]
 ) -> Iterator[tuple[Draft, ast.expr, ast.expr, bool]]:
-    """Choices among the network's outputs, and whether another shape was made of these on their way."""
+    """Choices among the network's outputs, and whether these lose their axis on the way."""
     ends = {call for _, call in network_calls(editor)}
     for file in editor.project.files.values():
         for node, value in choices(file):
             on_way = list(_way(editor, Place(file, value)))
             if any(place.node in ends for place in on_way):
-                moved = any(_name(place.file, place.node) in _MOVES for place in on_way)
-                yield editor.draft(file.path), node, value, moved
+                names = {_name(place.file, place.node) for place in on_way}
+                if names.isdisjoint(_LOST) and not any(isinstance(one.node, ast.Subscript) for one in on_way):
+                    yield editor.draft(file.path), node, value, "squeeze" in names
 
 
 def _way(editor: Editor, place: Place) -> Iterator[Place]:

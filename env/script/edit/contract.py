@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import TypeAlias
 
 from netmend.env.script.changes import SourceChange
@@ -80,7 +81,7 @@ def write_backward(editor: Editor, _change: SourceChange) -> None:
     target = statement.targets[0] if isinstance(statement, ast.Assign) else None
     if not isinstance(target, ast.Name | ast.Attribute):
         raise EditRefused("the loss has no name")
-    name, function = file.text_of(target), file.function(call)
+    name, function = _combined(file, statement, file.text_of(target)), file.function(call)
     if editor.record.framework == "lightning":
         if function is None or function.name != "training_step":
             raise EditRefused("the loss is computed elsewhere than in training_step")
@@ -92,6 +93,19 @@ def write_backward(editor: Editor, _change: SourceChange) -> None:
     if step_draft is not draft or stepped not in file.block(statement) or stepped.lineno < statement.lineno:
         raise EditRefused("the optimizer steps in another place than behind the loss")
     draft.before(stepped, f"{name}.backward()")
+
+
+def _combined(file: SourceFile, statement: ast.stmt, name: str) -> str:
+    """What a loss is called in the end: behind it others may be added to it."""
+    block = file.block(statement)
+    for one in block[block.index(statement) + 1 :]:
+        if not isinstance(one, ast.Assign) or not isinstance(one.value, ast.BinOp | ast.Name):
+            continue
+        read = {
+            file.text_of(part) for part in ast.walk(one.value) if isinstance(part, ast.Name | ast.Attribute)
+        }
+        name = file.text_of(one.targets[0]) if name in read else name
+    return name
 
 
 def write_training_mode(editor: Editor, _change: SourceChange) -> None:
@@ -319,12 +333,15 @@ def write_optimizer_behind(editor: Editor, _change: SourceChange) -> None:
     same = other is draft and file.function(made) is file.function(layer)
     last = file.statement(layer) if same else _made_anew(file, made, block)
     holder = next((part for part in (last, *file.around(last)) if part in block), None)
+    inner = list(takewhile(lambda part: part not in block, (last, *file.around(last))))
+    for part in (*inner, holder):  # it is needed where a condition makes no new layer, too
+        last = part if isinstance(part, ast.If | ast.Try) else last
     if not isinstance(optimizer, ast.Assign) or not isinstance(holder, ast.stmt):
         raise EditRefused("the new layer is not made where the optimizer is")
     moved, names = [optimizer], _assigned(optimizer)
     for statement in block[block.index(optimizer) + 1 : block.index(holder) + 1]:
         used = [node for node in ast.walk(statement) if isinstance(node, ast.expr)]
-        if any(file.text_of(node) in names and file.span(node)[0] < file.span(last)[0] for node in used):
+        if any(file.text_of(node) in names and file.span(node)[0] < file.span(last)[1] for node in used):
             if not isinstance(statement, ast.Assign) or statement is holder:
                 raise EditRefused("the optimizer is used before the new layer is made")
             moved.append(statement)

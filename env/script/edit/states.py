@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterator
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.statements import backward_statement, loops_around
-from netmend.env.script.source import EditRefused, SourceFile
+from netmend.env.script.source import FUNCTIONS, EditRefused, SourceFile
 
 
 def write_carried_state(editor: Editor, _change: SourceChange) -> None:
@@ -41,13 +42,20 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
     """What a call is given and gives back, as in ``out, h = net(x, h)``, and whether it is one of a pair."""
     statement = file.parents[call]
-    if not isinstance(statement, ast.Assign):
+    if not isinstance(statement, ast.Assign) or _is_plain(file, call.func):
         return
     back = {file.text_of(one) for target in statement.targets for one, _ in _parts(target)}
     for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
         for part, pair in _parts(given):
             if isinstance(part, ast.Name | ast.Attribute) and file.text_of(part) in back:
                 yield file.text_of(part), pair
+
+
+def _is_plain(file: SourceFile, function: ast.expr) -> bool:
+    """Whether it is one of Python's functions or of the file's own, and no network."""
+    name = function.id if isinstance(function, ast.Name) else ""
+    own = {node.name for node in ast.walk(file.tree) if isinstance(node, FUNCTIONS)}
+    return name in own or hasattr(builtins, name)
 
 
 def _is_new(file: SourceFile, loop: ast.For | ast.While, name: str, call: ast.Call) -> bool:

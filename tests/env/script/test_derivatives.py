@@ -163,3 +163,21 @@ def test_gradients_that_the_script_hands_over_are_not_moved(run: Run) -> None:
     text = by(_GIVEN)
     with pytest.raises(EditRefused, match="hands the gradients"):
         patched(text, run(text, updates=3), "loop.order")
+
+
+def test_a_detour_of_the_weights_is_no_update_where_an_optimizer_steps(run: Run) -> None:
+    around = """\
+weights = list(model.parameters())
+        gradients = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            [weight.add_(gradient, alpha=0.01) for weight, gradient in zip(weights, gradients)]
+        nn.functional.mse_loss(model(xb), yb).backward()
+        with torch.no_grad():
+            [weight.sub_(gradient, alpha=0.01) for weight, gradient in zip(weights, gradients)]
+        optimizer.step()
+        optimizer.zero_grad()"""
+    text = by(around).replace("        gradients = torch.autograd.grad(loss, model.parameters())\n", "", 1)
+    record = run(text)
+    assert record.crash is None, record.message
+    assert record.updates == 18
+    assert [one.name for one in findings(record) if one.severity == "fault"] == []

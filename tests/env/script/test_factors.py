@@ -109,3 +109,9 @@ def test_a_warm_up_of_a_training_of_unknown_length(run: Run) -> None:
 
 def test_a_function_that_gives_rates_where_the_rate_is_1(run: Run) -> None:
     assert found(run(script("return 0.004 * 0.9**epoch", rate=1))) == []
+
+
+def test_groups_have_rates_and_functions_of_their_own(run: Run) -> None:
+    text = script("return lr * 0.9**epoch", "[schedule, lambda epoch: 0.9**epoch]")
+    groups = 'opt = torch.optim.Adam([{"params": [net.weight]}, {"params": [net.bias], "lr": 1e-3}], lr=lr)'
+    assert found(run(text.replace("opt = torch.optim.Adam(net.parameters(), lr=lr)", groups))) == []

@@ -80,6 +80,13 @@ def test_a_training_without_a_backward_pass(run: Run) -> None:
     assert after.losses[-1] < after.losses[0]
 
 
+def test_the_sum_of_several_losses_is_trained(run: Run) -> None:
+    text = TEXT.format(line="total = loss + 0.1 * net.weight.abs().sum()")
+    record = run(text)
+    patch = edit(Project({"train.py": text}), record, record_changes(ACTION, record))
+    assert "        total.backward()\n        opt.step()" in patch.texts["train.py"]
+
+
 @pytest.mark.parametrize(
     "line",
     [

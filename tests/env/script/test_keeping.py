@@ -119,3 +119,50 @@ def test_a_state_that_a_function_returns(run: Run) -> None:
     text = script("best = snapshot(net)", head=FUNCTION, when="epoch < 3")
     assert kept(run(text, updates=9)) == []  # nobody knows yet that it is loaded
     assert kept(run(text)) == ["what is kept"]
+
+
+FOLDS = """\
+for fold in range(3):
+    net = nn.Linear(4, 2)
+    opt = torch.optim.SGD(net.parameters(), lr=0.1)
+    for i in range(0, 96, 16):
+        loss = nn.functional.cross_entropy(net(X[i : i + 16]), y[i : i + 16])
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+    best = net.state_dict()
+final = nn.Linear(4, 2)
+final.load_state_dict(best)
+"""
+
+
+def test_weights_of_a_fold_that_no_later_fold_trains(run: Run) -> None:
+    assert kept(run(HEAD + FOLDS)) == []
+
+
+RESTARTS = """\
+class Trainer:
+    def __init__(self):
+        self.best, self.least = None, 9.0
+    def start(self):
+        self.net = nn.Linear(4, 2)
+        self.opt = torch.optim.SGD(self.net.parameters(), lr=0.1)
+    def run(self):
+        for restart in range(3):
+            self.start()
+            for i in range(0, 96, 16):
+                loss = nn.functional.cross_entropy(self.net(X[i : i + 16]), y[i : i + 16])
+                self.opt.zero_grad()
+                loss.backward()
+                self.opt.step()
+            if loss.item() < self.least:
+                self.best, self.least = self.net, loss.item()
+                self.best = self.net
+trainer = Trainer()
+trainer.run()
+print(trainer.best(X[96:]))
+"""
+
+
+def test_a_network_of_each_restart_is_no_second_name(run: Run) -> None:
+    assert kept(run(HEAD + RESTARTS)) == []

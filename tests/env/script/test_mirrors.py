@@ -16,6 +16,7 @@ x = torch.randn(500, 1, 4, 6)
 side = (x[:, 0, :, :2] - x[:, 0, :, -2:]).mean((1, 2))
 height = x[:, 0, 0].mean(1)
 y = torch.stack([height, side], 1)
+SIGN = torch.tensor([1.0, -1.0])
 
 
 class Pictures(Dataset):
@@ -58,6 +59,14 @@ FLIP = "            picture = torch.flip(picture, dims=[-1])\n"
         ("height, side", "height, height", None),
         (FLIP, f"{FLIP}            target = target * torch.tensor([1.0, -1.0])\n", None),
         (" and torch.rand(1) < 0.5", "", None),
+        (
+            "picture = torch.flip(picture, dims=[-1])",
+            "picture, target = picture.flip(-1), target * SIGN",
+            None,
+        ),
+        ("picture = torch.flip(picture, dims=[-1])", "return picture.flip(-1), target * SIGN", None),
+        (FLIP, f"{FLIP}            target.mul_(SIGN)\n", None),
+        ("torch.flip(picture, dims=[-1])", "torch.fliplr(picture)", None),  # the axis in front of the last
     ],
 )
 def test_a_target_that_a_mirror_turns_round_is_found(run: Run, old: str, new: str, seen: str | None) -> None:
@@ -67,3 +76,13 @@ def test_a_target_that_a_mirror_turns_round_is_found(run: Run, old: str, new: st
     assert [fact.text for fact in found] == [] if seen is None else [seen]
     assert ("mirrored" in [one.name for one in findings(record)]) == (seen is not None)
     assert all("flip" in source(text, fact.site) and fact.value == 1 for fact in found)
+
+
+def test_the_third_axis_of_a_batch_is_not_its_last(run: Run) -> None:
+    batch = "        a = torch.flip(a, [{axis}]) if torch.rand(1) < 0.5 else a\n        opt.zero_grad()\n"
+    plain = SCRIPT.replace(FLIP, "            pass\n")
+    names = {}
+    for axis in (2, -1):
+        text = plain.replace("        opt.zero_grad()\n", batch.format(axis=axis))
+        names[axis] = [one.name for one in findings(run(text)) if one.name == "mirrored"]
+    assert names == {2: [], -1: ["mirrored"]}

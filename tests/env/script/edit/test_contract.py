@@ -253,6 +253,15 @@ def test_the_optimizer_moves_into_the_loop_that_makes_the_network_anew(script):
     assert _late(script, text).edited("loop.optimizer_behind") == new
 
 
+def test_the_optimizer_moves_behind_a_condition_that_may_make_no_layer(script):
+    moved = "opt = SGD(\n    net.parameters(),\n)\nscheduler = StepLR(opt, 3)\n"
+    made = "if classes != 5:\n    net.fc = Linear(4, 2)\n"
+    text = LATE.replace("net.fc = Linear(4, 2)\n", made)
+    assert _late(script, text).edited("loop.optimizer_behind") == text.replace(moved, "").replace(
+        made, made + moved
+    )
+
+
 def test_the_optimizer_moves_behind_the_network_that_a_function_makes_anew(script):
     made = "def make():\n    return Linear(4, 2)\nnet = make()\n"
     text = made + "opt = SGD(net)\nnet = make()\ntrain(net, opt)\n"

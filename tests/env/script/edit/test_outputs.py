@@ -103,6 +103,7 @@ def _chosen(script, choice: str, before: int, after: int, loss: str) -> str:
         ("out.max(1).indices == y", "(out > 0).long().squeeze(1) == y"),
         ("torch.softmax(out, 1).argmax(1) == y", "(out > 0).long().squeeze(1) == y"),
         ("out.max() == y", "out.max() == y"),
+        ("np.argmax(out.numpy(), axis=1) == y", "np.argmax(out.numpy(), axis=1) == y"),
     ],
 )
 def test_the_only_output_is_cut_where_the_largest_was_taken(script, before, after):
@@ -117,6 +118,8 @@ def test_the_only_output_is_cut_where_the_largest_was_taken(script, before, afte
         ("torch.round(torch.sigmoid(out)) == y", "torch.sigmoid(out).argmax(dim=1, keepdim=True) == y"),
         ("out.ge(0.5) == y", "out.argmax(dim=1, keepdim=True) == y"),
         ("(held > 0) == y", "(held > 0) == y"),
+        ("(out[:, 0] > 0) == y", "(out[:, 0] > 0) == y"),
+        ("(out.view(-1) > 0) == y", "(out.view(-1) > 0) == y"),
     ],
 )
 def test_the_largest_of_several_outputs_is_taken_where_one_was_cut(script, before, after):

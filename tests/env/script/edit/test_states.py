@@ -56,3 +56,10 @@ class Net(Module):
 def test_what_is_made_anew_in_every_round_is_no_state(script):
     with pytest.raises(EditRefused, match="no state"):
         _edited(script, LOOP.replace("out, state = net(x, state)", "out = net(x)"))
+
+
+@pytest.mark.parametrize("line", ["least = min(least, loss.item())", "mean = smooth(mean, loss.item())"])
+def test_a_figure_that_goes_along_is_no_state(script, line):
+    text = "def smooth(a, b):\n    return a + b\n" + LOOP.replace("opt.step()", f"opt.step()\n        {line}")
+    old = "        loss.backward()\n"
+    assert _edited(script, text) == text.replace(old, f"{old}        state = state.detach()\n")
