@@ -64,7 +64,9 @@ FAULTY = {
 }
 RIGHT = {
     "plain": GOOD,
-    "accumulates": GOOD.replace("        optimizer.zero_grad()\n", "").replace(
+    "accumulates": GOOD.replace("        optimizer.zero_grad()\n", "")
+    .replace("range(7)", "range(14)")
+    .replace(
         "        optimizer.step()\n",
         "        seen = seen + 1 if 'seen' in dir() else 1\n"
         "        if seen % 2 == 0:\n            optimizer.step()\n            optimizer.zero_grad()\n",
