@@ -100,10 +100,8 @@ def kept_facts(folder: Path, record: Record) -> Iterator[Fact]:
 
 
 def _fact(file: SourceFile, value: ast.expr, target: ast.expr | None) -> Fact:
-    end = value.end_lineno or value.lineno, value.end_col_offset or 0
-    site = Site(file.path, value.lineno, value.col_offset, *end)
     name = "what is kept" if target is None else file.text_of(target)
-    return Fact(name="kept_uncopied", value=1, text=name, site=site)
+    return Fact(name="kept_uncopied", value=1, text=name, site=file.site(value))
 
 
 def _target(file: SourceFile, value: ast.expr) -> ast.expr | None:

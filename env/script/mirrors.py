@@ -67,8 +67,7 @@ def _mirrors(file: SourceFile, axes: int) -> Iterator[Site]:
         if not isinstance(node, ast.Call) or called(file, node) not in _FLIPS:
             continue
         if _turns_last(file, node, axes) and _by_chance(file, node) and _is_alone(file, node):
-            end = node.end_lineno or node.lineno, node.end_col_offset or 0
-            yield Site(file.path, node.lineno, node.col_offset, *end)
+            yield file.site(node)
 
 
 def _turns_last(file: SourceFile, call: ast.Call, axes: int) -> bool:

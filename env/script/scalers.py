@@ -11,7 +11,6 @@ from typing import TypeAlias
 from netmend.env.script.follow import Place, scope_of
 from netmend.env.script.origins import called, origins
 from netmend.env.script.record import Fact, Record
-from netmend.env.script.site import Site
 from netmend.env.script.source import Project, SourceFile
 
 _Table: TypeAlias = tuple[str, int]
@@ -52,9 +51,8 @@ def scale_facts(folder: Path, record: Record) -> Iterator[Fact]:
     found = fitted_apart(Project.read(folder, record.files))
     if found is not None:
         file, call = found[1].file, found[1].call
-        end = call.end_lineno or call.lineno, call.end_col_offset or 0
-        site = Site(file.path, call.lineno, call.col_offset, *end)
-        yield Fact(name="fitted_apart", value=1, text=file.text_of(call.args[0]), site=site)
+        text = file.text_of(call.args[0])
+        yield Fact(name="fitted_apart", value=1, text=text, site=file.site(call))
 
 
 def _fits(project: Project, file: SourceFile) -> Iterator[Fit]:

@@ -57,10 +57,7 @@ def shuffle_facts(folder: Path, record: Record) -> Iterator[Fact]:
     if found is not None:
         (first, *_), (last, *_) = found
         text = " and ".join(own.file.text_of(shuffled(own)) for own in (first, last))
-        node = last.node
-        end = node.end_lineno or node.lineno, node.end_col_offset or 0
-        site = Site(last.file.path, node.lineno, node.col_offset, *end)
-        yield Fact(name="shuffled_apart", value=1, text=text, site=site)
+        yield Fact(name="shuffled_apart", value=1, text=text, site=last.file.site(last.node))
 
 
 def shuffled(place: Place) -> ast.expr:

@@ -84,6 +84,11 @@ class SourceFile:
             raise EditRefused(f"no expression stands at {site}")
         return found
 
+    def site(self, node: ast.expr) -> Site:
+        """Where an expression stands."""
+        end = node.end_lineno or node.lineno, node.end_col_offset or 0
+        return Site(self.path, node.lineno, node.col_offset, *end)
+
     def line_start(self, line: int) -> int:
         """Where a line starts; one behind the last is the end of the file."""
         return self._starts[line - 1]
