@@ -36,6 +36,7 @@ from netmend.env.script.scalers import scale_facts
 from netmend.env.script.seeds import move_seeds
 from netmend.env.script.shuffles import shuffle_facts
 from netmend.env.script.site import Site
+from netmend.env.script.source import Project
 from netmend.env.script.stop import StopScript
 from netmend.env.script.summary import summarise
 from netmend.env.script.tensorflow import install_tensorflow
@@ -122,9 +123,11 @@ def run_script(
         imports=max(recorder.began - began, 0.0) if recorder.began else seconds,
         files=_files(folder, script),
     )
-    for look in (shuffle_facts, kept_facts, mirror_facts, scale_facts):
-        with suppress(Exception):  # a stranger's source may be of any kind
-            record = replace(record, facts=(*record.facts, *look(folder, record)))
+    with suppress(Exception):  # a stranger's source may be of any kind
+        project = Project.read(folder, record.files)
+        for look in (shuffle_facts, kept_facts, mirror_facts, scale_facts):
+            with suppress(Exception):
+                record = replace(record, facts=(*record.facts, *look(project, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))
     temporary = out / "record.part"
     temporary.write_text(encode(record))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from torch import Tensor
 
@@ -79,14 +78,13 @@ class States:
                 yield Fact(name=TAKEN, value=1, text=_LOADED if site in self.loaded else "", site=site)
 
 
-def kept_facts(folder: Path, record: Record) -> Iterator[Fact]:
+def kept_facts(project: Project, record: Record) -> Iterator[Fact]:
     """What a recorded script's files show of weights that are kept without a copy.
 
     Args:
-        folder: of the files.
+        project: the script's files.
         record: of its run.
     """
-    project = Project.read(folder, record.files)
     for fact in record.facts:
         if fact.name != TAKEN or fact.site is None:
             continue

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import takewhile
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,14 +29,14 @@ _CENTRED = 0.3
 """Deviations from 0 of a mean up to which a target is turned round by a minus."""
 
 
-def mirror_facts(folder: Path, record: Record) -> Iterator[Fact]:
+def mirror_facts(project: Project, record: Record) -> Iterator[Fact]:
     """Where a recorded script mirrors rows at random and leaves targets that a mirror turns round.
 
     Its own evaluation has rows as they are. Of these, half is what a mirror turns round, and half what it
     leaves. Targets that do not change in a mirror say nothing of the first.
 
     Args:
-        folder: of the files.
+        project: the script's files.
         record: of its run.
     """
     rows = kept(record.data)
@@ -46,7 +45,6 @@ def mirror_facts(folder: Path, record: Record) -> Iterator[Fact]:
         return
     if targets.dtype.kind != "f" or targets.ndim > 2:
         return
-    project = Project.read(folder, record.files)
     sites = [site for file in project.files.values() for site in _mirrors(file, inputs.ndim - 1)]
     if not sites:
         return

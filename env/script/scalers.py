@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeAlias
 
 from netmend.env.script.follow import Place, scope_of
@@ -41,14 +40,14 @@ def fitted_apart(project: Project) -> tuple[Fit, Fit] | None:
     return None
 
 
-def scale_facts(folder: Path, record: Record) -> Iterator[Fact]:
+def scale_facts(project: Project, record: Record) -> Iterator[Fact]:  # noqa: ARG001 - as its like
     """What a recorded script's files show of the scaling of its rows.
 
     Args:
-        folder: of the files.
+        project: the script's files.
         record: of its run.
     """
-    found = fitted_apart(Project.read(folder, record.files))
+    found = fitted_apart(project)
     if found is not None:
         file, call = found[1].file, found[1].call
         text = file.text_of(call.args[0])

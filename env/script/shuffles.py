@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 from netmend.env.script.follow import Place, argument, scope_of
 from netmend.env.script.origins import TYPES, called, origins, way
@@ -45,14 +44,13 @@ def shuffled_apart(project: Project, record: Record) -> tuple[list[Place], list[
     return list(of_inputs.values()), list(of_targets.values())
 
 
-def shuffle_facts(folder: Path, record: Record) -> Iterator[Fact]:
+def shuffle_facts(project: Project, record: Record) -> Iterator[Fact]:
     """What a recorded script's files show of the order of its rows.
 
     Args:
-        folder: of the files.
+        project: the script's files.
         record: of its run.
     """
-    project = Project.read(folder, record.files)
     found = shuffled_apart(project, record)
     if found is not None:
         (first, *_), (last, *_) = found
