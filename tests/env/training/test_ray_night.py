@@ -25,11 +25,15 @@ import pytest
 if TYPE_CHECKING:
     from ray_nodes import RayNodes
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(5000), pytest.mark.filterwarnings("default")]
 if find_spec("ray") is None:
     pytest.skip("Ray is not installed", allow_module_level=True)
 
 LEAST = float(os.environ.get("NETMEND_NIGHT", "300"))
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(LEAST + 3000),
+    pytest.mark.filterwarnings("default"),
+]
 FAULTS = {
     **{"Ray worker": 4, "worker process": 4, "node": 1},
     **{"locked store": 2, "full disk": 1, "driver": 1},
