@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -36,7 +36,7 @@ COLUMNS = (
 
 PATCH_SEPARATOR = ";"
 WORTH = Rules.part_price
-"""Score that a larger patch has to gain over a smaller one: the environment's price of a part."""
+"""Validation skill that a larger patch has to gain over a smaller one: the environment's price of a part."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +89,7 @@ class Outcome:
         return sum(attempt.trial.work for attempt in self.attempts[1:])
 
     def answer(self, trials: int) -> Attempt:
-        """After so many trials: the best, or one as good that replaces less; see ``smallest``."""
+        """After so many trials: the best by validation skill, or one as good that replaces less."""
         return smallest(self.attempts[: min(trials, self.searched) + 1], WORTH)
 
     def answer_within(self, work: float) -> Attempt:
@@ -143,28 +143,13 @@ def best(attempts: Sequence[Attempt]) -> Attempt:
 
 
 def smallest(attempts: Sequence[Attempt], tolerance: float) -> Attempt:
-    """Of those that are as good as the best, the one that replaces least.
+    """Of those with a validation skill of the best's less the tolerance the one that replaces least.
 
-    They lose no more than the tolerance to the best validation skill, and of those left to the best training
-    score. Where many programs are right about few validation rows, the training rows tell them apart. Of
-    equals it is the one with fewer edits, then the best. The first attempt is that of the faulty program.
+    Of equals the one with fewer edits, then the best. The first attempt is that of the faulty program.
     """
-    enough = _about_most(attempts, tolerance, lambda attempt: attempt.trial.skill)
-    enough = _about_most(enough, tolerance, _training_score)
+    least = max(attempt.trial.skill for attempt in attempts) - tolerance
+    enough = [attempt for attempt in attempts if attempt.trial.skill >= least]
     return max(enough, key=lambda attempt: (*_smallness(attempts[0], attempt), attempt.trial.skill))
-
-
-def _about_most(
-    attempts: Sequence[Attempt], tolerance: float, score: Callable[[Attempt], float]
-) -> list[Attempt]:
-    """Those that lose no more than the tolerance to the highest score."""
-    least = max(map(score, attempts)) - tolerance
-    return [attempt for attempt in attempts if score(attempt) >= least]
-
-
-def _training_score(attempt: Attempt) -> float:
-    """Score on the training rows in the last epoch; the floor where no epoch was done."""
-    return (attempt.trial.curves.train_score or (SKILL_FLOOR,))[-1]
 
 
 def _smallness(faulty: Attempt, attempt: Attempt) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from netmend.agents.methods import Proposal
 from netmend.agents.outcome import Attempt, Outcome
 from netmend.agents.summary import print_summary, summarise
 from netmend.env.bugs.bug import Bug
-from netmend.env.training.trial import Curves, Status, Trial
+from netmend.env.training.trial import Status, Trial
 
 
 def outcome(bug: Bug, skills: list[float], edits: list[int], searched: int, seed: int = 0) -> Outcome:
@@ -174,23 +174,6 @@ def test_table_and_json(two_fault_bug: Bug) -> None:
     assert "over the bugs that the method fixed" in " ".join(text.getvalue().split())
     plain = json.loads(json.dumps(asdict(summary), allow_nan=False))
     assert plain["methods"]["policy"]["fixed at 1"]["value"] == 0.75
-
-
-def test_of_programs_that_are_as_good_on_validation_the_one_that_learned_its_rows_is_taken(
-    two_fault_bug: Bug,
-) -> None:
-    """Few validation rows give many the same skill."""
-    repair = outcome(two_fault_bug, [0.9, 0.9, 0.8], [1, 6, 2], searched=3)
-    scores = (0.3, 0.85, 0.99, 1.0)
-    learned = tuple(
-        replace(attempt, trial=replace(attempt.trial, curves=Curves(train_score=(0.1, score))))
-        for attempt, score in zip(repair.attempts, scores, strict=True)
-    )
-    assert replace(repair, attempts=learned).found == learned[2]
-    alike = (*learned[:2], replace(learned[2], trial=learned[1].trial), learned[3])
-    assert replace(repair, attempts=alike).found == learned[1]
-    crashed = replace(learned[1], trial=replace(learned[1].trial, curves=Curves()))
-    assert replace(repair, attempts=(learned[0], crashed, learned[2], learned[3])).found == learned[2]
 
 
 def test_a_larger_patch_has_to_be_worth_its_edits(two_fault_bug: Bug) -> None:
