@@ -20,12 +20,12 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 AUTHOR = {f"GIT_{who}_{what}": "tutorial" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
 
-def walked(page: str, folder: Path) -> str:
-    """The page with the outputs that its commands have in a folder, which is empty before.
+def walked(page: str, folder: Path, script: str = SCRIPT.read_text(encoding="utf-8")) -> str:
+    """The page with its script and the outputs that its commands have in a folder, which is empty before.
 
     Each ``text`` block is what the ``bash`` block before it prints.
     """
-    (folder / SCRIPT.name).write_text(SCRIPT.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / SCRIPT.name).write_text(script, encoding="utf-8")
     here = str(Path(sys.executable).parent)
     environment = {**os.environ, **AUTHOR, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
     said = ""
@@ -34,7 +34,7 @@ def walked(page: str, folder: Path) -> str:
         nonlocal said
         kind, text = block.groups()
         if kind == "python":
-            text = SCRIPT.read_text(encoding="utf-8")
+            text = script
         elif kind == "bash":
             done = subprocess.run(
                 ["bash", "-c", text],

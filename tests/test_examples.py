@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
+from runpy import run_path
 
 import pytest
+
+from netmend.agents.baselines import BASELINES
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 pytestmark = pytest.mark.timeout(900)  # compiled code is compiled first, on a new machine
 
 
-def printed(name: str, folder: Path, *words: str) -> str:
-    """What an example prints, in a process of its own."""
-    command = [sys.executable, str(EXAMPLES / name), *words]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def run(name: str, *words: str) -> int | None:
+    """Run an example as a command, without another start of the interpreter; returns its exit status."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *words])
+        try:
+            run_path(str(EXAMPLES / name), run_name="__main__")
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 1
+    return 0
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder; a method that an example adds goes with it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(BASELINES, "do_as_told", BASELINES["random"])
+    return tmp_path
 
 
 def test_every_example_is_run_here_or_in_the_tutorial() -> None:
@@ -31,16 +44,21 @@ def test_every_example_is_run_here_or_in_the_tutorial() -> None:
     }
 
 
-def test_an_agent_of_sb3_learns_and_repairs(tmp_path: Path) -> None:
-    rows = printed("sb3_agent.py", tmp_path, "128").splitlines()
+@pytest.mark.filterwarnings("ignore")  # of the libraries beside netmend, as in a process of its own
+def test_an_agent_of_sb3_learns_and_repairs(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("sb3_agent.py", "128") == 0
+    rows = capsys.readouterr().out.splitlines()
     assert len(rows) > 3
     assert all(float(number) >= 0 for row in rows[1:] for number in row.split()[1:])
 
 
-def test_a_method_of_ones_own_stands_in_the_table(tmp_path: Path) -> None:
-    said = printed("own_baseline.py", tmp_path, "bugs=tiny", "budget.trials=2", "training.workers=0")
-    assert re.search(r"do_as_told.*random.*defaults", said)
-    (results,) = tmp_path.glob("runs/evaluate/*/results.csv")
+@pytest.mark.filterwarnings("ignore")
+def test_a_method_of_ones_own_stands_in_the_table(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("own_baseline.py", "bugs=tiny", "budget.trials=2", "training.workers=0") == 0
+    assert re.search(r"do_as_told.*random.*defaults", capsys.readouterr().out)
+    (results,) = elsewhere.glob("runs/evaluate/*/results.csv")
     assert ",do_as_told," in results.read_text()
 
 

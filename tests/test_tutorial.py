@@ -11,6 +11,7 @@ import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+SCRIPT = (DOCS.parent / "examples" / "digits.py").read_text(encoding="utf-8")
 TEXT = re.compile(r"```text\n(.*?)```", re.DOTALL)
 
 
@@ -20,8 +21,12 @@ def without_numbers(text: str) -> str:
 
 @pytest.mark.timeout(900)  # a repair runs the script twenty times
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
-    walked = run_path(str(DOCS / "tutorial.py"))["walked"](PAGE, tmp_path)
+@pytest.mark.parametrize("epochs", [8, pytest.param(20, marks=pytest.mark.slow)])
+def test_the_commands_print_what_the_page_shows(epochs: int, tmp_path: Path) -> None:
+    """The whole script in the slow tests, a shorter training of it in the others."""
+    script = SCRIPT.replace("range(20)", f"range({epochs})")
+    assert (script == SCRIPT) == (epochs == 20)
+    walked = run_path(str(DOCS / "tutorial.py"))["walked"](PAGE, tmp_path, script)
     started, checked, repaired, _, merged = TEXT.findall(walked)
     assert float(started.split()[1]) < 0.3
     assert without_numbers(checked) == without_numbers(TEXT.findall(PAGE)[1])
@@ -31,5 +36,4 @@ def test_the_commands_print_what_the_page_shows(tmp_path: Path) -> None:
 
 
 def test_its_script_is_the_example() -> None:
-    script = (DOCS.parent / "examples" / "digits.py").read_text(encoding="utf-8")
-    assert f"```python\n{script}```" in PAGE
+    assert f"```python\n{SCRIPT}```" in PAGE

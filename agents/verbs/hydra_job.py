@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import hydra
 from hydra import compose, initialize_config_module
-from hydra._internal.core_plugins import file_config_source
+from hydra._internal.core_plugins import file_config_source, structured_config_source
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
@@ -68,11 +68,26 @@ class FileConfigSource(file_config_source.FileConfigSource):
         return super().load_config(config_path)
 
 
+class StructuredConfigSource(structured_config_source.StructuredConfigSource):
+    """Hydra's reader of the schemas, which never changes.
+
+    Hydra copies its readers for each group that it lists, and with this one all schemas.
+    """
+
+    def __deepcopy__(self, _: object) -> StructuredConfigSource:
+        """What is read is copied where it is read."""
+        return self
+
+
 def _names_code(plain: object) -> bool:
     inside = (
         [*plain, *plain.values()] if isinstance(plain, dict) else plain if isinstance(plain, list) else []
     )
     return any(value in CODE if isinstance(value, str) else _names_code(value) for value in inside)
+
+
+SOURCES = (FileConfigSource, StructuredConfigSource)
+"""Readers that take the place of Hydra's own."""
 
 
 class JobError(Exception):
@@ -95,8 +110,8 @@ def run_job(
         NetmendError: the user can mend it.
         JobError: nobody foresaw it.
     """
-    Plugins.instance()  # it would register Hydra's own reader
-    SourcesRegistry.instance().types["file"] = FileConfigSource
+    Plugins.instance()  # it would register Hydra's own readers
+    SourcesRegistry.instance().types |= {source.scheme(): source for source in SOURCES}
     ConfigStore.instance().store(name=f"{name}_schema", node=kind)
     problems = unfit(words)
     if problems:

@@ -53,7 +53,7 @@ def shuffled(config: TrainConfig) -> TrainConfig:
 
 def test_where_trials_are_instant(world, tmp_path: Path) -> None:
     world.config.agent.params = {"n_steps": 32, "batch_size": 64, "n_epochs": 6, "learning_rate": 0.003}
-    world.config.training = replace(world.config.training, steps=2048, validate_every=0)
+    world.config.training = replace(world.config.training, steps=1024, validate_every=0, checkpoint_every=100)
 
     def make(_: TrainConfig) -> TrialFront:
         return TrialFront(world.trainer())

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from netmend.agents import cli
 from netmend.agents.cli import main
@@ -59,6 +60,20 @@ def test_help_lists_the_groups(verb: str, capsys: pytest.CaptureFixture[str]) ->
         "actions: ",
     ):
         assert line in text
+
+
+def test_help_copies_no_schema(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra copied all of them for each group that it lists, which took a second."""
+
+    def copied(*_: object) -> ConfigStore:
+        raise AssertionError("all schemas are copied")
+
+    monkeypatch.setattr(ConfigStore, "__deepcopy__", copied, raising=False)
+    assert main(["train", "--help"]) == 0
+    capsys.readouterr()
+    for seed in (7, 0):  # what one run says stays with it
+        assert main(["train", *([f"seed={seed}"] if seed else []), "--cfg", "job"]) == 0
+        assert f"\nseed: {seed}\n" in capsys.readouterr().out
 
 
 def test_help_needs_no_torch() -> None:
