@@ -29,6 +29,7 @@ from netmend.env.errors import UnknownNameError
 from netmend.env.history import GO, STOP
 from netmend.env.observation import slot_names
 from netmend.env.setting import Setting
+from netmend.env.uncompiled import leave_compiler_out
 
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {"maskable_ppo": MaskablePPO, "ppo": PPO, "a2c": A2C, "dqn": DQN}
 MODULES: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -96,6 +97,7 @@ def build_model(agent: AgentConfig, env: VecEnv, seed: int) -> BaseAlgorithm:
     Raises:
         ConfigError: the algorithm's class refuses a value that ``check_agent`` lets pass.
     """
+    leave_compiler_out()
     kind = ALGORITHMS[agent.algorithm]
     network = {
         "net_arch": list(agent.network),

@@ -20,7 +20,7 @@ from netmend.env.script.arrays import install_metrics
 from netmend.env.script.guard import quiet
 from netmend.env.script.keras import install_keras
 from netmend.env.script.trainers import install_trainers
-from netmend.env.script.uncompiled import leave_compiler_out
+from netmend.env.uncompiled import leave_compiler_out
 
 if TYPE_CHECKING:
     from netmend.env.script.recorder import Recorder

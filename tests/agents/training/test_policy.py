@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from netmend.agents.algorithms import ALGORITHMS, build_model, policy_of
@@ -52,6 +54,21 @@ def test_it_acts_as_the_model_it_was_cut_from(world, algorithm: str, activation:
     expected, _ = model.predict(observations, deterministic=True)
     everything = np.ones((64, len(policy.actions)), np.bool_)
     assert policy.act_many(observations, everything).tolist() == expected.tolist()
+
+
+def test_no_compiler_is_imported_for_an_agent(world, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its import takes as long as all else before the first update."""
+    monkeypatch.setattr(torch, "_dynamo", None, raising=False)
+    for name in [name for name in sys.modules if name.split(".")[:2] == ["torch", "_dynamo"]]:
+        monkeypatch.delitem(sys.modules, name)
+    repairs = RepairVectorEnv(2, world.suite, actions=["optimizer/*"], trainer=world.trainer())
+    build_model(
+        AgentConfig(algorithm="maskable_ppo", network=[8], params={"n_steps": 16}),
+        RepairVecEnv(repairs),
+        seed=0,
+    ).learn(16)
+    assert "torch._dynamo.eval_frame" not in sys.modules
+    monkeypatch.delitem(sys.modules, "torch._dynamo")
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -1,7 +1,8 @@
 """A process without PyTorch's compiler, whose import takes longer than that of PyTorch itself.
 
-The first optimizer of a process imports ``torch._dynamo``, to tell it what not to compile. Nothing is
-compiled in a run under the recorder, so something else stands in its place, until somebody asks for more.
+The first optimizer of a process imports ``torch._dynamo``, to tell it what not to compile. Where nothing is
+compiled, as while an agent is trained or a script is recorded, something else stands in its place, until
+somebody asks for more.
 """
 
 from __future__ import annotations
