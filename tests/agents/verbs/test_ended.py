@@ -86,7 +86,7 @@ def test_bugs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatc
 
 def test_from_training_to_a_report(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["agent.n_envs=2", "agent.network=[8]", "agent.params.n_steps=4", "agent.params.batch_size=8"]
-    fast = ["bugs=tiny", "budget.updates=5", "budget.epochs=1", "training.workers=0"]
+    fast = ["bugs=tiny", "budget.updates=5", "budget.epochs=1"]
     steps = ["training.steps=8", "training.validation_bugs=1", "imitation.lessons=0", "hydra.run.dir=runs/a"]
     steps.append("training.choosing_bugs=0")
     trained, said = answer(capsys, "train", *fast, *small, *steps)
@@ -97,12 +97,17 @@ def test_from_training_to_a_report(elsewhere: Path, capsys: pytest.CaptureFixtur
     few = ["methods=[policy,random]", "limit=1", "budget.trials=1", "hydra.run.dir=runs/b"]
     compared, said = answer(capsys, "evaluate", *fast, "policy=runs/a", *few)
     assert list(compared["methods"]) == ["policy", "random"]
+    assert Path("runs/b/results.csv").is_file()
     assert said.endswith("next: netmend report runs/b\n")
     bug = answer(capsys, "bugs", "show", "tiny")[0]["bugs"][0]["id"]
-    assert main(["repair", *fast, f"bug={bug}", "policy=runs/a", "budget.trials=1", "--json"]) in (0, 3)
+    one = [*fast, f"bug={bug}", "policy=runs/a", "budget.trials=1", "hydra.run.dir=runs/c"]
+    status = main(["repair", *one, "--json"])
+    assert status in (0, 3)
     repaired = json.loads(capsys.readouterr().out)
     assert repaired["bug"] == bug
     assert (repaired["claim"] == "none") == (repaired["program"] is None)
+    offered = [path for path in Path("runs/c").glob("*.yaml") if path.stem != "config"]
+    assert len(offered) == (status == 0)
     pytest.importorskip("altair", reason="netmend[report] is not installed")
     shown, _ = answer(capsys, "report", "runs/b")
     assert [Path(path).name for path in shown["files"]] == ["report.html"]
