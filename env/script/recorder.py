@@ -149,10 +149,9 @@ class Recorder:
         module = entered.module
         if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
             name = self.names.get(id(module))
-            given = tensors_in(*args, *kwargs.values())
             _, made = self.made.get(id(module), (module, None))
             owner = self._owner() if self._stack or name is None else ""
-            self.trace.module(module, name, owner, given, out, made, entered.called)
+            self.trace.module(module, name, owner, args, kwargs, out, made, entered.called)
         if not self._stack and (module is self.network or module in self.others):
             self._passed(module, args, kwargs, out, entered.called)
 

@@ -1,10 +1,11 @@
-"""Rows that the network does not take one by one, or not to their end."""
+"""Rows that the network does not take one by one, not to their end, or not where they stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from netmend.env.findings.finding import Finder, Sight
+from netmend.env.script.masks import ADDED, REVERSED
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, facts, first_steps, recut
 
@@ -43,6 +44,15 @@ def first_step(record: Record) -> Iterator[Sight]:
         yield Sight(value=float(one.received.shape[axis]), site=one.called)
 
 
+@fault("{seen}", "neural_connection/all_steps@hidden")
+def wrong_mask(record: Record) -> Iterator[Sight]:
+    """A mask of attention that hides the tokens and shows the padding, or that hides nothing.
+
+    It is sound: all that the attention is shown is one value, or nothing at all.
+    """
+    yield from _seen(record, REVERSED, ADDED)
+
+
 @likely(
     "{kind} makes {left} of {given}: it cuts the values anew, and moves no axis as permute() does",
     "data_dimension/channels_first@inputs",
@@ -62,6 +72,6 @@ def shuffled_steps(record: Record) -> Iterator[Sight]:
     yield from _seen(record, "shuffled_steps")
 
 
-def _seen(record: Record, name: str) -> Iterator[Sight]:
-    for one in facts(record, name):
+def _seen(record: Record, *names: str) -> Iterator[Sight]:
+    for one in facts(record, *names):
         yield Sight(value=one.value, site=one.site, words={"seen": one.text})

@@ -248,6 +248,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "large_decay": replace(GOOD, optimizers=(replace(ADAM, settings={"weight_decay": 5.0}),)),
         "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
+        "wrong_mask": with_fact("mask_reversed", "attn_mask of MultiheadAttention is turned round"),
         "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "fitted_apart": with_fact("fitted_apart", "test"),
         "schedule_per_update": with_fact("schedule_per_update"),
