@@ -256,6 +256,7 @@ _IN_A_SCRIPT = {
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",
+    "neural_connection/last_step@hidden": "what a recurrent layer gives behind the last step of each row",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
 }
 """What an action does in a script, where that is less, or more, than what it does to a program."""

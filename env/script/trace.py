@@ -16,6 +16,7 @@ from netmend.env.script.measure import (
     module_settings,
     tensors_in,
 )
+from netmend.env.script.padding import padded_rows
 from netmend.env.script.record import Fact, Operation
 from netmend.env.script.site import Site
 
@@ -67,7 +68,7 @@ def module_names(network: nn.Module) -> dict[int, str]:
 
 @dataclass
 class Trace:
-    """Collects operations while it is active, and what is wrong with their masks."""
+    """Collects operations while it is active, and what their masks and their padding show."""
 
     active: bool = False
     done: bool = False
@@ -167,7 +168,8 @@ class Trace:
         called: Site | None,
     ) -> None:
         """Record a leaf module."""
-        self._look(module_mask, module, args, kwargs, called)
+        for look in (module_mask, padded_rows):
+            self._look(look, module, args, kwargs, called)
         self.add(
             type(module).__name__,
             owner,
@@ -188,7 +190,7 @@ class Trace:
         kwargs: Mapping[str, object],
         site: Site | None,
     ) -> None:
-        """Note what is wrong with the mask of a call."""
+        """Note what a look at a call shows."""
         with suppress(TypeError, ValueError, RuntimeError):  # of a call in a form that is not known
             fact = look(what, args, kwargs, self._inputs, site)
             if fact is not None:

@@ -38,6 +38,7 @@ from netmend.env.script.edit import (
     rows,
     scaling,
     states,
+    steps,
     targets,
 )
 from netmend.env.script.edit.editor import Editor
@@ -90,7 +91,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "network.registered": network.write_registered,
     "network.copied": network.write_copied,
     "layer.mask": masks.write_mask,
-    "layer.last_step": rows.write_last_step,
+    "layer.last_step": steps.write_last_step,
     "outputs.cut": outputs.write_cut,
     "network.axes": rows.write_moved_axes,
     "network.batch_axis": rows.write_batch_axis,

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.masks import ADDED, REVERSED
+from netmend.env.script.padding import PADDED
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, first_steps, recut
+from netmend.env.script.rules.reading import Rule, facts, first_steps, last_steps, recut
 
 MIXING: list[Rule] = []
 SHUFFLED: list[Rule] = []
@@ -51,6 +52,22 @@ def wrong_mask(record: Record) -> Iterator[Sight]:
     It is sound: all that the attention is shown is one value, or nothing at all.
     """
     yield from _seen(record, REVERSED, ADDED)
+
+
+@likely(
+    "what {layer} gives behind the last of {steps} steps is taken, but most rows end before that:"
+    " {value:.0f} % of the steps are padding",
+    "neural_connection/last_step@hidden",
+)
+def padded_step(record: Record) -> Iterator[Sight]:
+    """The last step of a recurrent layer, where it is padding for most rows. The layer may learn to wait."""
+    for fact in facts(record, PADDED):
+        for cell, axis, one in last_steps(record):
+            if cell.called == fact.site:
+                steps = cell.returned.shape[1 if cell.settings.get("batch_first") else 0]
+                words = {"layer": cell.module or cell.kind, "steps": steps}
+                site = cell.called if axis is None else one.called
+                yield Sight(value=100 * fact.value, site=site, words=words)
 
 
 @likely(

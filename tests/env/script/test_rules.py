@@ -236,6 +236,11 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "shuffled_steps": with_fact("shuffled_steps"),
         "axes_recut": replace(GOOD, operations=(TURNED, *LAYERS)),
         "first_step": replace(GOOD, operations=(CELL, FIRST, *LAYERS[2:])),
+        "padded_step": replace(
+            GOOD,
+            operations=(CELL, replace(FIRST, settings={"1": ":,-1"}), *LAYERS[2:]),
+            facts=(Fact(name="ends_in_padding", value=0.5, text="0 ends 1", site=CELL.called),),
+        ),
         "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
         "logits_cut_at_half": with_fact("outputs_cut", "gt", loss=LOGITS),
         "large_penalty": replace(
