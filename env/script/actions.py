@@ -245,7 +245,7 @@ ANSWERS: Mapping[str, Answer] = {
 }
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
-    "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "accuracy_metric/task_metric@program": "one output cut where it means one half, a logit at 0",
     "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
     "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -181,11 +181,20 @@ class Passes:
         if not given[0].is_floating_point():
             self._judge(said[0], equal(said[1], given[0]), given[0].reshape(1))
 
-    def cuts(self, name: str, args: Sequence[object]) -> bool:
-        """Whether outputs as they are get rounded, or cut at one half, by a call."""
+    def cut(
+        self, name: str, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[str, float] | None:
+        """Whether a call rounds outputs as they are, cuts them at one half, or chooses from one of a row."""
         first, *others = args or (None,)
         half = name in _ORDERS and len(others) == 1 and isinstance(others[0], float) and others[0] == 0.5
-        return id(first) in self._raw and (half or (name == "round" and not others))
+        if id(first) in self._raw and (half or (name == "round" and not others)):
+            return "outputs_cut", 0.5
+        dim = next((value for value in (*others, kwargs.get("dim")) if isinstance(value, int)), None)
+        if name not in ("argmax", "max") or dim is None or id(first) not in self._tags:
+            return None
+        if not isinstance(first, Tensor) or first.dim() != 2 or dim not in (1, -1):
+            return None
+        return ("chosen_from_one", float(len(first))) if first.shape[1] == 1 else None
 
     def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
         """What the script made of the outputs of passes, one behind the other, was compared with labels.

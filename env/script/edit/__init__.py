@@ -92,7 +92,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "network.copied": network.write_copied,
     "layer.mask": masks.write_mask,
     "layer.last_step": steps.write_last_step,
-    "outputs.cut": outputs.write_cut,
+    "outputs.cut": choices.write_cut,
     "network.axes": rows.write_moved_axes,
     "network.batch_axis": rows.write_batch_axis,
     "input.type": casts.write_input_type,

@@ -242,6 +242,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
             facts=(Fact(name="ends_in_padding", value=0.5, text="0 ends 1", site=CELL.called),),
         ),
         "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
+        "chosen_from_one": with_fact("chosen_from_one", "argmax", loss=LOGITS),
         "logits_cut_at_half": with_fact("outputs_cut", "gt", loss=LOGITS),
         "large_penalty": replace(
             GOOD, facts=(Fact(name="penalty", value=30.0, text="30 and 1", site=at(16)),)
