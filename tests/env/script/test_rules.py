@@ -393,3 +393,10 @@ def test_the_page_lists_every_rule_with_how_sure_it_is() -> None:
     assert re.findall(r"^\| `(\w+)` \| (\w+)", warnings, re.MULTILINE) == [
         (rule.name, rule.sure) for rule in RULES if rule.severity == "warning"
     ]
+
+
+def test_a_schedule_tells_what_it_has_made_of_the_rate() -> None:
+    (found,) = findings(
+        with_fact("schedule_per_update", optimizers=(replace(ADAM, rates=(1e-9, 0.001)),), updates=100)
+    )
+    assert found.text.endswith("steps after every update: in 100 updates the rate goes from 0.001 to 1e-09")
