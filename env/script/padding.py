@@ -118,8 +118,8 @@ def _ends(rows: Tensor) -> _Ends | None:
     """Where rows end in padding; None where they do not differ in that, or most of them have none."""
     count, steps = rows.shape[:2]
     flat = rows.detach().reshape(count, steps, -1)
-    last = flat[:, -1]
-    padding = last[int((last[:, None] == last[None]).all(2).sum(1).argmax())]
+    kinds, counts = torch.unique(flat[:, -1], dim=0, return_counts=True)
+    padding = kinds[int(counts.argmax())]
     is_padding = (flat == padding).all(2)
     behind = is_padding.flip(1).long().cumprod(1).sum(1)
     lengths = steps - behind

@@ -76,21 +76,16 @@ CAUSAL = HEADS | {
     "forward": "x = self.heads(x, x, x, attn_mask=mask.bool())[0]",
 }
 NUMBERS = HEADS | {"mask": "torch.where(ids == PAD, -torch.inf, 0.0)"}
-SQUARE = CAUSAL | {"mask": "(1 - torch.tril(torch.ones(STEPS, STEPS)))"}
 STEPS_FIRST = ENCODER | {
     "made": ENCODER["made"].replace(", batch_first=True", ""),
     "forward": "x = self.encoder(x.transpose(0, 1), src_key_padding_mask=mask).transpose(0, 1)",
 }
 LAYERS = {
-    "encoder": ENCODER,
-    "by place": PLACED,
-    "heads": HEADS,
     "given": GIVEN,
     "own": OWN,
     "of the function": SHOWN,
     "causal": CAUSAL,
     "minus infinity": NUMBERS,
-    "square": SQUARE,
     "steps first": STEPS_FIRST,
 }
 ROUND = "True hides, and it hides the tokens and shows the padding of 0 alone"
