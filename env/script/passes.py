@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
-from netmend.env.script.rows import Rows
+from netmend.env.script.rows import Rows, marks
 from netmend.env.script.scores import Tally, compare, equal, together
 from netmend.env.script.site import Site
 
@@ -98,7 +98,7 @@ class Passes:
     _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
     _raw: set[int] = field(default_factory=set)
     _said: tuple[Pass, Tensor] | None = None
-    _alone: list[int] = field(default_factory=list)
+    _alone: set[int] = field(default_factory=set)
     _trained: list[Tally] = field(default_factory=list)
     _evaluation: list[Tally] = field(default_factory=list)
     _outputs: list[Pass] = field(default_factory=list)
@@ -268,7 +268,7 @@ class Passes:
             self.evaluated, self._evaluates = run.called, judged
         key = (run.update, run.where)
         if key != self._key:
-            self._key, self._evaluation, self._outputs, self._alone = key, [], [], []
+            self._key, self._evaluation, self._outputs, self._alone = key, [], [], set()
             self.evaluation_rows.clear()
         self._outputs.append(run)
         if run.tally is not None:
@@ -280,13 +280,13 @@ class Passes:
 
     def _chosen(self, run: Pass) -> int:
         """Rows that were judged by now where labels are not seen, and each row is another."""
-        if not run.is_alone or not run.chosen or run.inputs is None:
+        if not run.is_alone or not run.chosen or run.inputs is None or not run.inputs.dim():
             return 0
-        mark = hash(run.inputs.cpu().numpy().tobytes())
-        if mark not in self._alone:
-            self._alone.append(mark)
-            return (len(self._alone) >= _ALONE) + (_ALONE - 1) * (len(self._alone) == _ALONE)
-        return 0
+        before = len(self._alone)
+        self._alone |= set(marks(run.inputs))
+        after = len(self._alone)
+        counted = before if before >= _ALONE else 0
+        return after - counted if after >= _ALONE else 0
 
     def measured(self, name: str, truth: Tensor, value: float) -> None:
         """The script called a score of scikit-learn with labels, for the last passes."""
