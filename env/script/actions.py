@@ -231,6 +231,7 @@ ANSWERS: Mapping[str, Answer] = {
     "layer_dimension/task_units@output": _output_units,
     "neural_connection/replace_head@output": _output_units,
     "neural_connection/dropout_rate_0.25@all": _usual_dropout,
+    "neural_connection/all_steps@hidden": _set("layer.mask"),
     "neural_connection/last_step@hidden": _set("layer.last_step"),
     "neural_connection/remove_regularisation@all": _smaller_penalty,
     "optimizer/adam@program": _adam,
@@ -244,7 +245,7 @@ ANSWERS: Mapping[str, Answer] = {
 }
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
-    "accuracy_metric/task_metric@program": "logits cut at 0, which means one half",
+    "accuracy_metric/task_metric@program": "one output cut where it means one half, a logit at 0",
     "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
     "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",
@@ -254,6 +255,8 @@ _IN_A_SCRIPT = {
     "data_wrangling/remove_prep@inputs": "targets turned round with rows that are mirrored, or no mirror",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
+    "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",
+    "neural_connection/last_step@hidden": "what a recurrent layer gives behind the last step of each row",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",
 }
 """What an action does in a script, where that is less, or more, than what it does to a program."""

@@ -25,6 +25,8 @@ _EXPLAINED = 0.4
 what it leaves as it is."""
 _RIDGE = 0.1
 """Penalty, by the mean eigenvalue."""
+_MOST_CLASSES, _SURE = 50, 0.8
+"""Classes that are looked at, and the share of the rows of one that a mirror has to make another."""
 _CENTRED = 0.3
 """Deviations from 0 of a mean up to which a target is turned round by a minus."""
 
@@ -33,7 +35,8 @@ def mirror_facts(project: Project, record: Record) -> Iterator[Fact]:
     """Where a recorded script mirrors rows at random and leaves targets that a mirror turns round.
 
     Its own evaluation has rows as they are. Of these, half is what a mirror turns round, and half what it
-    leaves. Targets that do not change in a mirror say nothing of the first.
+    leaves. Targets that do not change in a mirror say nothing of the first. Of two classes a mirror may make
+    each the other.
 
     Args:
         project: the script's files.
@@ -43,12 +46,15 @@ def mirror_facts(project: Project, record: Record) -> Iterator[Fact]:
     inputs, targets = rows.get("holdout_inputs"), rows.get("holdout_targets")
     if inputs is None or targets is None or inputs.ndim < 3 or len(inputs) < _LEAST_ROWS:
         return
-    if targets.dtype.kind != "f" or targets.ndim > 2:
-        return
     sites = [site for file in project.files.values() for site in _mirrors(file, inputs.ndim - 1)]
-    if not sites:
+    if targets.dtype.kind not in "fiu" or targets.ndim > 2 or not sites:
         return
     pictures: NDArray[np.float64] = inputs[:_MOST_ROWS].astype(np.float64)
+    if targets.dtype.kind != "f":
+        labels: NDArray[np.int64] = targets[:_MOST_ROWS].astype(np.int64).reshape(-1)
+        if len(labels) == len(pictures) and (pair := _exchanged(pictures, labels)):
+            yield Fact(name="mirrored_classes", value=0, text=f"{pair[0]} and {pair[1]}", site=sites[0])
+        return
     values: NDArray[np.float64] = targets[:_MOST_ROWS].astype(np.float64).reshape(len(pictures), -1)
     mirrored = pictures[..., ::-1]
     odd, even = _explained(pictures - mirrored, values), _explained(pictures + mirrored, values)
@@ -126,3 +132,29 @@ def _explained(rows: NDArray[np.float64], values: NDArray[np.float64]) -> NDArra
     wrong = ((kernel[half:, :half] @ weights + mean - held) ** 2).sum(0)
     total = ((held - held.mean(0)) ** 2).sum(0)
     return np.where(total > 0, 1 - wrong / np.where(total > 0, total, 1.0), 0.0)
+
+
+def _exchanged(pictures: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[int, int] | None:
+    """Two classes that are told apart and that a mirror makes each the other; None without.
+
+    A ridge regression on one half of the rows says the class of the other half, as they are and mirrored.
+    """
+    ids, classes = np.unique(labels, return_inverse=True)
+    if not 2 <= len(ids) <= _MOST_CLASSES:
+        return None
+    flat, turned = (rows.reshape(len(rows), -1) for rows in (pictures, pictures[..., ::-1]))
+    known, mean = flat[::2], flat[::2].mean(0)
+    kernel = (known - mean) @ (known - mean).T
+    penalty = _RIDGE * np.trace(kernel) / len(kernel)
+    if not np.isfinite(penalty) or penalty <= 0:
+        return None
+    weights = np.linalg.solve(kernel + penalty * np.eye(len(kernel)), np.eye(len(ids))[classes[::2]])
+    said, mirrored = (((rows[1::2] - mean) @ (known - mean).T @ weights).argmax(1) for rows in (flat, turned))
+    truth = classes[1::2]
+    shares = np.zeros((2, len(ids), len(ids)))
+    for at, found in enumerate((said, mirrored)):
+        np.add.at(shares[at], (truth, found), 1.0)
+    shares /= np.maximum(np.bincount(truth, minlength=len(ids)), 1)[:, None]
+    right, other = np.diag(shares[0]) >= _SURE, shares[1] >= _SURE
+    pairs = np.argwhere(np.triu(other & other.T & right[:, None] & right[None], 1))
+    return (int(ids[pairs[0][0]]), int(ids[pairs[0][1]])) if len(pairs) else None

@@ -211,13 +211,17 @@ class _Steps(TorchFunctionMode):
         return next((one for one in returned if one.dim()), returned[0]).detach().clone()
 
     def mixer(self, network: nn.Module, batch: Batch, axis: int, row: int, base: Tensor) -> _Mixer | None:
-        """What mixes a row of an axis with others; None where nothing does, or no row differs from it."""
+        """What mixes a row of an axis with others; None where nothing does, or no row differs from it.
+
+        It may mix rows and leave them out of what the network gives, such as a first step that is always the
+        same.
+        """
         rows = batch.inputs.unbind(axis)
         by = next((at for at, other in enumerate(rows) if not torch.equal(other, rows[row])), row)
-        changed = _changed(base, self.run(network, batch, axis, row, by))
-        if not float(changed.float().mean()) > _SLACK / len(rows):
-            return None
-        return self._found or _Mixer()
+        changed = float(_changed(base, self.run(network, batch, axis, row, by)).float().mean())
+        if changed > _SLACK / len(rows):
+            return self._found or _Mixer()
+        return None if changed else self._found
 
     def _enter(self, module: nn.Module, _args: object) -> None:
         self._leaves += is_leaf(module)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
-from netmend.env.script.rows import Rows
+from netmend.env.script.rows import Rows, marks
 from netmend.env.script.scores import Tally, compare, equal, together
 from netmend.env.script.site import Site
 
@@ -20,6 +20,9 @@ _TAGS = 2_000  # tensors that are followed at once
 _LEAST = 5  # labels of an evaluation that is believed
 _MOVES = frozenset(("squeeze", "view", "reshape", "flatten", "detach", "cpu", "to", "float", "clone"))
 _ORDERS = frozenset(("gt", "ge", "lt", "le"))
+_CHOICES = _ORDERS | {"argmax", "max", "topk", "round"}
+_NUMBERS = frozenset(("item", "int", "tolist"))
+_ALONE = 20  # rows that are judged one by one without a label that is seen, at least
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -49,6 +52,7 @@ class Pass:
         called: where the script calls it.
         nodes: numbers of the autograd nodes of its outputs.
         truth: what the output was compared with; tally: how it compares.
+        chosen: whether the script chose a class or a side by the output.
     """
 
     inputs: Tensor | None
@@ -62,6 +66,12 @@ class Pass:
     nodes: tuple[int, ...] = ()
     truth: Tensor | None = None
     tally: Tally | None = None
+    chosen: bool = False
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it is of one row."""
+        return self.output.dim() > 0 and len(self.output) == 1
 
 
 @dataclass
@@ -72,7 +82,8 @@ class Passes:
         loss: kind of the trained loss, as soon as it is known.
         forward: where the first pass is called that a backward pass trains; evaluated: the first other one,
             of those that are judged where any is.
-        scored_in_training_mode: rows that were judged while the network was in training mode.
+        scored_in_training_mode: rows that were judged while the network was in training mode, or of which
+            classes were chosen one by one.
         trained_in_evaluation_mode: passes that were trained on while it was not.
     """
 
@@ -86,6 +97,8 @@ class Passes:
     _open: list[Pass] = field(default_factory=list)
     _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
     _raw: set[int] = field(default_factory=set)
+    _said: tuple[Pass, Tensor] | None = None
+    _alone: set[int] = field(default_factory=set)
     _trained: list[Tally] = field(default_factory=list)
     _evaluation: list[Tally] = field(default_factory=list)
     _outputs: list[Pass] = field(default_factory=list)
@@ -121,9 +134,9 @@ class Passes:
             self._tags[id(value)] = (value, runs)
 
     def follows(self, values: Sequence[object]) -> bool:
-        """Whether any of the values, or of the lists among them, comes from a pass."""
+        """Whether any of the values, or of the lists among them, comes from a pass, or may be its label."""
         tags = self._tags
-        return bool(tags) and any(
+        return self._said is not None or any(
             id(value) in tags or (isinstance(value, (list, tuple)) and any(id(one) in tags for one in value))
             for value in values
         )
@@ -142,7 +155,13 @@ class Passes:
             return
         runs = self.followed(given)
         if not runs:
+            if given:  # else it is a switch, as of gradients
+                self._answer(name, given)
             return
+        for run in runs if name in _CHOICES else ():
+            run.chosen = True
+        is_number = name in _NUMBERS and len(runs) == 1 and runs[0].is_alone and runs[0].chosen
+        self._said = (runs[0], given[0]) if is_number and given[0].numel() == 1 else None
         if name in COMPARISONS and len(given) == 2:
             own = [value for value in given if id(value) in self._tags]
             others = [value for value in given if id(value) not in self._tags]
@@ -154,11 +173,28 @@ class Passes:
             if name in _MOVES and id(given[0]) in self._raw and id(value) in self._tags:
                 self._raw.add(id(value))
 
-    def cuts(self, name: str, args: Sequence[object]) -> bool:
-        """Whether outputs as they are get rounded, or cut at one half, by a call."""
+    def _answer(self, name: str, given: Sequence[Tensor]) -> None:
+        """A label is read as a number, or compared, right behind the class that was chosen for its row."""
+        said, self._said = self._said, None
+        if said is None or name not in _NUMBERS | SAME or len(given) != 1 or given[0].numel() != 1:
+            return
+        if not given[0].is_floating_point():
+            self._judge(said[0], equal(said[1], given[0]), given[0].reshape(1))
+
+    def cut(
+        self, name: str, args: Sequence[object], kwargs: Mapping[str, object]
+    ) -> tuple[str, float] | None:
+        """Whether a call rounds outputs as they are, cuts them at one half, or chooses from one of a row."""
         first, *others = args or (None,)
         half = name in _ORDERS and len(others) == 1 and isinstance(others[0], float) and others[0] == 0.5
-        return id(first) in self._raw and (half or (name == "round" and not others))
+        if id(first) in self._raw and (half or (name == "round" and not others)):
+            return "outputs_cut", 0.5
+        dim = next((value for value in (*others, kwargs.get("dim")) if isinstance(value, int)), None)
+        if name not in ("argmax", "max") or dim is None or id(first) not in self._tags:
+            return None
+        if not isinstance(first, Tensor) or first.dim() != 2 or dim not in (1, -1):
+            return None
+        return ("chosen_from_one", float(len(first))) if first.shape[1] == 1 else None
 
     def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
         """What the script made of the outputs of passes, one behind the other, was compared with labels.
@@ -215,6 +251,7 @@ class Passes:
         self._open.clear()
         self._tags.clear()
         self._raw.clear()
+        self._said = None
         return rows
 
     def _behind(self, loss: Tensor) -> list[Pass]:
@@ -231,16 +268,25 @@ class Passes:
             self.evaluated, self._evaluates = run.called, judged
         key = (run.update, run.where)
         if key != self._key:
-            self._key, self._evaluation, self._outputs = key, [], []
+            self._key, self._evaluation, self._outputs, self._alone = key, [], [], set()
             self.evaluation_rows.clear()
         self._outputs.append(run)
-        if run.tally is None:
-            return
-        self._evaluation.append(run.tally)
-        self.evaluation_rows.add(run.inputs, run.truth)
+        if run.tally is not None:
+            self._evaluation.append(run.tally)
+            self.evaluation_rows.add(run.inputs, run.truth)
         # With gradients it may be part of a loss; a look at the training rows is no evaluation.
         if run.training and run.update and not run.grad and not self.training_rows.hold(run.inputs):
-            self.scored_in_training_mode += run.tally.rows
+            self.scored_in_training_mode += self._chosen(run) if run.tally is None else run.tally.rows
+
+    def _chosen(self, run: Pass) -> int:
+        """Rows that were judged by now where labels are not seen, and each row is another."""
+        if not run.is_alone or not run.chosen or run.inputs is None or not run.inputs.dim():
+            return 0
+        before = len(self._alone)
+        self._alone |= set(marks(run.inputs))
+        after = len(self._alone)
+        counted = before if before >= _ALONE else 0
+        return after - counted if after >= _ALONE else 0
 
     def measured(self, name: str, truth: Tensor, value: float) -> None:
         """The script called a score of scikit-learn with labels, for the last passes."""

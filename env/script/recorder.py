@@ -149,10 +149,9 @@ class Recorder:
         module = entered.module
         if self.trace.active and entered.leaf and not self._leaves and not isinstance(module, _Loss):
             name = self.names.get(id(module))
-            given = tensors_in(*args, *kwargs.values())
             _, made = self.made.get(id(module), (module, None))
             owner = self._owner() if self._stack or name is None else ""
-            self.trace.module(module, name, owner, given, out, made, entered.called)
+            self.trace.module(module, name, owner, args, kwargs, out, made, entered.called)
         if not self._stack and (module is self.network or module in self.others):
             self._passed(module, args, kwargs, out, entered.called)
 
@@ -232,8 +231,8 @@ class Recorder:
             weigh(self.losses.seen, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
-        if self.passes.cuts(name, args):
-            self.updates.note("outputs_cut", 0.5, name, self.frames.site())
+        if (cut := self.passes.cut(name, args, kwargs)) is not None:
+            self.updates.note(*cut, name, self.frames.site())
         if not self._stack or self._stack[0].module is not self.network:
             self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
 

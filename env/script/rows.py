@@ -58,7 +58,7 @@ class Rows:
         """Whether most rows of a batch were seen already."""
         if inputs is None or not inputs.dim() or not len(inputs):
             return False
-        seen = sum(hash(row.tobytes()) in self._seen for row in _array(inputs))
+        seen = sum(mark in self._seen for mark in marks(inputs))
         return 2 * seen > len(inputs)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray] | None:
@@ -66,6 +66,11 @@ class Rows:
         if not self._inputs:
             return None
         return np.concatenate(self._inputs), np.concatenate(self._targets)
+
+
+def marks(rows: Tensor) -> list[int]:
+    """A number for each row, the same where rows are."""
+    return [hash(row.tobytes()) for row in _array(rows)]
 
 
 def save(path: str, training: Rows, evaluation: Rows) -> bool:

@@ -192,6 +192,7 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     updates.schedule_facts(batches if len(recorder.loops) > 1 else None, planned)
     yield from updates.facts.values()
     yield from updates.idle_facts()
+    yield from {fact.name: fact for fact in reversed(recorder.trace.facts)}.values()
     yield from recorder.states.facts()
     yield from _hidden(recorder)
     yield from _modes(recorder)

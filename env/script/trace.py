@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from netmend.env.script.masks import function_mask, module_mask
 from netmend.env.script.measure import (
     call_settings,
     describe,
@@ -14,7 +16,8 @@ from netmend.env.script.measure import (
     module_settings,
     tensors_in,
 )
-from netmend.env.script.record import Operation
+from netmend.env.script.padding import padded_rows
+from netmend.env.script.record import Fact, Operation
 from netmend.env.script.site import Site
 
 OUTSIDE = "<script>"
@@ -65,11 +68,13 @@ def module_names(network: nn.Module) -> dict[int, str]:
 
 @dataclass
 class Trace:
-    """Collects operations while it is active."""
+    """Collects operations while it is active, and what their masks and their padding show."""
 
     active: bool = False
     done: bool = False
     operations: list[Operation] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    _inputs: list[Tensor] = field(default_factory=list)
     _producers: dict[int, int] = field(default_factory=dict)
     _kept: list[object] = field(default_factory=list)  # ids are used again as soon as an object is gone
 
@@ -79,10 +84,12 @@ class Trace:
             self.operations.clear()
             self._producers.clear()
             self._kept.clear()
+            self._inputs.clear()
+            self.facts.clear()
         self.active = True
         for tensor in inputs:
             self._producers.setdefault(id(tensor), -1)
-        self._kept.extend(inputs)
+        self._inputs.extend(inputs)
 
     def end(self) -> None:
         """The backward pass has come: the trace is complete."""
@@ -90,6 +97,7 @@ class Trace:
             self.active, self.done = False, True
             self._producers.clear()
             self._kept.clear()
+            self._inputs.clear()
 
     def add(
         self,
@@ -146,22 +154,26 @@ class Trace:
         name = function_name(function)
         if name not in ("grad", "grad_fn", "requires_grad"):
             self.add(name, owner, given, returned, called, call_settings(function, args, kwargs))
+            self._look(function_mask, name, args, kwargs, called)
 
     def module(
         self,
         module: nn.Module,
         name: str | None,
         owner: str,
-        given: Sequence[Tensor],
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
         returned: object,
         made: Site | None,
         called: Site | None,
     ) -> None:
         """Record a leaf module."""
+        for look in (module_mask, padded_rows):
+            self._look(look, module, args, kwargs, called)
         self.add(
             type(module).__name__,
             owner,
-            given,
+            tensors_in(*args, *kwargs.values()),
             returned,
             called,
             module_settings(module),
@@ -169,3 +181,17 @@ class Trace:
             module=module,
             made=made,
         )
+
+    def _look(
+        self,
+        look: Callable[..., Fact | None],
+        what: object,
+        args: Sequence[object],
+        kwargs: Mapping[str, object],
+        site: Site | None,
+    ) -> None:
+        """Note what a look at a call shows."""
+        with suppress(TypeError, ValueError, RuntimeError):  # of a call in a form that is not known
+            fact = look(what, args, kwargs, self._inputs, site)
+            if fact is not None:
+                self.facts.append(fact)

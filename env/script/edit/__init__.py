@@ -29,6 +29,7 @@ from netmend.env.script.edit import (
     layers,
     loop,
     loss,
+    masks,
     mirrors,
     network,
     optimizer,
@@ -37,6 +38,7 @@ from netmend.env.script.edit import (
     rows,
     scaling,
     states,
+    steps,
     targets,
 )
 from netmend.env.script.edit.editor import Editor
@@ -88,8 +90,9 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "layer.remove": chain.write_remove,
     "network.registered": network.write_registered,
     "network.copied": network.write_copied,
-    "layer.last_step": rows.write_last_step,
-    "outputs.cut": outputs.write_cut,
+    "layer.mask": masks.write_mask,
+    "layer.last_step": steps.write_last_step,
+    "outputs.cut": choices.write_cut,
     "network.axes": rows.write_moved_axes,
     "network.batch_axis": rows.write_batch_axis,
     "input.type": casts.write_input_type,

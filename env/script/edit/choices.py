@@ -6,13 +6,14 @@ import ast
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
+from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
-from netmend.env.script.edit.outputs import sigmoids
+from netmend.env.script.edit.outputs import cut_at_zero, sigmoids
 from netmend.env.script.edit.statements import network_calls
 from netmend.env.script.follow import Place, argument
 from netmend.env.script.origins import called, way, worked_on
-from netmend.env.script.rules.reading import last_layer
-from netmend.env.script.source import Draft, SourceFile
+from netmend.env.script.rules.reading import facts, last_layer
+from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _ORDER = (ast.Gt, ast.GtE)
 _METHODS = ("gt", "ge")
@@ -34,13 +35,20 @@ def follow_units(editor: Editor) -> None:
         return
     before, after = last.returned.shape[-1], wanted[-1]
     if before == 1 < after:
-        for draft, node, value, moved in _chosen(editor, _cuts):
-            keeps = "" if moved else ", keepdim=True"
+        for draft, node, value, names in _chosen(editor, _cuts):
+            keeps = "" if "squeeze" in names else ", keepdim=True"
             draft.put(node, f"{_operand(draft.file, value)}.argmax(dim=1{keeps})")
     elif after == 1 < before:
-        half = "0.5" if any(sigmoids(editor)) else "0"
-        for draft, node, value, _ in _chosen(editor, _largest):
-            _cut(draft, node, value, half)
+        cut_one(editor)
+
+
+def cut_one(editor: Editor) -> bool:
+    """Cut the only output where the largest of all is taken; whether there is such a place."""
+    probabilities = any(sigmoids(editor))
+    found = list(_chosen(editor, _largest))
+    for draft, node, value, names in found:
+        _cut(draft, node, value, "0.5" if probabilities or "sigmoid" in names else "0")
+    return bool(found)
 
 
 _Choices: TypeAlias = Iterator[tuple[ast.expr, ast.expr]]
@@ -49,8 +57,8 @@ _Choices: TypeAlias = Iterator[tuple[ast.expr, ast.expr]]
 
 def _chosen(
     editor: Editor, choices: Callable[[SourceFile], _Choices]
-) -> Iterator[tuple[Draft, ast.expr, ast.expr, bool]]:
-    """Choices among the network's outputs, and whether these lose their axis on the way."""
+) -> Iterator[tuple[Draft, ast.expr, ast.expr, set[str]]]:
+    """Choices among the network's outputs, and what is called on the way to them."""
     ends = {call for _, call in network_calls(editor)}
     for file in editor.project.files.values():
         for node, value in choices(file):
@@ -58,7 +66,7 @@ def _chosen(
             if any(place.node in ends for place in on_way):
                 names = {_name(place.file, place.node) for place in on_way}
                 if names.isdisjoint(_LOST) and not any(isinstance(one.node, ast.Subscript) for one in on_way):
-                    yield editor.draft(file.path), node, value, "squeeze" in names
+                    yield editor.draft(file.path), node, value, names
 
 
 def _way(editor: Editor, place: Place) -> Iterator[Place]:
@@ -120,3 +128,11 @@ def _name(file: SourceFile, node: ast.AST) -> str:
 def _operand(file: SourceFile, node: ast.expr) -> str:
     plain = isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
     return file.text_of(node) if plain else f"({file.text_of(node)})"
+
+
+def write_cut(editor: Editor, _change: SourceChange) -> None:
+    """Logits that are cut at one half, or rounded, cut at 0; the largest of one output cut as well."""
+    if not any(facts(editor.record, "chosen_from_one")):
+        cut_at_zero(editor)
+    elif not cut_one(editor):
+        raise EditRefused("the run does not show where a class is chosen")

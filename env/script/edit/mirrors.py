@@ -6,12 +6,13 @@ import ast
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
+from netmend.env.script.rules.reading import facts
 from netmend.env.script.source import EditRefused, SourceFile
 
 
 def write_mirrored(editor: Editor, _change: SourceChange) -> None:
     """The targets turned round with the rows, where a minus does that; else rows that are not mirrored."""
-    fact = next((fact for fact in editor.record.facts if fact.name == "mirrored"), None)
+    fact = next(facts(editor.record, "mirrored", "mirrored_classes"), None)
     if fact is None:
         raise EditRefused("no rows are mirrored whose targets a mirror turns round")
     draft, node = editor.at(fact.site, "the mirror")

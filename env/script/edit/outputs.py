@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.statements import network_calls
 from netmend.env.script.follow import Place, origin
@@ -59,7 +58,7 @@ def keep_probabilities(editor: Editor) -> None:
         _cut_at_zero(draft, node, value)
 
 
-def write_cut(editor: Editor, _change: SourceChange) -> None:
+def cut_at_zero(editor: Editor) -> None:
     """Logits that are cut at one half, or rounded, cut at 0."""
     ends = {call for _, call in network_calls(editor)}
     found = [

@@ -11,7 +11,7 @@ from netmend.env.script.follow import Place, argument, origin
 from netmend.env.script.mixing import RESHAPES
 from netmend.env.script.origins import called, is_module
 from netmend.env.script.record import Fact, Operation
-from netmend.env.script.rules.reading import first_steps, recut
+from netmend.env.script.rules.reading import recut
 from netmend.env.script.site import Site
 from netmend.env.script.source import EditRefused
 
@@ -44,21 +44,6 @@ def write_moved_axes(editor: Editor, _change: SourceChange) -> None:
     """A transposition in the place of a reshape to the same sizes in another order."""
     for one in recut(editor.record):
         _order_axes(editor, one.called)
-
-
-def write_last_step(editor: Editor, _change: SourceChange) -> None:
-    """The last step in the place of the first, of all that a recurrent layer gives."""
-    for axis, one in first_steps(editor.record):
-        draft, node = editor.at(one.called, "the step that is taken")
-        if isinstance(node, ast.Subscript):
-            index = node.slice.elts[axis] if isinstance(node.slice, ast.Tuple) else node.slice
-        elif isinstance(node, ast.Call):
-            index = argument(node, "index", len(node.args) - 1) or node
-        else:
-            index = node
-        if not isinstance(index, ast.Constant) or index.value != 0:
-            raise EditRefused(f"{one.called}: the step is not written as a number")
-        draft.put(index, "-1")
 
 
 def _turn_all(editor: Editor, fact: Fact) -> None:

@@ -13,18 +13,24 @@ from netmend.env.script.source import FUNCTIONS, EditRefused, SourceFile
 
 
 def write_carried_state(editor: Editor, _change: SourceChange) -> None:
-    """``detach`` behind the backward pass, or in front of where a module takes up what it has kept."""
+    """``detach`` behind the backward pass, or in front of where a module takes up what it has kept.
+
+    A function that is called in each round may make the update, and give back the state under another name:
+    it is cut off behind the call then.
+    """
     draft, backward = backward_statement(editor)
-    loops = loops_around(draft.file, backward)
-    names = {
-        pair: None
-        for call in _calls(loops[0] if loops else ast.Pass())
-        for pair in _carried(draft.file, call)
-        if not _is_new(draft.file, loops[0], pair[0], call)
-    }
-    if names:
-        draft.after(backward, "\n".join(_detached(editor, name, pair) for name, pair in names))
+    file = draft.file
+    update = next(iter(loops_around(file, backward)), file.function(backward))
+    if update is not None and (names := _names(file, update)):
+        draft.after(backward, "\n".join(_detached(editor, *pair) for pair in names))
         return
+    function = file.function(backward)
+    for call in _calls(file.tree):
+        if function is not None and file.text_of(call.func) == function.name:
+            handed = list(dict.fromkeys(_both(file, call)))
+            if handed:
+                draft.after(file.statement(call), "\n".join(_detached(editor, *pair) for pair in handed))
+                return
     for file in editor.project.files.values():
         for call in _calls(file.tree):
             kept = [pair for pair in _carried(file, call) if pair[0].startswith("self.")]
@@ -35,14 +41,29 @@ def write_carried_state(editor: Editor, _change: SourceChange) -> None:
     raise EditRefused("no state that is handed from one update to the next was found")
 
 
+def _names(file: SourceFile, update: ast.stmt) -> dict[tuple[str, bool], None]:
+    """What each round of a loop, or each call of a function, takes up from the one before."""
+    return {
+        pair: None
+        for call in _calls(update)
+        for pair in _carried(file, call)
+        if not _is_new(file, update, pair[0], call)
+    }
+
+
 def _calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
 def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
-    """What a call is given and gives back, as in ``out, h = net(x, h)``, and whether it is one of a pair."""
+    """What a network is given and gives back, as ``out, h = net(x, h)``, and whether it is one of a pair."""
+    if not _is_plain(file, call.func):
+        yield from _both(file, call)
+
+
+def _both(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
     statement = file.parents[call]
-    if not isinstance(statement, ast.Assign) or _is_plain(file, call.func):
+    if not isinstance(statement, ast.Assign):
         return
     back = {file.text_of(one) for target in statement.targets for one, _ in _parts(target)}
     for given in [*call.args, *(keyword.value for keyword in call.keywords)]:
@@ -52,13 +73,22 @@ def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
 
 
 def _is_plain(file: SourceFile, function: ast.expr) -> bool:
-    """Whether it is one of Python's functions or of the file's own, and no network."""
+    """Whether it is one of Python's functions or of the file's own, and hands on nothing of a network."""
+    own = _own_function(file, function)
+    if own is None:
+        return isinstance(function, ast.Name) and hasattr(builtins, function.id)
+    networks = (call for call in _calls(own) if _own_function(file, call.func) is None)
+    return not any(pair for call in networks for pair in _both(file, call))
+
+
+def _own_function(file: SourceFile, function: ast.expr) -> ast.stmt | None:
+    """The file's own function of a name."""
     name = function.id if isinstance(function, ast.Name) else ""
-    own = {node.name for node in ast.walk(file.tree) if isinstance(node, FUNCTIONS)}
-    return name in own or hasattr(builtins, name)
+    own = (node for node in ast.walk(file.tree) if isinstance(node, FUNCTIONS))
+    return next((node for node in own if node.name == name), None)
 
 
-def _is_new(file: SourceFile, loop: ast.For | ast.While, name: str, call: ast.Call) -> bool:
+def _is_new(file: SourceFile, loop: ast.stmt, name: str, call: ast.Call) -> bool:
     """Whether a round of the loop makes a value of this name in front of a call."""
     parts = (node for node in ast.walk(loop) if isinstance(node, ast.Name | ast.Attribute))
     statement = file.span(file.statement(call))[0]

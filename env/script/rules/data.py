@@ -87,13 +87,15 @@ def shuffled_apart(record: Record) -> Iterator[Sight]:
 
 
 @likely(
-    "rows are mirrored at random and {seen} of theirs stays, though a mirror turns it round",
+    "rows are mirrored at random and {seen}",
     "data_wrangling/remove_prep@inputs",
 )
 def mirrored(record: Record) -> Iterator[Sight]:
-    """Pictures that are mirrored in training, and a real target that a mirror turns round."""
-    for one in facts(record, "mirrored"):
-        seen = f"target {one.text}" if one.text else "the target"
+    """Pictures that are mirrored in training, and a target that a mirror turns round."""
+    for one in facts(record, "mirrored", "mirrored_classes"):
+        seen = f"{f'target {one.text}' if one.text else 'the target'} stays, though a mirror turns it round"
+        if one.name == "mirrored_classes":
+            seen = f"keep their class, though a mirror makes of classes {one.text} each the other"
         yield Sight(value=one.value, site=one.site, words={"seen": seen})
 
 

@@ -280,14 +280,16 @@ def far_rate(record: Record) -> Iterator[Sight]:
 
 
 @likely(
-    "the schedule is for epochs and steps after every update",
+    "the schedule is for epochs and steps after every update{fell}",
     "api_contract/schedule_per_epoch@program",
     "optimizer/remove_schedule@program",
 )
 def schedule_per_update(record: Record) -> Iterator[Sight]:
     """A schedule for epochs that steps after every update. Some are made for updates, so it is a warning."""
+    rates = next((made.rates for made in record.optimizers if made.rates), (0.0, 0.0))
+    fell = f": in {record.updates} updates the rate goes from {rates[1]:.2g} to {rates[0]:.2g}"
     for one in facts(record, "schedule_per_update"):
-        yield Sight(value=one.value, site=one.site)
+        yield Sight(value=one.value, site=one.site, words={"fell": fell if rates[0] < rates[1] else ""})
 
 
 @likely("{seen}", "api_contract/schedule_per_epoch@program")

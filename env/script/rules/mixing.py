@@ -1,12 +1,14 @@
-"""Rows that the network does not take one by one, or not to their end."""
+"""Rows that the network does not take one by one, not to their end, or not where they stand."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from netmend.env.findings.finding import Finder, Sight
+from netmend.env.script.masks import ADDED, REVERSED
+from netmend.env.script.padding import PADDED
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, first_steps, recut
+from netmend.env.script.rules.reading import Rule, facts, first_steps, last_steps, recut
 
 MIXING: list[Rule] = []
 SHUFFLED: list[Rule] = []
@@ -43,6 +45,31 @@ def first_step(record: Record) -> Iterator[Sight]:
         yield Sight(value=float(one.received.shape[axis]), site=one.called)
 
 
+@fault("{seen}", "neural_connection/all_steps@hidden")
+def wrong_mask(record: Record) -> Iterator[Sight]:
+    """A mask of attention that hides the tokens and shows the padding, or that hides nothing.
+
+    It is sound: all that the attention is shown is one value, or nothing at all.
+    """
+    yield from _seen(record, REVERSED, ADDED)
+
+
+@likely(
+    "what {layer} gives behind the last of {steps} steps is taken, but most rows end before that:"
+    " {value:.0f} % of the steps are padding",
+    "neural_connection/last_step@hidden",
+)
+def padded_step(record: Record) -> Iterator[Sight]:
+    """The last step of a recurrent layer, where it is padding for most rows. The layer may learn to wait."""
+    for fact in facts(record, PADDED):
+        for cell, axis, one in last_steps(record):
+            if cell.called == fact.site:
+                steps = cell.returned.shape[1 if cell.settings.get("batch_first") else 0]
+                words = {"layer": cell.module or cell.kind, "steps": steps}
+                site = cell.called if axis is None else one.called
+                yield Sight(value=100 * fact.value, site=site, words=words)
+
+
 @likely(
     "{kind} makes {left} of {given}: it cuts the values anew, and moves no axis as permute() does",
     "data_dimension/channels_first@inputs",
@@ -62,6 +89,6 @@ def shuffled_steps(record: Record) -> Iterator[Sight]:
     yield from _seen(record, "shuffled_steps")
 
 
-def _seen(record: Record, name: str) -> Iterator[Sight]:
-    for one in facts(record, name):
+def _seen(record: Record, *names: str) -> Iterator[Sight]:
+    for one in facts(record, *names):
         yield Sight(value=one.value, site=one.site, words={"seen": one.text})

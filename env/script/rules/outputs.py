@@ -115,6 +115,17 @@ def rounded_logits(record: Record) -> Iterator[Sight]:
     yield from _cut_logits(record, rounds=True)
 
 
+@fault(
+    "{function} chooses from the one output of each row, so every row is of class 0",
+    "accuracy_metric/task_metric@program",
+)
+def chosen_from_one(record: Record) -> Iterator[Sight]:
+    """A largest output of one, behind a loss of two classes. One output is cut, not chosen from."""
+    kind = loss_kind(record)
+    for one in facts(record, "chosen_from_one") if kind is not None and kind.form == "binary" else ():
+        yield Sight(value=one.value, site=one.site, words={"function": one.text})
+
+
 @likely(
     "the outputs are logits, as {loss} takes them, and are cut at 0.5: it is 0 that means one half",
     "accuracy_metric/task_metric@program",

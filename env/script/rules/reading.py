@@ -241,23 +241,40 @@ def recut(record: Record) -> Iterator[Operation]:
 def first_steps(record: Record) -> Iterator[tuple[int, Operation]]:
     """Items that take of all outputs of a recurrent layer those of its first step: the operation, its axis.
 
-    Of both directions the way back has read all steps there, and other uses of the outputs may see the rest.
+    Of both directions the way back has read all steps there.
     """
+    return ((axis, one) for _, axis, one in _lone_steps(record, "0") if axis is not None)
+
+
+def last_steps(record: Record) -> Iterator[tuple[Operation, int | None, Operation]]:
+    """Recurrent layers of which what they give behind the last step is all that is used.
+
+    Behind each stands the axis of the steps, None where it is the state that is used, and what takes it.
+    """
+    return _lone_steps(record, "-1")
+
+
+def _lone_steps(record: Record, step: str) -> Iterator[tuple[Operation, int | None, Operation]]:
+    """A layer of one direction, and the only use of what it gives: of a step of the outputs, or the state."""
     for one in record.operations:
         cell = record.operations[one.inputs[0]] if one.inputs and one.inputs[0] >= 0 else None
         if cell is None or cell.kind not in ("LSTM", "GRU", "RNN") or cell.settings.get("bidirectional"):
             continue
         shape, axis = cell.returned.shape, 1 if cell.settings.get("batch_first") else 0
         alone = sum(record.operations.index(cell) in other.inputs for other in record.operations) == 1
-        if not alone or len(shape) != 3 or one.received.shape != shape or shape[axis] < _FEWEST_STEPS:
+        if not alone or len(shape) != 3 or shape[axis] < _FEWEST_STEPS:
+            continue
+        if one.received.shape != shape:
+            if one.received.shape == (cell.settings.get("num_layers"), shape[1 - axis], shape[2]):
+                yield cell, None, one
             continue
         if one.kind == "select":
             place, index = one.settings.get("dim"), one.settings.get("index")
         else:
             item = str(one.settings.get("1", one.settings.get("idx", ""))).split(",")
             place, index = axis, item[axis].strip() if len(item) > axis else ""
-        if one.kind in ("getitem", "select") and place == axis and str(index) == "0":
-            yield axis, one
+        if one.kind in ("getitem", "select") and place == axis and str(index) == step:
+            yield cell, axis, one
 
 
 def cut(record: Record) -> Operation | None:

@@ -86,3 +86,56 @@ def test_the_third_axis_of_a_batch_is_not_its_last(run: Run) -> None:
         text = plain.replace("        opt.zero_grad()\n", batch.format(axis=axis))
         names[axis] = [one.name for one in findings(run(text)) if one.name == "mirrored"]
     assert names == {2: [], -1: ["mirrored"]}
+
+
+LETTERS = """\
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+torch.manual_seed(0)
+shapes = torch.randn(3, 1, 5, 6)
+shapes[1] = {second}
+y = torch.randint(0, 3, (400,))
+x = shapes[y] + 0.3 * torch.randn(400, 1, 5, 6)
+
+
+class {name}(nn.Module):
+    def __init__(self, p=0.5):
+        super().__init__()
+        self.p = p
+
+    def forward(self, picture):
+        if torch.rand(1) < self.p:
+            picture = picture.flip(-1)
+        return picture
+
+
+flip = {name}()
+net = nn.Sequential(nn.Flatten(), nn.Linear(30, 3))
+opt = torch.optim.Adam(net.parameters(), lr=0.01)
+for epoch in range(3):
+    for a, b in DataLoader(TensorDataset(x[:200], y[:200]), batch_size=50, shuffle=True):
+        opt.zero_grad()
+        nn.functional.cross_entropy(net({given}), b).backward()
+        opt.step()
+net.eval()
+with torch.no_grad():
+    print("accuracy", (net(x[200:]).argmax(1) == y[200:]).float().mean().item())
+"""
+
+
+@pytest.mark.parametrize(
+    ("second", "given", "found"),
+    [
+        ("shapes[0].flip(-1)", "flip(a)", True),  # as b and d
+        ("shapes[1]", "flip(a)", False),
+        ("shapes[0].flip(-2)", "flip(a)", False),
+    ],
+)
+def test_a_mirror_that_makes_one_class_another(run: Run, second: str, given: str, found: bool) -> None:
+    text = LETTERS.format(name="RandomHorizontalFlip", second=second, given=given)
+    seen = [one for one in findings(run(text)) if one.name == "mirrored"]
+    assert bool(seen) == found
+    for one in seen:
+        assert one.text.endswith("though a mirror makes of classes 0 and 1 each the other")
+        assert source(text, one.site) == "picture.flip(-1)"

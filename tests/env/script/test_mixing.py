@@ -86,6 +86,17 @@ WRONG = [
         "8, 0.0, batch_first=True",
         LSTM | {"made": STACK, "width": "WIDTH", "forward": "return self.fc(self.rnn(x).mean(dim=1))"},
     ),
+    (
+        OVER,
+        "nn.TransformerEncoder(layer, 2)",
+        "8, 0.0, batch_first=True",
+        LSTM
+        | {
+            "made": STACK,
+            "width": "WIDTH",  # of a first step that is the same in all rows
+            "forward": "return self.fc(self.rnn(torch.cat([torch.ones(len(x), 1, WIDTH), x], 1))[:, 0])",
+        },
+    ),
     (MIXED, "x.view(x.size(1), STEPS * WIDTH)", "x.transpose(0, 1).reshape(x.size(1), STEPS * WIDTH)", VIEW),
     (
         MIXED,

@@ -164,3 +164,54 @@ def test_training_mode_is_brought_back(run: Run, body: str, line: str) -> None:
 def modes(record: Record) -> set[str]:
     assert record.crash is None
     return {fact.name for fact in record.facts if fact.name.endswith("_mode")}
+
+
+ALONE = """\
+net = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
+net[1] = {norm}
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+net.train()
+for epoch in range(3):
+    for i in range(0, 64, 16):
+        optimizer.zero_grad()
+        loss_function(net(X[i : i + 16]), y[i : i + 16]).backward()
+        optimizer.step()
+{mode}
+def classify(row):
+    with torch.no_grad():
+        return net(row.unsqueeze(0)).argmax().item()
+{judged}
+"""
+JUDGED = [
+    "print(sum(classify(x) == t.item() for x, t in zip(X[64:], y[64:])))",
+    "print(sum((classify(x) == t).item() for x, t in zip(X[64:], y[64:])))",
+    "print(sum(classify(x) == t for x, t in zip(X[64:], y[64:].tolist())))",
+]
+
+
+@pytest.mark.parametrize("judged", JUDGED)
+def test_rows_that_are_judged_one_by_one(run: Run, judged: str) -> None:
+    words = {"norm": "nn.GroupNorm(2, 8)", "judged": judged}
+    record = run(DATA + ALONE.format(mode="", **words))
+    (found,) = (one for one in record.facts if one.name == "evaluated_in_training_mode")
+    assert found.value == 32
+    assert (record.score is not None and record.score.source == "own") == (judged != JUDGED[2])
+    better = run(DATA + ALONE.format(mode="net.eval()", **words))
+    assert "evaluated_in_training_mode" not in {one.name for one in better.facts}
+    right = int(better.printed.split()[-1].replace("tensor(", "").rstrip(")"))
+    if better.score is not None and better.score.source == "own":
+        assert better.score.value == pytest.approx(right / 32)
+
+
+@pytest.mark.parametrize(
+    "judged",
+    [
+        "print([classify(X[64]) for _ in range(32)])",  # chances of one row
+        "print([classify(x) for x in X[:64]])",  # rows of the training
+        "print([classify(x) for x in X[64:74]])",  # a look at some
+        "with torch.no_grad(): print([net(x.unsqueeze(0)).mean() for x in X[64:]])",  # nothing is chosen
+    ],
+)
+def test_rows_that_are_looked_at_one_by_one(run: Run, judged: str) -> None:
+    record = run(DATA + ALONE.format(norm="nn.GroupNorm(2, 8)", mode="", judged=judged), data=True)
+    assert "evaluated_in_training_mode" not in {one.name for one in record.facts}

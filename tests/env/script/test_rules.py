@@ -236,7 +236,13 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "shuffled_steps": with_fact("shuffled_steps"),
         "axes_recut": replace(GOOD, operations=(TURNED, *LAYERS)),
         "first_step": replace(GOOD, operations=(CELL, FIRST, *LAYERS[2:])),
+        "padded_step": replace(
+            GOOD,
+            operations=(CELL, replace(FIRST, settings={"1": ":,-1"}), *LAYERS[2:]),
+            facts=(Fact(name="ends_in_padding", value=0.5, text="0 ends 1", site=CELL.called),),
+        ),
         "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
+        "chosen_from_one": with_fact("chosen_from_one", "argmax", loss=LOGITS),
         "logits_cut_at_half": with_fact("outputs_cut", "gt", loss=LOGITS),
         "large_penalty": replace(
             GOOD, facts=(Fact(name="penalty", value=30.0, text="30 and 1", site=at(16)),)
@@ -248,6 +254,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "large_decay": replace(GOOD, optimizers=(replace(ADAM, settings={"weight_decay": 5.0}),)),
         "other_scale": replace(scaled, evaluated=at(19)),
         "far_rate": replace(GOOD, optimizers=(replace(ADAM, settings={"lr": 1.0}),)),
+        "wrong_mask": with_fact("mask_reversed", "attn_mask of MultiheadAttention is turned round"),
         "shuffled_apart": with_fact("shuffled_apart", "x and y"),
         "fitted_apart": with_fact("fitted_apart", "test"),
         "schedule_per_update": with_fact("schedule_per_update"),
@@ -386,3 +393,10 @@ def test_the_page_lists_every_rule_with_how_sure_it_is() -> None:
     assert re.findall(r"^\| `(\w+)` \| (\w+)", warnings, re.MULTILINE) == [
         (rule.name, rule.sure) for rule in RULES if rule.severity == "warning"
     ]
+
+
+def test_a_schedule_tells_what_it_has_made_of_the_rate() -> None:
+    (found,) = findings(
+        with_fact("schedule_per_update", optimizers=(replace(ADAM, rates=(1e-9, 0.001)),), updates=100)
+    )
+    assert found.text.endswith("steps after every update: in 100 updates the rate goes from 0.001 to 1e-09")

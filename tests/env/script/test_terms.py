@@ -201,6 +201,34 @@ def test_logits_that_are_taken_for_probabilities(
 
 
 @pytest.mark.parametrize(
+    ("chosen", "written"),
+    [
+        ("net(x).argmax(1)", "(net(x) > 0).long().squeeze(1)"),
+        ("torch.sigmoid(net(x)).argmax(dim=-1)", "(torch.sigmoid(net(x)) > 0.5).long().squeeze(1)"),
+        ("torch.max(net(x), 1)[1]", "(net(x), (net(x) > 0).long().squeeze(1))[1]"),
+    ],
+)
+def test_a_class_that_is_chosen_from_one_output(run: Run, tmp_path: Path, chosen: str, written: str) -> None:
+    end = END.format(cut=chosen).replace("== y", "== y.squeeze(1)")
+    record = run(SCRIPT.format(**{**GOOD, **JUDGED}) + end)
+    (found,) = (one for one in findings(record) if one.severity == "fault")
+    assert found.name == "chosen_from_one"
+    text = mended(record, found, tmp_path)
+    assert written in text
+    after = run(text)
+    assert after.ending == "finished"
+    assert [one.name for one in findings(after)] == ["few_updates"]
+
+
+@pytest.mark.parametrize(
+    "chosen", ["net(x).argmax(0)", "net(x).max()", "torch.cat([-net(x), net(x)], 1).argmax(1)"]
+)
+def test_what_is_not_chosen_from_one_output(run: Run, chosen: str) -> None:
+    record = run(SCRIPT.format(**{**GOOD, **JUDGED}) + f"with torch.no_grad(): print({chosen})")
+    assert "chosen_from_one" not in {one.name for one in findings(record)}
+
+
+@pytest.mark.parametrize(
     "cut", ["torch.round(torch.sigmoid(net(x)))", "(net(x).sigmoid() > 0.5)", "(net(x) > 0)"]
 )
 def test_logits_that_are_taken_for_what_they_are(run: Run, cut: str) -> None:

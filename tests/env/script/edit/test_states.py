@@ -63,3 +63,49 @@ def test_a_figure_that_goes_along_is_no_state(script, line):
     text = "def smooth(a, b):\n    return a + b\n" + LOOP.replace("opt.step()", f"opt.step()\n        {line}")
     old = "        loss.backward()\n"
     assert _edited(script, text) == text.replace(old, f"{old}        state = state.detach()\n")
+
+
+STEP = """\
+def step(x, y, state):
+    opt.zero_grad()
+    out, state = net(x, state)
+    loss = f(out, y)
+    loss.backward()
+    opt.step()
+    return loss.item(), state
+state = None
+for x, y in data:
+    value, state = step(x, y, state)
+"""
+
+
+def test_a_state_of_an_update_in_a_function_of_its_own(script):
+    old = "    loss.backward()\n"
+    assert _edited(script, STEP) == STEP.replace(old, f"{old}    state = state.detach()\n")
+
+
+def test_a_state_that_a_function_gives_back_under_another_name(script):
+    text = STEP.replace("out, state = net", "out, new = net").replace("item(), state", "item(), new")
+    old = "    value, state = step(x, y, state)\n"
+    assert _edited(script, text) == text.replace(old, f"{old}    state = state.detach()\n")
+
+
+def test_a_state_that_a_function_makes_anew(script):
+    text = STEP.replace("    opt.zero_grad()", "    state = start(x)").replace("value, state = step", "step")
+    with pytest.raises(EditRefused, match="no state"):
+        _edited(script, text)
+
+
+def test_a_state_that_goes_through_a_function_in_front_of_the_loss(script):
+    text = """\
+def loss_of(x, y, state):
+    out, state = net(x, state)
+    return f(out, y), state
+state = None
+for x, y in data:
+    loss, state = loss_of(x, y, state)
+    loss.backward()
+    opt.step()
+"""
+    old = "    loss.backward()\n"
+    assert _edited(script, text) == text.replace(old, f"{old}    state = state.detach()\n")

@@ -1,0 +1,152 @@
+"""Masks of attention that hide what they should show, or hide nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from inspect import signature
+
+import torch
+from torch import Tensor, nn
+
+from netmend.env.script.record import Fact
+from netmend.env.script.site import Site
+
+REVERSED, ADDED = "mask_reversed", "mask_added"
+"""The facts that a mask hides the tokens and shows the padding, and that one of numbers hides nothing."""
+_OF_STEPS = ("mask", "src_mask", "tgt_mask", "attn_mask")
+_LOW = -1e4
+"""What is put in the place of a score that is to be hidden, at most."""
+_PADDING = "and it hides the tokens and shows the padding"
+_LEAST = 8
+"""Hidden steps from which they say something."""
+_FEWEST_STEPS = 3
+
+
+def module_mask(
+    module: nn.Module,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    inputs: Sequence[Tensor],
+    site: Site | None,
+) -> Fact | None:
+    """What is wrong with a mask that a module of attention is given, where True hides; None where nothing is.
+
+    Args:
+        module: one of torch's own.
+        args, kwargs: of its call.
+        inputs: what the network was given, rows and steps on its first two axes.
+        site: of the call.
+    """
+    kind = type(module).__name__
+    if kind != "MultiheadAttention" and not kind.startswith("Transformer"):
+        return None
+    given = signature(module.forward).bind(*args, **kwargs).arguments
+    for name, mask in given.items():
+        if isinstance(mask, Tensor) and (name.endswith("key_padding_mask") or name in _OF_STEPS):
+            found = _judged(f"{name} of {kind}", mask, inputs, site, hides=True)
+            if found is not None:
+                return found
+    return None
+
+
+def function_mask(
+    function: str,
+    args: Sequence[object],
+    kwargs: Mapping[str, object],
+    inputs: Sequence[Tensor],
+    site: Site | None,
+) -> Fact | None:
+    """The same of ``masked_fill`` with a very low number, and of ``scaled_dot_product_attention``.
+
+    Args:
+        function: its name.
+        args, kwargs: of its call.
+        inputs: what the network was given.
+        site: of the call.
+    """
+    if function not in _FUNCTIONS:
+        return None
+    name, place, hides = _FUNCTIONS[function]
+    mask = kwargs.get(name, args[place] if len(args) > place else None)
+    value = kwargs.get("value", args[2] if len(args) > 2 else None)
+    low = not hides or (isinstance(value, int | float) and value <= _LOW)
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or not low:
+        return None
+    scores = args[0] if args else None
+    of_rows = not hides or (isinstance(scores, Tensor) and scores.dim() > 2)  # others may be of pairs
+    found = _judged(f"{name} of {function}", mask, inputs, site, hides=hides)
+    return found if of_rows or (found is not None and _PADDING in found.text) else None
+
+
+_FUNCTIONS = {"masked_fill": ("mask", 1, True), "scaled_dot_product_attention": ("attn_mask", 3, False)}
+"""Name and place of a function's mask, and whether True hides."""
+
+
+def _judged(
+    label: str, mask: Tensor, inputs: Sequence[Tensor], site: Site | None, *, hides: bool
+) -> Fact | None:
+    """A mask of any shape: of padding it has rows and steps, of steps twice as many of these."""
+    with torch.no_grad():
+        flat = _flat(mask.detach())
+        if flat is None:
+            return None
+        if mask.is_floating_point():
+            return _added(label, flat, inputs, site)
+        hidden, word = flat if hides else ~flat, "True" if hides else "False"
+        rows, steps = hidden.shape
+        if rows == steps >= _FEWEST_STEPS and torch.equal(hidden, torch.ones_like(hidden).tril()):
+            seen = f"{word} hides, and it hides each step and all before it: the last step sees nothing"
+        elif hidden.all():
+            seen = f"{word} hides, and it hides all {hidden.numel()} steps of the batch"
+        elif (rows != steps or "padding" in label) and (value := _left(hidden, inputs)) is not None:
+            seen = f"{word} hides, {_PADDING}{value}"
+        else:
+            return None
+    return Fact(name=REVERSED, value=float(hidden.sum()), text=f"{label} is turned round: {seen}", site=site)
+
+
+def _added(label: str, mask: Tensor, inputs: Sequence[Tensor], site: Site | None) -> Fact | None:
+    """A mask of the numbers 0 and 1, which is added to the scores."""
+    ones = mask == 1
+    if not ((mask == 0) | ones).all() or ones.all() or not ones.any():
+        return None
+    square = mask.shape[0] == mask.shape[1] >= _FEWEST_STEPS
+    if square and torch.equal(ones, torch.ones_like(ones).tril()):
+        hides = 0
+    elif square and torch.equal(ones, torch.ones_like(ones).triu(1)):
+        hides = 1
+    elif "padding" in label and (_left(ones, inputs) is not None or _left(~ones, inputs) is not None):
+        hides = int(_left(ones, inputs) is None)
+    else:
+        return None
+    text = f"{label} holds 0 and 1 as numbers, which are added to the scores: it hides nothing"
+    return Fact(name=ADDED, value=float(hides), text=text, site=site)
+
+
+def _flat(mask: Tensor) -> Tensor | None:
+    """A mask without axes of size 1, where two are left."""
+    sizes = [size for size in mask.shape if size != 1]
+    return mask.reshape(sizes) if len(sizes) == 2 else None
+
+
+def _left(hidden: Tensor, inputs: Sequence[Tensor]) -> str | None:
+    """What stands at all that a mask shows, where that is one value and what it hides is not; else None."""
+    if int(hidden.sum()) < _LEAST or hidden.all():
+        return None
+    found: str | None = None
+    for rows in inputs:
+        for own in (rows, rows.transpose(0, 1)) if rows.dim() > 1 else ():
+            if own.shape[:2] != hidden.shape or own.dtype == torch.bool:
+                continue
+            shown, kept_back = own[~hidden], own[hidden]
+            if _is_one(kept_back):
+                return None
+            if _is_one(shown):
+                found = f" of {shown.reshape(-1)[0].item():g} alone" if own.dim() == 2 else ""
+            break
+    return found
+
+
+def _is_one(steps: Tensor) -> bool:
+    """Whether all steps hold the same."""
+    return bool((steps == steps[:1]).all())
