@@ -15,6 +15,7 @@ from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Operation, Record
 from netmend.env.script.rules.reading import facts
+from netmend.env.script.scalers import RESCALED
 from netmend.env.script.source import EditRefused
 from netmend.repair_actions import CATALOGUE
 
@@ -211,7 +212,9 @@ ANSWERS: Mapping[str, Answer] = {
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
     "data_wrangling/all_rows@inputs": _set("input.same_scale"),
-    "data_wrangling/remove_prep@inputs": _set("input.mirrored"),
+    "data_wrangling/remove_prep@inputs": lambda record: (
+        SourceChange(what="input.bare" if any(facts(record, RESCALED)) else "input.mirrored"),
+    ),
     "data_wrangling/standardize_target@targets": _set("target.standardize"),
     "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
@@ -252,7 +255,8 @@ _IN_A_SCRIPT = {
     "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
-    "data_wrangling/remove_prep@inputs": "targets turned round with rows that are mirrored, or no mirror",
+    "data_wrangling/remove_prep@inputs": "targets turned round with mirrored rows, or no mirror; no factor "
+    "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",

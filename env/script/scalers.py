@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netmend.env.script.follow import Place, scope_of
-from netmend.env.script.origins import called, origins
-from netmend.env.script.record import Fact, Record
-from netmend.env.script.source import Project, SourceFile
+import numpy as np
 
+from netmend.env.findings.training import FAR_SCALE
+from netmend.env.script.follow import Place, scope_of
+from netmend.env.script.origins import called, is_module, origins, way
+from netmend.env.script.record import Fact, Record
+from netmend.env.script.rules.reading import kept
+from netmend.env.script.shuffles import argument_at
+from netmend.env.script.site import Site
+from netmend.env.script.source import Project, SourceFile
+from netmend.env.training.scales import moments, unscaled
+
+RESCALED = "rescaled"
+"""The fact that a factor takes the rows away from 1."""
+_SCALES = ("transform", "fit_transform")
+_MOST = 50
 _Table: TypeAlias = tuple[str, int]
 """What rows are a part of: its text, and of several arrays that are split at once which one."""
 
@@ -23,6 +35,16 @@ class Fit:
     file: SourceFile
     call: ast.Call
     method: ast.Attribute
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A product or quotient of rows by a number, as an expression or as ``rows /= number``."""
+
+    file: SourceFile
+    node: ast.BinOp | ast.AugAssign
+    rows: ast.expr
+    value: float
 
 
 def fitted_apart(project: Project) -> tuple[Fit, Fit] | None:
@@ -40,7 +62,7 @@ def fitted_apart(project: Project) -> tuple[Fit, Fit] | None:
     return None
 
 
-def scale_facts(project: Project, record: Record) -> Iterator[Fact]:  # noqa: ARG001 - as its like
+def scale_facts(project: Project, record: Record) -> Iterator[Fact]:
     """What a recorded script's files show of the scaling of its rows.
 
     Args:
@@ -52,6 +74,108 @@ def scale_facts(project: Project, record: Record) -> Iterator[Fact]:  # noqa: AR
         file, call = found[1].file, found[1].call
         text = file.text_of(call.args[0])
         yield Fact(name="fitted_apart", value=1, text=text, site=file.site(call))
+    rows = kept(record.data).get("inputs")
+    scale = 0.0 if rows is None or rows.dtype.kind != "f" else unscaled(*moments(rows.astype(np.float64)))
+    for factor in factors(project, record.forward) if abs(scale) >= FAR_SCALE else ():
+        if abs(scale - math.log10(factor.value)) < FAR_SCALE:
+            file, node = factor.file, factor.node
+            text = " ".join(file.text_of(node).split())
+            yield Fact(name=RESCALED, value=factor.value, text=text, site=file.site(factor.rows))
+            return
+
+
+def factors(project: Project, site: Site | None) -> Iterator[Factor]:
+    """The numbers by which rows are multiplied on the way to a call.
+
+    Args:
+        project: the script's files.
+        site: of the network's call with the rows.
+    """
+    place = argument_at(project, site, "input", 0)
+    for here, _ in () if place is None else _back(project, place):
+        factor = _product(here)
+        if factor is not None:
+            yield factor
+        elif isinstance(here.node, ast.Name):
+            yield from _in_place(here.file, here.node)
+
+
+def sources(project: Project, place: Place) -> Iterator[Place]:
+    """What a tensor comes from, through casts, products and what makes tensors of arrays, up to a scaler.
+
+    Args:
+        project: the script's files.
+        place: of the tensor.
+    """
+    return (here for here, is_end in _back(project, place) if is_end)
+
+
+def _back(project: Project, place: Place) -> Iterator[tuple[Place, bool]]:
+    """``way``, and on from its ends."""
+    todo = [place]
+    for _ in range(_MOST):
+        for here, is_end in way(project, todo.pop()) if todo else ():
+            yield here, is_end
+            if is_end:
+                todo += _work(here)
+
+
+def _work(place: Place) -> list[Place]:
+    """What a product, a function or a method works on; nothing of a scaler."""
+    file, node = place.file, place.node
+    factor = _product(place)
+    if factor is not None:
+        return [Place(file, factor.rows)]
+    if not isinstance(node, ast.Call):
+        return []
+    if is_function(place):
+        return [Place(file, node.args[0])]
+    if not isinstance(node.func, ast.Attribute) or scaler_of(place):
+        return []
+    return [Place(file, node.func.value)]
+
+
+def is_function(place: Place) -> bool:
+    """Whether it is a call of a function, such as ``torch.tensor``, and of no method."""
+    node = place.node
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    return not isinstance(node.func, ast.Attribute) or is_module(place.file, node.func.value)
+
+
+def scaler_of(place: Place) -> str:
+    """The name of the scaler that a call scales with, empty where it does not."""
+    node = place.node
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SCALES:
+        return place.file.text_of(node.func.value) if isinstance(node.func.value, ast.Name) else ""
+    return ""
+
+
+def _product(place: Place) -> Factor | None:
+    """Rows times a number, or divided by one."""
+    file, node = place.file, place.node
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, ast.Mult | ast.Div):
+        return None
+    for rows, other in ((node.left, node.right), (node.right, node.left)):
+        number = _number(other)
+        if number and (rows is node.left or isinstance(node.op, ast.Mult)):
+            return Factor(file, node, rows, number if isinstance(node.op, ast.Mult) else 1 / number)
+    return None
+
+
+def _in_place(file: SourceFile, name: ast.Name) -> Iterator[Factor]:
+    """Numbers by which a name's value is multiplied in place, in front of its use."""
+    for node in ast.walk(scope_of(file, name)):
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Div):
+            number, target = _number(node.value), node.target
+            if number and isinstance(target, ast.Name) and target.id == name.id and node.lineno < name.lineno:
+                yield Factor(file, node, target, number if isinstance(node.op, ast.Mult) else 1 / number)
+
+
+def _number(node: ast.expr) -> float:
+    """A positive number that is written as such; 0 for all else."""
+    value = node.value if isinstance(node, ast.Constant) else None
+    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
 
 
 def _fits(project: Project, file: SourceFile) -> Iterator[Fit]:

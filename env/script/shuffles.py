@@ -32,8 +32,8 @@ def shuffled_apart(project: Project, record: Record) -> tuple[list[Place], list[
     Raises:
         EditRefused: one of these stands in no file of the script.
     """
-    inputs = _argument(project, record.forward, "input", 0)
-    targets = _argument(project, None if record.loss is None else record.loss.called, "target", 1)
+    inputs = argument_at(project, record.forward, "input", 0)
+    targets = argument_at(project, None if record.loss is None else record.loss.called, "target", 1)
     if inputs is None or targets is None:
         return None
     of_inputs, of_targets = (dict(_shuffles(project, place)) for place in (inputs, targets))
@@ -66,7 +66,7 @@ def shuffled(place: Place) -> ast.expr:
     return node.value if isinstance(node, ast.Subscript) else node
 
 
-def _argument(project: Project, site: Site | None, name: str, index: int) -> Place | None:
+def argument_at(project: Project, site: Site | None, name: str, index: int) -> Place | None:
     """An argument of the call at a site."""
     if site is None:
         return None

@@ -73,6 +73,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loss.reduction": loss.write_reduction,
     "loss.class_weights": loss.write_class_weights,
     "loss.penalty": penalty.write_penalty,
+    "input.bare": scaling.write_bare,
     "input.mirrored": mirrors.write_mirrored,
     "layer.units": layers.write_units,
     "layer.inputs": layers.write_inputs,

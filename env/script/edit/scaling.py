@@ -8,13 +8,19 @@ from collections.abc import Iterator
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import Place
-from netmend.env.script.origins import is_module, origins
-from netmend.env.script.scalers import Fit, fitted_apart
+from netmend.env.script.rules.reading import facts
+from netmend.env.script.scalers import (
+    RESCALED,
+    Factor,
+    Fit,
+    factors,
+    fitted_apart,
+    is_function,
+    scaler_of,
+    sources,
+)
 from netmend.env.script.site import Site
-from netmend.env.script.source import EditRefused
-
-_SCALES = ("transform", "fit_transform")
-_MOST = 50
+from netmend.env.script.source import Draft, EditRefused
 
 
 def write_same_scale(editor: Editor, _change: SourceChange) -> None:
@@ -24,12 +30,47 @@ def write_same_scale(editor: Editor, _change: SourceChange) -> None:
         _transform(editor, *again)
         return
     trained = _given(editor, editor.record.forward, "the training pass")
-    scaler = next((name for place in trained if (name := _scaler(place))), "")
+    scaler = next((name for place in trained if (name := scaler_of(place))), "")
     judged = list(_given(editor, editor.record.evaluated, "the evaluation"))
-    made = next((place for place in judged if _is_function(place)), None)
-    if not scaler or made is None or any(map(_scaler, judged)) or not isinstance(made.node, ast.Call):
+    made = next((place for place in judged if is_function(place)), None)
+    if not scaler or made is None or any(map(scaler_of, judged)) or not isinstance(made.node, ast.Call):
         raise EditRefused("no scaler in sight scales the training rows alone")
     editor.draft(made.file.path).wrap(made.node.args[0], f"{scaler}.transform(", ")")
+
+
+def write_bare(editor: Editor, _change: SourceChange) -> None:
+    """Rows without the factor that takes them away from 1, in training and where the network is judged."""
+    record = editor.record
+    fact = next(facts(record, RESCALED), None)
+    if fact is None:
+        raise EditRefused("the run shows no factor that takes the rows away from 1")
+    judged = [] if record.evaluated is None else [record.evaluated]
+    found: dict[ast.AST, Factor] = {}
+    for site in (record.forward, *judged):
+        own = [one for one in factors(editor.project, site) if one.value == fact.value]
+        if not own:
+            raise EditRefused("the rows of the evaluation are not multiplied as those of the training")
+        found |= {one.node: one for one in own}
+    for one in found.values():
+        _bare(editor.draft(one.file.path), one)
+
+
+def _bare(draft: Draft, factor: Factor) -> None:
+    """Rows in the place of their product; no statement where that is all that it does."""
+    node, rows, statement = factor.node, factor.rows, factor.file.statement(factor.node)
+    if isinstance(node, ast.AugAssign):
+        draft.remove(node)
+    elif isinstance(statement, ast.Assign) and statement.value is node and _is_target(statement, rows):
+        draft.remove(statement)
+    else:
+        draft.unwrap(node, rows)
+
+
+def _is_target(statement: ast.Assign, rows: ast.expr) -> bool:
+    """Whether a name is given a new value made of its own."""
+    (target, *others) = statement.targets
+    names = isinstance(target, ast.Name) and isinstance(rows, ast.Name)
+    return names and not others and ast.unparse(target) == ast.unparse(rows)
 
 
 def _transform(editor: Editor, first: Fit, again: Fit) -> None:
@@ -45,32 +86,4 @@ def _transform(editor: Editor, first: Fit, again: Fit) -> None:
 
 def _given(editor: Editor, site: Site | None, what: str) -> Iterator[Place]:
     draft, call = editor.call(site, what)
-    return sources(editor, Place(draft.file, call.args[0])) if call.args else iter(())
-
-
-def sources(editor: Editor, place: Place) -> Iterator[Place]:
-    """What a tensor comes from, through casts and what makes tensors of arrays, as far as a scaler."""
-    todo = [place]
-    for _ in range(_MOST):
-        for place in origins(editor.project, todo.pop()) if todo else ():
-            yield place
-            if _is_function(place) and isinstance(place.node, ast.Call):
-                todo.append(Place(place.file, place.node.args[0]))
-            elif isinstance(place.node, ast.Call) and isinstance(place.node.func, ast.Attribute):
-                todo += [Place(place.file, place.node.func.value)] if not _scaler(place) else []
-
-
-def _is_function(place: Place) -> bool:
-    """Whether it is a call of a function, such as ``torch.tensor``, and of no method."""
-    node = place.node
-    if not isinstance(node, ast.Call) or not node.args:
-        return False
-    return not isinstance(node.func, ast.Attribute) or is_module(place.file, node.func.value)
-
-
-def _scaler(place: Place) -> str:
-    """The name of the scaler that a call scales with, empty where it does not."""
-    node = place.node
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _SCALES:
-        return place.file.text_of(node.func.value) if isinstance(node.func.value, ast.Name) else ""
-    return ""
+    return sources(editor.project, Place(draft.file, call.args[0])) if call.args else iter(())

@@ -14,11 +14,11 @@ from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.chain import adder_of, holder_of, insert_element
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.loss import loss_call, loss_calls, operand
-from netmend.env.script.edit.scaling import sources
 from netmend.env.script.edit.statements import network_calls
 from netmend.env.script.follow import Place
 from netmend.env.script.losses import POINTWISE
 from netmend.env.script.origins import origins
+from netmend.env.script.scalers import sources
 from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _ADAPTIVE = ("adam", "adamw", "adamax", "nadam", "rmsprop", "adagrad", "adadelta", "lion")
@@ -46,7 +46,7 @@ def write_standardize(editor: Editor, _change: SourceChange) -> None:
 def write_from_zero(editor: Editor, _change: SourceChange) -> None:
     """Class ids from 0 on: what is added to them where they are made is taken away."""
     draft, call, *_, target = loss_call(editor)
-    for place in sources(editor, Place(draft.file, operand(call, 1))):
+    for place in sources(editor.project, Place(draft.file, operand(call, 1))):
         node = place.node
         added = node.right if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) else None
         if isinstance(node, ast.BinOp) and isinstance(added, ast.Constant) and added.value == target.low:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from math import prod
 
 import numpy as np
@@ -14,6 +15,7 @@ from netmend.env.findings.finding import Finder, Sight
 from netmend.env.findings.training import FAR_SCALE, FAR_SPREAD
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, facts, kept, loss_kind
+from netmend.env.script.scalers import RESCALED
 from netmend.env.script.site import Site
 from netmend.env.training.scales import Values, moments, unscaled
 
@@ -105,6 +107,23 @@ def mirrored(record: Record) -> Iterator[Sight]:
 )
 def unscaled_inputs(record: Record) -> Iterator[Sight]:
     """Inputs far larger or smaller than 1, which nothing in front of the first layer scales."""
+    if not any(facts(record, RESCALED)):
+        yield from _unscaled(record)
+
+
+@likely(
+    "the inputs that the network gets are of the size {value:.2g}, where about 1 is usual: {seen} does that",
+    "data_wrangling/remove_prep@inputs",
+    *_SCALE_INPUTS,
+)
+def rescaled_inputs(record: Record) -> Iterator[Sight]:
+    """Inputs that would be of the size 1 without a number by which they are multiplied or divided."""
+    for one in facts(record, RESCALED):
+        for sight in _unscaled(record):
+            yield replace(sight, site=one.site, words={"seen": one.text})
+
+
+def _unscaled(record: Record) -> Iterator[Sight]:
     rows = _rows(record)
     if rows is None or len(rows) < _LEAST_ROWS or _is_scaled(record):
         return

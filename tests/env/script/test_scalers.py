@@ -62,3 +62,42 @@ def test_what_is_a_fit_to_other_rows_of_one_table(text: str, second: str | None,
     (tmp_path / "train.py").write_text(head + text + "\n")
     found = fitted_apart(Project.read(tmp_path, ("train.py",)))
     assert (found and found[1].file.text_of(found[1].call.args[0])) == second
+
+
+SCALED = """\
+import torch
+from torch import nn
+torch.manual_seed(0)
+rows = torch.rand(300, 4){spread}
+y = rows[:, :1] / rows.max()
+{factor}
+x, held = rows[:200], rows[200:]
+net = nn.Linear(4, 1)
+opt = torch.optim.Adam(net.parameters())
+for epoch in range(30):
+    opt.zero_grad()
+    nn.functional.mse_loss(net(x), y[:200]).backward()
+    opt.step()
+with torch.no_grad():
+    print("mse", ((net(held) - y[200:]) ** 2).mean().item())
+"""
+
+
+@pytest.mark.parametrize(
+    ("spread", "factor", "name", "line"),
+    [
+        ("", "rows = rows / 1000.0", "rescaled_inputs", 6),
+        (" * 255", "rows = rows / 255 / 255", "rescaled_inputs", 6),
+        (" * 255", "rows *= 255", "unscaled_inputs", 12),  # large without it, too
+        (" * 255", "", "rescaled_inputs", 4),
+        (" * 255", "rows = rows / 255", None, None),
+    ],
+)
+def test_a_factor_that_takes_rows_away_from_1(
+    run: Run, spread: str, factor: str, name: str | None, line: int | None
+) -> None:
+    found = [
+        one for one in findings(run(SCALED.format(spread=spread, factor=factor))) if "scaled" in one.name
+    ]
+    assert [one.name for one in found] == [name] * (name is not None)
+    assert [one.site.line for one in found if one.site is not None] == [line] * (line is not None)
