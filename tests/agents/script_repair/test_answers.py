@@ -38,7 +38,7 @@ for epoch in range(5):
         optimizer.step()
         schedule.step()
 """
-SCHEDULE, SCALE = "api_contract/schedule_per_epoch@program", "data_wrangling/standardize@inputs"
+SCHEDULE, SCALE = "api_contract/schedule_per_epoch@program", "data_wrangling/remove_prep@inputs"
 ADAM = "optimizer/adam@program"
 
 
@@ -59,7 +59,7 @@ def is_scheduled(text: str) -> bool:
 
 
 def is_scaled(text: str) -> bool:
-    return "BatchNorm1d" in text
+    return "* 900" not in text
 
 
 Repaired = Callable[..., ScriptRepair]

@@ -357,6 +357,8 @@ def test_facts(run: Run, change: dict[str, str], name: str | None, at: str | Non
     assert record.ending == "finished", record.message
     found = {fact.name: fact for fact in record.facts}
     expected = {name} if name else set()
+    if change.get("outputs") == "1":
+        expected.add("chosen_from_one")
     assert set(found) - {"loss_constant"} == expected | (
         {"no_gradient"} if "norm" not in text.split("return")[1] else set()
     )

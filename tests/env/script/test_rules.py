@@ -224,6 +224,9 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "weights_reversed": replace(weighed, loss=replace(LOSS, settings={"weight": (3.0, 1.0)})),
         "sorted_rows": with_rows(folders[1], rows, np.arange(320) // 107),
         "unscaled_inputs": with_rows(folders[2], 100 * rows),
+        "rescaled_inputs": replace(
+            with_rows(folders[2], 100 * rows), facts=with_fact("rescaled", "x * 255").facts
+        ),
         "input_spread": with_rows(folders[3], rows * [0.001, 1, 1, 1]),
         "unscaled_targets": with_loss(VALUES, target=replace(floats(ROWS, 1), mean=2e5)),
         "imbalance": weighed,
