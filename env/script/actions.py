@@ -170,8 +170,11 @@ def _optimized(record: Record) -> Changes:
 
 
 def _graph(record: Record) -> Changes:
-    """The loss joined to the network, or cut off from the updates before."""
-    again = record.crash is not None and "through the graph a second time" in record.crash.message
+    """The loss joined to the network, or cut off from earlier updates, or values that nothing overwrites."""
+    message = "" if record.crash is None else record.crash.message
+    if "modified by an inplace operation" in message:
+        return (SourceChange(what="network.out_of_place"),)
+    again = "through the graph a second time" in message
     return (SourceChange(what="loop.carried_state" if again else "loop.loss_graph"),)
 
 
@@ -249,7 +252,8 @@ ANSWERS: Mapping[str, Answer] = {
 """What each action changes, by its name."""
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "one output cut where it means one half, a logit at 0",
-    "api_contract/loss_graph@program": "a loss whose gradients reach the network and no earlier update",
+    "api_contract/loss_graph@program": "gradients that reach the network, and no earlier update or "
+    "overwritten value",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
     "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",

@@ -317,7 +317,7 @@ _MESSAGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "modified by an inplace operation",
         "a value that the gradient needs is overwritten in place",
-        (),
+        _LOSS_GRAPH,
     ),
     (
         "grad can be implicitly created only for scalar outputs",
