@@ -13,10 +13,12 @@ from typing import TypeAlias
 
 from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
+from netmend.env.script.exhausted import EXHAUSTED
 from netmend.env.script.record import Operation, Record
 from netmend.env.script.rules.reading import facts
 from netmend.env.script.scalers import RESCALED
 from netmend.env.script.source import EditRefused
+from netmend.env.script.stopping import WRONG_MODE
 from netmend.repair_actions import CATALOGUE
 
 Changes: TypeAlias = tuple[SourceChange, ...]
@@ -214,7 +216,9 @@ ANSWERS: Mapping[str, Answer] = {
     "data_dimension/drop_axis@inputs": _set("input.drop_axis"),
     "add_layer/flatten@program": _set("input.flatten"),
     "data_wrangling/standardize@inputs": _standardized,
-    "data_wrangling/all_rows@inputs": _set("input.same_scale"),
+    "data_wrangling/all_rows@inputs": lambda record: (
+        SourceChange(what="loop.renewed" if any(facts(record, EXHAUSTED)) else "input.same_scale"),
+    ),
     "data_wrangling/remove_prep@inputs": lambda record: (
         SourceChange(what="input.bare" if any(facts(record, RESCALED)) else "input.mirrored"),
     ),
@@ -245,7 +249,9 @@ ANSWERS: Mapping[str, Answer] = {
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),
-    "iterations/early_stopping_10@program": _set("network.copied"),
+    "iterations/early_stopping_10@program": lambda record: (
+        SourceChange(what="loop.stop_mode" if any(facts(record, WRONG_MODE)) else "network.copied"),
+    ),
     "iterations/epochs_x2@program": _epochs(2),
     "iterations/epochs_x4@program": _epochs(4),
 }
@@ -262,7 +268,7 @@ _IN_A_SCRIPT = {
     "data_wrangling/remove_prep@inputs": "targets turned round with mirrored rows, or no mirror; no factor "
     "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
-    "iterations/early_stopping_10@program": "a copy of the weights that are kept",
+    "iterations/early_stopping_10@program": "a copy of the weights that are kept, by what gets better",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",
     "neural_connection/last_step@hidden": "what a recurrent layer gives behind the last step of each row",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",

@@ -21,6 +21,7 @@ import torch
 from torch import nn
 
 from netmend.env.script.codec import encode
+from netmend.env.script.exhausted import exhausted_facts
 from netmend.env.script.flow import Flow
 from netmend.env.script.frames import Frames
 from netmend.env.script.hooks import install
@@ -38,6 +39,7 @@ from netmend.env.script.shuffles import shuffle_facts
 from netmend.env.script.site import Site
 from netmend.env.script.source import Project
 from netmend.env.script.stop import StopScript
+from netmend.env.script.stopping import stopping_facts
 from netmend.env.script.summary import summarise
 from netmend.env.script.tensorflow import install_tensorflow
 
@@ -55,6 +57,10 @@ _QUIET = {
     "CLEARML_OFFLINE": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
 }
+
+
+_LOOKS = (shuffle_facts, kept_facts, mirror_facts, scale_facts, exhausted_facts, stopping_facts)
+"""What looks at a script's source once it has run."""
 
 
 def run_script(
@@ -125,7 +131,7 @@ def run_script(
     )
     with suppress(Exception):  # a stranger's source may be of any kind
         project = Project.read(folder, record.files)
-        for look in (shuffle_facts, kept_facts, mirror_facts, scale_facts):
+        for look in _LOOKS:
             with suppress(Exception):
                 record = replace(record, facts=(*record.facts, *look(project, record)))
     (out / "imported").write_text(" ".join(_libraries() - there))

@@ -15,8 +15,8 @@ from netmend.env.script.frames import Frames
 from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 
-_SCORES = ("acc", "score", "f1", "auc", "r2", "iou", "dice", "precision", "recall")
-_LOSSES = ("loss", "err", "mse", "mae", "nll", "perplexity")
+SCORES = ("acc", "score", "f1", "auc", "r2", "iou", "dice", "precision", "recall")
+LOSSES = ("loss", "err", "mse", "mae", "nll", "perplexity")
 """Parts of the names of what is better when it is larger, and when it is smaller."""
 _FEWEST, _STEADY = 3, 0.5
 """Values that show where they go, and the rank correlation with time from which they do."""
@@ -85,7 +85,7 @@ class Plateau:
             made: where the schedule was made.
         """
         name, mode = self.name or "a value", self.schedule.mode
-        scores, lowers = (any(part in name.lower() for part in parts) for parts in (_SCORES, _LOSSES))
+        scores, lowers = (any(part in name.lower() for part in parts) for parts in (SCORES, LOSSES))
         if len(self.values) < _FEWEST:
             return None
         trained = [float(np.mean(losses[a:b])) for a, b in pairwise((0, *self.ends))]

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from netmend.env.findings.choices import FAR_RATE, HEAVY_MOMENTUM, LEAST_UPDATES
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import DEFAULT_LR, OPTIMIZER_KINDS
+from netmend.env.script.exhausted import EXHAUSTED
 from netmend.env.script.losses import POINTWISE
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, behind_loss, chosen, cut, facts, fitting_losses
+from netmend.env.script.stopping import WRONG_MODE
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -290,6 +292,23 @@ def schedule_per_update(record: Record) -> Iterator[Sight]:
     fell = f": in {record.updates} updates the rate goes from {rates[1]:.2g} to {rates[0]:.2g}"
     for one in facts(record, "schedule_per_update"):
         yield Sight(value=one.value, site=one.site, words={"fell": fell if rates[0] < rates[1] else ""})
+
+
+@likely("{seen}", "iterations/early_stopping_10@program", "iterations/remove_early_stopping@program")
+def stop_mode(record: Record) -> Iterator[Sight]:
+    """A callback that waits for a score to fall, or for a loss to rise."""
+    for one in facts(record, WRONG_MODE):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
+
+
+@fault(
+    "{seen} is made once and is used up by the first epoch: all the others train on nothing",
+    "data_wrangling/all_rows@inputs",
+)
+def exhausted(record: Record) -> Iterator[Sight]:
+    """An iterator over the batches that no epoch makes anew."""
+    for one in facts(record, EXHAUSTED):
+        yield Sight(value=one.value, site=one.site, words={"seen": one.text})
 
 
 @likely("{seen}", "api_contract/schedule_per_epoch@program")

@@ -265,6 +265,8 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "no_backward": with_fact("no_backward"),
         "rate_as_factor": with_fact("rate_as_factor", "the rate"),
         "kept_uncopied": with_fact("kept_uncopied", "best"),
+        "stop_mode": with_fact("wrong_mode", "EarlyStopping"),
+        "exhausted": with_fact("exhausted", "zip(x, y)"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),
         "few_updates": replace(GOOD, updates=10),
         "summed_loss": replace(
