@@ -99,6 +99,12 @@ class Loaders:
         if loader is not None:
             self._training.add(loader)
 
+    @property
+    def weighted(self) -> bool:
+        """Whether rows that are trained on are drawn by weights."""
+        trainers = [loader for key, (loader, _) in self._made.items() if key in self._training]
+        return any(self._weighted(loader) is not None for loader in trainers)
+
     def withhold(self, dataset: Dataset[Any]) -> Dataset[Any]:
         """Keep one row of five from training, once."""
         if self.withheld is not None:

@@ -230,7 +230,8 @@ class Score:
     """How good the script's network is, by one measure.
 
     Attributes:
-        kind: ``accuracy``, ``r2``, or the name of a printed metric.
+        kind: ``accuracy``, ``balanced accuracy`` where rows are drawn by weights, ``r2``, or the name of a
+            printed metric.
         value: higher is better.
         rows: that it was measured on, 0 for a printed one.
         source: ``own`` (the script's own evaluation), ``withheld`` (rows kept from training), ``prequential``

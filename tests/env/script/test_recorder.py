@@ -188,6 +188,12 @@ for epoch in range(3):
         optimizer.zero_grad()
         F.cross_entropy(net(x), t).backward()
         optimizer.step()
+right = 0
+with torch.no_grad():
+    for rows, labels in ((X[:70] + 1, y[:70]), (X[70:] + 1, y[70:])):
+        right = right + (net(rows).argmax(1) == labels).sum()
+hits = net(X + 1).argmax(1) == y
+print("accuracy", (hits[y == 0].float().mean() / 2 + hits[y == 1].float().mean() / 2).item())
 """
 )
 _BATCHES = "batch_sampler=torch.utils.data.BatchSampler(sampler, 10, False)"
@@ -213,6 +219,9 @@ def test_weights_of_a_sampler(run: Run, sampler: str, given: str, weights: int |
     if loader.sampler is not None:
         assert loader.sampler.listed == listed
         assert source(text, loader.sampler.made) == sampler
+    assert record.score is not None
+    assert record.score.kind == ("accuracy" if weights is None else "balanced accuracy")
+    assert weights is None or record.score.value == pytest.approx(printed(record))
     found = [one.name for one in findings(record) if one.name == "undrawn_rows"]
     assert found == ["undrawn_rows"] * (weights == 2)
 
