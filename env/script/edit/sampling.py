@@ -10,13 +10,16 @@ from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.casts import is_operand
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import MOST_HOPS, Place, argument, definition, origin
-from netmend.env.script.origins import TYPES, bound, called, row_targets
+from netmend.env.script.origins import TYPES, bound, called, row_targets, worked_on
 from netmend.env.script.record import LoaderMade, Record
 from netmend.env.script.rules.reading import undrawn, units
 from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _TENSORS = ("tensor", "as_tensor", "from_numpy", "LongTensor", "IntTensor")
 """Functions that make a tensor of class ids, in their order."""
+_COUNTS = ("bincount", "unique", "Counter")
+_MOST = 50
+"""Names that are looked at on the way from weights to what they are counted of."""
 _CASTS = (*TYPES, "astype", "to", "cuda")
 _BARE = ("from_numpy", "to", "cuda")
 """What is left out: an array of ids serves as well as a tensor, and one on another device does not."""
@@ -36,7 +39,7 @@ def write_row_weights(editor: Editor, _change: SourceChange) -> None:
     weights, draws = argument(call, "weights", 0), argument(call, "num_samples", 1)
     if weights is None:
         raise EditRefused(f"{sampler.made}: the weights of the sampler are not in sight")
-    ids = _ids(editor, loader, Place(draft.file, call))
+    ids = _ids(editor, loader, Place(draft.file, call), Place(draft.file, weights))
     if draws is not None and _is_length(editor, Place(draft.file, draws), weights):
         draft.put(draws, f"len({ids})")
     whole = _whole(editor, draft, ids)
@@ -77,18 +80,36 @@ def _is_length(editor: Editor, draws: Place, weights: ast.expr) -> bool:
     return any(ast.unparse(part) == measured for part in ast.walk(weights) if isinstance(part, ast.expr))
 
 
-def _ids(editor: Editor, loader: LoaderMade, at: Place) -> str:
+def _ids(editor: Editor, loader: LoaderMade, at: Place, weights: Place) -> str:
     """What the class ids of the loader's rows are called where its sampler is made."""
     if loader.dataset in _PARTS:
         raise EditRefused(f"the rows of a {loader.dataset} are not those of one array of targets")
     draft, call = editor.call(loader.made, "the loader")
     dataset = argument(call, "dataset", 0)
     targets = [] if dataset is None else list(row_targets(editor.project, Place(draft.file, dataset)))
+    targets = targets or list(_counted(weights))
     names = {next(_known(editor, target, at), None) for target in targets}
     name = names.pop() if len(names) == 1 else None
     if name is None:
         raise EditRefused(f"the targets of the rows have no name at {at.file.site(at.node)}")
     return name
+
+
+def _counted(weights: Place) -> Iterator[Place]:
+    """The ids of which the weights of the classes are counted."""
+    file, todo, seen = weights.file, [weights.node], set[ast.AST]()
+    while todo and len(seen) < _MOST:
+        for part in ast.walk(todo.pop()):
+            if isinstance(part, ast.Call) and called(file, part) in _COUNTS:
+                ids = worked_on(file, part)
+                if ids is not None:
+                    yield Place(file, ids)
+            elif isinstance(part, ast.Name) and part not in seen:
+                seen.add(part)
+                made = (
+                    file.statement(one) for one in bound(file, part, part.id) if isinstance(one, ast.Name)
+                )
+                todo += [one.value for one in made if isinstance(one, ast.Assign)]
 
 
 def _known(editor: Editor, target: Place, at: Place) -> Iterator[str]:

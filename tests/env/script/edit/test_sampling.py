@@ -48,6 +48,7 @@ def _case(script, *, dtype="int64", shape=(16,), whole=True, classes=3, number=3
         ({"rows": "TensorDataset(x, torch.tensor(y))"}, "weights[torch.tensor(y)]", "len(rows)"),
         ({"rows": "TensorDataset(x[:80], y[:80])"}, "weights[y[:80]]", "len(rows)"),
         ({"rows": "Rows(x, y)"}, "weights[y]", "len(rows)"),
+        ({"rows": "Unknown()"}, "weights[torch.tensor(y)]", "len(rows)"),  # of which weights are counted
         ({"weights": "1 / weights"}, "(1 / weights)[y]", "len(rows)"),
         ({"weights": "[0.1, 2, 3]"}, "[([0.1, 2, 3])[label_2] for label_2 in y]", "len(rows)"),
         ({"draws": "len(weights)"}, "weights[y]", "len(y)"),
@@ -71,7 +72,7 @@ def test_each_row_gets_the_weight_of_its_class(script, parts, weights, draws):
         ({"whole": False}, "not one for each class"),
         ({"rows": "TensorDataset(x, noise(y))"}, "no name"),
         ({"rows": "TensorDataset(*load())"}, "no name"),
-        ({"rows": "Unknown()"}, "no name"),
+        ({"rows": "Unknown()", "weights": "given"}, "no name"),
         ({"known": {"dataset": "Subset"}}, "a Subset"),
         ({"known": {"rows": 3}}, "no sampler"),
         ({"known": {"sampler": None}}, "no sampler"),
@@ -95,3 +96,27 @@ def test_ids_of_another_function_or_of_later_rows_are_not_taken(script):
         case.knows(loaders=()).loader(loader, rows=400, sampler=sampler)
         with pytest.raises(EditRefused, match="no name"):
             case.edited("loop.row_weights")
+
+
+@pytest.mark.parametrize(
+    "counted",
+    [
+        "_, counts = np.unique(rows.targets, return_counts=True)\n    weights = 1 / counts",
+        "counts = Counter(rows.targets)\n    weights = torch.tensor([1 / counts[c] for c in range(3)])",
+        "weights = max(counts := torch.bincount(rows.targets)) / counts",
+    ],
+)
+def test_ids_of_a_dataset_that_is_not_the_scripts_own(script, counted):
+    lines = TEXT.splitlines(keepends=True)
+    parts = [line for line in lines if "bincount" not in line]
+    place = next(i for i, line in enumerate(parts) if "rows = " in line) + 1
+    text = "import numpy as np\nfrom collections import Counter\n"
+    text += "".join([*parts[:place], f"    {counted}\n", *parts[place:]])
+    given = {**PLAIN, "rows": "Unknown()"}
+    case = _case(script, rows="Unknown()")
+    case.texts["train.py"] = text.format(**given)
+    made = case.site("WeightedRandomSampler(weights, len(rows))")
+    sampler = SamplerMade(weights=3, listed=False, made=made)
+    loader = "DataLoader(rows, 16, sampler=sampler)"
+    case.knows(loaders=()).loader(loader, rows=400, sampler=sampler)
+    assert case.edited("loop.row_weights") == text.format(**{**given, "weights": "weights[rows.targets]"})
