@@ -18,6 +18,7 @@ from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import kept
+from netmend.env.script.scores import BALANCED
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -148,13 +149,14 @@ def chance_of(record: Record) -> float:
         return -math.inf
     kind, source = record.score.kind.lower(), record.score.source
     printed = source == "printed"
-    if kind not in ("accuracy", "accuracy_score") and not (printed and _ACCURACY.search(kind)):
+    if kind not in ("accuracy", "accuracy_score", BALANCED) and not (printed and _ACCURACY.search(kind)):
         return -math.inf if printed else 0.0
     labels = kept(record.data).get("holdout_targets" if source in ("own", "printed") else "targets")
     if labels is None or not labels.size:
         return -math.inf if printed else 0.0
     ids = labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels
-    return float(np.unique(ids, return_counts=True)[1].max() / ids.size)
+    counts = np.unique(ids, return_counts=True)[1]
+    return 1 / len(counts) if kind == BALANCED else float(counts.max() / ids.size)
 
 
 def comparable(before: Record, after: Record) -> bool:

@@ -225,6 +225,7 @@ ANSWERS: Mapping[str, Answer] = {
     "data_wrangling/standardize_target@targets": _set("target.standardize"),
     "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
+    "data_wrangling/balance@program": _set("loop.row_weights"),
     "data_wrangling/shuffle@program": lambda _: (SourceChange(what="loop.shuffle", value=True),),
     "loss_function/mse@program": _set("loss.kind", "mse"),
     "loss_function/cross_entropy@program": _set("loss.kind", "cross_entropy"),
@@ -265,6 +266,7 @@ _IN_A_SCRIPT = {
     "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
     "data_dimension/channels_first@inputs": "axes moved by a transposition and not by a view",
+    "data_wrangling/balance@program": "a sampler's weights of classes, taken for each row by its class",
     "data_wrangling/remove_prep@inputs": "targets turned round with mirrored rows, or no mirror; no factor "
     "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",

@@ -14,7 +14,7 @@ from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
     register_optimizer_step_pre_hook,
 )
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from netmend.env.script.arrays import install_metrics
 from netmend.env.script.guard import quiet
@@ -166,6 +166,17 @@ def _loaders(recorder: Recorder, undo: ExitStack) -> None:
         return recorder.loaders.watch(self, iterate(self))
 
     _put(undo, DataLoader, __init__=__init__, __iter__=__iter__)
+    _samplers(recorder, undo)
+
+
+def _samplers(recorder: Recorder, undo: ExitStack) -> None:
+    init = WeightedRandomSampler.__init__
+
+    def __init__(self: WeightedRandomSampler, weights: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+        init(self, weights, *args, **kwargs)
+        recorder.loaders.add_sampler(self, weights, recorder.site_of(self))
+
+    _put(undo, WeightedRandomSampler, __init__=__init__)
 
 
 def _schedules(recorder: Recorder, undo: ExitStack) -> None:

@@ -7,11 +7,18 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, SequentialSampler, Subset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    SequentialSampler,
+    Subset,
+    WeightedRandomSampler,
+    default_collate,
+)
 
 from netmend.env.script.measure import tensors_in
 from netmend.env.script.plan import Plan
-from netmend.env.script.record import LoaderMade
+from netmend.env.script.record import LoaderMade, SamplerMade
 from netmend.env.script.site import Site
 
 _NESTED = 5  # samplers of batches in each other, at most
@@ -30,6 +37,7 @@ class Loaders:
         self.dry = False
         self.withheld: Dataset[Any] | None = None
         self._made: dict[int, tuple[DataLoader[Any], Site | None]] = {}
+        self._samplers: dict[int, tuple[WeightedRandomSampler, SamplerMade]] = {}
         self._training: set[int] = set()
         self._batch: tuple[int, list[Tensor]] | None = None
         self._seed = plan.seed or 0
@@ -41,6 +49,12 @@ class Loaders:
     def add(self, loader: DataLoader[Any], site: Site | None) -> None:
         """A loader is made; those that libraries make for themselves are kept too, without a site."""
         self._made[id(loader)] = loader, site
+
+    def add_sampler(self, sampler: WeightedRandomSampler, given: object, site: Site | None) -> None:
+        """A sampler is made of the weights that it is given."""
+        listed = isinstance(given, list | tuple)
+        made = SamplerMade(weights=len(sampler.weights), listed=listed, made=site)
+        self._samplers[id(sampler)] = sampler, made
 
     def watch(self, loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
         """The loader's batches; from a dry one none."""
@@ -85,6 +99,12 @@ class Loaders:
         if loader is not None:
             self._training.add(loader)
 
+    @property
+    def weighted(self) -> bool:
+        """Whether rows that are trained on are drawn by weights."""
+        trainers = [loader for key, (loader, _) in self._made.items() if key in self._training]
+        return any(self._weighted(loader) is not None for loader in trainers)
+
     def withhold(self, dataset: Dataset[Any]) -> Dataset[Any]:
         """Keep one row of five from training, once."""
         if self.withheld is not None:
@@ -114,9 +134,16 @@ class Loaders:
                 rows=_rows(loader),
                 made=site,
                 trains=key in self._training,
+                dataset=type(loader.dataset).__name__,
+                sampler=self._weighted(loader),
             )
             for key, (loader, site) in self._made.items()
         )
+
+    def _weighted(self, loader: DataLoader[Any]) -> SamplerMade | None:
+        sampler = _sampler(loader)
+        own = type(sampler) is WeightedRandomSampler  # another class may draw in another way
+        return self._samplers.get(id(sampler), (None, None))[1] if own else None
 
 
 def _sampler(loader: DataLoader[Any]) -> object:

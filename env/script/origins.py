@@ -134,12 +134,12 @@ def is_module(file: SourceFile, node: ast.expr) -> bool:
     return file.dotted(node).partition(".")[0] in {name.partition(".")[0] for name in file.imports.values()}
 
 
-def _bound(file: SourceFile, node: ast.Name) -> list[ast.AST]:
-    """What gives a name the value that it has at its use: in its own scope the last in front of it."""
-    scope, found = resolve(file, node, node.id)
-    if scope is not scope_of(file, node):
+def bound(file: SourceFile, near: ast.AST, name: str) -> list[ast.AST]:
+    """What gives a name the value that it has at a node: in its own scope the last in front of it."""
+    scope, found = resolve(file, near, name)
+    if scope is not scope_of(file, near):
         return found[-1:] if isinstance(scope, ast.Module) else found
-    here = _line(file, node)
+    here = _line(file, near)
     before = [binding for binding in found if isinstance(binding, ast.arg) or _line(file, binding) < here]
     return sorted(before, key=lambda binding: _line(file, binding))[-1:]
 
@@ -149,7 +149,7 @@ def _line(file: SourceFile, node: ast.AST) -> int:
 
 
 def _of_name(project: Project, file: SourceFile, node: ast.Name) -> Iterator[Place]:
-    for binding in _bound(file, node):
+    for binding in bound(file, node, node.id):
         if isinstance(binding, ast.arg):
             yield from given_values(project, file, file.parents[file.parents[binding]], binding.arg)
             continue
@@ -183,7 +183,7 @@ def _part(project: Project, place: Place, path: tuple[int, ...]) -> Iterator[Pla
         if isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, int):
             yield from _part(project, Place(file, node.value), (node.slice.value, *path))
     elif isinstance(node, ast.Name):
-        for binding in _bound(file, node):
+        for binding in bound(file, node, node.id):
             if isinstance(binding, ast.Name):
                 yield from _unpacked(project, file, binding, path)
     elif isinstance(node, ast.Call) and path:
@@ -231,6 +231,12 @@ def _item(project: Project, place: Place, path: tuple[int, ...]) -> Iterator[Pla
                     yield from _row(project, dataset, path)
             elif not path:
                 yield held
+
+
+def row_targets(project: Project, dataset: Place) -> Iterator[Place]:
+    """The last part of a row of a dataset, by custom its target; nothing where that does not show."""
+    for made in origins(project, dataset):
+        yield from _row(project, made, (-1,))
 
 
 def _row(project: Project, place: Place, path: tuple[int, ...]) -> Iterator[Place]:

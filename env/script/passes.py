@@ -13,7 +13,7 @@ from torch import Tensor
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
 from netmend.env.script.rows import Rows, marks
-from netmend.env.script.scores import Tally, compare, equal, together
+from netmend.env.script.scores import BALANCED, Tally, balanced, compare, equal, together
 from netmend.env.script.site import Site
 
 _TAGS = 2_000  # tensors that are followed at once
@@ -316,6 +316,16 @@ class Passes:
             return Score(kind=name, value=value, rows=rows, source="own")
         tally = together(self._evaluation)
         return _score(tally, "own") if tally is not None and tally.items >= _LEAST else None
+
+    def balanced(self) -> Score | None:
+        """The same with every class alike, where it is an accuracy; None where it is not, or none is seen."""
+        runs = [run for run in self._outputs if run.tally is not None and run.output.dim()]
+        pairs = [(run.output, run.truth) for run in runs if run.truth is not None and run.truth.dim()]
+        if len({(output.shape[1:], truth.shape[1:]) for output, truth in pairs}) != 1:
+            return None
+        outputs, truths = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        value = balanced(outputs, truths, self.loss)
+        return None if value is None else Score(kind=BALANCED, value=value, rows=len(outputs), source="own")
 
     def prequential(self) -> Score | None:
         """Score of each training batch before its update, over the last fifth of the updates."""

@@ -123,6 +123,21 @@ class OptimizerMade:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SamplerMade:
+    """A ``WeightedRandomSampler``.
+
+    Attributes:
+        weights: how many it has.
+        listed: whether they were given as a list or tuple, which takes no list of indices.
+        made: where.
+    """
+
+    weights: int
+    listed: bool
+    made: Site | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoaderMade:
     """A ``DataLoader``, or Keras' ``fit`` of arrays.
 
@@ -132,6 +147,8 @@ class LoaderMade:
         rows: of its dataset, None where it does not say.
         made: where.
         trains: whether a backward pass took one of its batches.
+        dataset: class of its dataset, empty where that is not known.
+        sampler: that draws its rows by weights, None where none does.
     """
 
     batch_size: int | None
@@ -139,6 +156,8 @@ class LoaderMade:
     rows: int | None
     made: Site | None
     trains: bool
+    dataset: str = ""
+    sampler: SamplerMade | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +230,8 @@ class Score:
     """How good the script's network is, by one measure.
 
     Attributes:
-        kind: ``accuracy``, ``r2``, or the name of a printed metric.
+        kind: ``accuracy``, ``balanced accuracy`` where rows are drawn by weights, ``r2``, or the name of a
+            printed metric.
         value: higher is better.
         rows: that it was measured on, 0 for a printed one.
         source: ``own`` (the script's own evaluation), ``withheld`` (rows kept from training), ``prequential``

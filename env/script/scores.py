@@ -12,6 +12,9 @@ from torch import Tensor
 _CLASSES = ("cross_entropy", "kl_div")
 """Losses whose targets are the chances of classes, where they are rows of numbers."""
 
+BALANCED = "balanced accuracy"
+"""The kind of a score in which every class counts alike."""
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -96,6 +99,25 @@ def compare(output: Tensor, target: Tensor, loss: str = "") -> Tally | None:
         squares, total, power = ((flat - truth) ** 2).sum(), truth.sum(), (truth**2).sum()
         return Tally("r2", len(output), len(truth), 0.0, float(squares), float(total), float(power))
     return Tally(kind, len(output), hits.numel(), float(hits.sum()))
+
+
+def balanced(output: Tensor, target: Tensor, loss: str = "") -> float | None:
+    """Accuracy in which every class counts alike, however many rows it has.
+
+    Args:
+        output: of the network, as for ``compare``.
+        target: class numbers from 0 on, one for a row.
+        loss: as for ``compare``.
+
+    Returns:
+        None where the targets are no such numbers.
+    """
+    ids = target.detach().reshape(-1)
+    if len(ids) != len(output) or not _whole(ids) or bool((ids < 0).any()):
+        return None
+    tallies = [compare(output[ids == label], target[ids == label], loss) for label in set(ids.tolist())]
+    shares = [own.value for own in tallies if own is not None and own.kind == "accuracy"]
+    return sum(shares) / len(shares) if shares and len(shares) == len(tallies) else None
 
 
 def equal(value: Tensor, truth: Tensor) -> Tally:

@@ -14,7 +14,7 @@ from netmend.env.findings.data import LARGE_RATIO, LARGE_SHARE, NAMED
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.findings.training import FAR_SCALE, FAR_SPREAD
 from netmend.env.script.record import Record
-from netmend.env.script.rules.reading import Rule, facts, kept, loss_kind
+from netmend.env.script.rules.reading import Rule, facts, kept, loss_kind, undrawn
 from netmend.env.script.scalers import RESCALED
 from netmend.env.script.site import Site
 from netmend.env.training.scales import Values, moments, unscaled
@@ -60,6 +60,17 @@ def missing_values(record: Record) -> Iterator[Sight]:
         share = record.inputs.missing / max(prod(record.inputs.shape), 1)
         words = {"percent": f"{100 * share:.2g}"}
         yield Sight(value=float(share), place="inputs", words=words, site=_entry(record))
+
+
+@fault(
+    "the sampler has weights for {value:.0f} rows of {rows}: no other row is ever drawn",
+    "data_wrangling/balance@program",
+)
+def undrawn_rows(record: Record) -> Iterator[Sight]:
+    """A sampler that has fewer weights than its loader has rows, such as one for each class."""
+    if (found := undrawn(record)) is not None:
+        loader, sampler = found
+        yield Sight(value=sampler.weights, words={"rows": loader.rows}, site=sampler.made or loader.made)
 
 
 @likely(

@@ -15,7 +15,7 @@ from netmend.env.findings.finding import Heuristic
 from netmend.env.program.kinds import LOSS_KINDS, LossKind
 from netmend.env.program.names import ActivationName, LossName
 from netmend.env.script.mixing import RESHAPES
-from netmend.env.script.record import Array, Fact, Operation, Record
+from netmend.env.script.record import Array, Fact, LoaderMade, Operation, Record, SamplerMade
 from netmend.env.script.site import Site
 from netmend.env.script.torch_names import LOSSES
 
@@ -196,6 +196,18 @@ def kept(path: str | None) -> dict[str, NDArray[np.generic]]:
             return dict(data)
     except (OSError, ValueError, BadZipFile):
         return {}
+
+
+def undrawn(record: Record) -> tuple[LoaderMade, SamplerMade] | None:
+    """The training loader whose sampler has no weights for most of its rows, with that sampler.
+
+    The first rows alone may be meant where they are most of the dataset.
+    """
+    for loader in record.loaders:
+        sampler, rows = loader.sampler, loader.rows
+        if loader.trains and sampler is not None and rows is not None and 2 * sampler.weights < rows:
+            return loader, sampler
+    return None
 
 
 def chosen(record: Record) -> tuple[Operation, Operation] | None:

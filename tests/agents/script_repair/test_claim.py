@@ -146,6 +146,7 @@ def test_a_gain_that_is_open_gets_more_seeds(
         ("test_accuracy", "printed", 0.75),
         ("Val acc", "printed", 0.75),
         ("balanced_accuracy", "printed", -inf),
+        ("balanced accuracy", "own", 0.5),
         ("accepted", "printed", -inf),
     ],
 )

@@ -52,6 +52,24 @@ y = (x == 3).any(1).float()
 net = nn.Sequential(nn.Embedding(20, 8, padding_idx=0), nn.Flatten(), nn.Linear(40, 1), nn.Flatten(0))
 optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
 """ + _LOOP.replace("mse_loss", "binary_cross_entropy_with_logits").format(epochs=8)
+_SAMPLED = """\
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+torch.manual_seed(0)
+x = torch.randn(400, 6)
+y = (x[:, 0] > 1).long()
+net = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 2))
+optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
+weights = 1 / torch.bincount(y)
+loader = DataLoader(TensorDataset(x, y), 10, sampler=WeightedRandomSampler(weights[y], {draws}))
+for epoch in range(8):
+    for rows, labels in loader:
+        loss = nn.functional.cross_entropy(net(rows), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+"""
 _OWN_RULE = """\
 class Sign(torch.optim.Optimizer):
     def __init__(self, parameters):
@@ -72,6 +90,8 @@ _GOOD = {
     "updates in a comprehension": _HEAD + _COMPREHENSION,
     "a sum, where its size is nothing": _HEAD + _SUMMED.format(made="Adam(net.parameters())", epochs=8),
     "an index of padding": _PADDED,
+    "a sampler with a weight for each row": _SAMPLED.format(draws=400),
+    "one that draws few rows in an epoch": _SAMPLED.format(draws=160),
 }
 
 

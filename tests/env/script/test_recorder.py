@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from netmend.env.script.record import Record
+from netmend.env.script.rules import findings
 from tests.env.script.conftest import Run, source
 
 _DATA = """\
@@ -169,6 +170,60 @@ def test_subclass_with_functional_calls(run: Run) -> None:
     assert record.score is not None
     assert record.score.value == pytest.approx(printed(record))
     assert record.facts == ()
+
+
+_SAMPLED = (
+    _DATA.replace("TensorDataset", "TensorDataset, WeightedRandomSampler")
+    + """\
+weights = 1 / torch.bincount(y)
+class Own(WeightedRandomSampler):
+    def __iter__(self):
+        return iter(range(120))
+sampler = {sampler}
+net = nn.Linear(4, 2)
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+loader = DataLoader(TensorDataset(X, y), {given})
+for epoch in range(3):
+    for x, t in loader:
+        optimizer.zero_grad()
+        F.cross_entropy(net(x), t).backward()
+        optimizer.step()
+right = 0
+with torch.no_grad():
+    for rows, labels in ((X[:70] + 1, y[:70]), (X[70:] + 1, y[70:])):
+        right = right + (net(rows).argmax(1) == labels).sum()
+hits = net(X + 1).argmax(1) == y
+print("accuracy", (hits[y == 0].float().mean() / 2 + hits[y == 1].float().mean() / 2).item())
+"""
+)
+_BATCHES = "batch_sampler=torch.utils.data.BatchSampler(sampler, 10, False)"
+
+
+@pytest.mark.parametrize(
+    ("sampler", "given", "weights", "listed"),
+    [
+        ("WeightedRandomSampler(weights, len(y))", "sampler=sampler", 2, False),
+        ("WeightedRandomSampler(num_samples=9, weights=weights.tolist())", _BATCHES, 2, True),
+        ("WeightedRandomSampler(weights[y], 10)", "10, sampler=sampler", 120, False),
+        ("Own(weights, 120)", "sampler=sampler", None, False),
+        ("weights", "shuffle=True", None, False),
+    ],
+)
+def test_weights_of_a_sampler(run: Run, sampler: str, given: str, weights: int | None, listed: bool) -> None:
+    text = _SAMPLED.format(sampler=sampler, given=given)
+    record = run(text)
+    assert record.ending == "finished", record.message
+    (loader,) = record.loaders
+    assert (loader.rows, loader.dataset) == (120, "TensorDataset")
+    assert (loader.sampler and loader.sampler.weights) == weights
+    if loader.sampler is not None:
+        assert loader.sampler.listed == listed
+        assert source(text, loader.sampler.made) == sampler
+    assert record.score is not None
+    assert record.score.kind == ("accuracy" if weights is None else "balanced accuracy")
+    assert weights is None or record.score.value == pytest.approx(printed(record))
+    found = [one.name for one in findings(record) if one.name == "undrawn_rows"]
+    assert found == ["undrawn_rows"] * (weights == 2)
 
 
 def test_rows_of_the_first_epoch_and_of_the_evaluation(run: Run, tmp_path) -> None:

@@ -23,6 +23,7 @@ from netmend.env.script.record import (
     Operation,
     OptimizerMade,
     Record,
+    SamplerMade,
     Setting,
 )
 from netmend.env.script.rules import RULES, findings
@@ -141,6 +142,11 @@ GOOD = Record(
 )
 
 
+def weighted_loader(weights: int) -> LoaderMade:
+    sampler = SamplerMade(weights=weights, listed=False, made=at(8))
+    return replace(GOOD.loaders[0], sampler=sampler)
+
+
 def with_fact(name: str, text: str = "what was seen", line: int | None = 17, **changes: object) -> Record:
     fact = Fact(name=name, value=2.0, text=text, site=at(line) if line else None)
     return replace(GOOD, facts=(fact,), **changes)  # type: ignore[arg-type]
@@ -188,6 +194,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "crash": crashed(
             "Linear", "mat1 and mat2 shapes cannot be multiplied", floats(32, 128), floats(64, 2048)
         ),
+        "undrawn_rows": replace(GOOD, loaders=(weighted_loader(3),)),
         "missing_values": with_rows(folders[0], gap),
         "gradients_add_up": with_fact("no_zero_grad", zeroed=None),
         "step_before_backward": with_fact("step_before_backward", line=16),
@@ -306,6 +313,10 @@ def test_a_good_script_has_no_finding(tmp_path: Path) -> None:
     assert findings(GOOD) == ()
     assert findings(with_rows(tmp_path, np.random.default_rng(0).normal(size=(320, 4)))) == ()
     assert findings(with_loss(VALUES)) == ()
+    for weights in (320, 256):  # the first rows alone may be meant, where they are most of all
+        assert findings(replace(GOOD, loaders=(weighted_loader(weights),))) == ()
+    unused = replace(weighted_loader(3), trains=False)
+    assert findings(replace(GOOD, loaders=(*GOOD.loaders, unused))) == ()
 
 
 @pytest.mark.parametrize("name", NAMES)

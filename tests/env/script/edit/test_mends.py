@@ -20,12 +20,13 @@ SCRIPT = '''\
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 
 rng = np.random.default_rng(0)
 table = rng.normal(size=(120, 4)){single}
 x = torch.from_numpy(table)
 y = torch.tensor({labels})
+weights = 1 / torch.bincount(y.long().abs().flatten() % 2)
 held = torch.from_numpy(table[100:])  # the last ones
 
 
@@ -42,7 +43,7 @@ net = Net()
 loss_function = {loss}
 optimizer = torch.optim.Adam(net.parameters(), lr=0.01)
 for epoch in range(2):
-    for rows, targets in DataLoader(TensorDataset(x, y), batch_size=20, shuffle=True):
+    for rows, targets in DataLoader(TensorDataset(x, y), batch_size=20, {order}):
         optimizer.zero_grad()
         {gradients}
             loss = loss_function(net({rows}), {targets})
@@ -61,6 +62,7 @@ GOOD = {
     "rows": "rows",
     "targets": "targets",
     "shown": "(net(held).argmax(1) == y[100:]).float().mean()",
+    "order": "shuffle=True",
 }
 VALUES = {
     "labels": "30000 + 9000 * table[:, :1]",
@@ -75,6 +77,7 @@ BINARY = {
     "loss": "nn.BCEWithLogitsLoss()",
     "shown": "((net(held) > 0.5) == y[100:]).float().mean()",
 }
+SAMPLER = "sampler=WeightedRandomSampler({})"
 MENDS = [
     ("crash", "data_type/first_layer_type@inputs", {"single": ""}),
     ("crash", "data_type/first_layer_type@inputs", {"rows": "table[:20]", "targets": "y[:20]"}),
@@ -83,6 +86,12 @@ MENDS = [
         "weighted_by_share",
         "loss_function/balance_classes@program",
         {"loss": "nn.CrossEntropyLoss(weight=torch.bincount(y) / len(y))"},
+    ),
+    ("undrawn_rows", "data_wrangling/balance@program", {"order": SAMPLER.format("weights, len(weights)")}),
+    (
+        "undrawn_rows",
+        "data_wrangling/balance@program",
+        {"order": SAMPLER.format("weights.tolist(), num_samples=120")},
     ),
     ("unscaled_targets", "data_wrangling/standardize_target@targets", VALUES),
     ("logits_squashed", "loss_function/binary_crossentropy@program", BINARY),
