@@ -152,15 +152,16 @@ def _smaller_penalty(record: Record) -> Changes:
 
 
 def _scheduled(record: Record) -> Changes:
-    """A schedule for epochs that steps once in each, in the mode that its value needs, with factors."""
+    """A schedule for epochs that steps once in each; it and callbacks in the mode that their value needs."""
     names = {fact.name for fact in record.facts}
-    wrong, factor = bool(names & {"minimized_score", "maximized_loss"}), "rate_as_factor" in names
     words = {
-        "loop.schedule_mode": wrong,
-        "loop.schedule_factor": factor,
-        "loop.schedule_per_epoch": "schedule_per_update" in names or not (wrong or factor),
+        "loop.schedule_mode": not names.isdisjoint({"minimized_score", "maximized_loss"}),
+        "loop.schedule_factor": "rate_as_factor" in names,
+        "loop.stop_mode": WRONG_MODE in names,
+        "loop.schedule_per_epoch": "schedule_per_update" in names,
     }
-    return tuple(SourceChange(what=what) for what, is_asked in words.items() if is_asked)
+    asked = [what for what, is_asked in words.items() if is_asked]
+    return tuple(SourceChange(what=what) for what in asked or ["loop.schedule_per_epoch"])
 
 
 def _optimized(record: Record) -> Changes:
@@ -250,9 +251,7 @@ ANSWERS: Mapping[str, Answer] = {
     "optimizer/lr_x10@program": _rate(10),
     "optimizer/lr_div10@program": _rate(0.1),
     "optimizer/clip_norm_1@program": _set("loop.clip", 1.0),
-    "iterations/early_stopping_10@program": lambda record: (
-        SourceChange(what="loop.stop_mode" if any(facts(record, WRONG_MODE)) else "network.copied"),
-    ),
+    "iterations/early_stopping_10@program": _set("network.copied"),
     "iterations/epochs_x2@program": _epochs(2),
     "iterations/epochs_x4@program": _epochs(4),
 }
@@ -261,7 +260,8 @@ _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "one output cut where it means one half, a logit at 0",
     "api_contract/loss_graph@program": "gradients that reach the network, and no earlier update or "
     "overwritten value",
-    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes",
+    "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes; "
+    "a callback that takes larger scores for better ones",
     "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/drop_axis@targets": "outputs and targets of one shape in the loss",
     "data_dimension/batch_axis@program": "the rows of a batch on the axis where the network takes them",
@@ -270,7 +270,7 @@ _IN_A_SCRIPT = {
     "data_wrangling/remove_prep@inputs": "targets turned round with mirrored rows, or no mirror; no factor "
     "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
-    "iterations/early_stopping_10@program": "a copy of the weights that are kept, by what gets better",
+    "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",
     "neural_connection/last_step@hidden": "what a recurrent layer gives behind the last step of each row",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",

@@ -14,8 +14,6 @@ from netmend.env.script.site import Site
 REVERSED, ADDED = "mask_reversed", "mask_added"
 """The facts that a mask hides the tokens and shows the padding, and that one of numbers hides nothing."""
 _OF_STEPS = ("mask", "src_mask", "tgt_mask", "attn_mask")
-_LOW = -1e4
-"""What is put in the place of a score that is to be hidden, at most."""
 _PADDING = "and it hides the tokens and shows the padding"
 _LEAST = 8
 """Hidden steps from which they say something."""
@@ -56,7 +54,7 @@ def function_mask(
     inputs: Sequence[Tensor],
     site: Site | None,
 ) -> Fact | None:
-    """The same of ``masked_fill`` with a very low number, and of ``scaled_dot_product_attention``.
+    """The same of ``scaled_dot_product_attention``.
 
     Args:
         function: its name.
@@ -66,20 +64,15 @@ def function_mask(
     """
     if function not in _FUNCTIONS:
         return None
-    name, place, hides = _FUNCTIONS[function]
+    name, place = _FUNCTIONS[function]
     mask = kwargs.get(name, args[place] if len(args) > place else None)
-    value = kwargs.get("value", args[2] if len(args) > 2 else None)
-    low = not hides or (isinstance(value, int | float) and value <= _LOW)
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or not low:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         return None
-    scores = args[0] if args else None
-    of_rows = not hides or (isinstance(scores, Tensor) and scores.dim() > 2)  # others may be of pairs
-    found = _judged(f"{name} of {function}", mask, inputs, site, hides=hides)
-    return found if of_rows or (found is not None and _PADDING in found.text) else None
+    return _judged(f"{name} of {function}", mask, inputs, site, hides=False)
 
 
-_FUNCTIONS = {"masked_fill": ("mask", 1, True), "scaled_dot_product_attention": ("attn_mask", 3, False)}
-"""Name and place of a function's mask, and whether True hides."""
+_FUNCTIONS = {"scaled_dot_product_attention": ("attn_mask", 3)}
+"""Name and place of a function's mask, where True shows. What fills other masks may mean anything."""
 
 
 def _judged(
@@ -130,7 +123,7 @@ def _flat(mask: Tensor) -> Tensor | None:
 
 
 def _left(hidden: Tensor, inputs: Sequence[Tensor]) -> str | None:
-    """What stands at all that a mask shows, where that is one value and what it hides is not; else None."""
+    """What stands where a mask shows: one value in every input, where what it hides is not; else None."""
     if int(hidden.sum()) < _LEAST or hidden.all():
         return None
     found: str | None = None
@@ -139,10 +132,9 @@ def _left(hidden: Tensor, inputs: Sequence[Tensor]) -> str | None:
             if own.shape[:2] != hidden.shape or own.dtype == torch.bool:
                 continue
             shown, kept_back = own[~hidden], own[hidden]
-            if _is_one(kept_back):
+            if _is_one(kept_back) or not _is_one(shown):
                 return None
-            if _is_one(shown):
-                found = f" of {shown.reshape(-1)[0].item():g} alone" if own.dim() == 2 else ""
+            found = f" of {shown.reshape(-1)[0].item():g} alone" if own.dim() == 2 else ""
             break
     return found
 

@@ -95,7 +95,14 @@ def _axes(call: ast.Call) -> set[object]:
 
 def _by_chance(file: SourceFile, node: ast.AST) -> bool:
     tests = [part.test for part in file.around(node) if isinstance(part, ast.If | ast.IfExp)]
-    calls = [inner for test in tests for inner in ast.walk(test) if isinstance(inner, ast.Call)]
+    others = [part for test in tests if isinstance(test, ast.BoolOp) for part in test.values]
+    if any(isinstance(part, ast.Compare) and not _calls_chance(file, part) for part in others):
+        return False  # such as the row's own class
+    return any(_calls_chance(file, test) for test in tests)
+
+
+def _calls_chance(file: SourceFile, test: ast.expr) -> bool:
+    calls = (inner for inner in ast.walk(test) if isinstance(inner, ast.Call))
     return any(called(file, call) in _RANDOM for call in calls)
 
 

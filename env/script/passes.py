@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
-from netmend.env.script.rows import Rows, marks
+from netmend.env.script.rows import Rows
 from netmend.env.script.scores import BALANCED, Tally, balanced, compare, equal, together
 from netmend.env.script.site import Site
 
@@ -22,7 +22,6 @@ _MOVES = frozenset(("squeeze", "view", "reshape", "flatten", "detach", "cpu", "t
 _ORDERS = frozenset(("gt", "ge", "lt", "le"))
 _CHOICES = _ORDERS | {"argmax", "max", "topk", "round"}
 _NUMBERS = frozenset(("item", "int", "tolist"))
-_ALONE = 20  # rows that are judged one by one without a label that is seen, at least
 SAME = frozenset({"eq", "ne"})
 COMPARISONS = SAME | {"sub", "rsub"}
 GOOD_SCORES = frozenset(
@@ -98,7 +97,6 @@ class Passes:
     _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
     _raw: set[int] = field(default_factory=set)
     _said: tuple[Pass, Tensor] | None = None
-    _alone: set[int] = field(default_factory=set)
     _trained: list[Tally] = field(default_factory=list)
     _evaluation: list[Tally] = field(default_factory=list)
     _outputs: list[Pass] = field(default_factory=list)
@@ -192,8 +190,8 @@ class Passes:
         dim = next((value for value in (*others, kwargs.get("dim")) if isinstance(value, int)), None)
         if name not in ("argmax", "max") or dim is None or id(first) not in self._tags:
             return None
-        if not isinstance(first, Tensor) or first.dim() != 2 or dim not in (1, -1):
-            return None
+        if not isinstance(first, Tensor) or first.dim() != 2 or len(first) == 1 or dim not in (1, -1):
+            return None  # the outputs for one row may stand for a list of any length
         return ("chosen_from_one", float(len(first))) if first.shape[1] == 1 else None
 
     def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
@@ -268,7 +266,7 @@ class Passes:
             self.evaluated, self._evaluates = run.called, judged
         key = (run.update, run.where)
         if key != self._key:
-            self._key, self._evaluation, self._outputs, self._alone = key, [], [], set()
+            self._key, self._evaluation, self._outputs = key, [], []
             self.evaluation_rows.clear()
         self._outputs.append(run)
         if run.tally is not None:
@@ -276,17 +274,7 @@ class Passes:
             self.evaluation_rows.add(run.inputs, run.truth)
         # With gradients it may be part of a loss; a look at the training rows is no evaluation.
         if run.training and run.update and not run.grad and not self.training_rows.hold(run.inputs):
-            self.scored_in_training_mode += self._chosen(run) if run.tally is None else run.tally.rows
-
-    def _chosen(self, run: Pass) -> int:
-        """Rows that were judged by now where labels are not seen, and each row is another."""
-        if not run.is_alone or not run.chosen or run.inputs is None or not run.inputs.dim():
-            return 0
-        before = len(self._alone)
-        self._alone |= set(marks(run.inputs))
-        after = len(self._alone)
-        counted = before if before >= _ALONE else 0
-        return after - counted if after >= _ALONE else 0
+            self.scored_in_training_mode += 0 if run.tally is None else run.tally.rows
 
     def measured(self, name: str, truth: Tensor, value: float) -> None:
         """The script called a score of scikit-learn with labels, for the last passes."""

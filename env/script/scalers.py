@@ -23,7 +23,7 @@ from netmend.env.training.scales import moments, unscaled
 RESCALED = "rescaled"
 """The fact that a factor takes the rows away from 1."""
 _SCALES = ("transform", "fit_transform")
-_MOST = 50
+_MOST, _LARGEST = 50, 1e12
 _Table: TypeAlias = tuple[str, int]
 """What rows are a part of: its text, and of several arrays that are split at once which one."""
 
@@ -168,14 +168,27 @@ def _in_place(file: SourceFile, name: ast.Name) -> Iterator[Factor]:
     for node in ast.walk(scope_of(file, name)):
         if isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Mult | ast.Div):
             number, target = _number(node.value), node.target
-            if number and isinstance(target, ast.Name) and target.id == name.id and node.lineno < name.lineno:
+            if number and isinstance(target, ast.Name) and _is_last(file, target, name):
                 yield Factor(file, node, target, number if isinstance(node.op, ast.Mult) else 1 / number)
+
+
+def _is_last(file: SourceFile, target: ast.Name, use: ast.Name) -> bool:
+    """Whether a name has at its use what it is given at a target in front of it."""
+    given = [
+        node.lineno
+        for node in ast.walk(scope_of(file, use))
+        if isinstance(node, ast.Name) and node.id == use.id and isinstance(node.ctx, ast.Store)
+        if not isinstance(file.parents[node], ast.AugAssign) and node.lineno < use.lineno
+    ]
+    return target.id == use.id and max(given, default=0) <= target.lineno < use.lineno
 
 
 def _number(node: ast.expr) -> float:
     """A positive number that is written as such; 0 for all else."""
     value = node.value if isinstance(node, ast.Constant) else None
-    return float(value) if isinstance(value, int | float) and value > 0 else 0.0
+    if not isinstance(value, int | float) or not 0 < value < _LARGEST:
+        return 0.0
+    return float(value)
 
 
 def _fits(project: Project, file: SourceFile) -> Iterator[Fit]:

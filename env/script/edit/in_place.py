@@ -27,11 +27,11 @@ def write_out_of_place(editor: Editor, _change: SourceChange) -> None:
     named = _OUTPUT.search(message)
     maker = "" if named is None else named[1].lower()
     guilty = [(file, node) for file, node in sums if maker and _made_by(file, node) == maker]
-    for file, node in guilty or sums:
-        _write(editor.draft(file.path), node)
     keywords = [] if guilty else list(_keywords(editor))
     for draft, keyword in keywords:
         draft.put(keyword.value, "False")
+    for file, node in guilty or ([] if keywords else sums):
+        _write(editor.draft(file.path), node)
     if not sums and not keywords:
         raise EditRefused("no network of the script overwrites a value in place, in a form that is known")
 
@@ -41,10 +41,10 @@ def _sums(file: SourceFile) -> Iterator[ast.AugAssign]:
     for node in ast.walk(file.tree):
         if isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name) and type(node.op) in _SIGNS:
             owner = file.class_of(node)
-            methods = (
-                [] if owner is None else [part.name for part in owner.body if isinstance(part, FUNCTIONS)]
-            )
-            if "forward" in methods and not isinstance(_given(file, node), ast.Constant):
+            parts = () if owner is None else owner.body
+            is_module = any(isinstance(part, FUNCTIONS) and part.name == "forward" for part in parts)
+            # A buffer that counts, and a part of another value, are meant to change.
+            if is_module and not isinstance(_given(file, node), ast.Constant | ast.Attribute | ast.Subscript):
                 yield node
 
 
@@ -52,9 +52,9 @@ def _given(file: SourceFile, node: ast.AugAssign) -> ast.expr | None:
     """What the name was given last in front of it, in the same function."""
     function = next((part for part in file.around(node) if isinstance(part, FUNCTIONS)), None)
     values = [
-        (part.lineno, part.value)
+        (file.span(part)[0], part.value)
         for part in ast.walk(function or file.tree)
-        if isinstance(part, ast.Assign) and part.lineno < node.lineno
+        if isinstance(part, ast.Assign) and file.span(part)[0] < file.span(node)[0]
         if any(ast.unparse(target) == ast.unparse(node.target) for target in part.targets)
     ]
     return max(values, key=lambda pair: pair[0])[1] if values else None
@@ -67,10 +67,13 @@ def _made_by(file: SourceFile, node: ast.AugAssign) -> str:
 
 
 def _keywords(editor: Editor) -> Iterator[tuple[Draft, ast.keyword]]:
+    """``inplace=True`` of layers and functions of torch."""
     for file in editor.project.files.values():
         for node in ast.walk(file.tree):
-            if isinstance(node, ast.keyword) and ast.unparse(node) == "inplace=True":
-                yield editor.draft(file.path), node
+            if isinstance(node, ast.Call) and file.dotted(node.func).startswith("torch."):
+                for keyword in node.keywords:
+                    if ast.unparse(keyword) == "inplace=True":
+                        yield editor.draft(file.path), keyword
 
 
 def _write(draft: Draft, node: ast.AugAssign) -> None:

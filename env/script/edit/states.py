@@ -57,8 +57,9 @@ def _calls(tree: ast.AST) -> Iterator[ast.Call]:
 
 def _carried(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
     """What a network is given and gives back, as ``out, h = net(x, h)``, and whether it is one of a pair."""
-    if not _is_plain(file, call.func):
-        yield from _both(file, call)
+    found = list(_both(file, call))
+    if found and not _is_plain(file, call.func):
+        yield from found
 
 
 def _both(file: SourceFile, call: ast.Call) -> Iterator[tuple[str, bool]]:
@@ -77,8 +78,7 @@ def _is_plain(file: SourceFile, function: ast.expr) -> bool:
     own = _own_function(file, function)
     if own is None:
         return isinstance(function, ast.Name) and hasattr(builtins, function.id)
-    networks = (call for call in _calls(own) if _own_function(file, call.func) is None)
-    return not any(pair for call in networks for pair in _both(file, call))
+    return not any(_own_function(file, call.func) is None and any(_both(file, call)) for call in _calls(own))
 
 
 def _own_function(file: SourceFile, function: ast.expr) -> ast.stmt | None:

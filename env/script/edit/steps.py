@@ -44,7 +44,7 @@ def _end(editor: Editor, fact: Fact, cell: Operation, one: Operation, axis: int 
         packed = f", ({lengths}).cpu()" if " " in lengths else f", {lengths}.cpu()"
         draft.wrap(
             call.args[0],
-            "torch.nn.utils.rnn.pack_padded_sequence(",
+            f"{editor.spell(draft, 'torch.nn.utils.rnn.pack_padded_sequence')}(",
             f"{packed}, {first}enforce_sorted=False)",
         )
         return

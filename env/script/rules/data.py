@@ -40,7 +40,12 @@ _LEAST_ROWS = 20
 """Rows from which shares and scales say something."""
 _FAR_SHIFT = 5.0
 """Deviations by which a mean is moved from which a column is called of another scale."""
-_NORMALISING = ("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling")
+_NORMALISING = (
+    *("BatchNorm", "LayerNorm", "GroupNorm", "InstanceNorm", "Normalization", "Rescaling"),
+    *("sub", "div", "truediv", "mul"),
+)
+_MOVING = ("Flatten", "flatten", "view", "reshape", "transpose", "permute", "unsqueeze", "squeeze")
+"""What stands in front of it, and moves values only."""
 
 
 @fault(
@@ -328,7 +333,8 @@ def _table(record: Record) -> Values | None:
 
 def _is_scaled(record: Record) -> bool:
     """Whether the network scales its inputs itself."""
-    return bool(record.operations) and record.operations[0].kind.startswith(_NORMALISING)
+    first = next((one for one in record.operations if not one.kind.startswith(_MOVING)), None)
+    return first is not None and first.kind.startswith(_NORMALISING)
 
 
 def _labels(record: Record) -> NDArray[np.int64] | None:

@@ -294,7 +294,7 @@ def schedule_per_update(record: Record) -> Iterator[Sight]:
         yield Sight(value=one.value, site=one.site, words={"fell": fell if rates[0] < rates[1] else ""})
 
 
-@likely("{seen}", "iterations/early_stopping_10@program", "iterations/remove_early_stopping@program")
+@likely("{seen}", "api_contract/schedule_per_epoch@program", "iterations/remove_early_stopping@program")
 def stop_mode(record: Record) -> Iterator[Sight]:
     """A callback that waits for a score to fall, or for a loss to rise."""
     for one in facts(record, WRONG_MODE):

@@ -100,7 +100,6 @@ WRONG = [
         ROUND,
         "key_padding_mask=~mask)",
     ),
-    (OWN | {"mask": "ids != PAD"}, ROUND, "mask = ids == PAD"),
     (
         SHOWN | {"mask": "(ids == PAD)[:, None]"},
         "False hides, and it hides the tokens and shows the padding of 0 alone",
@@ -182,7 +181,8 @@ PAIRS = "(x.mean(1) @ x.mean(1).T).masked_fill(mask, -1e9).softmax(1)"
             "torch.ones(len(ids), len(ids)).tril().bool()",
             f"x = ({PAIRS.format('mask')} @ x.mean(1))[:, None]",
         ),
-        ("torch.ones(8, 8).tril().bool()", "x = x.masked_fill(mask, 0.0)"),  # no low number
+        ("torch.ones(8, 8).tril().bool()", "x = x.masked_fill(mask, 0.0)"),
+        ("(ids == 1).unsqueeze(-1)", "x = x.masked_fill(~mask, -1e9).amax(1, keepdim=True)"),
     ],
 )
 def test_what_a_mask_may_hide(runner: Runner, tmp_path: Path, mask: str, forward: str) -> None:
@@ -195,10 +195,15 @@ def test_an_adjacency_is_no_padding() -> None:
     """Nodes with features that name them, of which each sees all but itself."""
     nodes, scores = torch.eye(12), torch.zeros(1, 12, 12)
     none_but_others = torch.eye(12).bool()
-    assert function_mask("masked_fill", (scores, none_but_others, -9e15), {}, [nodes], None) is None
+    given = (scores, scores, scores)
+    name = "scaled_dot_product_attention"
+    assert function_mask(name, given, {"attn_mask": ~none_but_others}, [nodes], None) is None
     padding = torch.arange(12) < torch.arange(3, 15)[:, None]
     ids = torch.where(padding, torch.arange(1, 13), 0)
-    assert function_mask("masked_fill", (scores, padding, -9e15), {}, [ids], None) is None  # as many as steps
     heads = nn.MultiheadAttention(4, 1, batch_first=True)
     given = (torch.zeros(12, 12, 4),) * 3
     assert module_mask(heads, given, {"key_padding_mask": padding}, [ids], None) is not None
+    kinds = torch.where(padding, torch.arange(12) % 2, 2)  # of which one is to be seen, whatever its ids
+    words = torch.arange(1, 145).reshape(12, 12)
+    assert module_mask(heads, given, {"key_padding_mask": kinds != 1}, [words, kinds], None) is None
+    assert module_mask(heads, given, {"key_padding_mask": kinds != 1}, [kinds], None) is not None

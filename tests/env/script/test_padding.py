@@ -62,7 +62,7 @@ WRONG = [
     ),
     (WORDS | {"given": "rows"}, "[torch.arange(len(x)), (x != 0).any(2).sum(1) - 1]"),
     (TEXTS | {"given": "rows"}, "[torch.arange(len(x)), (x != 0).sum(1) - 1]"),
-    (STATE, f"self.rnn(torch.{PACK}(x, lengths.cpu(), batch_first=True, enforce_sorted=False))[1][0][-1]"),
+    (STATE, f"self.rnn({PACK}(x, lengths.cpu(), batch_first=True, enforce_sorted=False))[1][0][-1]"),
 ]
 RIGHT = {
     "its own last step": WORDS

@@ -9,6 +9,9 @@ import pytest
 from netmend.env.script.source import EditRefused
 
 NET = """\
+from torch import nn
+import torch.nn.functional as F
+frame.dropna(inplace=True)
 class Net(nn.Module):
     def forward(self, x):
         old = self.lin(x)
@@ -45,10 +48,22 @@ def test_a_new_value_takes_the_place_of_the_one_that_is_overwritten(script, sum,
     assert _edited(script, text) == text.replace(sum, right)
 
 
-def test_all_of_them_where_it_is_not_known_whose_output_it_is(script):
+def test_a_layer_that_overwrites_where_it_is_not_known_whose_output_it_is(script):
     text = NET.format(sum="old += x", last="F.relu(old, inplace=True)")
-    right = text.replace("old += x", "old = old + x").replace("inplace=True", "inplace=False")
-    assert _edited(script, text, "AddmmBackward") == right
+    assert _edited(script, text, "AddmmBackward") == text.replace(
+        "(old, inplace=True)", "(old, inplace=False)"
+    )
+
+
+def test_sums_where_no_layer_does(script):
+    text = NET.format(sum="old += x", last="out")
+    assert _edited(script, text, "AddmmBackward") == text.replace("old += x", "old = old + x")
+
+
+@pytest.mark.parametrize("meant", ["count = self.count; count += 1", "part = out[:, 1:]; part += x"])
+def test_what_is_meant_to_change_in_place(script, meant):
+    with pytest.raises(EditRefused, match="in a form that is known"):
+        _edited(script, NET.format(sum=meant, last="out"), "AddmmBackward")
 
 
 def test_nothing_is_overwritten_in_sight(script):
