@@ -59,7 +59,9 @@ def _made(project: Project, file: SourceFile, inner: ast.For, outer: ast.For | a
         return value
     if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
         return None
-    return value if value.func.id in _ITERATORS or _generates(project, value.func.id) else None
+    name = value.func.id
+    builtin = name in _ITERATORS and not resolve(file, value, name)[1]
+    return value if builtin or _generates(project, name) else None
 
 
 def _generates(project: Project, name: str) -> bool:

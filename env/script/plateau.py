@@ -16,7 +16,7 @@ from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 
 SCORES = ("acc", "score", "f1", "auc", "r2", "iou", "dice", "precision", "recall")
-LOSSES = ("loss", "err", "mse", "mae", "nll", "perplexity")
+LOSSES = ("loss", "err", "mse", "mae", "nll", "perplexity", "brier", "fid", "crps")
 """Parts of the names of what is better when it is larger, and when it is smaller."""
 _FEWEST, _STEADY = 3, 0.5
 """Values that show where they go, and the rank correlation with time from which they do."""

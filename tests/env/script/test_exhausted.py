@@ -64,6 +64,7 @@ def test_an_iterator_in_front_of_the_epochs(run: Run, made: str, right: str, mor
         text(f"batches = list({ZIP})"),
         text(inside=f"batches = {ZIP}"),
         text(over=ZIP),
+        text(f"def zip(a, b):\n    return [*map(tuple, [(a[0], b[0])])]\nbatches = {ZIP}"),
         text(f"{CYCLE}batches = zip(range(9), cycle({ZIP}))", part="i, (b, t)"),
         text(f"batches = {ZIP}", end="break"),  # some batches of a stream are an epoch
         text(f"batches = {ZIP}", inside=f"batches = {ZIP}"),

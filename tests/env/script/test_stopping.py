@@ -42,6 +42,7 @@ def test_a_mode_for_the_opposite(call: str, right: str) -> None:
         'EarlyStopping(monitor="val_accuracy", mode="auto")',
         'EarlyStopping(monitor="val_accuracy")',
         'EarlyStopping(monitor="margin", mode="min")',
+        'EarlyStopping(monitor="val_brier_score", mode="min")',
         'EarlyStopping(monitor="accuracy_loss", mode="max")',
         "EarlyStopping(monitor=NAME, mode=MODE)",
     ],
