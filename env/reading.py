@@ -70,6 +70,8 @@ def parse_yaml(text: str, where: str, limits: Limits = LIMITS) -> object:
     if directive := _DIRECTIVE.search(text):
         line = text.count("\n", 0, directive.start()) + 1
         raise FileError(where, [f"line {line}: a line that begins with % is not read"])
+    if text.count(",") > limits.items:  # each stands between two values; texts hardly have so many
+        raise FileError(where, [f"more than {limits.items:,} values"])
     # the collector would look at every object again and again while a large text is read: twice the time
     collects = gc.isenabled()
     gc.disable()
