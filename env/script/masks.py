@@ -13,8 +13,8 @@ from netmend.env.script.site import Site
 
 REVERSED, ADDED = "mask_reversed", "mask_added"
 """The facts that a mask hides the tokens and shows the padding, and that one of numbers hides nothing."""
+_ATTENTION = "scaled_dot_product_attention"
 _OF_STEPS = ("mask", "src_mask", "tgt_mask", "attn_mask")
-_PADDING = "and it hides the tokens and shows the padding"
 _LEAST = 8
 """Hidden steps from which they say something."""
 _FEWEST_STEPS = 3
@@ -54,25 +54,14 @@ def function_mask(
     inputs: Sequence[Tensor],
     site: Site | None,
 ) -> Fact | None:
-    """The same of ``scaled_dot_product_attention``.
+    """As ``module_mask``, of the one function of torch whose mask is of attention, where True shows.
 
-    Args:
-        function: its name.
-        args, kwargs: of its call.
-        inputs: what the network was given.
-        site: of the call.
+    ``masked_fill`` may be meant in any way.
     """
-    if function not in _FUNCTIONS:
+    mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
+    if function != _ATTENTION or not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         return None
-    name, place = _FUNCTIONS[function]
-    mask = kwargs.get(name, args[place] if len(args) > place else None)
-    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
-        return None
-    return _judged(f"{name} of {function}", mask, inputs, site, hides=False)
-
-
-_FUNCTIONS = {"scaled_dot_product_attention": ("attn_mask", 3)}
-"""Name and place of a function's mask, where True shows. What fills other masks may mean anything."""
+    return _judged(f"attn_mask of {function}", mask, inputs, site, hides=False)
 
 
 def _judged(
@@ -92,7 +81,7 @@ def _judged(
         elif hidden.all():
             seen = f"{word} hides, and it hides all {hidden.numel()} steps of the batch"
         elif (rows != steps or "padding" in label) and (value := _left(hidden, inputs)) is not None:
-            seen = f"{word} hides, {_PADDING}{value}"
+            seen = f"{word} hides, and it hides the tokens and shows the padding{value}"
         else:
             return None
     return Fact(name=REVERSED, value=float(hidden.sum()), text=f"{label} is turned round: {seen}", site=site)

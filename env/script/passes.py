@@ -81,8 +81,7 @@ class Passes:
         loss: kind of the trained loss, as soon as it is known.
         forward: where the first pass is called that a backward pass trains; evaluated: the first other one,
             of those that are judged where any is.
-        scored_in_training_mode: rows that were judged while the network was in training mode, or of which
-            classes were chosen one by one.
+        scored_in_training_mode: rows that were judged while the network was in training mode.
         trained_in_evaluation_mode: passes that were trained on while it was not.
     """
 

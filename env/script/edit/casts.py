@@ -11,7 +11,7 @@ from netmend.env.script.follow import Place, argument
 from netmend.env.script.origins import TYPES, called, origins
 from netmend.env.script.record import Crashed
 from netmend.env.script.rules.crashes import NO_TENSOR
-from netmend.env.script.source import Draft, EditRefused
+from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _METHODS = {"float32": "float", "float64": "double", "float16": "half", "int64": "long"}
 """Method that casts to a type."""
@@ -114,3 +114,8 @@ def append_method(draft: Draft, node: ast.expr, suffix: str) -> None:
 def is_operand(node: ast.expr) -> bool:
     """Whether an expression binds as closely as can be, so that it needs no parentheses."""
     return isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
+
+
+def as_operand(file: SourceFile, node: ast.expr) -> str:
+    """The text of an expression, in parentheses where it needs them as a part of another."""
+    return file.text_of(node) if is_operand(node) else f"({file.text_of(node)})"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.casts import as_operand
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.outputs import cut_at_zero, sigmoids
 from netmend.env.script.edit.statements import network_calls
@@ -37,7 +38,7 @@ def follow_units(editor: Editor) -> None:
     if before == 1 < after:
         for draft, node, value, names in _chosen(editor, _cuts):
             keeps = "" if "squeeze" in names else ", keepdim=True"
-            draft.put(node, f"{_operand(draft.file, value)}.argmax(dim=1{keeps})")
+            draft.put(node, f"{as_operand(draft.file, value)}.argmax(dim=1{keeps})")
     elif after == 1 < before:
         cut_one(editor)
 
@@ -111,7 +112,7 @@ def _cut(draft: Draft, node: ast.expr, value: ast.expr, half: str) -> None:
         value = worked_on(file, value) or value
     keeps = argument(node, "keepdim") if isinstance(node, ast.Call) else None
     squeezed = "" if isinstance(keeps, ast.Constant) and keeps.value is True else ".squeeze(1)"
-    only = _operand(file, value)
+    only = as_operand(file, value)
     chosen, parent = f"({only} > {half}).long(){squeezed}", file.parents[node]
     if _name(file, node) == "argmax":
         draft.put(node, chosen)
@@ -123,11 +124,6 @@ def _cut(draft: Draft, node: ast.expr, value: ast.expr, half: str) -> None:
 
 def _name(file: SourceFile, node: ast.AST) -> str:
     return called(file, node) if isinstance(node, ast.Call) else ""
-
-
-def _operand(file: SourceFile, node: ast.expr) -> str:
-    plain = isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
-    return file.text_of(node) if plain else f"({file.text_of(node)})"
 
 
 def write_cut(editor: Editor, _change: SourceChange) -> None:

@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.casts import is_operand
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.origins import called
 from netmend.env.script.source import FUNCTIONS, Draft, EditRefused, SourceFile
 
 _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
-_PLAIN = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Constant)
 _OUTPUT = re.compile(r"output \d+ of (\w+?)Backward")
 
 
@@ -81,5 +81,5 @@ def _write(draft: Draft, node: ast.AugAssign) -> None:
     draft.replace(
         file.span(node.target)[1], file.span(node.value)[0], f" = {target} {_SIGNS[type(node.op)]} "
     )
-    if not isinstance(node.value, _PLAIN):
+    if not isinstance(node.value, ast.Constant) and not is_operand(node.value):
         draft.wrap(node.value, "(", ")")

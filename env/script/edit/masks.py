@@ -8,12 +8,12 @@ from inspect import signature
 from torch import nn
 
 from netmend.env.script.changes import SourceChange
+from netmend.env.script.edit.casts import as_operand
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import Place, argument, definition
 from netmend.env.script.masks import ADDED, REVERSED
-from netmend.env.script.origins import is_module
 from netmend.env.script.rules.reading import facts
-from netmend.env.script.source import Draft, EditRefused, SourceFile
+from netmend.env.script.source import Draft, EditRefused
 
 _OPPOSITE: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Eq: ("==", "!="),
@@ -33,23 +33,22 @@ def write_mask(editor: Editor, _change: SourceChange) -> None:
     for fact in facts(editor.record, REVERSED, ADDED):
         draft, call = editor.call(fact.site, "the mask")
         name, _, kind = fact.text.split()[:3]
-        node = _given(draft.file, call, name, kind)
+        node = _given(call, name, kind)
         if node is None:
             raise EditRefused(f"{draft.file.path}:{call.lineno} does not show what is given as {name}")
         if fact.name == ADDED:
-            draft.put(node, f"{_operand(draft.file, node)} == {fact.value:g}")
+            draft.put(node, f"{as_operand(draft.file, node)} == {fact.value:g}")
         else:
             _turn(editor, draft, node)
         return
     raise EditRefused("the run shows no mask that is wrong")
 
 
-def _given(file: SourceFile, call: ast.Call, name: str, kind: str) -> ast.expr | None:
+def _given(call: ast.Call, name: str, kind: str) -> ast.expr | None:
     """What a call of a kind of module or function gives under a name."""
     if hasattr(nn, kind):
         return argument(call, name, [*signature(getattr(nn, kind).forward).parameters].index(name) - 1)
-    bound = isinstance(call.func, ast.Attribute) and not is_module(file, call.func.value)
-    return argument(call, name, (0 if bound else 1) if kind == "masked_fill" else 3)
+    return argument(call, name, 3)  # of scaled_dot_product_attention
 
 
 def _turn(editor: Editor, draft: Draft, node: ast.expr) -> None:
@@ -68,7 +67,7 @@ def _turn(editor: Editor, draft: Draft, node: ast.expr) -> None:
     elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Invert):
         draft.unwrap(node, node.operand)
     else:
-        draft.put(node, f"~{_operand(draft.file, node)}")
+        draft.put(node, f"~{as_operand(draft.file, node)}")
 
 
 def _made(node: ast.expr) -> ast.expr | None:
@@ -76,8 +75,3 @@ def _made(node: ast.expr) -> ast.expr | None:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _KEEPS:
         return node.func.value
     return None
-
-
-def _operand(file: SourceFile, node: ast.expr) -> str:
-    plain = isinstance(node, ast.Name | ast.Attribute | ast.Call | ast.Subscript)
-    return file.text_of(node) if plain else f"({file.text_of(node)})"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import prod
 
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.edit.casts import is_operand
+from netmend.env.script.edit.casts import as_operand, is_operand
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import MOST_HOPS, Place, argument, definition, origin
 from netmend.env.script.origins import TYPES, bound, called, row_targets, worked_on
@@ -45,9 +45,7 @@ def write_row_weights(editor: Editor, _change: SourceChange) -> None:
     whole = _whole(editor, draft, ids)
     if sampler.listed:
         label = draft.free_name("label")
-        text = draft.file.text_of(weights)
-        each = text if is_operand(weights) else f"({text})"
-        draft.put(weights, f"[{each}[{label}] for {label} in {whole}]")
+        draft.put(weights, f"[{as_operand(draft.file, weights)}[{label}] for {label} in {whole}]")
     elif is_operand(weights):
         draft.wrap(weights, "", f"[{whole}]")
     else:
