@@ -229,8 +229,13 @@ class RayTrainer:
 
     def _hand_out(self, lane: _Lane, size: int, requests: Sequence[TrialRequest]) -> None:
         """Give Ray as many groups as it can use soon, and some where it has no worker: it may start one."""
-        needs = {"num_cpus": lane.needs["CPU"], "num_gpus": lane.needs.get("GPU", 0.0)}
-        task = self._task.options(**needs, max_retries=0)
+        task = self._task.options(
+            num_cpus=lane.needs["CPU"],
+            num_gpus=lane.needs.get("GPU", 0.0),
+            max_retries=0,
+            # by default busy nodes send a task that waits to and fro all the time
+            scheduling_strategy="SPREAD",
+        )
         while len(lane.running) < AHEAD * max(size, 1):
             group = lane.schedule.start(time.monotonic())
             if group is None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from statistics import median
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -191,6 +192,32 @@ def test_a_full_object_store_holds_up_no_training(nodes: RayNodes, tmp_path: Pat
         hoard = [ray.put(np.zeros(20 * 2**20, np.uint8)) for _ in range(8)]
         assert [trial.status for trial in trainer.run(requests)] == [Status.OK] * 4
         del hoard
+
+
+def test_two_nodes_train_about_as_fast_as_two_processes(nodes: RayNodes) -> None:
+    """In turns, after both have started: at least 0.9 times the trials of each second."""
+    hidden = Dense(units=256, activation="relu")
+    program = replace(PROGRAM, layers=(hidden, hidden, Dense(units=3)), epochs=60)
+    requests = [TrialRequest(program=program, budget=Budget(epochs=60), seed=seed) for seed in range(300)]
+    ratios: list[float] = []
+    with (
+        closing(build_trainer(workers=2)) as here,
+        closing(build_trainer(engine=RAY, address=nodes.address)) as there,
+    ):
+        for trainer in (here, there):
+            trainer.run(requests[:40])  # they start
+        for first in (300, 600, 900, 1200, 1500):
+            own = [replace(one, seed=one.seed + first) for one in requests]
+            seconds = [seconds_of(partial(trainer.run, own)) for trainer in (here, there)]
+            ratios.append(seconds[0] / seconds[1])
+    print("trials per second, two raylets / two processes:", [round(ratio, 2) for ratio in ratios])
+    assert median(ratios) >= 0.9
+
+
+def seconds_of(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun
 
 
 DRIVER = """
