@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -109,7 +108,6 @@ def nodes() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def fake_trainers() -> Iterator[ModuleType]:
     """The module of that name, importable here and in worker processes."""
-    folder = str(Path(__file__).parent)
-    sys.path.insert(0, folder)
-    yield importlib.import_module("fake_trainers")
-    sys.path.remove(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(Path(__file__).parent))
+        yield importlib.import_module("fake_trainers")

@@ -47,9 +47,10 @@ class RayNodes:
                 self.add()
 
     def workers(self) -> list[int]:
-        """Ray's own worker processes."""
+        """Ray's own worker processes, without its agents, with each of which a node ends."""
         raylets = [node.all_processes["raylet"][0].process.pid for node in self.cluster.worker_nodes]
-        return [own for raylet in raylets for own in children(raylet) if "ray::" in name(own)]
+        below = [own for raylet in raylets for own in children(raylet)]
+        return [own for own in below if "ray::" in name(own) and "Agent" not in name(own)]
 
     def processes(self) -> list[int]:
         """The worker processes of netmend below them; between them is a fork server."""
