@@ -19,6 +19,7 @@ from netmend.env.script.rules.reading import facts
 from netmend.env.script.scalers import RESCALED
 from netmend.env.script.source import EditRefused
 from netmend.env.script.stopping import WRONG_MODE
+from netmend.env.script.terms import SUMMED
 from netmend.repair_actions import CATALOGUE
 
 Changes: TypeAlias = tuple[SourceChange, ...]
@@ -236,7 +237,9 @@ ANSWERS: Mapping[str, Answer] = {
     "loss_function/sparse_categorical_crossentropy@program": _set(
         "loss.kind", "sparse_categorical_crossentropy"
     ),
-    "loss_function/mean_reduction@program": _set("loss.reduction", "mean"),
+    "loss_function/mean_reduction@program": lambda record: (
+        SourceChange(what="loss.reduction", value="sum" if any(facts(record, SUMMED)) else "mean"),
+    ),
     "loss_function/balance_classes@program": _set("loss.class_weights", "balanced"),
     "layer_dimension/fit_inputs@all": _fitted,
     "layer_dimension/vocabulary@inputs": _vocabulary,
@@ -271,6 +274,7 @@ _IN_A_SCRIPT = {
     "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
+    "loss_function/mean_reduction@program": "a loss that is the mean over the rows, or all its parts sums",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",
     "neural_connection/last_step@hidden": "what a recurrent layer gives behind the last step of each row",
     "neural_connection/remove_regularisation@all": "penalties on weights that do not outweigh the rest",

@@ -201,7 +201,8 @@ class Passes:
             truth: of the same size.
             same: whether the script asks if both are the same; else it takes their difference.
         """
-        judge = equal if same else partial(compare, loss=self.loss)
+        loss = self.loss if id(value) in self._raw else ""  # else the script has made something of logits
+        judge = equal if same else partial(compare, loss=loss)
         sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
         if len(runs) == 1:
             self._judge(runs[0], judge(value, truth), truth)

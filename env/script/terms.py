@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 from torch.autograd.graph import Node
+from torch.nn import _reduction as reductions
 
 from netmend.env.script.graph import node_name, reaches
 from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 
+SUMMED = "summed_part"
+"""The fact that a part of a loss is a sum over the rows where another is a mean."""
 _MOST = 5_000
 _SUMS = ("Add", "Sub")
 _FACTORS = ("Mul", "Div", "Neg")
@@ -23,9 +26,11 @@ class Terms:
 
     Attributes:
         outputs: where the network's outputs stand in it.
+        rows: of the batch that gave them.
     """
 
     outputs: set[Node] = field(default_factory=set)
+    rows: int = 0
     _seen: dict[Node, tuple[float, Site | None]] = field(default_factory=dict)
 
     def add(self, value: Tensor, site: Site | None) -> None:
@@ -35,23 +40,41 @@ class Terms:
                 self._seen.clear()
             self._seen[value.grad_fn] = float(value.detach()), site
 
-    def penalty(self, loss: Tensor) -> Fact | None:
-        """How large the penalties on weights are, as a multiple of the rest of a loss; None without any.
-
-        Args:
-            loss: that is trained; what it is made of was added.
-        """
+    def facts(self, loss: Tensor) -> Iterator[Fact]:
+        """What the parts of a loss show that is trained; they were added."""
         parts = [] if loss.grad_fn is None else list(self._parts(loss.grad_fn))
-        of_rows = [node for node, of_rows in parts if of_rows]
-        of_weights = [node for node, of_rows in parts if not of_rows]
-        known = all(node in self._seen for node, _ in parts)
-        rest = sum(abs(self._seen[node][0]) for node in of_rows) if known else 0.0
-        if not of_weights or not rest:
-            return None
-        size = sum(abs(self._seen[node][0]) for node in of_weights)
-        largest = max(of_weights, key=lambda node: abs(self._seen[node][0]))
-        text = f"{size:.3g} of the loss are a penalty on weights, and {rest:.3g} come from the rows"
-        return Fact(name="penalty", value=size / rest, text=text, site=self._factor(largest))
+        if all(node in self._seen for node, _ in parts):
+            of_rows = [node for node, of_rows in parts if of_rows]
+            yield from self._penalty([node for node, of_rows in parts if not of_rows], self._size(of_rows))
+            yield from self._summed(of_rows)
+
+    def _size(self, nodes: Iterable[Node]) -> float:
+        return sum(abs(self._seen[node][0]) for node in nodes)
+
+    def _penalty(self, of_weights: Sequence[Node], rest: float) -> Iterator[Fact]:
+        """How large the penalties on weights are, as a multiple of the rest of a loss."""
+        if of_weights and rest:
+            size = self._size(of_weights)
+            largest = max(of_weights, key=lambda node: abs(self._seen[node][0]))
+            text = f"{size:.3g} of the loss are a penalty on weights, and {rest:.3g} come from the rows"
+            yield Fact(name="penalty", value=size / rest, text=text, site=self._factor(largest))
+
+    def _summed(self, of_rows: Sequence[Node]) -> Iterator[Fact]:
+        """How many times a part that sums the rows of a batch counts each, where another is their mean."""
+        made = [(node, self._made_by(node)) for node in of_rows]
+        mean = self._size(node for node, base in made if _reduction(base, self.rows) == "mean")
+        for node, base in made:
+            size, site = self._seen[base]
+            if mean and size and _reduction(base, self.rows) == "sum":
+                own = self._size([node])
+                text = f"{own:.3g} of the loss are a sum of {self.rows} rows, and {mean:.3g} a mean of them"
+                yield Fact(name=SUMMED, value=own / abs(size) * self.rows, text=text, site=site)
+
+    def _made_by(self, node: Node) -> Node:
+        """What gives a number, less the factors in front of it."""
+        while node_name(node) in _FACTORS and len(_behind(node)) == 1 and _behind(node)[0] in self._seen:
+            (node,) = _behind(node)
+        return node
 
     def _parts(self, root: Node) -> Iterator[tuple[Node, bool]]:
         """What a loss is the sum of, and whether it comes from the rows."""
@@ -82,6 +105,15 @@ class Terms:
             place = inner[-1]
             site = self._seen[place][1]
         return site
+
+
+def _reduction(node: Node, rows: int) -> str:
+    """How a number comes from those of the rows: ``mean``, ``sum``, or in another way."""
+    kind, told = node_name(node), getattr(node, "_saved_reduction", None)
+    if kind == "Mean" or told == reductions.get_enum("mean"):
+        return "mean"
+    of_rows = getattr(node, "_saved_self_sym_sizes", ())[:1] == (rows,)
+    return "sum" if told == reductions.get_enum("sum") or (kind == "Sum" and of_rows) else ""
 
 
 def _behind(node: Node) -> list[Node]:

@@ -124,6 +124,7 @@ class Updates:
         """A network has given its outputs, to be trained on."""
         if not self.traced:
             self.terms.outputs |= {output.grad_fn for output in outputs if output.grad_fn is not None}
+            self.terms.rows = next((len(output) for output in outputs if output.ndim), 0)
 
     @property
     def is_fresh(self) -> bool:
@@ -146,9 +147,8 @@ class Updates:
         if self.backwards == 1:
             self.backward_site = site
             self.graph = walk(loss)
-            penalty, self.terms = self.terms.penalty(loss), Terms()
-            if penalty is not None:
-                self.facts[penalty.name] = penalty
+            self.facts |= {fact.name: fact for fact in self.terms.facts(loss)}
+            self.terms = Terms()
             if not self.graph.attached:
                 self.note("detached_loss", 1, "the loss has no gradient graph", self.backward_site)
             elif network is not None:

@@ -12,6 +12,7 @@ from netmend.env.script.losses import POINTWISE
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import Rule, behind_loss, chosen, cut, facts, fitting_losses
 from netmend.env.script.stopping import WRONG_MODE
+from netmend.env.script.terms import SUMMED
 
 LOOP: list[Rule] = []
 CHOICES: list[Rule] = []
@@ -25,8 +26,9 @@ _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "Sy
 _FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
 """Autograd nodes of steps, whose gradient is 0."""
 _NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
-_LARGE_PENALTY, _LARGE_DECAY = 10.0, 1.0
-"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is."""
+_LARGE_PENALTY, _LARGE_DECAY, _SUMMED_PART = 10.0, 1.0, 10.0
+"""From when on a penalty is called large, as a multiple of the rest of the loss; a weight decay; the times
+that a sum counts each row."""
 
 
 @fault(
@@ -255,6 +257,17 @@ def large_penalty(record: Record) -> Iterator[Sight]:
     """A penalty on weights in the loss that is many times the rest of it at the start."""
     for one in facts(record, "penalty"):
         if one.value >= _LARGE_PENALTY:
+            yield Sight(value=one.value, site=one.site or record.backward, words={"seen": one.text})
+
+
+@likely(
+    "{seen}: the sum counts each row {value:,.0f} times, and more with larger batches",
+    "loss_function/mean_reduction@program",
+)
+def summed_part(record: Record) -> Iterator[Sight]:
+    """A part of the loss that sums the rows of a batch, and outweighs another that is their mean."""
+    for one in facts(record, SUMMED):
+        if one.value >= _SUMMED_PART:
             yield Sight(value=one.value, site=one.site or record.backward, words={"seen": one.text})
 
 

@@ -257,6 +257,9 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "large_penalty": replace(
             GOOD, facts=(Fact(name="penalty", value=30.0, text="30 and 1", site=at(16)),)
         ),
+        "summed_part": replace(
+            GOOD, facts=(Fact(name="summed_part", value=32.0, text="6 and 1", site=at(16)),)
+        ),
         "turned_loss": replace(
             with_loss(behind=("Neg", "NllLoss", "LogSoftmax", "Addmm")), losses=(-1.0, -2.0, -3.0)
         ),

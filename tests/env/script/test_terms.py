@@ -107,6 +107,61 @@ def test_small_penalties_and_parts_that_come_from_the_rows(run: Run, loss: str) 
     assert "large_penalty" not in {one.name for one in found}
 
 
+AVERAGED = "out = net(rows); loss = F.mse_loss(out, targets)"
+TWO_PARTS = {"units": "3", "labels": "x[:, :3].sigmoid()"}
+
+
+@pytest.mark.parametrize(
+    ("part", "times"),
+    [
+        ("0.5 * torch.sum(out ** 2 + 1)", 16),
+        ("torch.sum(out ** 2, dim=1).sum()", 32),
+        ("F.l1_loss(out, targets, reduction='sum')", 32),
+        ("weight * (out ** 2).sum()", 256),
+    ],
+)
+def test_a_part_that_is_summed_where_another_is_averaged(
+    run: Run, tmp_path: Path, part: str, times: float
+) -> None:
+    record = run(SCRIPT.format(**{**GOOD, **TWO_PARTS, "loss": f"{AVERAGED} + {part}"}))
+    (found,) = (one for one in findings(record) if one.name == "summed_part")
+    assert f"counts each row {times} times" in found.text
+    text = mended(record, found, tmp_path)
+    assert f"F.mse_loss(out, targets, reduction='sum') + {part}" in text.replace('"', "'")
+    after = run(text)
+    assert after.ending == "finished"
+    assert "summed_part" not in {one.name for one in findings(after)}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        f"{AVERAGED} + 0.5 * torch.sum(out ** 2, dim=1).mean()",
+        f"{AVERAGED} + torch.sum(out ** 2) / len(rows)",
+        f"{AVERAGED} + 1e-3 * out.abs().sum()",
+        f"{AVERAGED} + out.mean(0).pow(2).sum()",
+        "out = net(rows); loss = F.mse_loss(out, targets, reduction='sum') + out.pow(2).sum()",
+        "loss = F.mse_loss(net(rows), targets, reduction='sum') / len(rows)",
+    ],
+)
+def test_parts_that_are_made_alike(run: Run, loss: str) -> None:
+    found = findings(run(SCRIPT.format(**{**GOOD, **TWO_PARTS, "loss": loss})))
+    assert "summed_part" not in {one.name for one in found}
+
+
+def test_probabilities_that_a_script_subtracts_are_judged_as_they_are(run: Run) -> None:
+    """All are 0.5, near the mean of the targets: taken for logits they would be 0.62, with an r2 of -0.3."""
+    words = {
+        "loss_function": "nn.init.zeros_(net[2].weight)\nnn.init.zeros_(net[2].bias)",
+        "loss": "loss = 0 * F.binary_cross_entropy_with_logits(net(rows), targets)",
+    }
+    end = "with torch.no_grad(): print(((y - net(x).sigmoid()) ** 2).sum())"
+    score = run(SCRIPT.format(**{**GOOD, **TWO_PARTS, **words}) + end).score
+    assert score is not None
+    assert score.kind == "r2"
+    assert -0.1 < score.value < 0.1
+
+
 GIVEN = "\n        loss = loss_function(classes, targets)"
 BINARY = {"units": "1", "labels": "(x[:, :1] > 0).float()", "loss_function": "loss_function = nn.BCELoss()"}
 LOGITS = BINARY | {"loss_function": "loss_function = nn.BCEWithLogitsLoss()"}
