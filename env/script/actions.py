@@ -15,6 +15,7 @@ from netmend.env.program.kinds import OPTIMIZER_KINDS
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.exhausted import EXHAUSTED
 from netmend.env.script.record import Operation, Record
+from netmend.env.script.row_order import OTHER_ORDER
 from netmend.env.script.rules.reading import facts
 from netmend.env.script.scalers import RESCALED
 from netmend.env.script.source import EditRefused
@@ -228,7 +229,11 @@ ANSWERS: Mapping[str, Answer] = {
     "data_wrangling/remove_prep@targets": _set("target.from_zero"),
     "data_wrangling/fill_missing@inputs": _set("input.fill_missing"),
     "data_wrangling/balance@program": _set("loop.row_weights"),
-    "data_wrangling/shuffle@program": lambda _: (SourceChange(what="loop.shuffle", value=True),),
+    "data_wrangling/shuffle@program": lambda record: (
+        SourceChange(what="loop.file_order")
+        if any(facts(record, OTHER_ORDER))
+        else SourceChange(what="loop.shuffle", value=True),
+    ),
     "loss_function/mse@program": _set("loss.kind", "mse"),
     "loss_function/cross_entropy@program": _set("loss.kind", "cross_entropy"),
     "loss_function/bce_with_logits@program": _set("loss.kind", "bce_with_logits"),
@@ -273,6 +278,8 @@ _IN_A_SCRIPT = {
     "data_wrangling/remove_prep@inputs": "targets turned round with mirrored rows, or no mirror; no factor "
     "that takes rows away from 1",
     "data_wrangling/remove_prep@targets": "class ids from 0 on",
+    "data_wrangling/shuffle@program": "training rows in another order in every epoch, and rows that are "
+    "judged in the order of their labels",
     "iterations/early_stopping_10@program": "a copy of the weights that are kept",
     "loss_function/mean_reduction@program": "a loss that is the mean over the rows, or all its parts sums",
     "neural_connection/all_steps@hidden": "a mask that shows every step of a row and hides the padding",

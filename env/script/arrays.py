@@ -12,6 +12,7 @@ from netmend.env.script.importing import after_import
 from netmend.env.script.passes import GOOD_SCORES, Pass, Passes
 
 _COMPARISONS = (np.equal, np.not_equal, np.subtract)
+_JOINS = (np.concatenate, np.vstack, np.hstack, np.stack, np.append)
 
 
 class Followed(np.ndarray[Any, Any]):
@@ -41,6 +42,15 @@ class Followed(np.ndarray[Any, Any]):
                 compared(self.passes, self.runs, np.asarray(self), others[0], same=ufunc is not np.subtract)
                 return returned
         return follow(self.passes, self.runs, returned)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        """Compute as on plain arrays; several that are joined come from where each comes from."""
+        returned = super().__array_function__(func, types, args, kwargs)
+        if func not in _JOINS:
+            return returned
+        parts = args if func is np.append else args[0]
+        runs = [run for part in parts if isinstance(part, Followed) for run in part.runs]
+        return follow(self.passes, tuple(dict.fromkeys(runs)), np.asarray(returned))
 
 
 def follow(passes: Passes | None, runs: tuple[Pass, ...], value: object) -> object:
@@ -82,6 +92,8 @@ def _listening(score: Callable[..., object], name: str, passes: Passes) -> Calla
         labels = np.asarray(truth)
         if labels.dtype.kind in "biuf" and labels.ndim and isinstance(value, (float, np.floating)):
             with torch._C.DisableTorchFunction():
+                if len(args) > 1 and isinstance(args[1], Followed):
+                    passes.ordered(args[1].runs, _tensor(np.asarray(args[1])), _tensor(labels))
                 passes.measured(name.removesuffix("_score"), torch.as_tensor(labels), float(value))
         return value
 

@@ -50,6 +50,10 @@ class Loaders:
         """A loader is made; those that libraries make for themselves are kept too, without a site."""
         self._made[id(loader)] = loader, site
 
+    def made(self, loader: int | None) -> Site | None:
+        """Where the script makes a loader, by id."""
+        return self._made[loader][1] if loader in self._made else None
+
     def add_sampler(self, sampler: WeightedRandomSampler, given: object, site: Site | None) -> None:
         """A sampler is made of the weights that it is given."""
         listed = isinstance(given, list | tuple)

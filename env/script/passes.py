@@ -12,6 +12,7 @@ from torch import Tensor
 
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
+from netmend.env.script.row_order import in_other_order
 from netmend.env.script.rows import Rows
 from netmend.env.script.scores import BALANCED, Tally, balanced, compare, equal, together
 from netmend.env.script.site import Site
@@ -52,6 +53,7 @@ class Pass:
         nodes: numbers of the autograd nodes of its outputs.
         truth: what the output was compared with; tally: how it compares.
         chosen: whether the script chose a class or a side by the output.
+        loader: id of the loader that the batch comes from.
     """
 
     inputs: Tensor | None
@@ -66,6 +68,7 @@ class Pass:
     truth: Tensor | None = None
     tally: Tally | None = None
     chosen: bool = False
+    loader: int | None = None
 
     @property
     def is_alone(self) -> bool:
@@ -83,6 +86,7 @@ class Passes:
             of those that are judged where any is.
         scored_in_training_mode: rows that were judged while the network was in training mode.
         trained_in_evaluation_mode: passes that were trained on while it was not.
+        disordered: the last whose outputs were compared with the labels of other rows.
     """
 
     training_rows: Rows
@@ -92,6 +96,7 @@ class Passes:
     evaluated: Site | None = None
     scored_in_training_mode: int = 0
     trained_in_evaluation_mode: int = 0
+    disordered: Pass | None = None
     _open: list[Pass] = field(default_factory=list)
     _tags: dict[int, tuple[object, tuple[Pass, ...]]] = field(default_factory=dict)
     _raw: set[int] = field(default_factory=set)
@@ -202,6 +207,7 @@ class Passes:
             same: whether the script asks if both are the same; else it takes their difference.
         """
         loss = self.loss if id(value) in self._raw else ""  # else the script has made something of logits
+        self.ordered(runs, value, truth)
         judge = equal if same else partial(compare, loss=loss)
         sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
         if len(runs) == 1:
@@ -210,6 +216,15 @@ class Passes:
             parts = zip(runs, torch.split(value, sizes), torch.split(truth, sizes), strict=True)
             for run, own, labels in parts:
                 self._judge(run, judge(own, labels), labels)
+
+    def ordered(self, runs: Sequence[Pass], value: Tensor, truth: Tensor) -> None:
+        """What became of the outputs of passes is compared with labels, which may be in another order."""
+        own = [run.batch for run in runs if run.batch is not None and run.batch.dim()]
+        outputs = [run.output for run in runs if run.output.dim()]
+        alike = len({one.shape[1:] for one in own}) == len({one.shape[1:] for one in outputs}) == 1
+        known = alike and len(own) == len(outputs) == len(runs)
+        if known and in_other_order(torch.cat(outputs), torch.cat(own), value, truth):
+            self.disordered = runs[-1]
 
     def _judge(self, run: Pass, tally: Tally | None, truth: Tensor) -> None:
         if run.truth is None and tally is not None:

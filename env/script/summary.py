@@ -20,6 +20,7 @@ from netmend.env.script.losses import trained_loss
 from netmend.env.script.measure import describe
 from netmend.env.script.record import Fact, LossCall, Record, Score
 from netmend.env.script.recorder import Recorder
+from netmend.env.script.row_order import OTHER_ORDER
 from netmend.env.script.rows import save
 
 _SQUASHING = ("softmax", "sigmoid", "relu", "logsoftmax", "log_softmax")
@@ -198,6 +199,7 @@ def _facts(recorder: Recorder, loss: LossCall | None) -> Iterator[Fact]:
     yield from recorder.states.facts()
     yield from _hidden(recorder)
     yield from _modes(recorder)
+    yield from _disorder(recorder)
     yield from operation_facts(recorder.trace.operations)
     if updates.graph is not None and (found := squashed(updates.graph)) is not None:
         last = [one for one in recorder.trace.operations if one.kind.lower() in _SQUASHING]
@@ -248,6 +250,14 @@ def _modes(recorder: Recorder) -> Iterator[Fact]:
             text=text,
             site=recorder.passes.forward,
         )
+
+
+def _disorder(recorder: Recorder) -> Iterator[Fact]:
+    """Outputs that were compared with the labels of other rows, and where their loader is made."""
+    run = recorder.passes.disordered
+    if run is not None:
+        made = recorder.loaders.made(run.loader)
+        yield Fact(name=OTHER_ORDER, value=len(run.output), text="", site=made or run.called)
 
 
 def _opaque(recorder: Recorder, loss: LossCall | None, places: int) -> Iterator[str]:

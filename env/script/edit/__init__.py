@@ -79,6 +79,7 @@ WORDS: Mapping[str, Callable[[Editor, SourceChange], None]] = {
     "loss.penalty": penalty.write_penalty,
     "input.bare": scaling.write_bare,
     "loop.renewed": epochs.write_renewed,
+    "loop.file_order": sampling.write_file_order,
     "loop.stop_mode": epochs.write_stop_mode,
     "input.mirrored": mirrors.write_mirrored,
     "layer.units": layers.write_units,

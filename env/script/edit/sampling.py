@@ -1,4 +1,4 @@
-"""Weights of a sampler: one for each row, where it was given one for each class."""
+"""Which rows a loader gives, and when: the order of those that are judged, and the weights of a sampler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from netmend.env.script.edit.editor import Editor
 from netmend.env.script.follow import MOST_HOPS, Place, argument, definition, origin
 from netmend.env.script.origins import TYPES, bound, called, row_targets, worked_on
 from netmend.env.script.record import LoaderMade, Record
-from netmend.env.script.rules.reading import undrawn, units
+from netmend.env.script.row_order import OTHER_ORDER
+from netmend.env.script.rules.reading import facts, undrawn, units
 from netmend.env.script.source import Draft, EditRefused, SourceFile
 
 _TENSORS = ("tensor", "as_tensor", "from_numpy", "LongTensor", "IntTensor")
@@ -25,6 +26,17 @@ _BARE = ("from_numpy", "to", "cuda")
 """What is left out: an array of ids serves as well as a tensor, and one on another device does not."""
 _PARTS = ("Subset", "ConcatDataset")
 """Datasets whose rows are others than those of the dataset that they are made of."""
+
+
+def write_file_order(editor: Editor, _change: SourceChange) -> None:
+    """The rows that are judged in the order in which they lie."""
+    fact = next(facts(editor.record, OTHER_ORDER), None)
+    draft, call = editor.call(None if fact is None else fact.site, "the loader")
+    if any(loader.trains and loader.made == fact.site for loader in editor.record.loaders if fact):
+        raise EditRefused("the same call makes the loader of the training, which has to shuffle")
+    if argument(call, "sampler") is not None or argument(call, "batch_sampler") is not None:
+        raise EditRefused("a sampler orders the rows")
+    editor.arguments(draft, call, {"shuffle": False}, {"shuffle": 2}, {"shuffle": True})
 
 
 def write_row_weights(editor: Editor, _change: SourceChange) -> None:

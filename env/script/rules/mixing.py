@@ -8,6 +8,7 @@ from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.masks import ADDED, REVERSED
 from netmend.env.script.padding import PADDED
 from netmend.env.script.record import Record
+from netmend.env.script.row_order import OTHER_ORDER
 from netmend.env.script.rules.reading import Rule, facts, first_steps, last_steps, recut
 
 MIXING: list[Rule] = []
@@ -68,6 +69,15 @@ def padded_step(record: Record) -> Iterator[Sight]:
                 words = {"layer": cell.module or cell.kind, "steps": steps}
                 site = cell.called if axis is None else one.called
                 yield Sight(value=100 * fact.value, site=site, words=words)
+
+
+@fault(
+    "the loader shuffles, and what the network gives for its rows is compared with labels in another order",
+    "data_wrangling/shuffle@program",
+)
+def other_order(record: Record) -> Iterator[Sight]:
+    """Outputs that are compared with the labels of other rows: the loader's own labels, in another order."""
+    yield from _seen(record, OTHER_ORDER)
 
 
 @likely(
