@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from itertools import pairwise
 
-from netmend.env.script.follow import assigned, resolve
+from netmend.env.script.follow import assigned, own_functions, resolve
 from netmend.env.script.origins import called
 from netmend.env.script.record import Fact, Record
 from netmend.env.script.source import FUNCTIONS, Project, SourceFile
@@ -66,10 +66,7 @@ def _made(project: Project, file: SourceFile, inner: ast.For, outer: ast.For | a
 
 def _generates(project: Project, name: str) -> bool:
     """Whether a function of the script is a generator that ends."""
-    for file in project.files.values():
-        for node in ast.walk(file.tree):
-            if isinstance(node, FUNCTIONS) and node.name == name and file.class_of(node) is None:
-                parts = list(ast.walk(node))
-                endless = any(isinstance(part, ast.While) for part in parts)
-                return not endless and any(isinstance(part, ast.Yield | ast.YieldFrom) for part in parts)
-    return False
+    _, function = next(own_functions(project.files.values(), name), (None, None))
+    parts = [] if function is None else list(ast.walk(function))
+    endless = any(isinstance(part, ast.While) for part in parts)
+    return not endless and any(isinstance(part, ast.Yield | ast.YieldFrom) for part in parts)

@@ -7,7 +7,7 @@ definition: whoever changes the definition changes them all.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from netmend.env.script.source import FUNCTIONS, Project, SourceFile
@@ -323,6 +323,14 @@ def _held(project: Project, holder: Place, name: str) -> Place | None:
     if name in fields and fields.index(name) < len(holder.node.args):
         return Place(holder.file, holder.node.args[fields.index(name)])
     return value
+
+
+def own_functions(files: Iterable[SourceFile], name: str) -> Iterator[tuple[SourceFile, ast.stmt]]:
+    """The functions of a name that the files define, methods left out."""
+    for file in files:
+        for node in ast.walk(file.tree):
+            if isinstance(node, FUNCTIONS) and node.name == name and file.class_of(node) is None:
+                yield file, node
 
 
 def own_class(project: Project, name: str) -> tuple[SourceFile, ast.ClassDef] | None:

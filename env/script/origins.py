@@ -16,6 +16,7 @@ from netmend.env.script.follow import (
     definition,
     given_values,
     own_class,
+    own_functions,
     resolve,
     scope_of,
 )
@@ -121,12 +122,10 @@ def is_type(file: SourceFile, node: ast.expr) -> bool:
 
 def _returned(project: Project, name: str) -> Iterator[Place]:
     """What a function of the script returns."""
-    for file in project.files.values():
-        for node in ast.walk(file.tree):
-            if isinstance(node, ast.Return) and node.value is not None:
-                function = file.function(node)
-                if function is not None and function.name == name and file.class_of(function) is None:
-                    yield Place(file, node.value)
+    for file, function in own_functions(project.files.values(), name):
+        for node in ast.walk(function):
+            if isinstance(node, ast.Return) and node.value is not None and file.function(node) is function:
+                yield Place(file, node.value)
 
 
 def is_module(file: SourceFile, node: ast.expr) -> bool:

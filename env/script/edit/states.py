@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.statements import backward_statement, loops_around
-from netmend.env.script.source import FUNCTIONS, EditRefused, SourceFile
+from netmend.env.script.follow import own_functions
+from netmend.env.script.source import EditRefused, SourceFile
 
 
 def write_carried_state(editor: Editor, _change: SourceChange) -> None:
@@ -84,8 +85,7 @@ def _is_plain(file: SourceFile, function: ast.expr) -> bool:
 def _own_function(file: SourceFile, function: ast.expr) -> ast.stmt | None:
     """The file's own function of a name."""
     name = function.id if isinstance(function, ast.Name) else ""
-    own = (node for node in ast.walk(file.tree) if isinstance(node, FUNCTIONS))
-    return next((node for node in own if node.name == name), None)
+    return next((own for _, own in own_functions([file], name)), None)
 
 
 def _is_new(file: SourceFile, loop: ast.stmt, name: str, call: ast.Call) -> bool:
