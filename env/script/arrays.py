@@ -46,11 +46,15 @@ class Followed(np.ndarray[Any, Any]):
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         """Compute as on plain arrays; several that are joined come from where each comes from."""
         returned = super().__array_function__(func, types, args, kwargs)
-        if func not in _JOINS:
-            return returned
-        parts = args if func is np.append else args[0]
+        if func not in _JOINS or kwargs.get("out") is not None or type(returned) not in _PLAIN:
+            return returned  # it may be NotImplemented
+        given = (*args, *kwargs.values())
+        parts = given if func is np.append else given[0]
         runs = [run for part in parts if isinstance(part, Followed) for run in part.runs]
         return follow(self.passes, tuple(dict.fromkeys(runs)), np.asarray(returned))
+
+
+_PLAIN = (np.ndarray, Followed)
 
 
 def follow(passes: Passes | None, runs: tuple[Pass, ...], value: object) -> object:
@@ -66,9 +70,14 @@ def compared(
     passes: Passes, runs: tuple[Pass, ...], value: np.ndarray, labels: np.ndarray, *, same: bool
 ) -> None:
     """What became of outputs was compared with labels, where these are numbers."""
-    if labels.dtype.kind in "biuf":
+    if _are_numbers(value) and _are_numbers(labels):
         with torch._C.DisableTorchFunction():
             passes.compared(runs, _tensor(value), _tensor(labels), same=same)
+
+
+def _are_numbers(values: np.ndarray) -> bool:
+    """Whether they are real numbers that Torch takes."""
+    return values.dtype.kind in "biuf" and values.dtype.isnative and values.dtype != np.longdouble
 
 
 def _tensor(values: np.ndarray) -> torch.Tensor:
@@ -90,9 +99,9 @@ def _listening(score: Callable[..., object], name: str, passes: Passes) -> Calla
         value = score(*args, **kwargs)
         truth = args[0] if args else kwargs.get("y_true")
         labels = np.asarray(truth)
-        if labels.dtype.kind in "biuf" and labels.ndim and isinstance(value, (float, np.floating)):
+        if _are_numbers(labels) and labels.ndim and isinstance(value, (float, np.floating)):
             with torch._C.DisableTorchFunction():
-                if len(args) > 1 and isinstance(args[1], Followed):
+                if len(args) > 1 and isinstance(args[1], Followed) and _are_numbers(args[1]):
                     passes.ordered(args[1].runs, _tensor(np.asarray(args[1])), _tensor(labels))
                 passes.measured(name.removesuffix("_score"), torch.as_tensor(labels), float(value))
         return value
