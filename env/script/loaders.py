@@ -93,6 +93,14 @@ class Loaders:
         first = loader.collate_fn is default_collate
         return len(self._batch[1][0]) if first else 0, not isinstance(_sampler(loader), SequentialSampler)
 
+    def batch(self) -> tuple[int | None, Sequence[Tensor], int]:
+        """Id of the loader whose batch is in flight, the batch, and the loader's rows where it shuffles."""
+        if self._batch is None:
+            return None, (), 0
+        key, tensors = self._batch
+        loader = self._made[key][0]
+        return key, tensors, 0 if isinstance(_sampler(loader), SequentialSampler) else _rows(loader) or 0
+
     @property
     def flying(self) -> int | None:
         """Id of the loader whose batch is in flight."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from netmend.env.script.graph import numbers
 from netmend.env.script.record import Score
-from netmend.env.script.row_order import in_other_order
+from netmend.env.script.row_order import in_other_order, same_values
 from netmend.env.script.rows import Rows
 from netmend.env.script.scores import BALANCED, Tally, balanced, compare, equal, together
 from netmend.env.script.site import Site
@@ -53,7 +53,9 @@ class Pass:
         nodes: numbers of the autograd nodes of its outputs.
         truth: what the output was compared with; tally: how it compares.
         chosen: whether the script chose a class or a side by the output.
-        loader: id of the loader that the batch comes from.
+        loader: id of the loader that the batch comes from; shuffled: its rows, where it shuffles them.
+        given: all tensors of the batch.
+        in_order: whether the output was compared with one of them, row by row.
     """
 
     inputs: Tensor | None
@@ -69,6 +71,9 @@ class Pass:
     tally: Tally | None = None
     chosen: bool = False
     loader: int | None = None
+    shuffled: int = 0
+    given: Sequence[Tensor] = ()
+    in_order: bool = False
 
     @property
     def is_alone(self) -> bool:
@@ -206,9 +211,9 @@ class Passes:
             truth: of the same size.
             same: whether the script asks if both are the same; else it takes their difference.
         """
-        loss = self.loss if id(value) in self._raw else ""  # else the script has made something of logits
+        made = "logits" in self.loss and id(value) not in self._raw  # something else of logits, by the script
         self.ordered(runs, value, truth)
-        judge = equal if same else partial(compare, loss=loss)
+        judge = equal if same else partial(compare, loss="" if made else self.loss)
         sizes = [len(run.output) if run.output.dim() else 1 for run in runs]
         if len(runs) == 1:
             self._judge(runs[0], judge(value, truth), truth)
@@ -218,11 +223,20 @@ class Passes:
                 self._judge(run, judge(own, labels), labels)
 
     def ordered(self, runs: Sequence[Pass], value: Tensor, truth: Tensor) -> None:
-        """What became of the outputs of passes is compared with labels, which may be in another order."""
+        """What became of the outputs of passes is compared with labels, which may be in another order.
+
+        Only all rows of a loader tell: the labels of a few may be like any other values.
+        """
+        sizes = [len(run.output) if run.output.dim() else 0 for run in runs]
+        if not truth.dim() or sum(sizes) != len(truth):
+            return
+        for run, part in zip(runs, torch.split(truth, sizes), strict=True):
+            run.in_order |= any(same_values(one, part) for one in run.given)
         own = [run.batch for run in runs if run.batch is not None and run.batch.dim()]
-        outputs = [run.output for run in runs if run.output.dim()]
+        outputs = [run.output for run in runs]
         alike = len({one.shape[1:] for one in own}) == len({one.shape[1:] for one in outputs}) == 1
-        known = alike and len(own) == len(outputs) == len(runs)
+        all_rows = {(run.loader, run.shuffled) for run in runs} == {(runs[-1].loader, len(truth))}
+        known = alike and all_rows and len(own) == len(runs) and not any(run.in_order for run in runs)
         if known and in_other_order(torch.cat(outputs), torch.cat(own), value, truth):
             self.disordered = runs[-1]
 

@@ -187,7 +187,7 @@ class Recorder:
             called or self.frames.site(),
             tuple(one.grad_fn._sequence_nr() for one in outputs if one.grad_fn is not None),
         )
-        run.loader = self.loaders.flying
+        run.loader, run.given, run.shuffled = self.loaders.batch()
         self.passes.begin(run, outputs)
 
     # Functions

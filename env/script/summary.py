@@ -255,7 +255,7 @@ def _modes(recorder: Recorder) -> Iterator[Fact]:
 def _disorder(recorder: Recorder) -> Iterator[Fact]:
     """Outputs that were compared with the labels of other rows, and where their loader is made."""
     run = recorder.passes.disordered
-    if run is not None:
+    if run is not None and not run.in_order:
         made = recorder.loaders.made(run.loader)
         yield Fact(name=OTHER_ORDER, value=len(run.output), text="", site=made or run.called)
 

@@ -31,8 +31,9 @@ _PARTS = ("Subset", "ConcatDataset")
 def write_file_order(editor: Editor, _change: SourceChange) -> None:
     """The rows that are judged in the order in which they lie."""
     fact = next(facts(editor.record, OTHER_ORDER), None)
-    draft, call = editor.call(None if fact is None else fact.site, "the loader")
-    if any(loader.trains and loader.made == fact.site for loader in editor.record.loaders if fact):
+    made = [loader for loader in editor.record.loaders if fact is not None and loader.made == fact.site]
+    draft, call = editor.call(made[0].made if made else None, "the loader")
+    if any(loader.trains for loader in made):
         raise EditRefused("the same call makes the loader of the training, which has to shuffle")
     if argument(call, "sampler") is not None or argument(call, "batch_sampler") is not None:
         raise EditRefused("a sampler orders the rows")

@@ -106,6 +106,36 @@ def test_outputs_of_a_shuffled_loader_and_labels_in_the_order_of_the_file(
             "    print((out[place.argsort()] - truth).abs().mean())",
         },
         VALUES | {"end": "out = torch.cat([net(r) for r, _ in test]); print((out - truth.flip(1)).mean())"},
+        CLASSES
+        | {
+            "test": "DataLoader(TensorDataset(x[80:], y[80:], y[80:].flip(0)), 80, shuffle=True)",
+            "end": "print([(net(r).argmax(1) == own).float().mean() for r, own, _ in test])",
+        },
+        CLASSES | {"end": "print([(net(r).argmax(1) == own.roll(1)).float().mean() for r, own in test])"},
+        CLASSES
+        | {
+            "test": "DataLoader(held, 20)",
+            "end": "out = torch.cat([net(r).argmax(1) for r, _ in test])\n"
+            "    print((out == truth[torch.randperm(80)]).float().mean())",
+        },
+        CLASSES
+        | {
+            "end": "both = [(net(r).argmax(1), o) for r, o in test]; out, own = map(torch.cat, zip(*both))\n"
+            "    print([(out == own[torch.randperm(80)]).sum() for _ in range(9)], (out == own).sum())"
+        },
+        CLASSES
+        | {
+            "labels": "(x[:, 0] > x[:80, 0].median()).long(); y[80:] = y[:80]",
+            "test": "DataLoader(held, 80, True)",
+            "end": "print([(net(rows).argmax(1) == 1 - own).float().mean() for rows, own in test])",
+        },
+        CLASSES
+        | {
+            "labels": "(torch.arange(160) % 40 == 0).long()",
+            "test": "DataLoader(TensorDataset(x[80:], torch.arange(80), y[80:]), 20, shuffle=True)",
+            "end": "both = [(net(r).argmax(1), p) for r, p, _ in test]; out, p = map(torch.cat, zip(*both))\n"
+            "    print((out[p.argsort()] == truth).float().mean())",
+        },
     ],
 )
 def test_what_is_compared_row_by_row(run: Run, words: dict[str, str]) -> None:
