@@ -193,6 +193,12 @@ def _standardized(record: Record) -> Changes:
     return (SourceChange(what="input.standardize", at=FRONT, shape=shape),)
 
 
+def _reduction(record: Record) -> str:
+    """The sum where another part of the loss is one; where the loss itself is that, the mean."""
+    is_sum = record.loss is not None and record.loss.settings.get("reduction") == "sum"
+    return "sum" if any(facts(record, SUMMED)) and not is_sum else "mean"
+
+
 ANSWERS: Mapping[str, Answer] = {
     "api_contract/zero_grad@program": _set("loop.zero_grad"),
     "api_contract/step_order@program": lambda record: (
@@ -243,7 +249,7 @@ ANSWERS: Mapping[str, Answer] = {
         "loss.kind", "sparse_categorical_crossentropy"
     ),
     "loss_function/mean_reduction@program": lambda record: (
-        SourceChange(what="loss.reduction", value="sum" if any(facts(record, SUMMED)) else "mean"),
+        SourceChange(what="loss.reduction", value=_reduction(record)),
     ),
     "loss_function/balance_classes@program": _set("loss.class_weights", "balanced"),
     "layer_dimension/fit_inputs@all": _fitted,

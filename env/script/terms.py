@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import inf, isclose, prod
 
 from torch import Tensor
 from torch.autograd.graph import Node
@@ -18,6 +19,11 @@ SUMMED = "summed_part"
 _MOST = 5_000
 _SUMS = ("Add", "Sub")
 _FACTORS = ("Mul", "Div", "Neg")
+_NEAR = 200  # nodes between outputs and a number, at most
+_LEAST = 10.0
+"""From how many times on that a sum counts each row it is told."""
+_OF_ALL = frozenset({"Mm", "Bmm", "T", "Transpose", "Permute", "Diagonal", "Var", "Std"})
+"""Autograd nodes whose first axis need not be that of the rows."""
 
 
 @dataclass
@@ -61,20 +67,49 @@ class Terms:
 
     def _summed(self, of_rows: Sequence[Node]) -> Iterator[Fact]:
         """How many times a part that sums the rows of a batch counts each, where another is their mean."""
-        made = [(node, self._made_by(node)) for node in of_rows]
-        mean = self._size(node for node, base in made if _reduction(base, self.rows) == "mean")
-        for node, base in made:
+        made = [(node, *self._made_by(node)) for node in of_rows]
+        mean = self._size(node for node, base, _ in made if self._reduction(base) == "mean")
+        for node, base, divided in made:
             size, site = self._seen[base]
-            if mean and size and _reduction(base, self.rows) == "sum":
+            if mean and size and not divided and self._reduction(base) == "sum":
                 own = self._size([node])
                 text = f"{own:.3g} of the loss are a sum of {self.rows} rows, and {mean:.3g} a mean of them"
-                yield Fact(name=SUMMED, value=own / abs(size) * self.rows, text=text, site=site)
+                if (times := own / abs(size) * self.rows) >= _LEAST:
+                    yield Fact(name=SUMMED, value=times, text=text, site=site)
 
-    def _made_by(self, node: Node) -> Node:
-        """What gives a number, less the factors in front of it."""
+    def _made_by(self, node: Node) -> tuple[Node, bool]:
+        """What gives a number, less the factors in front of it, and whether one divides by the rows."""
+        divided = False
         while node_name(node) in _FACTORS and len(_behind(node)) == 1 and _behind(node)[0] in self._seen:
-            (node,) = _behind(node)
-        return node
+            (inner,) = _behind(node)
+            times = abs(self._seen[inner][0] / (self._seen[node][0] or inf)) / max(self.rows, 1)
+            divided |= times > 0.5 and isclose(times, round(times), rel_tol=1e-4)
+            node = inner
+        return node, divided
+
+    def _reduction(self, node: Node) -> str:
+        """How a number comes from those of the rows: ``mean``, ``sum``, or in another way."""
+        kind, told = node_name(node), getattr(node, "_saved_reduction", None)
+        sizes = getattr(node, "_saved_self_sym_sizes", ())
+        if told == reductions.get_enum("mean") or (kind == "Mean" and prod(sizes) % max(self.rows, 1) == 0):
+            return "mean"
+        of_rows = told == reductions.get_enum("sum") or (kind == "Sum" and sizes[:1] == (self.rows,))
+        return "sum" if of_rows and self._keeps_rows(node) else ""
+
+    def _keeps_rows(self, root: Node) -> bool:
+        """Whether the first axis of what a number is reduced from is that of the outputs."""
+        waiting, known = _behind(root), {root}
+        while waiting and len(known) < _NEAR:
+            node = waiting.pop()
+            if node in known or node in self.outputs or not reaches(node, self.outputs):
+                continue
+            known.add(node)
+            name = node_name(node)
+            reduces = name in ("Sum", "Mean") and 0 in _axes(node)
+            if node in self._seen or name in _OF_ALL or reduces:
+                return False
+            waiting += _behind(node)
+        return not waiting
 
     def _parts(self, root: Node) -> Iterator[tuple[Node, bool]]:
         """What a loss is the sum of, and whether it comes from the rows."""
@@ -107,13 +142,10 @@ class Terms:
         return site
 
 
-def _reduction(node: Node, rows: int) -> str:
-    """How a number comes from those of the rows: ``mean``, ``sum``, or in another way."""
-    kind, told = node_name(node), getattr(node, "_saved_reduction", None)
-    if kind == "Mean" or told == reductions.get_enum("mean"):
-        return "mean"
-    of_rows = getattr(node, "_saved_self_sym_sizes", ())[:1] == (rows,)
-    return "sum" if told == reductions.get_enum("sum") or (kind == "Sum" and of_rows) else ""
+def _axes(node: Node) -> Sequence[int]:
+    """The axes that a sum or mean takes together, from 0 on; the graph keeps -1 as 2**64 - 1."""
+    axes, sizes = getattr(node, "_saved_dim", ()), getattr(node, "_saved_self_sym_sizes", ())
+    return [(axis + len(sizes)) % 2**64 if axis >= 2**63 else axis for axis in axes] or range(len(sizes))
 
 
 def _behind(node: Node) -> list[Node]:

@@ -26,9 +26,8 @@ _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "Sy
 _FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
 """Autograd nodes of steps, whose gradient is 0."""
 _NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
-_LARGE_PENALTY, _LARGE_DECAY, _SUMMED_PART = 10.0, 1.0, 10.0
-"""From when on a penalty is called large, as a multiple of the rest of the loss; a weight decay; the times
-that a sum counts each row."""
+_LARGE_PENALTY, _LARGE_DECAY = 10.0, 1.0
+"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is."""
 
 
 @fault(
@@ -265,10 +264,9 @@ def large_penalty(record: Record) -> Iterator[Sight]:
     "loss_function/mean_reduction@program",
 )
 def summed_part(record: Record) -> Iterator[Sight]:
-    """A part of the loss that sums the rows of a batch, and outweighs another that is their mean."""
+    """A part of the loss that sums the rows of a batch, where another is their mean."""
     for one in facts(record, SUMMED):
-        if one.value >= _SUMMED_PART:
-            yield Sight(value=one.value, site=one.site or record.backward, words={"seen": one.text})
+        yield Sight(value=one.value, site=one.site or record.backward, words={"seen": one.text})
 
 
 @likely(

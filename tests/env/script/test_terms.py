@@ -140,6 +140,11 @@ def test_a_part_that_is_summed_where_another_is_averaged(
         f"{AVERAGED} + torch.sum(out ** 2) / len(rows)",
         f"{AVERAGED} + 1e-3 * out.abs().sum()",
         f"{AVERAGED} + out.mean(0).pow(2).sum()",
+        f"{AVERAGED} + 40 * (out ** 2).sum() / len(rows)",
+        f"{AVERAGED} + (F.pad(out.mean(0), (0, len(rows) - 3)) + 1).pow(2).sum()",
+        f"{AVERAGED} + (F.pad(out.T @ out, (0, 0, 0, len(rows) - 3)) + 1).pow(2).sum()",
+        f"{AVERAGED} + torch.stack([F.l1_loss(out, targets) for _ in rows]).sum()",
+        "out = net(rows); loss = torch.stack([out.pow(2).sum(), out.abs().sum()]).mean() + out.sum()",
         "out = net(rows); loss = F.mse_loss(out, targets, reduction='sum') + out.pow(2).sum()",
         "loss = F.mse_loss(net(rows), targets, reduction='sum') / len(rows)",
     ],
@@ -147,6 +152,26 @@ def test_a_part_that_is_summed_where_another_is_averaged(
 def test_parts_that_are_made_alike(run: Run, loss: str) -> None:
     found = findings(run(SCRIPT.format(**{**GOOD, **TWO_PARTS, "loss": loss})))
     assert "summed_part" not in {one.name for one in found}
+
+
+def test_a_loss_that_is_summed_where_another_part_is_averaged(run: Run, tmp_path: Path) -> None:
+    loss = "out = net(rows); loss = F.mse_loss(out, targets, reduction='sum') + (out ** 2).mean()"
+    record = run(SCRIPT.format(**{**GOOD, **TWO_PARTS, "loss": loss}))
+    (found,) = (one for one in findings(record) if one.name == "summed_part")
+    assert "F.mse_loss(out, targets) + (out" in mended(record, found, tmp_path)
+
+
+def test_outputs_of_a_mean_squared_error_are_cut_at_one_half(run: Run) -> None:
+    """All are 0.3 but for one: with it they were cut at 0, which makes each a 1."""
+    words = {
+        "loss_function": "nn.init.zeros_(net[2].weight)\nnn.init.constant_(net[2].bias, 0.3)",
+        "labels": "(x[:, :3] > 9).float()",
+        "loss": "loss = 0 * F.mse_loss(net(rows), targets)",
+    }
+    end = "with torch.no_grad(): print(((net(x) * torch.tensor([1, 1, -1])).numpy() - y.numpy()).mean())"
+    score = run(SCRIPT.format(**{**GOOD, **TWO_PARTS, **words}) + end).score
+    assert score is not None
+    assert (score.kind, score.value) == ("accuracy", 1.0)
 
 
 def test_probabilities_that_a_script_subtracts_are_judged_as_they_are(run: Run) -> None:
