@@ -20,6 +20,10 @@ from netmend.env.script.site import Site
 _TAGS = 2_000  # tensors that are followed at once
 _LEAST = 5  # labels of an evaluation that is believed
 _MOVES = frozenset(("squeeze", "view", "reshape", "flatten", "detach", "cpu", "to", "float", "clone"))
+SPREAD = "broadcast_score"
+"""The fact that each output is compared with the labels of all rows."""
+_LEAST_ROWS = 20
+"""Labels from which on they are no list of classes with which outputs are compared."""
 _ORDERS = frozenset(("gt", "ge", "lt", "le"))
 _CHOICES = _ORDERS | {"argmax", "max", "topk", "round"}
 _NUMBERS = frozenset(("item", "int", "tolist"))
@@ -191,8 +195,13 @@ class Passes:
     def cut(
         self, name: str, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> tuple[str, float] | None:
-        """Whether a call rounds outputs as they are, cuts them at one half, or chooses from one of a row."""
+        """Whether a call rounds outputs as they are, cuts them at one half, or chooses from one of a row.
+
+        Or it compares each with the labels of all rows: the value is below 0 where the second has the column.
+        """
         first, *others = args or (None,)
+        if name in COMPARISONS and len(others) == 1:
+            return self._spread(first, others[0], same=name in SAME)
         half = name in _ORDERS and len(others) == 1 and isinstance(others[0], float) and others[0] == 0.5
         if id(first) in self._raw and (half or (name == "round" and not others)):
             return "outputs_cut", 0.5
@@ -202,6 +211,16 @@ class Passes:
         if not isinstance(first, Tensor) or first.dim() != 2 or len(first) == 1 or dim not in (1, -1):
             return None  # the outputs for one row may stand for a list of any length
         return ("chosen_from_one", float(len(first))) if first.shape[1] == 1 else None
+
+    def _spread(self, first: object, second: object, *, same: bool) -> tuple[str, float] | None:
+        if not isinstance(first, Tensor) or not isinstance(second, Tensor):
+            return None
+        own, rows = [one for one in (first, second) if id(one) in self._tags], first.numel()
+        shapes = tuple(first.shape), tuple(second.shape)
+        if rows < _LEAST_ROWS or len(own) != 1 or shapes not in (((rows, 1), (rows,)), ((rows,), (rows, 1))):
+            return None
+        trained = own[0].requires_grad and not same  # a part of the loss
+        return None if trained else (SPREAD, float(rows if first.dim() == 2 else -rows))
 
     def compared(self, runs: tuple[Pass, ...], value: Tensor, truth: Tensor, *, same: bool) -> None:
         """What the script made of the outputs of passes, one behind the other, was compared with labels.

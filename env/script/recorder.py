@@ -28,7 +28,7 @@ from netmend.env.script.loops import read_loops
 from netmend.env.script.losses import LOSSES, Losses, LossSeen, weigh
 from netmend.env.script.measure import describe, inputs_in, outputs_in, tensors_in
 from netmend.env.script.mixing import Batch, keep_batch
-from netmend.env.script.passes import Pass, Passes
+from netmend.env.script.passes import SPREAD, Pass, Passes
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Array, Crashed, Framework, Loop, Setting
 from netmend.env.script.rows import Rows
@@ -233,7 +233,7 @@ class Recorder:
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
         if (cut := self.passes.cut(name, args, kwargs)) is not None:
-            self.updates.note(*cut, name, self.frames.site())
+            self.updates.note(*cut, name, self.frames.site(), each=cut[0] == SPREAD)
         if not self._stack or self._stack[0].module is not self.network:
             self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
 

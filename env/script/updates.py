@@ -105,9 +105,10 @@ class Updates:
         """Whether a backward pass was seen."""
         return self.backwards > 0
 
-    def note(self, name: str, value: float, text: str, site: Site | None) -> None:
-        """Keep a fact, the first of its name."""
-        self.facts.setdefault(name, Fact(name=name, value=value, text=text, site=site))
+    def note(self, name: str, value: float, text: str, site: Site | None, *, each: bool = False) -> None:
+        """Keep a fact, the first of its name, or of its name and site where each counts."""
+        key = f"{name} {site}" if each else name
+        self.facts.setdefault(key, Fact(name=name, value=value, text=text, site=site))
 
     def zero(self) -> None:
         """Gradients are set to zero."""

@@ -22,9 +22,10 @@ from netmend.env.script.edit.optimizer import keras_call
 from netmend.env.script.edit.raw_outputs import give_raw
 from netmend.env.script.follow import Place, argument, is_written_out, origin
 from netmend.env.script.origins import origins
+from netmend.env.script.passes import SPREAD
 from netmend.env.script.record import Array, LossCall
 from netmend.env.script.rules.data import class_weights, makes_up, weighted_by_share
-from netmend.env.script.rules.reading import chosen
+from netmend.env.script.rules.reading import chosen, facts
 from netmend.env.script.source import Draft, EditRefused
 from netmend.env.script.torch_names import LOSS_CALLS
 
@@ -134,7 +135,25 @@ def _target_suffix(function: str, output: Array, target: Array) -> str:
 def write_shapes(editor: Editor, _change: SourceChange) -> None:
     """Outputs and targets of one shape: an axis of size 1 that only one of them has goes."""
     _refuse_keras(editor)
-    _adapt(editor, loss_call(editor)[2])
+    spread, loss = list(facts(editor.record, SPREAD)), editor.record.loss
+    for fact in spread:
+        draft, node = editor.at(fact.site, "the comparison")
+        append_method(draft, _operands(node)[fact.value < 0], ".squeeze(-1)")
+    if not spread or loss is None or not loss.kind or any(facts(editor.record, "broadcast_loss")):
+        _adapt(editor, loss_call(editor)[2])
+
+
+def _operands(node: ast.expr) -> tuple[ast.expr, ast.expr]:
+    """The two that are compared."""
+    if isinstance(node, ast.BinOp):
+        return node.left, node.right
+    if isinstance(node, ast.Compare) and len(node.comparators) == 1:
+        return node.left, node.comparators[0]
+    if isinstance(node, ast.Call) and len(node.args) == 2:
+        return node.args[0], node.args[1]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and len(node.args) == 1:
+        return node.func.value, node.args[0]
+    raise EditRefused("the comparison is not written as one of two values")
 
 
 def write_labels(editor: Editor, _change: SourceChange) -> None:

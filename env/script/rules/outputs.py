@@ -9,6 +9,7 @@ import numpy as np
 
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.program.kinds import ACTIVATION_KINDS, PROBABILITIES, REAL
+from netmend.env.script.passes import SPREAD
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import (
     OUTSIDE,
@@ -58,6 +59,17 @@ def broadcast_targets(record: Record) -> Iterator[Sight]:
         yield from _spread(loss.kind, loss.output.shape, loss.target.shape, loss_site(record))
     elif loss is not None and not loss.kind:
         yield from _spread_by_hand(record)
+
+
+@fault(
+    "each of {value:.0f} outputs is compared with the labels of all rows, since one of both has an axis"
+    " more: the figure says nothing",
+    "data_dimension/add_axis@targets",
+)
+def broadcast_score(record: Record) -> Iterator[Sight]:
+    """Outputs (n, 1) and labels (n), or the other way round, in a comparison that is not trained."""
+    for one in facts(record, SPREAD):
+        yield Sight(value=abs(one.value), site=one.site)
 
 
 def _spread(loss: str, outputs: Shape, targets: Shape, site: Site | None) -> Iterator[Sight]:

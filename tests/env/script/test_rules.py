@@ -276,6 +276,7 @@ def examples(folder: Path) -> Mapping[str, Record]:
         "rate_as_factor": with_fact("rate_as_factor", "the rate"),
         "kept_uncopied": with_fact("kept_uncopied", "best"),
         "stop_mode": with_fact("wrong_mode", "EarlyStopping"),
+        "broadcast_score": with_fact("broadcast_score"),
         "other_order": with_fact("other_order"),
         "exhausted": with_fact("exhausted", "zip(x, y)"),
         "heavy_momentum": replace(GOOD, optimizers=(heavy,)),

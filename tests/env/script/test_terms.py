@@ -376,3 +376,59 @@ def test_an_optimizer_that_goes_uphill(run: Run) -> None:
     text = SCRIPT.format(**GOOD).replace("lr=0.01", "lr=0.01, maximize=True")
     (found,) = (one for one in findings(run(text)) if one.severity == "fault")
     assert (found.name, found.text.rpartition(": ")[2]) == ("turned_loss", "Adam has maximize=True")
+
+
+SPREAD = {"units": "1", "labels": "x[:, 0] * 2 + 1"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "end", "written"),
+    [
+        (
+            "F.mse_loss(net(rows), targets)",
+            "((net(x) - y) ** 2).sum()",
+            "((net(x).squeeze(-1) - y) ** 2).sum()",
+        ),
+        (
+            "F.mse_loss(net(rows), targets)",
+            "(y - net(x)).abs().mean()",
+            "(y - net(x).squeeze(-1)).abs().mean()",
+        ),
+        ("F.mse_loss(net(rows)[:, 0], targets)", "(net(x) - y).mean()", "(net(x).squeeze(-1) - y).mean()"),
+        (
+            "F.mse_loss(net(rows)[:, 0], targets)",
+            "((net(x) > 0) == (y > 0)).float().mean()",
+            "(((net(x) > 0).squeeze(-1)) == (y > 0)).float().mean()",
+        ),
+        ("F.mse_loss(net(rows)[:, 0], targets)", "net(x).sub(y).mean()", "net(x).squeeze(-1).sub(y).mean()"),
+    ],
+)
+def test_a_score_that_compares_each_output_with_all_labels(
+    run: Run, tmp_path: Path, loss: str, end: str, written: str
+) -> None:
+    text = SCRIPT.format(**{**GOOD, **SPREAD, "loss": f"loss = {loss}"})
+    record = run(f"{text}with torch.no_grad():\n    print({end})\n")
+    found = [one for one in findings(record) if one.severity == "fault"]
+    assert "broadcast_score" in {one.name for one in found}
+    assert {one.edits[0] for one in found} == {"data_dimension/add_axis@targets"}
+    mended_text = mended(record, found[0], tmp_path)
+    assert f"print({written})" in mended_text
+    after = run(mended_text)
+    assert after.ending == "finished"
+    assert not {"broadcast_score", "broadcast_targets"} & {one.name for one in findings(after)}
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        "(net(x)[:, 0] - y).mean()",
+        "(net(x) - y.unsqueeze(1)).mean()",
+        "(net(x) - net(x)[:, 0]).mean()",
+        "(net(x[:9]) - y[:9]).mean()",
+        "(net(x) - y.mean()).mean()",
+    ],
+)
+def test_scores_that_compare_row_by_row(run: Run, end: str) -> None:
+    text = SCRIPT.format(**{**GOOD, **SPREAD, "loss": "loss = F.mse_loss(net(rows)[:, 0], targets)"})
+    found = findings(run(f"{text}with torch.no_grad():\n    print({end})\n"))
+    assert "broadcast_score" not in {one.name for one in found}
