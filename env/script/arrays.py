@@ -50,6 +50,7 @@ class Followed(np.ndarray[Any, Any]):
             return returned  # it may be NotImplemented
         given = (*args, *kwargs.values())
         parts = given if func is np.append else given[0]
+        parts = [parts] if isinstance(parts, Followed) else parts  # its rows come from where it comes from
         runs = [run for part in parts if isinstance(part, Followed) for run in part.runs]
         return follow(self.passes, tuple(dict.fromkeys(runs)), np.asarray(returned))
 

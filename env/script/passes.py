@@ -95,7 +95,7 @@ class Passes:
             of those that are judged where any is.
         scored_in_training_mode: rows that were judged while the network was in training mode.
         trained_in_evaluation_mode: passes that were trained on while it was not.
-        disordered: the last whose outputs were compared with the labels of other rows.
+        disordered: the first whose outputs were compared with the labels of other rows.
     """
 
     training_rows: Rows
@@ -256,7 +256,8 @@ class Passes:
         alike = len({one.shape[1:] for one in own}) == len({one.shape[1:] for one in outputs}) == 1
         all_rows = {(run.loader, run.shuffled) for run in runs} == {(runs[-1].loader, len(truth))}
         known = alike and all_rows and len(own) == len(runs) and not any(run.in_order for run in runs)
-        if known and in_other_order(torch.cat(outputs), torch.cat(own), value, truth):
+        told = self.disordered is not None and not self.disordered.in_order
+        if known and not told and in_other_order(torch.cat(outputs), torch.cat(own), value, truth):
             self.disordered = runs[-1]
 
     def _judge(self, run: Pass, tally: Tally | None, truth: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import lgamma
+from math import isclose, lgamma
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ def in_other_order(outputs: Tensor, own: Tensor, value: Tensor, truth: Tensor) -
         truth: what it compares that with.
     """
     if len(own) != len(outputs) or own.numel() != truth.numel() or len(own) < 2:
+        return False
+    sizes = [float(one.double().abs().sum()) for one in (own, truth)]
+    if not isclose(*sizes, rel_tol=1e-6):  # to sort wide rows takes seconds
         return False
     given, asked = _numbered(own, truth)
     if not torch.equal(given.bincount(), asked.bincount(minlength=int(given.max()) + 1)):
