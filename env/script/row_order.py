@@ -52,7 +52,7 @@ def _numbered(*tensors: Tensor) -> tuple[Tensor, ...]:
     """A number for each row of tensors of as many rows: the same for the same rows."""
     rows = torch.cat([one.reshape(len(tensors[0]), -1).float() for one in tensors])
     numbers: Tensor = torch.unique(rows, dim=0, return_inverse=True)[1]
-    return tuple(numbers.split(len(tensors[0])))
+    return torch.split(numbers, len(tensors[0]))
 
 
 def _is_random(given: Tensor, asked: Tensor) -> bool:
