@@ -91,7 +91,7 @@ class Loaders:
             return 0, False
         loader = self._made[self._batch[0]][0]
         first = loader.collate_fn is default_collate
-        return len(self._batch[1][0]) if first else 0, not isinstance(_sampler(loader), SequentialSampler)
+        return len(self._batch[1][0]) if first else 0, _shuffles(loader)
 
     def batch(self) -> tuple[int | None, Sequence[Tensor], int]:
         """Id of the loader whose batch is in flight, the batch, and the loader's rows where it shuffles."""
@@ -99,7 +99,7 @@ class Loaders:
             return None, (), 0
         key, tensors = self._batch
         loader = self._made[key][0]
-        return key, tensors, 0 if isinstance(_sampler(loader), SequentialSampler) else _rows(loader) or 0
+        return key, tensors, (_rows(loader) or 0) if _shuffles(loader) else 0
 
     @property
     def flying(self) -> int | None:
@@ -142,7 +142,7 @@ class Loaders:
         return tuple(
             LoaderMade(
                 batch_size=loader.batch_size,
-                shuffle=not isinstance(_sampler(loader), SequentialSampler),
+                shuffle=_shuffles(loader),
                 rows=_rows(loader),
                 made=site,
                 trains=key in self._training,
@@ -164,6 +164,10 @@ def _sampler(loader: DataLoader[Any]) -> object:
     for _ in range(_NESTED):
         batches = getattr(batches, "batch_sampler", batches)
     return getattr(batches, "sampler", loader.sampler)
+
+
+def _shuffles(loader: DataLoader[Any]) -> bool:
+    return not isinstance(_sampler(loader), SequentialSampler)
 
 
 def _rows(loader: DataLoader[Any]) -> int | None:
