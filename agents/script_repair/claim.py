@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import Literal
+
+import scipy
 
 from netmend.agents.check_page import SOURCES
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS, may_be_claimed
@@ -25,6 +27,13 @@ LEAST_SHARE = 0.1
 """Of the gain of what answers the findings, that a search has to add to it."""
 LEAST_MORE = 0.1
 """What a search has to add to answers that are good alone, and at least as much as they gained."""
+MOST_SEEDS = 4 * SEEDS
+"""Of runs that confirm an answer whose gain stays open."""
+BY_RANKS = 0.002
+"""Probability of such ranks, or better ones, where an answer changes nothing: of 6 and 6, all after above all
+before."""
+TIE = 1e-9
+"""What rounding may take from a gain of ``LEAST_GAIN``."""
 Claim = Literal["repair", "gain", "mended", "none"]
 
 
@@ -97,15 +106,21 @@ class Shown:
         """Whether the gain may be claimed: at most 1 in 100 of answers that change nothing get so far.
 
         Scores may vary evenly, or be either good or bad by chance. Against the first, a fresh run has to be
-        expected to find the gain again. Against the second, every run after has to beat every one before.
+        expected to find the gain again. Against the second, runs after have to beat those before.
         Three and three would do so 1 time in 64 where good and bad are as frequent; so the run with the
         script's own seeds, which is there already, has to beat them too: p^3 (1 - p)^4 is at most 1 in 119.
+        Of more seeds that is asked of the ranks (Mann and Whitney 1947). Their gains count up to the
+        median: seeds with which the script was worse than usual say nothing against its repair.
         """
         if not self._learns or self.own is None:
             return False
-        new = _known(self.after)
-        least = min(*new, self.own) if len(new) == SEEDS else min(new)
-        return least >= max(self._old) + LEAST_GAIN and may_be_claimed(self._gains)
+        new, gains = _known(self.after), self._gains
+        if len(new) == SEEDS:
+            return min(*new, self.own) >= max(self._old) + LEAST_GAIN and may_be_claimed(gains)
+        late = [score - LEAST_GAIN + TIE for score in new]
+        ranks = scipy.stats.mannwhitneyu(late, self._old, alternative="greater", method="exact")
+        usual = [min(gain, median(gains)) for gain in gains]
+        return float(ranks.pvalue) <= BY_RANKS and may_be_claimed(usual)
 
     @property
     def _learns(self) -> bool:
@@ -133,7 +148,7 @@ class Shown:
 def confirmed(
     runs: RealRuns, first: Texts, last: Texts, spare: int, count: int = SEEDS
 ) -> tuple[Shown, list[str]]:
-    """Run a script with fresh seeds, with twice as many where these leave a gain open and there is time.
+    """Run a script with fresh seeds, with twice as many as long as these leave a gain open and there is time.
 
     Args:
         runs: of the script.
@@ -159,8 +174,9 @@ def confirmed(
     notes = []
     if shown.is_open:
         slowest = max(record.seconds for record in (*before, *after))
-        if count == SEEDS and min(runs.turns, turns(slowest, runs.left)) >= CONFIRMING + spare:
-            return confirmed(runs, first, last, spare, 2 * SEEDS)
+        more = CONFIRMING * count // SEEDS
+        if count < MOST_SEEDS and min(runs.turns, turns(slowest, runs.left)) >= more + spare:
+            return confirmed(runs, first, last, spare, 2 * count)
         notes.append("the gain is small against the spread of the seeds, so it is not claimed")
     if any(score is not None and score <= shown.chance for score in shown.after):
         notes.append("one answer for all rows has as good a score as the script now")

@@ -10,7 +10,7 @@ from netmend.env.script.record import Record
 
 AT_ONCE = 2
 """Runs of one turn."""
-MOST_RUNS = 26
+MOST_RUNS = 42
 """Scored runs at most, those that confirm the answer among them."""
 MOST_TRIES, LEAST_TRIES, TRY_SECONDS = 12, 3, 40.0
 """Short runs that try what mends a crash or a fault: the most, and how many there are in any case where the
@@ -25,6 +25,8 @@ CONFIRMING = ceil(2 * SEEDS / AT_ONCE)
 """Turns that confirm an answer."""
 AGAIN = ceil(SEEDS / AT_ONCE)
 """Turns that confirm another answer to the same script."""
+OPEN = (3 * CONFIRMING, CONFIRMING)
+"""Turns of more seeds, twice or once as many, where a gain stays open."""
 LEAST_TURNS = 3 + CONFIRMING
 """The script as it is, twice where rows are withheld, two patches, and what confirms one of them."""
 

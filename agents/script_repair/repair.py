@@ -19,6 +19,7 @@ from netmend.agents.script_repair.cost import (
     CONFIRMING,
     CUT_SECONDS,
     LEAST_TURNS,
+    OPEN,
     SEARCH_SECONDS,
     WHOLE_SECONDS,
     Length,
@@ -291,7 +292,8 @@ class ScriptRepairer:
     def _reserve(self, steps: Sequence[Step]) -> int:
         """Turns that are kept for what confirms the answer."""
         reserve = CONFIRMING + (AGAIN if steps else 0)
-        return reserve + CONFIRMING * (self.runs.turns > LEAST_TURNS + reserve)  # of a gain that is open
+        free = self.runs.turns - LEAST_TURNS - reserve
+        return reserve + next((turns for turns in OPEN if turns <= free), 0)
 
     def _best(
         self, stage: Stage, write: Write, candidates: Sequence[Candidate], reserve: int

@@ -287,8 +287,8 @@ def far_rate(record: Record) -> Iterator[Sight]:
         if ratio >= FAR_RATE and not of_lambda:  # whose function gives rates then
             times = f"{ratio:,.0f} times {'above' if rate > usual else 'below'}"
             words = {"kind": made.kind, "usual": usual, "times": times}
-            edits = (f"optimizer/lr_{usual:g}@program",) if usual in _RATES else ()
-            edits = (*edits, "optimizer/lr_*", "optimizer/*")
+            rates = (own for own in (usual, 10 * usual) if own in _RATES)
+            edits = (*(f"optimizer/lr_{own:g}@program" for own in rates), "optimizer/lr_*", "optimizer/*")
             yield Sight(value=float(rate), site=made.made, words=words, edits=edits)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from netmend.agents.confirm import FRESH, SEEDS
-from netmend.agents.script_repair.claim import Shown, confirmed
+from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
+from netmend.agents.script_repair.claim import MOST_SEEDS, Shown, confirmed
 from netmend.agents.script_repair.runs import RealRuns, chance_of
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
@@ -108,18 +108,49 @@ def either(share: float, spread: float) -> Draw:
 def test_at_most_one_in_100_answers_that_change_nothing_is_claimed(draw: Draw) -> None:
     generator, rounds, claims = np.random.default_rng(0), 8000, 0
     for _ in range(rounds):
-        own, *scores = map(float, draw(generator, 1 + 4 * SEEDS))
-        before, after = tuple(scores[: 2 * SEEDS]), tuple(scores[2 * SEEDS :])
-        three = Shown(before=before[:SEEDS], after=after[:SEEDS], own=own, runs=True)
-        six = Shown(before=before, after=after, own=own, runs=True)
-        claims += (six if three.is_open else three).claim(is_mended=False) == "repair"
+        own, *scores = map(float, draw(generator, 1 + 2 * MOST_SEEDS))
+        claims += last_word(own, tuple(scores[:MOST_SEEDS]), tuple(scores[MOST_SEEDS:])) == "repair"
     assert claims / rounds <= 0.01
+
+
+def last_word(own: float, before: tuple[float, ...], after: tuple[float, ...]) -> str:
+    """What is claimed after three seeds, six or twelve of a script that ran with many."""
+    count = SEEDS
+    while (shown := Shown(before=before[:count], after=after[:count], own=own, runs=True)).is_open:
+        if count == MOST_SEEDS:
+            break
+        count *= 2
+    return shown.claim(is_mended=False)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "spread", "least"),
+    [(0.9, 0.98, 0.1, 0.95), (0.9, 0.98, 0.4, 0.95), (0.9, 0.93, 0.05, 0.6)],
+    ids=["some bad seeds", "some useless seeds", "a small gain"],
+)
+def test_a_script_that_is_good_by_luck_does_not_hide_its_repair(before, after, spread, least) -> None:  # type: ignore[no-untyped-def]
+    generator, rounds, claims, found = np.random.default_rng(0), 500, 0, 0
+    for _ in range(rounds):
+        old = before - generator.exponential(spread, MOST_SEEDS + SEEDS)
+        own, *new = after + generator.normal(0.0, 0.01, 1 + MOST_SEEDS + SEEDS)
+        if last_word(own, tuple(old[:MOST_SEEDS]), tuple(new[:MOST_SEEDS])) == "repair":
+            claims += 1
+            found += np.mean(new[MOST_SEEDS:]) - np.mean(old[MOST_SEEDS:]) >= LEAST_GAIN
+    assert claims >= least * rounds
+    assert found >= 0.99 * claims
 
 
 @pytest.mark.parametrize(
     ("gain", "turns", "runs", "claim"),
-    [(0.4, 9, 7, "repair"), (0.1, 9, 13, "repair"), (0.1, 5, 7, "none"), (0.03, 9, 13, "none")],
-    ids=["large", "seen by six", "no time", "too small"],
+    [
+        (0.4, 15, 7, "repair"),
+        (0.1, 15, 13, "repair"),
+        (0.1, 5, 7, "none"),
+        (0.07, 15, 25, "repair"),
+        (0.07, 12, 13, "none"),
+        (0.03, 15, 25, "none"),
+    ],
+    ids=["large", "seen by six", "no time", "seen by twelve", "time for six", "too small"],
 )
 def test_a_gain_that_is_open_gets_more_seeds(
     tmp_path: Path, gain: float, turns: int, runs: int, claim: str

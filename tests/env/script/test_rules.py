@@ -352,6 +352,18 @@ def test_a_fault_with_one_answer_comes_before_all_others(by_rule: Mapping[str, R
     assert [one.name for one in findings(record)] == ["gradients_add_up", "logits_squashed", "far_rate"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "rates"), [("Adam", ("lr_0.001", "lr_0.01")), ("SGD", ("lr_0.01", "lr_0.1")), ("Adadelta", ())]
+)
+def test_a_far_rate_is_answered_by_the_usual_one_and_ten_times_that(
+    kind: str, rates: tuple[str, ...]
+) -> None:
+    made = replace(ADAM, kind=kind, settings={"lr": 1e-8})
+    (finding,) = findings(replace(GOOD, optimizers=(made,)))
+    assert finding.edits[: len(rates)] == tuple(f"optimizer/{rate}@program" for rate in rates)
+    assert all(edit not in CATALOGUE for edit in finding.edits[len(rates) :])
+
+
 @pytest.mark.parametrize("weights", [(0.051, 0.949), (1.0, 1.0), (1.0, 19.0)])
 def test_weights_that_make_up_for_the_shares_are_right(
     by_rule: Mapping[str, Record], weights: tuple[float, ...]
