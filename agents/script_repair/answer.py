@@ -22,7 +22,8 @@ class ScriptRepair:
         steps: parts of the repair in their order.
         diff: of the script, as ``git apply`` takes it; empty where nothing is offered.
         texts: new text of the files that change, by path.
-        before, after: scores of the fresh runs by seed, None for a run that did not end well.
+        before, after: figures of the fresh runs by seed, None for a run that did not end well.
+        gain: mean of the scores after less that before; None where there is none.
         kind: of the score, and where it is from; empty where there is none.
         ended: whether the fresh runs before went to their end.
         length: of the real runs.
@@ -42,6 +43,7 @@ class ScriptRepair:
     texts: Texts
     before: tuple[float | None, ...]
     after: tuple[float | None, ...]
+    gain: float | None
     kind: str
     ended: bool
     length: Length

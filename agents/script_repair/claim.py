@@ -73,6 +73,11 @@ class Shown:
         return fmean(_known(self.after))
 
     @property
+    def gain(self) -> float | None:
+        """Mean of the scores after less that before; None where they do not compare."""
+        return self._gain if self._compares else None
+
+    @property
     def is_open(self) -> bool:
         """Whether there is a gain that more seeds may show to hold."""
         return self._learns and self._gain >= LEAST_GAIN and not self._holds

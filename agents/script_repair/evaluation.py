@@ -37,7 +37,8 @@ class Judged:
         finding: the first that was found, empty where there was none.
         claim: see ``ScriptRepair``; ``refused`` where it could not be run.
         faulty, repaired, fixed: mean figures of whole runs with fresh seeds, None where one ended without.
-        reached: whether the repaired script's figure is the fixed one's, less ``CLOSE``.
+        reached: whether the repaired script's score is the fixed one's, less ``CLOSE``: of an error, the
+            share of that of the faulty script.
         gap: share of the gap between the faulty and the fixed script that is closed; None where there is no
             figure, or no gap of ``CLOSE``.
         true: whether those runs find what was claimed; None where nothing was.
@@ -116,13 +117,13 @@ def _refused(case: ScriptCase, why: str) -> Judged:
 
 def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) -> Judged:
     seeds = range(AGAIN, AGAIN + SEEDS)
-    whole = RealRuns(runs.runner, case.faulty, (), plan)
-    old, new = (_figures(own) for own in whole.pairs({}, result.texts, seeds))
-    right: list[float] = []
+    whole = RealRuns(runs.runner, case.faulty, (), plan, unit=runs.unit)
+    old, new = (_mean(own) for own in whole.pairs({}, result.texts, seeds))
+    right = None
     if case.fixed is not None:
-        other = RealRuns(runs.runner, case.fixed, (), plan)
-        right = _figures(other.run_all([({}, seed) for seed in seeds], every_seed=True))
-    faulty, repaired, fixed = (fmean(own) if len(own) == SEEDS else None for own in (old, new, right))
+        other = RealRuns(runs.runner, case.fixed, (), plan, unit=whole.unit)
+        right = _mean(other.run_all([({}, seed) for seed in seeds], every_seed=True))
+    faulty, repaired, fixed = map(whole.figure, (old, new, right))
     return Judged(
         case=case.name,
         fault=case.fault,
@@ -131,9 +132,9 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
         faulty=faulty,
         repaired=repaired,
         fixed=fixed,
-        reached=repaired is not None and fixed is not None and repaired >= fixed - CLOSE,
-        gap=_gap(faulty, repaired, fixed),
-        true=None if result.claim != "repair" else _is_true(faulty, repaired),
+        reached=new is not None and right is not None and new >= right - CLOSE,
+        gap=_gap(old, new, right),
+        true=None if result.claim != "repair" else _is_true(old, new),
         edits=" ".join(name for step in result.steps for name in step.actions),
         tried=result.tried,
         runs=result.runs + result.short,
@@ -142,8 +143,10 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
     )
 
 
-def _figures(records: Sequence[Record]) -> list[float]:
-    return [score for record in records if (score := score_of(record)) is not None]
+def _mean(records: Sequence[Record]) -> float | None:
+    """Of their scores; None where one has none."""
+    scores = [score for record in records if (score := score_of(record)) is not None]
+    return fmean(scores) if len(scores) == len(records) else None
 
 
 def _gap(faulty: float | None, repaired: float | None, fixed: float | None) -> float | None:

@@ -80,7 +80,7 @@ def verdict(script: Path, result: ScriptRepair) -> str:
         return f"{script} runs to its end now; that it learns is not shown{short}"
     if result.claim == "mended":
         score = "the score is as it was" if before else "no score says whether it trains better"
-        if before and after and fmean(after) >= fmean(before) + LEAST_GAIN:
+        if before and result.gain is not None and result.gain >= LEAST_GAIN:
             score = "the score is better, by too little to be sure"
         return f"{script}: what is wrong for sure is mended, and {score}{short}"
     if result.claim == "gain":

@@ -18,7 +18,7 @@ from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import kept
-from netmend.env.script.scores import BALANCED
+from netmend.env.script.scores import BALANCED, less_is_better
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -46,6 +46,8 @@ class RealRuns:
         turns: of scored runs that are left, each of ``AT_ONCE``; due: seconds that all runs may take.
         count: scored runs so far, the first ``planned`` without a patch; short: for what the recorder sees.
         seconds: CPU time of all of them, in each turn that of the longest.
+        unit: the first figure that was printed, where less of it is better: its score is 0, and that of no
+            error is 1.
     """
 
     runner: Runner
@@ -60,6 +62,7 @@ class RealRuns:
     planned: int = 0
     short: int = 0
     seconds: float = 0.0
+    unit: float | None = None
     _known: dict[_Run, Record] = field(default_factory=dict)
 
     def capture(self, texts: Texts, updates: int) -> Record:
@@ -108,7 +111,8 @@ class RealRuns:
         self.turns -= len(turns)
         self.count += len(fresh)
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            self._known.update(zip(fresh, pool.map(partial(self._fresh, cpu), fresh), strict=True))
+            records = list(pool.map(partial(self._fresh, cpu), fresh))
+        self._known.update(zip(fresh, map(self._scored, records), strict=True))
         self.seconds += sum(max(self._known[run].seconds for run in turn) for turn in turns)
         return [self._known[run] for run in wanted_runs]
 
@@ -118,6 +122,22 @@ class RealRuns:
             [(texts, seed) for texts in (before, after) for seed in seeds], every_seed=True
         )
         return records[: len(seeds)], records[len(seeds) :]
+
+    def figure(self, score: float | None) -> float | None:
+        """What the script printed for a score; the score itself where more of the figure is better."""
+        if score is None or self.unit is None:
+            return score
+        return self.unit - score * (abs(self.unit) or 1.0)
+
+    def _scored(self, record: Record) -> Record:
+        """A record whose score is higher where it is better: of a printed error, the share that is gone."""
+        score = record.score
+        if score is None or score.source != "printed" or not less_is_better(score.kind):
+            return record
+        if self.unit is None and math.isfinite(score.value):
+            self.unit = score.value
+        unit = self.unit or 0.0
+        return replace(record, score=replace(score, value=(unit - score.value) / (abs(unit) or 1.0)))
 
     def _plan(self, seed: int, shift: int) -> Plan:
         return replace(

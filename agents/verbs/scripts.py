@@ -14,6 +14,7 @@ from textwrap import fill
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import FileError
 from netmend.env.script.plan import Plan
+from netmend.env.script.scores import is_loss
 
 WIDTH = 80
 """Columns of what is printed for people."""
@@ -66,7 +67,7 @@ def script_parser(verb: str, description: str, epilog: str, limits: Limits) -> V
     )
     add = parser.add_argument
     add("script", help="a .py or .ipynb file")
-    add("--metric", metavar="NAME=REGEX", help="read the score from what the script prints")
+    add("--metric", metavar="NAME=REGEX", help="read the score, or an error, from what the script prints")
     if limits.updates is not None:
         add(
             "--updates",
@@ -135,6 +136,8 @@ def _plan(parser: VerbParser, asked: argparse.Namespace) -> Plan:
             parser.error(f"--metric {asked.metric}: no regular expression: {error}")
         if not name or not pattern:
             parser.error(f"--metric {asked.metric}: it has to be NAME=REGEX")
+        if is_loss(name):
+            parser.error(f"--metric {name}: an edit may change what a loss means; name an error or accuracy")
     return Plan(
         updates=getattr(asked, "updates", None),
         wall=asked.seconds,

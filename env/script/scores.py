@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,6 +15,23 @@ _CLASSES = ("cross_entropy", "kl_div")
 
 BALANCED = "balanced accuracy"
 """The kind of a score in which every class counts alike."""
+
+_LESS = re.compile(
+    r"(?<![a-z])(errors?|err|r?mse|rmsle|mae|s?mape|perplexity|ppl|nll|wer|cer|nans?)(?![a-z])"
+)
+"""Names of figures of which less is better."""
+_NEGATED = re.compile(r"(?<![a-z])neg(ative|ated)?(?![a-z])")
+_LOSS = re.compile(r"(?<![a-z])loss(es)?(?![a-z])")
+
+
+def less_is_better(name: str) -> bool:
+    """Whether a printed figure is an error, by its name, and not the negative of one."""
+    return bool(_LESS.search(name.lower())) and not _NEGATED.search(name.lower())
+
+
+def is_loss(name: str) -> bool:
+    """Whether a printed figure is a loss, by its name: an edit may change what it means."""
+    return bool(_LOSS.search(name.lower()))
 
 
 @dataclass(frozen=True)

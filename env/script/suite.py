@@ -36,7 +36,7 @@ class ScriptCase:
         name: of its folder.
         faulty: path of the script.
         fixed: path of the repaired script, None where none is known.
-        metric: what the script calls its figure; higher is better.
+        metric: what the script calls its figure: less of it is better where it is called an error.
         split: which part of the suite it belongs to, empty where the suite has none.
         fault: what is wrong, in words or by the name of a mutation operator.
     """

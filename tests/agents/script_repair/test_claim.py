@@ -168,6 +168,29 @@ def test_a_gain_that_is_open_gets_more_seeds(
 
 
 @pytest.mark.parametrize(
+    ("was", "now", "claim", "gain"),
+    [
+        (2000.0, 900.0, "repair", 0.55),
+        (2000.0, 3000.0, "none", -0.5),
+        (0.5, 0.0, "repair", 1.0),
+        (-2.0, -4.0, "repair", 1.0),
+    ],
+)
+def test_less_of_an_error_is_a_gain(tmp_path: Path, was: float, now: float, claim: str, gain: float) -> None:
+    class Fake(Runner):
+        def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+            score = Score(kind="rmse", value=now if sources else was, rows=0, source="printed")
+            return Record(ending="finished", seconds=1.0, score=score, losses=(float(plan.seed),))
+
+    runs = RealRuns(Fake(), tmp_path / "train.py", (), Plan(metric="rmse=x"))
+    runs.run({})
+    shown, _ = confirmed(runs, {}, {"train.py": "x"}, spare=0)
+    assert (shown.claim(is_mended=False), shown.gain) == (claim, pytest.approx(gain))
+    assert [*map(runs.figure, shown.before)] == pytest.approx([was] * len(shown.before))
+    assert [*map(runs.figure, shown.after)] == pytest.approx([now] * len(shown.after))
+
+
+@pytest.mark.parametrize(
     ("kind", "source", "chance"),
     [
         ("accuracy", "own", 0.75),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import textwrap
 from contextlib import nullcontext
@@ -92,6 +93,18 @@ def test_apply_writes_what_a_fault_in_the_loop_needs(write, capsys) -> None:  # 
     assert script.is_symlink()
     assert script.stat().st_mode & 0o777 == 0o755
     assert "gradients are never set to zero" in capsys.readouterr().err
+
+
+def test_an_error_that_the_script_prints_becomes_less(write, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = write()
+    text = script.read_text().replace("lr=0.05", "lr=1e-7").replace("range(12)", "range(60)")
+    text = text.replace("(x[:, 0] > 0)", "((x[:, 0] > 0) ^ (x[:, 1] > 0))")
+    text = text.replace("x[:, 0] += 4 * y - 2\n", "")
+    script.write_text(text + 'print("error", 1000 * (1 - right.item()))\n')
+    assert main(["repair", str(script), "--metric", r"error=error (\S+)"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    before, after = map(float, re.findall(r"is repaired: error (\S+) becomes (\S+)", told)[0])
+    assert after < 200 < 350 < before
 
 
 def test_a_fault_that_only_the_second_epoch_shows_is_mended(write, capsys) -> None:  # type: ignore[no-untyped-def]
@@ -241,18 +254,19 @@ def test_what_a_run_depends_on_tells_it_from_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "score"),
+    ("before", "gain", "score"),
     [
-        ((0.5, 0.5, 0.5), (0.51, 0.5, 0.5), "the score is as it was"),
-        ((0.5, 0.3, 0.8), (0.9, 0.9, 0.9), "the score is better, by too little to be sure"),
-        ((None, None, None), (None, None, None), "no score says whether it trains better"),
+        ((0.5, 0.5, 0.5), 0.003, "the score is as it was"),
+        ((0.5, 0.3, 0.8), 0.367, "the score is better, by too little to be sure"),
+        ((None, None, None), None, "no score says whether it trains better"),
     ],
 )
-def test_what_is_mended_says_what_became_of_the_score(before, after, score) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_mended_says_what_became_of_the_score(before, gain, score) -> None:  # type: ignore[no-untyped-def]
     result = SimpleNamespace(
         claim="mended",
         before=before,
-        after=after,
+        after=before,
+        gain=gain,
         first=Record(),
         length=Length(None, 1.0, 10, 1.0),
     )

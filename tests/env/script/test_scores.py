@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from netmend.env.script.scores import balanced, compare
+from netmend.env.script.scores import balanced, compare, is_loss, less_is_better
 
 ROWS = torch.tensor([[9.0, -3.0, 1.0], [-2.0, 8.0, 0.0], [0.0, 1.0, 7.0], [5.0, 4.0, 3.0]])
 SOFT = torch.tensor([[0.8, 0.1, 0.1], [0.3, 0.6, 0.1], [0.9, 0.1, 0.0], [0.5, 0.4, 0.1]])
@@ -49,3 +49,31 @@ def test_two_classes_of_one_output() -> None:
     logits = torch.tensor([[2.0], [-1.0], [-3.0], [0.5]])
     target = torch.tensor([[1.0], [1.0], [0.0], [0.0]])
     assert balanced(logits, target, "binary_cross_entropy_with_logits") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "less"),
+    [
+        ("RMSE", True),
+        ("test_mae", True),
+        ("error rate", True),
+        ("word-error", True),
+        ("perplexity", True),
+        ("share_of_nan_predictions", True),
+        ("neg_rmse", False),
+        ("accuracy", False),
+        ("mirror", False),
+        ("mse2", True),
+    ],
+)
+def test_of_an_error_less_is_better(name: str, less: bool) -> None:
+    assert less_is_better(name) == less
+    assert not is_loss(name)
+
+
+def test_what_is_called_a_loss() -> None:
+    assert [name for name in ("loss", "val_loss", "Losses", "glossary") if is_loss(name)] == [
+        "loss",
+        "val_loss",
+        "Losses",
+    ]
