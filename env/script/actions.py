@@ -21,6 +21,7 @@ from netmend.env.script.scalers import RESCALED
 from netmend.env.script.source import EditRefused
 from netmend.env.script.stopping import WRONG_MODE
 from netmend.env.script.terms import SUMMED
+from netmend.env.script.unnamed import UNNAMED
 from netmend.repair_actions import CATALOGUE
 
 Changes: TypeAlias = tuple[SourceChange, ...]
@@ -176,6 +177,8 @@ def _optimized(record: Record) -> Changes:
 
 def _graph(record: Record) -> Changes:
     """The loss joined to the network, or cut off from earlier updates, or values that nothing overwrites."""
+    if any(facts(record, UNNAMED)):
+        return (SourceChange(what="loss.named"),)
     message = "" if record.crash is None else record.crash.message
     if "modified by an inplace operation" in message:
         return (SourceChange(what="network.out_of_place"),)
@@ -273,7 +276,7 @@ ANSWERS: Mapping[str, Answer] = {
 _IN_A_SCRIPT = {
     "accuracy_metric/task_metric@program": "one output cut where it means one half, a logit at 0",
     "api_contract/loss_graph@program": "gradients that reach the network, and no earlier update or "
-    "overwritten value",
+    "overwritten value; labels by the name that the model takes",
     "api_contract/schedule_per_epoch@program": "a schedule that steps once an epoch, given what it takes; "
     "a callback that takes larger scores for better ones",
     "data_dimension/add_axis@targets": "outputs and targets of one shape in the loss",

@@ -42,6 +42,7 @@ from netmend.env.script.stop import StopScript
 from netmend.env.script.stopping import stopping_facts
 from netmend.env.script.summary import summarise
 from netmend.env.script.tensorflow import install_tensorflow
+from netmend.env.script.unnamed import unnamed_facts
 
 WARM = ("sklearn", "scipy", "pandas", "torch")
 """Libraries that take long to import: once a script has imported one, its next runs find it there."""
@@ -59,7 +60,10 @@ _QUIET = {
 }
 
 
-_LOOKS = (shuffle_facts, kept_facts, mirror_facts, scale_facts, exhausted_facts, stopping_facts)
+_LOOKS = (
+    *(shuffle_facts, kept_facts, mirror_facts, scale_facts, exhausted_facts, stopping_facts),
+    unnamed_facts,
+)
 """What looks at a script's source once it has run."""
 
 

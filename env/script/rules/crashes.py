@@ -14,7 +14,7 @@ from math import prod
 from netmend.env.findings.crashes import ANSWERS
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.record import Array, Crashed, Record
-from netmend.env.script.rules.keras import label_crash
+from netmend.env.script.rules.labels import label_crash
 from netmend.env.script.rules.reading import Rule, chosen, cut, fitting_losses
 from netmend.env.script.site import Site
 
@@ -56,7 +56,7 @@ def crash(record: Record) -> Iterator[Sight]:
         found = replace(found, operands=(record.loss.output, record.loss.target))
     cause = (
         _cut(record, found)
-        or _labels_of_keras(record)
+        or _labels(record)
         or _cause(found)
         or _Cause(f"{found.error}: {_first_line(found.message)}", edits=_unread(found))
     )
@@ -73,9 +73,9 @@ def crash(record: Record) -> Iterator[Sight]:
     )
 
 
-def _labels_of_keras(record: Record) -> _Cause | None:
+def _labels(record: Record) -> _Cause | None:
     found = label_crash(record)
-    return None if found is None else _Cause(found[0], edits=found[1])
+    return None if found is None else _Cause(found[0], edits=found[1], site=found[2])
 
 
 def _cut(record: Record, crash: Crashed) -> _Cause | None:
@@ -215,7 +215,7 @@ def _loss_shape(crash: Crashed) -> _Cause | None:
         return _Cause(text, edits=(edit,))
     if categorical:
         if len(given) > 1 and _is_whole(target) and (target.high >= given[1] or target.low < 0):
-            return _labels(target, given[1])
+            return _label_range(target, given[1])
         if given and wanted and given[0] != wanted[0]:
             text = f"{given[0]} rows of outputs meet {wanted[0]} labels: a view or flatten mixes up the rows"
             return _Cause(
@@ -230,7 +230,7 @@ def _loss_shape(crash: Crashed) -> _Cause | None:
     return None
 
 
-def _labels(target: Array, outputs: int) -> _Cause:
+def _label_range(target: Array, outputs: int) -> _Cause:
     seen = f"the labels go from {target.low:.0f} to {target.high:.0f}"
     text = f"{seen}, and {outputs} outputs are for 0 to {outputs - 1}"
     if target.low >= 1 and target.high == outputs:

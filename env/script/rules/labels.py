@@ -1,15 +1,34 @@
-"""What a crash of Keras says of the labels."""
+"""What a crash of Keras or of a Hugging Face ``Trainer`` says of the labels."""
 
 from __future__ import annotations
 
 from netmend.env.script.record import Record
+from netmend.env.script.rules.reading import facts
+from netmend.env.script.site import Site
+from netmend.env.script.unnamed import UNNAMED
 
 _SHAPES = "Arguments `target` and `output` must have the same shape"
 _IDS, _ROWS = "sparse_categorical_crossentropy", "categorical_crossentropy"
 _UNITS = ("layer_dimension/task_units@output", "neural_connection/replace_head@output")
 
 
-def label_crash(record: Record) -> tuple[str, tuple[str, ...]] | None:
+def label_crash(record: Record) -> tuple[str, tuple[str, ...], Site | None] | None:
+    """Why a model has no use for its labels, what answers it, and where; None where that is not it."""
+    if record.crash is not None and "did not return a loss from the inputs" in record.crash.message:
+        return _unnamed(record)
+    found = _of_keras(record)
+    return None if found is None else (*found, None)
+
+
+def _unnamed(record: Record) -> tuple[str, tuple[str, ...], Site | None]:
+    text = "the model gives a loss where a row has `labels`, and it has none"
+    own = next(facts(record, UNNAMED), None)
+    if own is None:
+        return text, (), None
+    return f"{text}: they are its `{own.text}`", ("api_contract/loss_graph@program",), own.site
+
+
+def _of_keras(record: Record) -> tuple[str, tuple[str, ...]] | None:
     """Why labels and outputs of a Keras model do not fit, and what answers it; None where that is not it."""
     crash, loss = record.crash, record.loss
     if crash is None or loss is None or record.framework != "keras" or _SHAPES not in crash.message:
