@@ -192,12 +192,13 @@ class Passes:
         if not given[0].is_floating_point():
             self._judge(said[0], equal(said[1], given[0]), given[0].reshape(1))
 
-    def cut(
+    def misjudged(
         self, name: str, args: Sequence[object], kwargs: Mapping[str, object]
     ) -> tuple[str, float] | None:
-        """Whether a call rounds outputs as they are, cuts them at one half, or chooses from one of a row.
+        """What a call gets wrong about the outputs that it judges, and a number of that fact.
 
-        Or it compares each with the labels of all rows: the value is below 0 where the second has the column.
+        It rounds outputs as they are, cuts them at one half, or chooses from one of a row. Or it compares
+        each with the labels of all rows: the number is below 0 where the second has the column.
         """
         first, *others = args or (None,)
         if name in COMPARISONS and len(others) == 1:

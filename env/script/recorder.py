@@ -232,8 +232,8 @@ class Recorder:
             weigh(self.losses.seen, tensors_in(*args), self.frames.site())
         elif self.trace.active and not self._leaves and name not in ("backward", "shape"):
             self.trace.function(function, args, kwargs, returned, self._owner(), self.frames.site())
-        if (cut := self.passes.cut(name, args, kwargs)) is not None:
-            self.updates.note(*cut, name, self.frames.site(), each=cut[0] == SPREAD)
+        if (found := self.passes.misjudged(name, args, kwargs)) is not None:
+            self.updates.note(*found, name, self.frames.site(), each=found[0] == SPREAD)
         if not self._stack or self._stack[0].module is not self.network:
             self.passes.flow(name, tensors_in(*args, *kwargs.values()), tensors_in(returned))
 

@@ -8,12 +8,13 @@ from math import inf, isclose, prod
 
 from torch import Tensor
 from torch.autograd.graph import Node
-from torch.nn import _reduction as reductions
 
 from netmend.env.script.graph import node_name, reaches
 from netmend.env.script.record import Fact
 from netmend.env.script.site import Site
 
+_MEAN, _SUM = 1, 2
+"""How a node of the graph of a loss keeps its reduction (ATen/core/Reduction.h)."""
 SUMMED = "summed_part"
 """The fact that a part of a loss is a sum over the rows where another is a mean."""
 _MOST = 5_000
@@ -91,9 +92,9 @@ class Terms:
         """How a number comes from those of the rows: ``mean``, ``sum``, or in another way."""
         kind, told = node_name(node), getattr(node, "_saved_reduction", None)
         sizes = getattr(node, "_saved_self_sym_sizes", ())
-        if told == reductions.get_enum("mean") or (kind == "Mean" and prod(sizes) % max(self.rows, 1) == 0):
+        if told == _MEAN or (kind == "Mean" and prod(sizes) % max(self.rows, 1) == 0):
             return "mean"
-        of_rows = told == reductions.get_enum("sum") or (kind == "Sum" and sizes[:1] == (self.rows,))
+        of_rows = told == _SUM or (kind == "Sum" and sizes[:1] == (self.rows,))
         return "sum" if of_rows and self._keeps_rows(node) else ""
 
     def _keeps_rows(self, root: Node) -> bool:
