@@ -14,16 +14,22 @@ from typing import TypeAlias
 from netmend.env.program import Activation, Dropout, Layer
 from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
+from netmend.env.script.edit.containers import (
+    Texts,
+    added,
+    adder_of,
+    holder_of,
+    in_turn,
+    insert_before,
+    insert_element,
+)
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.keras_text import keras_texts
 from netmend.env.script.edit.layer_text import FUNCTIONS, module_texts
 from netmend.env.script.follow import argument
 from netmend.env.script.record import Operation
-from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused, SourceFile
+from netmend.env.script.source import FUNCTIONS as DEFINITIONS, Draft, EditRefused
 
-_ADDERS = ("add", "append", "add_module", "register_module")
-_HOLDERS = ("Sequential", "OrderedDict")
-Texts: TypeAlias = list[tuple[str, str]]
 Write: TypeAlias = Callable[[Draft], Texts]
 """Makes the texts of new layers as a file spells them."""
 
@@ -65,30 +71,6 @@ def _texts(editor: Editor, draft: Draft, layers: tuple[Layer, ...], shape: Shape
     return write(layers, shape, lambda dotted: editor.spell(draft, dotted))
 
 
-def holder_of(file: SourceFile, made: ast.expr) -> ast.expr | None:
-    """The element of a container that a constructor is: itself, or the pair with its name."""
-    parent = file.parents[made]
-    if isinstance(parent, ast.Tuple) and len(parent.elts) == 2 and parent.elts[1] is made:
-        first = parent.elts[0]
-        if isinstance(first, ast.Constant) and isinstance(first.value, str):
-            return parent
-    if isinstance(parent, ast.List):
-        return made
-    if isinstance(parent, ast.Call) and made in parent.args:
-        name = file.dotted(parent.func).rpartition(".")[2]
-        return made if name in _HOLDERS else None
-    return None
-
-
-def adder_of(file: SourceFile, made: ast.expr) -> ast.Call | None:
-    """The statement's call that adds a layer to a network: ``model.add(...)``, ``layers.append(...)``."""
-    parent = file.parents[made]
-    if not isinstance(parent, ast.Call) or not isinstance(parent.func, ast.Attribute):
-        return None
-    whole = isinstance(file.parents[parent], ast.Expr)
-    return parent if whole and parent.func.attr in _ADDERS and parent.args[-1] is made else None
-
-
 def insert(editor: Editor, change: SourceChange) -> None:
     """Put layers, or the activation that a change names, behind its operation."""
     operation = editor.operation(change)
@@ -103,7 +85,8 @@ def insert(editor: Editor, change: SourceChange) -> None:
     if operation.made is not None and operation.module is not None:
         draft, made = editor.call(operation.made, f"the {operation.kind}")
         element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
-        if (element is not None or adder is not None) and operation.called is None:
+        held = element if adder is None else adder.func
+        if held is not None and (operation.called is None or in_turn(editor, operation, draft.file, held)):
             if editor.first(change, operation.made, made=True):
                 insert_element(draft, element, adder, _texts(editor, draft, layers, shape))
             return
@@ -117,45 +100,6 @@ def insert(editor: Editor, change: SourceChange) -> None:
         raise EditRefused(f"there is no place behind the {operation.kind} where a layer could be put")
     if editor.first(change, operation.called, made=False):
         _wrap_call(editor, operation, layers, shape)
-
-
-def insert_element(draft: Draft, element: ast.expr | None, adder: ast.Call | None, texts: Texts) -> None:
-    """Put layers behind an element of a container, or behind the statement that adds one."""
-    file = draft.file
-    if adder is not None:
-        for text in _added(draft, adder, texts):
-            draft.after(file.statement(adder), text)
-        return
-    if element is None:
-        return
-    start, end = file.span(element)
-    indent = file.raw[file.line_start(element.lineno) : start].decode()
-    new = [f'("{name}", {text})' if isinstance(element, ast.Tuple) else text for name, text in texts]
-    comma = file.raw[end : end + 1] == b","
-    if indent.strip():
-        draft.insert(end, "".join(f", {text}" for text in new))
-    elif _ends_line(file, end + comma):
-        behind = file.line_start((element.end_lineno or element.lineno) + 1)
-        lines = f",{file.newline}".join(f"{indent}{text}" for text in new)
-        draft.insert(behind, f"{lines}{',' if comma else ''}{file.newline}")
-        draft.insert(end, "" if comma else ",")
-    else:
-        draft.insert(end, "".join(f",{file.newline}{indent}{text}" for text in new))
-
-
-def _added(draft: Draft, adder: ast.Call, texts: Texts) -> list[str]:
-    """Statements that add layers as another one is added: by a name of their own, or without."""
-    named = len(adder.args) == 2
-    names = [f'"{draft.free_name(name)}", ' if named else "" for name, _ in texts]
-    return [
-        f"{draft.file.text_of(adder.func)}({name}{text})"
-        for name, (_, text) in zip(names, texts, strict=True)
-    ]
-
-
-def _ends_line(file: SourceFile, end: int) -> bool:
-    rest = file.rest_of_line(end).strip()
-    return not rest or rest.startswith(b"#")
 
 
 def _wrap_call(editor: Editor, operation: Operation, layers: tuple[Layer, ...], shape: Shape) -> None:
@@ -225,10 +169,10 @@ def insert_in_front(editor: Editor, write: Write) -> None:
         draft, made = editor.call(first.made, f"the {first.kind}")
         element, adder = holder_of(draft.file, made), adder_of(draft.file, made)
         if element is not None and first.called is None:
-            _before_element(draft, element, write(draft))
+            insert_before(draft, element, write(draft))
             return
         if adder is not None and first.called is None:
-            for text in _added(draft, adder, write(draft)):
+            for text in added(draft, adder, write(draft)):
                 draft.before(draft.file.statement(adder), text)
             return
         outer = draft.file.parents[made]
@@ -248,15 +192,6 @@ def insert_in_front(editor: Editor, write: Write) -> None:
         return "\n".join(lines)
 
     in_forward(editor, line)
-
-
-def _before_element(draft: Draft, element: ast.expr, texts: Texts) -> None:
-    start, _ = draft.file.span(element)
-    indent = draft.file.raw[draft.file.line_start(element.lineno) : start].decode()
-    for name, text in texts:
-        new = f'("{name}", {text})' if isinstance(element, ast.Tuple) else text
-        gap = " " if indent.strip() else f"{draft.file.newline}{indent}"
-        draft.insert(start, f"{new},{gap}")
 
 
 def _wrap_network(editor: Editor, draft: Draft, made: ast.Call, texts: Texts) -> None:

@@ -8,7 +8,8 @@ from keyword import iskeyword
 
 from netmend.env.script.changes import SourceChange
 from netmend.env.script.edit import keras
-from netmend.env.script.edit.chain import Texts, in_forward, insert_in_front
+from netmend.env.script.edit.chain import in_forward, insert_in_front
+from netmend.env.script.edit.containers import Texts
 from netmend.env.script.edit.editor import Editor
 from netmend.env.script.edit.layer_text import STARTS
 from netmend.env.script.edit.optimizer import keras_call, the_optimizer

@@ -11,7 +11,7 @@ import ast
 import numpy as np
 
 from netmend.env.script.changes import SourceChange
-from netmend.env.script.edit.chain import adder_of, holder_of, insert_element
+from netmend.env.script.edit.containers import adder_of, holder_of, insert_element
 from netmend.env.script.edit.editor import Editor, body_start
 from netmend.env.script.edit.loss import loss_call, loss_calls, operand
 from netmend.env.script.edit.statements import network_calls

@@ -266,6 +266,60 @@ def test_layers_that_one_line_applies_do_not_share_a_new_one(script):
     assert "x = self.drop(layer(x))" in after
 
 
+LOOP = """\
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.ModuleList([nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 3)])
+    def forward(self, x):
+        for layer in self.l:
+            x = layer(x)
+        return x
+"""
+ADDED = LOOP.replace(
+    "[nn.Linear(4, 16), nn.Linear(16, 16), nn.Linear(16, 3)])",
+    ")\n        self.l.append(nn.Linear(4, 16))\n        self.l.append(nn.Linear(16, 16))"
+    "\n        self.l.append(nn.Linear(16, 3))",
+)
+
+
+def _loop(script, text=LOOP):
+    case = script(text)
+    for at, (inputs, units) in enumerate([(4, 16), (16, 16), (16, 3)]):
+        made, shapes = f"nn.Linear({inputs}, {units})", ((8, inputs), (8, units))
+        case.operation("Linear", made, "layer(x)", module=f"l.{at}", shapes=shapes)
+    return case
+
+
+@pytest.mark.parametrize(
+    ("text", "behind"), [(LOOP, ", {}"), (ADDED, ")\n        self.l.append({}")], ids=["list", "append"]
+)
+def test_what_a_loop_applies_in_turn_gets_a_neighbour(script, text, behind):
+    relus = [SourceChange(what="layer.activation", value="relu", at=at) for at in (0, 1)]
+    after = _loop(script, text).patch(*relus, _insert(1, BatchNorm())).texts["train.py"]
+    relu = behind.format("nn.ReLU()")
+    norm = behind.format("nn.BatchNorm1d(16)")
+    expected = text.replace("nn.Linear(4, 16)", f"nn.Linear(4, 16){relu}")
+    assert after == expected.replace("nn.Linear(16, 16)", f"nn.Linear(16, 16){relu}{norm}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("return x", "return x / len(self.l)"),
+        ("return x", "return x * self.l[0].weight.mean()"),
+        ("x = layer(x)", "x = layer(x).relu()"),
+        ("x = layer(x)", "x = layer(x)\n            x = x * 2"),
+        ("in self.l:", "in self.l[:3]:"),
+    ],
+)
+def test_a_neighbour_that_something_else_would_see_is_refused(script, old, new):
+    case = _loop(script, LOOP.replace(old, new))
+    with pytest.raises(EditRefused, match="only some of them change"):
+        case.patch(SourceChange(what="layer.activation", value="relu", at=0))
+
+
 def test_a_hidden_layer_in_front_of_the_output(script):
     changes = [
         _insert(1, Dense(units=64, activation="relu")),
