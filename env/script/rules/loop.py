@@ -26,8 +26,10 @@ _TWO_MODES = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "BatchNorm", "Sy
 _FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
 """Autograd nodes of steps, whose gradient is 0."""
 _NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
-_LARGE_PENALTY, _LARGE_DECAY = 10.0, 1.0
-"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is."""
+_LARGE_PENALTY, _LARGE_DECAY, _LARGE_DECOUPLED = 10.0, 0.1, 1.0
+"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is: as a part
+of the gradient, and as a share of the rate."""
+_DECOUPLED = ("AdamW", "NAdamW", "SGDW", "Lion")
 
 
 @fault(
@@ -357,7 +359,8 @@ def large_decay(record: Record) -> Iterator[Sight]:
     """A weight decay that outweighs what the rows say."""
     for made in record.optimizers:
         decay = made.settings.get("weight_decay")
-        if isinstance(decay, int | float) and decay >= _LARGE_DECAY:
+        own = made.kind in _DECOUPLED or made.settings.get("decoupled_weight_decay")
+        if isinstance(decay, int | float) and decay >= (_LARGE_DECOUPLED if own else _LARGE_DECAY):
             yield Sight(value=float(decay), site=made.made)
 
 

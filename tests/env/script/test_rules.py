@@ -353,6 +353,17 @@ def test_a_fault_with_one_answer_comes_before_all_others(by_rule: Mapping[str, R
 
 
 @pytest.mark.parametrize(
+    ("kind", "decay", "found"), [("Adam", 0.3, True), ("SGD", 0.05, False), ("AdamW", 0.3, False)]
+)
+def test_a_decay_is_large_as_a_part_of_the_gradient_or_as_a_share_of_the_rate(
+    kind: str, decay: float, found: bool
+) -> None:
+    made = replace(ADAM, kind=kind, settings={"lr": 0.001, "weight_decay": decay})
+    names = {one.name for one in findings(replace(GOOD, optimizers=(made,)))}
+    assert ("large_decay" in names) == found
+
+
+@pytest.mark.parametrize(
     ("kind", "rates"), [("Adam", ("lr_0.001", "lr_0.01")), ("SGD", ("lr_0.01", "lr_0.1")), ("Adadelta", ())]
 )
 def test_a_far_rate_is_answered_by_the_usual_one_and_ten_times_that(
