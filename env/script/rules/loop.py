@@ -27,8 +27,8 @@ _FLAT = frozenset(("Round", "Sign", "Floor", "Ceil", "Trunc"))
 """Autograd nodes of steps, whose gradient is 0."""
 _NEVER_NEGATIVE = (*POINTWISE, "cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits")
 _LARGE_PENALTY, _LARGE_DECAY, _LARGE_DECOUPLED = 10.0, 0.1, 1.0
-"""Times the rest of the loss from which a penalty is called large, and from which a weight decay is: as a part
-of the gradient, and as a share of the rate."""
+"""Times the rest of the loss from which a penalty is large. From which a weight decay is: as a part of the
+gradient, and as a share of the rate."""
 _DECOUPLED = ("AdamW", "NAdamW", "SGDW", "Lion")
 
 
