@@ -19,9 +19,12 @@ from netmend.agents.script_repair.runs import (
     Texts,
     chance_of,
     comparable,
+    figure_of,
+    is_error,
     score_of,
 )
 from netmend.env.bugs.making import LEAST_SKILL
+from netmend.env.script.record import Score
 
 LEAST_SHARE = 0.1
 """Of the gain of what answers the findings, that a search has to add to it."""
@@ -42,7 +45,8 @@ class Shown:
     """What fresh runs showed of a script as it was and as it is now.
 
     Attributes:
-        before, after: scores by seed, None for a run without one.
+        before, after: scores by seed, None for a run without one; figures: what was printed for them, by
+            seed and in that order.
         own: score of the script as it is now with the seeds of its author; chance: that of one answer for
             all rows.
         kind: of the score, and where it is from.
@@ -52,6 +56,7 @@ class Shown:
 
     before: tuple[float | None, ...] = ()
     after: tuple[float | None, ...] = ()
+    figures: tuple[tuple[float | None, ...], tuple[float | None, ...]] = ((), ())
     own: float | None = None
     chance: float = 0.0
     kind: str = ""
@@ -71,6 +76,11 @@ class Shown:
     def mean(self) -> float:
         """Of the scores after."""
         return fmean(_known(self.after))
+
+    @property
+    def reached(self) -> float:
+        """Mean of the figures after."""
+        return fmean(_known(self.figures[1]))
 
     @property
     def gain(self) -> float | None:
@@ -165,10 +175,11 @@ def confirmed(
         What the runs showed, and what has to be said of them.
     """
     before, after = runs.pairs(first, last, range(FRESH, FRESH + count))
-    kinds = {f"{own.score.kind}, {SOURCES[own.score.source]}" for own in after if own.score is not None}
+    kinds = {_kind(own.score) for own in after if own.score is not None}
     shown = Shown(
         before=tuple(map(score_of, before)),
         after=tuple(map(score_of, after)),
+        figures=(tuple(map(figure_of, before)), tuple(map(figure_of, after))),
         own=score_of(runs.run(last)),
         chance=chance_of(runs.run(last)),
         kind="; ".join(sorted(kinds)),
@@ -190,6 +201,12 @@ def confirmed(
     if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):
         notes.append("fresh seeds change nothing: all runs have the same losses")
     return shown, notes
+
+
+def _kind(score: Score) -> str:
+    """Of a score, and where it is from; of a printed one also in which direction it is better."""
+    better = f", {'less' if is_error(score) else 'more'} is better" if score.source == "printed" else ""
+    return f"{score.kind}, {SOURCES[score.source]}{better}"
 
 
 def _known(scores: Sequence[float | None]) -> list[float]:

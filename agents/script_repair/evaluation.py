@@ -11,7 +11,7 @@ from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
 from netmend.agents.methods import PolicyMethod
 from netmend.agents.script_repair.answer import ScriptRepair
 from netmend.agents.script_repair.repair import TRIALS, CannotRunError, ScriptRepairer
-from netmend.agents.script_repair.runs import RealRuns, score_of
+from netmend.agents.script_repair.runs import RealRuns, figure_of, score_of
 from netmend.agents.table import Table
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
@@ -118,12 +118,13 @@ def _refused(case: ScriptCase, why: str) -> Judged:
 def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) -> Judged:
     seeds = range(AGAIN, AGAIN + SEEDS)
     whole = RealRuns(runs.runner, case.faulty, (), plan, unit=runs.unit)
-    old, new = (_mean(own) for own in whole.pairs({}, result.texts, seeds))
-    right = None
+    before, after = whole.pairs({}, result.texts, seeds)
+    best: list[Record] = []
     if case.fixed is not None:
         other = RealRuns(runs.runner, case.fixed, (), plan, unit=whole.unit)
-        right = _mean(other.run_all([({}, seed) for seed in seeds], every_seed=True))
-    faulty, repaired, fixed = map(whole.figure, (old, new, right))
+        best = other.run_all([({}, seed) for seed in seeds], every_seed=True)
+    old, new, right = (_mean(map(score_of, own)) for own in (before, after, best))
+    faulty, repaired, fixed = (_mean(map(figure_of, own)) for own in (before, after, best))
     return Judged(
         case=case.name,
         fault=case.fault,
@@ -143,10 +144,10 @@ def _judged(case: ScriptCase, runs: RealRuns, result: ScriptRepair, plan: Plan) 
     )
 
 
-def _mean(records: Sequence[Record]) -> float | None:
-    """Of their scores; None where one has none."""
-    scores = [score for record in records if (score := score_of(record)) is not None]
-    return fmean(scores) if len(scores) == len(records) else None
+def _mean(values: Iterable[float | None]) -> float | None:
+    """None where there are none, or one is not known."""
+    known = list(values)
+    return fmean(own for own in known if own is not None) if known and None not in known else None
 
 
 def _gap(faulty: float | None, repaired: float | None, fixed: float | None) -> float | None:

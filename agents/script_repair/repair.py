@@ -341,7 +341,7 @@ class ScriptRepairer:
             alone, of_it = self._confirmed(first, base, "tries it without what the search added")
             if not shown.adds_to(alone, more=self.more):
                 if shown.adds_to(alone, more=True):
-                    further = f"further edits of a search reach {self.runs.figure(shown.mean):.3f}"
+                    further = f"further edits of a search reach {shown.reached:.3f}"
                 steps, stage, shown, said = steps[:-1], base, alone, of_it
         claim = shown.claim(is_mended=any(step.kind == "mend" for step in steps))
         texts = stage.texts if claim != "none" else {}
@@ -353,8 +353,8 @@ class ScriptRepairer:
             steps=tuple(steps),
             diff=explained(original, texts, steps, folder_here(self.runs.script)) if texts else "",
             texts=texts,
-            before=tuple(map(self.runs.figure, shown.before)),
-            after=tuple(map(self.runs.figure, shown.after)),
+            before=shown.figures[0],
+            after=shown.figures[1],
             gain=shown.gain,
             kind=shown.kind,
             ended=shown.ran,

@@ -16,9 +16,9 @@ import numpy as np
 from netmend.agents.script_repair.cost import AT_ONCE, MOST_RUNS, WHOLE, Length
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
-from netmend.env.script.record import Record
+from netmend.env.script.record import Record, Score
 from netmend.env.script.rules.reading import kept
-from netmend.env.script.scores import BALANCED, less_is_better
+from netmend.env.script.scores import BALANCED, less_is_better, size_of_error
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -46,8 +46,8 @@ class RealRuns:
         turns: of scored runs that are left, each of ``AT_ONCE``; due: seconds that all runs may take.
         count: scored runs so far, the first ``planned`` without a patch; short: for what the recorder sees.
         seconds: CPU time of all of them, in each turn that of the longest.
-        unit: the first figure that was printed, where less of it is better: its score is 0, and that of no
-            error is 1.
+        unit: size of the first error that was printed by a run that ended well: its score is 0, and that of
+            no error is 1.
     """
 
     runner: Runner
@@ -123,21 +123,17 @@ class RealRuns:
         )
         return records[: len(seeds)], records[len(seeds) :]
 
-    def figure(self, score: float | None) -> float | None:
-        """What the script printed for a score; the score itself where more of the figure is better."""
-        if score is None or self.unit is None:
-            return score
-        return self.unit - score * (abs(self.unit) or 1.0)
-
     def _scored(self, record: Record) -> Record:
         """A record whose score is higher where it is better: of a printed error, the share that is gone."""
         score = record.score
-        if score is None or score.source != "printed" or not less_is_better(score.kind):
+        if score is None or score_of(record) is None or not is_error(score):
             return record
-        if self.unit is None and math.isfinite(score.value):
-            self.unit = score.value
-        unit = self.unit or 0.0
-        return replace(record, score=replace(score, value=(unit - score.value) / (abs(unit) or 1.0)))
+        value = -math.inf
+        if math.isfinite(score.value):
+            size = size_of_error(score.kind, score.value)
+            unit = self.unit = size if self.unit is None else self.unit
+            value = (unit - size) / (abs(unit) or 1.0)
+        return replace(record, score=replace(score, value=value, figure=score.value))
 
     def _plan(self, seed: int, shift: int) -> Plan:
         return replace(
@@ -161,6 +157,19 @@ def score_of(record: Record) -> float | None:
     if record.ending not in ENDED_WELL or record.score is None or math.isnan(record.score.value):
         return None
     return max(record.score.value, LOWEST)
+
+
+def figure_of(record: Record) -> float | None:
+    """What a run printed, where its score was made of that, else its score; None where that is no number."""
+    score = score_of(record)
+    if score is None or record.score is None or record.score.figure is None:
+        return score
+    return record.score.figure if math.isfinite(record.score.figure) else None
+
+
+def is_error(score: Score) -> bool:
+    """Whether a score is a printed figure of which less is better."""
+    return score.source == "printed" and less_is_better(score.kind)
 
 
 def chance_of(record: Record) -> float:

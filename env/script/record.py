@@ -232,16 +232,18 @@ class Score:
     Attributes:
         kind: ``accuracy``, ``balanced accuracy`` where rows are drawn by weights, ``r2``, or the name of a
             printed metric.
-        value: higher is better.
+        value: higher is better, but of an error as it is printed.
         rows: that it was measured on, 0 for a printed one.
         source: ``own`` (the script's own evaluation), ``withheld`` (rows kept from training), ``prequential``
             (each batch before its update, over the last fifth) or ``printed``.
+        figure: what was printed, where the value was made of it; else None.
     """
 
     kind: str
     value: float
     rows: int
     source: Literal["own", "withheld", "prequential", "printed"]
+    figure: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,22 +16,39 @@ _CLASSES = ("cross_entropy", "kl_div")
 BALANCED = "balanced accuracy"
 """The kind of a score in which every class counts alike."""
 
+_LIKELIHOOD = r"neg(ative|ated)?[\W_]*log[\W_]*lik|(?<![a-z])nll(?![a-z])"
 _LESS = re.compile(
-    r"(?<![a-z])(errors?|err|r?mse|rmsle|mae|s?mape|perplexity|ppl|nll|wer|cer|nans?)(?![a-z])"
+    r"(?<!\bt)(errors?|r?msle|mse|mae|mape|perplexity)(?![a-z])|erreurs?(?![a-z])|fehler|misclassif"
+    r"|(?<![a-z])(errs?|[wce]er|ece|ppl|bp[cd]|brier|fid|fpr|fnr|nans?|mistakes?|regret)(?![a-z])"
+    rf"|false[\W_]*(positive|negative|alarm)|{_LIKELIHOOD}"
 )
 """Names of figures of which less is better."""
-_NEGATED = re.compile(r"(?<![a-z])neg(ative|ated)?(?![a-z])")
-_LOSS = re.compile(r"(?<![a-z])loss(es)?(?![a-z])")
+_TURNED = re.compile(
+    r"(?<![a-z])(neg|negated|minus|inv|inverse)(?![a-z])(?![\W_]*log[\W_]*lik)|^negative(?![\W_]*(log|class))"
+    r"|^\W*1?\W*-|(error|err)s?[\W_]*(free|correct)|reduction|improvement|skill"
+)
+"""What makes more of such a figure better."""
+_LOSS = re.compile(r"loss(es)?(?![a-z])|cross[\W_]*entropy|verlust")
 
 
 def less_is_better(name: str) -> bool:
     """Whether a printed figure is an error, by its name, and not the negative of one."""
-    return bool(_LESS.search(name.lower())) and not _NEGATED.search(name.lower())
+    return bool(_LESS.search(_words(name))) and not _TURNED.search(_words(name))
 
 
 def is_loss(name: str) -> bool:
     """Whether a printed figure is a loss, by its name: an edit may change what it means."""
-    return bool(_LOSS.search(name.lower()))
+    return bool(_LOSS.search(_words(name)))
+
+
+def size_of_error(name: str, value: float) -> float:
+    """How large a printed error is: signs tell its direction, or that of a scorer, but for a likelihood."""
+    return value if re.search(_LIKELIHOOD, _words(name)) else abs(value)
+
+
+def _words(name: str) -> str:
+    """In small letters, ``valError`` as ``val_error``."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 @dataclass(frozen=True)

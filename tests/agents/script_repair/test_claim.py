@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from math import inf
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from netmend.agents.confirm import FRESH, LEAST_GAIN, SEEDS
 from netmend.agents.script_repair.claim import MOST_SEEDS, Shown, confirmed
-from netmend.agents.script_repair.runs import RealRuns, chance_of
+from netmend.agents.script_repair.runs import LOWEST, RealRuns, chance_of, figure_of, score_of
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record, Score
@@ -168,26 +169,46 @@ def test_a_gain_that_is_open_gets_more_seeds(
 
 
 @pytest.mark.parametrize(
-    ("was", "now", "claim", "gain"),
+    ("name", "was", "now", "claim", "gain"),
     [
-        (2000.0, 900.0, "repair", 0.55),
-        (2000.0, 3000.0, "none", -0.5),
-        (0.5, 0.0, "repair", 1.0),
-        (-2.0, -4.0, "repair", 1.0),
+        ("rmse", 2000.0, 900.0, "repair", 0.55),
+        ("rmse", 2000.0, 3000.0, "none", -0.5),
+        ("rmse", 1.0, 50.0, "none", -1.0),
+        ("rmse", 0.5, 0.0, "repair", 1.0),
+        ("rmse", 0.0, 0.5, "none", -0.5),
+        ("nll", -2.0, -4.0, "repair", 1.0),
+        ("mse", -2.0, -4.0, "none", -1.0),
+        ("mean_error", -4.0, 1.0, "repair", 0.75),
     ],
 )
-def test_less_of_an_error_is_a_gain(tmp_path: Path, was: float, now: float, claim: str, gain: float) -> None:
+def test_less_of_an_error_is_a_gain(
+    tmp_path: Path, name: str, was: float, now: float, claim: str, gain: float
+) -> None:
     class Fake(Runner):
         def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
-            score = Score(kind="rmse", value=now if sources else was, rows=0, source="printed")
+            score = Score(kind=name, value=now if sources else was, rows=0, source="printed")
             return Record(ending="finished", seconds=1.0, score=score, losses=(float(plan.seed),))
 
-    runs = RealRuns(Fake(), tmp_path / "train.py", (), Plan(metric="rmse=x"))
+    runs = RealRuns(Fake(), tmp_path / "train.py", (), Plan())
     runs.run({})
     shown, _ = confirmed(runs, {}, {"train.py": "x"}, spare=0)
     assert (shown.claim(is_mended=False), shown.gain) == (claim, pytest.approx(gain))
-    assert [*map(runs.figure, shown.before)] == pytest.approx([was] * len(shown.before))
-    assert [*map(runs.figure, shown.after)] == pytest.approx([now] * len(shown.after))
+    assert shown.figures == ((was,) * len(shown.before), (now,) * len(shown.after))
+    assert shown.kind == f"{name}, as the script prints it, less is better"
+
+
+def test_an_error_is_measured_by_the_first_that_a_run_to_its_end_prints(tmp_path: Path) -> None:
+    figures = iter([1e9, math.nan, math.inf, 2.0, 1.0, -math.inf])
+
+    class Fake(Runner):
+        def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+            score = Score(kind="rmse", value=next(figures), rows=0, source="printed")
+            return Record(ending="timeout" if score.value == 1e9 else "finished", score=score)
+
+    runs = RealRuns(Fake(), tmp_path / "train.py", (), Plan())
+    records = [runs.run({"train.py": str(number)}) for number in range(6)]
+    assert [*map(score_of, records)] == [None, None, LOWEST, 0.0, 0.5, LOWEST]
+    assert [*map(figure_of, records)] == [None, None, None, 2.0, 1.0, None]
 
 
 @pytest.mark.parametrize(
