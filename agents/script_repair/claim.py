@@ -24,7 +24,7 @@ from netmend.agents.script_repair.runs import (
     score_of,
 )
 from netmend.env.bugs.making import LEAST_SKILL
-from netmend.env.script.record import Score
+from netmend.env.script.record import Record, Score
 
 LEAST_SHARE = 0.1
 """Of the gain of what answers the findings, that a search has to add to it."""
@@ -165,6 +165,8 @@ def confirmed(
 ) -> tuple[Shown, list[str]]:
     """Run a script with fresh seeds, with twice as many as long as these leave a gain open and there is time.
 
+    Seeds that change nothing are no further evidence, however many they are.
+
     Args:
         runs: of the script.
         first, last: what is new in its files as it was and as it is now.
@@ -187,20 +189,26 @@ def confirmed(
         runs=all(own.ending in ENDED_WELL for own in after),
         fits=all(comparable(old, new) for old, new in zip(before, after, strict=True)),
     )
-    notes = []
+    notes, repeat = [], [_repeat(own) for own in (before, after)]
     if shown.is_open:
         slowest = max(record.seconds for record in (*before, *after))
         more = CONFIRMING * count // SEEDS
-        if count < MOST_SEEDS and min(runs.turns, turns(slowest, runs.left)) >= more + spare:
+        is_time = min(runs.turns, turns(slowest, runs.left)) >= more + spare
+        if count < MOST_SEEDS and is_time and not all(repeat):
             return confirmed(runs, first, last, spare, 2 * count)
         notes.append("the gain is small against the spread of the seeds, so it is not claimed")
     if any(score is not None and score <= shown.chance for score in shown.after):
         notes.append("one answer for all rows has as good a score as the script now")
     if not shown.fits:
         notes.append("the scores before and after do not measure the same thing")
-    if any(own[0].losses and len({repr(one.losses) for one in own}) == 1 for own in (before, after)):
+    if any(repeat):
         notes.append("fresh seeds change nothing: all runs have the same losses")
     return shown, notes
+
+
+def _repeat(records: Sequence[Record]) -> bool:
+    """Whether runs repeat each other, though their seeds differ."""
+    return bool(records[0].losses) and len({repr(record.losses) for record in records}) == 1
 
 
 def _kind(score: Score) -> str:

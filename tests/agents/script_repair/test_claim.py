@@ -168,6 +168,18 @@ def test_a_gain_that_is_open_gets_more_seeds(
     assert bool(notes) == (claim == "none")
 
 
+def test_seeds_that_change_nothing_are_no_more_evidence(tmp_path: Path) -> None:
+    class Fake(Runner):
+        def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+            score = Score(kind="accuracy", value=0.57 if sources else 0.5, rows=9, source="own")
+            return Record(ending="finished", seconds=1.0, score=score, losses=(0.3, 0.2))
+
+    runs = RealRuns(Fake(), tmp_path / "train.py", (), Plan())
+    shown, notes = confirmed(runs, {}, {"train.py": "x"}, spare=0)
+    assert (shown.claim(is_mended=False), runs.count) == ("none", 7)
+    assert notes[-1] == "fresh seeds change nothing: all runs have the same losses"
+
+
 @pytest.mark.parametrize(
     ("name", "was", "now", "claim", "gain"),
     [
