@@ -5,7 +5,7 @@ from __future__ import annotations
 from netmend.env.script.record import Record
 from netmend.env.script.rules.reading import facts
 from netmend.env.script.site import Site
-from netmend.env.script.unnamed import UNNAMED
+from netmend.env.script.unnamed import UNNAMED, is_headless
 
 _SHAPES = "Arguments `target` and `output` must have the same shape"
 _IDS, _ROWS = "sparse_categorical_crossentropy", "categorical_crossentropy"
@@ -21,7 +21,13 @@ def label_crash(record: Record) -> tuple[str, tuple[str, ...], Site | None] | No
 
 
 def _unnamed(record: Record) -> tuple[str, tuple[str, ...], Site | None]:
-    text = "the model gives a loss where a row has `labels`, and it has none"
+    if record.crash is not None and is_headless(record.crash.message):
+        return (
+            "the model gives hidden states and no loss: it has no head, as AutoModelFor... classes have",
+            (),
+            None,
+        )
+    text = "the model gives a loss where a row has `labels`, and it got none"
     own = next(facts(record, UNNAMED), None)
     if own is None:
         return text, (), None

@@ -47,7 +47,7 @@ def test_the_key_of_the_labels_is_found_and_mended(run: Run, rows: str, more: st
     record = run(script)
     (found,) = findings(record)
     assert (found.name, source(script, found.site)) == ("crash", '"target"')
-    assert found.text.endswith("has none: they are its `target`")
+    assert found.text.endswith("got none: they are its `target`")
     assert found.edits == ("api_contract/loss_graph@program",)
     patch = edit(Project({"train.py": script}), record, (SourceChange(what="loss.named"),))
     assert patch.texts["train.py"] == SCRIPT.format(rows=rows.format('"labels"', more))
@@ -59,6 +59,42 @@ def test_rows_without_a_key_that_may_be_theirs(run: Run, key: str) -> None:
     (found,) = findings(run(script))
     assert found.edits == (("api_contract/loss_graph@program",) if "mask" in key else ())
     assert ("`width`" in found.text) == ("mask" in key)
+
+
+@pytest.mark.parametrize(
+    "key", ["token_type_ids", "special_tokens_mask", "idx", "id", "length", "text", "sample_weight"]
+)
+def test_what_is_no_label_is_not_named_labels(run: Run, key: str) -> None:
+    (found,) = findings(run(SCRIPT.format(rows=DISPLAY.format(f'"{key}"', ""))))
+    assert found.edits == ()
+
+
+def test_a_key_of_an_id_may_be_that_of_labels(run: Run) -> None:
+    (found,) = findings(run(SCRIPT.format(rows=DISPLAY.format('"topic_id"', ", 'text': 'a'"))))
+    assert found.text.endswith("they are its `topic_id`")
+
+
+def test_a_model_without_a_head_has_no_use_for_labels(run: Run) -> None:
+    script = SCRIPT.format(rows=DISPLAY.format('"target"', ""))
+    (found,) = findings(run(script.replace("keys: logits", "keys: last_hidden_state,pooler_output")))
+    assert (found.edits, "no head" in found.text) == ((), True)
+
+
+COLLATED = """
+def together(rows):
+    ids = torch.stack([row["input_ids"] for row in rows])
+    return {"input_ids": ids, "target": torch.tensor([row["target"] for row in rows])}
+dict(data_collator=together)
+net = torch"""
+
+
+def test_what_makes_a_batch_names_the_labels_and_reads_the_rows_as_they_are(run: Run) -> None:
+    rows = DISPLAY.format('"target"', "")
+    script = SCRIPT.format(rows=rows).replace("\nnet = torch", COLLATED)
+    script = script.replace("received are input_ids,attention_mask", "received are input_ids,target")
+    record = run(script)
+    patch = edit(Project({"train.py": script}), record, (SourceChange(what="loss.named"),))
+    assert patch.texts["train.py"] == script.replace('ids, "target"', 'ids, "labels"')
 
 
 TRAINED = """\
