@@ -302,7 +302,8 @@ class ScriptRepairer:
         own, runs = self.runs.run(stage.texts), self.runs
         score = score_of(own)
         candidates = candidates[: AT_ONCE * max(runs.turns - reserve, 0)]
-        limit = max(runs.left / (1 + reserve), 2 * runs.length.seconds)  # can be confirmed in time
+        needed = min(reserve, CONFIRMING + AGAIN)  # more seeds are run only where there is time
+        limit = max(runs.left / (1 + needed), 2 * runs.length.seconds)  # can be confirmed in time
         records = runs.run_all([(candidate.texts, 0) for candidate in candidates], cpu=limit)
         best = best_patch(candidates, records, own, LOWEST if score is None else score + LEAST_GAIN)
         return None if best is None else self._minimised(write, *best, reserve)

@@ -65,16 +65,26 @@ class Timed(Runner):
         )
 
 
+class Longer(Timed):
+    """A script that is better where it trains for longer."""
+
+    def run(self, script, arguments=(), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+        record = super().run(script, arguments, sources=sources, plan=plan)
+        value = 0.5 if "range(5)" in (sources or {}).get("train.py", "range(5)") else 0.9
+        assert record.score is not None
+        return replace(record, score=replace(record.score, value=value + plan.seed % 7 / 1e3))
+
+
 @pytest.fixture
 def repaired(stage: MakeStage, tmp_path: Path):  # type: ignore[no-untyped-def]
     """The repair of a script whose runs take a given time, with its runner and what it told."""
     seen = stage(OWN_LOSS)
 
     def repairing(
-        start: float, update: float, planned: int
+        start: float, update: float, planned: int, timer: type[Timed] = Timed
     ) -> tuple[ScriptRepair, RealRuns, Timed, list[str]]:
         lines: list[str] = []
-        timed = Timed(seen.record, start, update, planned)
+        timed = timer(seen.record, start, update, planned)
         runs = RealRuns(timed, tmp_path / "train.py", (), Plan(wall=600, cpu=1200))
         result = ScriptRepairer(runs, policy_method("default"), tell=lines.append).repair()
         return result, runs, timed, lines
@@ -89,6 +99,12 @@ def test_a_script_of_ten_seconds_has_its_answer_in_three_minutes(repaired, start
     assert (result.runs + result.short, result.runs <= MOST_RUNS) == (len(timed.seconds), True)
     assert sum(timed.seconds) / 2 <= runs.seconds <= 180 - SEARCH_SECONDS
     assert any(line.startswith("whole runs of 10.0 s each, 2 at once, at most ") for line in lines)
+
+
+def test_a_patch_that_takes_four_times_as_long_may_be_the_answer(repaired) -> None:  # type: ignore[no-untyped-def]
+    result, runs, _, _ = repaired(0.1, 0.0045, 1000, Longer)
+    assert (result.claim, result.steps[-1].actions) == ("repair", ("iterations/epochs_x4@program",))
+    assert runs.seconds <= 180 - SEARCH_SECONDS
 
 
 @pytest.mark.parametrize(
