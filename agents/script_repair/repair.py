@@ -98,6 +98,10 @@ class ScriptRepairer:
         if reason:
             raise CannotRunError(f"{self.runs.script}: {reason}")
         self._notes: list[str] = list(record.opaque)
+        if self.runs.unfit:
+            self._notes.append(
+                f"what may change what the error means is left out: {', '.join(self.runs.unfit)}"
+            )
         steps: list[Step] = []
         base = stage = self._mended(first, steps)
         if stage.record.crash is None:
@@ -117,7 +121,8 @@ class ScriptRepairer:
     def _as_stage(self, texts: Texts, record: Record) -> Stage:
         found = lift(record)
         lifted, reasons = (found, ()) if isinstance(found, Lifted) else (None, found.reasons)
-        return Stage(self.runs.script.parent, texts, record, lifted, reasons, self.keep)
+        keep = self.keep if record.crash else (*self.keep, *self.runs.unfit)
+        return Stage(self.runs.script.parent, texts, record, lifted, reasons, keep)
 
     # What is wrong for sure
 

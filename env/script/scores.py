@@ -23,6 +23,11 @@ _LESS = re.compile(
     rf"|false[\W_]*(positive|negative|alarm)|{_LIKELIHOOD}"
 )
 """Names of figures of which less is better."""
+_LIKE_LOSS = re.compile(
+    r"(r?msle|mse|mae|mape|perplexity)(?![a-z])|(?<![a-z])(ppl|bp[cd]|mean|squared|absolute)(?![a-z])"
+    rf"|{_LIKELIHOOD}"
+)
+"""Errors that a script may take from its loss."""
 _TURNED = re.compile(
     r"(?<![a-z])(neg|negated|minus|inv|inverse)(?![a-z])(?![\W_]*log[\W_]*lik)|^negative(?![\W_]*(log|class))"
     r"|^\W*1?\W*-|(error|err)s?[\W_]*(free|correct)|reduction|improvement|skill"
@@ -34,6 +39,11 @@ _LOSS = re.compile(r"loss(es)?(?![a-z])|cross[\W_]*entropy|verlust")
 def less_is_better(name: str) -> bool:
     """Whether a printed figure is an error, by its name, and not the negative of one."""
     return bool(_LESS.search(_words(name))) and not _TURNED.search(_words(name))
+
+
+def may_be_of_loss(name: str) -> bool:
+    """Whether a printed error may be computed by the loss that is trained."""
+    return bool(_LIKE_LOSS.search(_words(name)))
 
 
 def is_loss(name: str) -> bool:

@@ -107,6 +107,37 @@ def test_an_error_that_the_script_prints_becomes_less(write, capsys) -> None:  #
     assert after < 200 < 350 < before
 
 
+def test_an_error_in_other_units_is_not_less(tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
+    script = tmp_path / "train.py"
+    script.write_text(IN_UNITS)
+    main(["repair", str(script), "--metric", r"rmse=rmse (\S+)"])
+    out, err = capsys.readouterr()
+    assert "target_mean" not in out
+    before, after = map(float, re.findall(r"^  (?:before|after)   ?(\S+)", err, re.MULTILINE))
+    assert before > 300
+    assert after > 10
+    assert "what may change what the error means is left out" in " ".join(err.split())
+
+
+IN_UNITS = """\
+import torch
+from torch import nn
+torch.manual_seed(0)
+x = torch.randn(400, 4)
+y = (x[:, :1] * 3 + x[:, 1:2] ** 2) * 100
+net = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 1))
+optimizer = torch.optim.SGD(net.parameters(), lr=1e-9)
+for epoch in range(20):
+    for i in range(0, 320, 32):
+        loss = nn.functional.mse_loss(net(x[i : i + 32]), y[i : i + 32])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+with torch.no_grad():
+    print("rmse", nn.functional.mse_loss(net(x[320:]), y[320:]).sqrt().item())
+"""
+
+
 def test_a_fault_that_only_the_second_epoch_shows_is_mended(write, capsys) -> None:  # type: ignore[no-untyped-def]
     script = write()
     text = script.read_text().replace("nn.ReLU()", "nn.ReLU(), nn.Dropout(0.2)")
