@@ -18,7 +18,7 @@ from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record, Score
 from netmend.env.script.rules.reading import kept
-from netmend.env.script.scores import BALANCED, less_is_better, may_be_of_loss, size_of_error
+from netmend.env.script.scores import BALANCED, has_units, less_is_better, may_be_of_loss, size_of_error
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -82,7 +82,7 @@ class RealRuns:
     def unfit(self) -> tuple[str, ...]:
         """Patterns of actions with which a printed error may mean another thing: in other units, say."""
         name = (self.plan.metric or "").partition("=")[0]
-        if not less_is_better(name):
+        if not has_units(name):
             return ()
         return ("data_wrangling/*@targets", *(("loss_function/*",) if may_be_of_loss(name) else ()))
 

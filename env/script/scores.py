@@ -25,7 +25,7 @@ _LESS = re.compile(
 """Names of figures of which less is better."""
 _LIKE_LOSS = re.compile(
     r"(r?msle|mse|mae|mape|perplexity)(?![a-z])|(?<![a-z])(ppl|bp[cd]|mean|squared|absolute)(?![a-z])"
-    rf"|{_LIKELIHOOD}"
+    r"|nll|log[\W_]*lik"
 )
 """Errors that a script may take from its loss."""
 _TURNED = re.compile(
@@ -39,6 +39,11 @@ _LOSS = re.compile(r"loss(es)?(?![a-z])|cross[\W_]*entropy|verlust")
 def less_is_better(name: str) -> bool:
     """Whether a printed figure is an error, by its name, and not the negative of one."""
     return bool(_LESS.search(_words(name))) and not _TURNED.search(_words(name))
+
+
+def has_units(name: str) -> bool:
+    """Whether a printed figure is an error, or the negative of one: in other units it is another number."""
+    return bool(_LESS.search(_words(name)) or re.search(r"log[\W_]*lik", _words(name)))
 
 
 def may_be_of_loss(name: str) -> bool:

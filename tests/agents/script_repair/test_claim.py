@@ -209,6 +209,14 @@ def test_less_of_an_error_is_a_gain(
     assert shown.kind == f"{name}, as the script prints it, less is better"
 
 
+@pytest.mark.parametrize(
+    ("name", "count"), [("rmse", 2), ("neg_mae", 2), ("log_likelihood", 2), ("error_rate", 1), ("r2", 0)]
+)
+def test_what_an_edit_must_not_change_for_a_printed_figure(tmp_path: Path, name: str, count: int) -> None:
+    runs = RealRuns(Runner(), tmp_path / "train.py", (), Plan(metric=f"{name}=x"))
+    assert runs.unfit == ("data_wrangling/*@targets", "loss_function/*")[:count]
+
+
 def test_an_error_is_measured_by_the_first_that_a_run_to_its_end_prints(tmp_path: Path) -> None:
     figures = iter([1e9, math.nan, math.inf, 2.0, 1.0, -math.inf])
 
