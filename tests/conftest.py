@@ -62,16 +62,14 @@ def runner() -> Iterator[Runner]:
         yield started
 
 
-BUSY = 8
-
-
-@pytest.fixture
-def busy() -> Callable[[], AbstractContextManager[None]]:
+@pytest.fixture(params=[2, pytest.param(8, marks=pytest.mark.slow)])
+def busy(request: pytest.FixtureRequest) -> Callable[[], AbstractContextManager[None]]:
     """While it is open, so many other processes compute beside the test."""
 
     @contextmanager
     def processes() -> Iterator[None]:
-        started = [subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(BUSY)]
+        spins = [sys.executable, "-S", "-c", "while True: pass"]
+        started = [subprocess.Popen(spins) for _ in range(request.param)]
         try:
             yield
         finally:

@@ -132,10 +132,10 @@ class Shown:
         new, gains = _known(self.after), self._gains
         if len(new) == SEEDS:
             return min(*new, self.own) >= max(self._old) + LEAST_GAIN and may_be_claimed(gains)
-        late = [score - LEAST_GAIN + TIE for score in new]
-        ranks = scipy.stats.mannwhitneyu(late, self._old, alternative="greater", method="exact")
         usual = [min(gain, median(gains)) for gain in gains]
-        return float(ranks.pvalue) <= BY_RANKS and may_be_claimed(usual)
+        return (
+            may_be_claimed(usual) and _by_ranks([score - LEAST_GAIN for score in new], self._old) <= BY_RANKS
+        )
 
     @property
     def _learns(self) -> bool:
@@ -204,6 +204,12 @@ def confirmed(
     if any(repeat):
         notes.append("fresh seeds change nothing: all runs have the same losses")
     return shown, notes
+
+
+def _by_ranks(late: Sequence[float], early: Sequence[float]) -> float:
+    """Probability that the late are so far above the early, or farther, where both vary alike."""
+    late = [score + TIE for score in late]
+    return float(scipy.stats.mannwhitneyu(late, early, alternative="greater", method="exact").pvalue)
 
 
 def _repeat(records: Sequence[Record]) -> bool:

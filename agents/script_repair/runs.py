@@ -14,11 +14,12 @@ from typing import TypeAlias
 import numpy as np
 
 from netmend.agents.script_repair.cost import AT_ONCE, MOST_RUNS, WHOLE, Length
+from netmend.env.script.figures import has_units, less_is_better, may_be_of_loss, size_of_error
 from netmend.env.script.parent import Runner
 from netmend.env.script.plan import Plan
 from netmend.env.script.record import Record, Score
 from netmend.env.script.rules.reading import kept
-from netmend.env.script.scores import BALANCED, has_units, less_is_better, may_be_of_loss, size_of_error
+from netmend.env.script.scores import BALANCED
 from netmend.env.script.site import Site
 
 Texts = Mapping[str, str]
@@ -123,6 +124,23 @@ class RealRuns:
         self._known.update(zip(fresh, map(self._scored, records), strict=True))
         self.seconds += sum(max(self._known[run].seconds for run in turn) for turn in turns)
         return [self._known[run] for run in wanted_runs]
+
+    def tried_in_time(self, patches: Sequence[Texts], needed: int) -> list[Record]:
+        """Runs of patches in their order, as many as leave time for so many turns of the script.
+
+        Each may take its share of the time that is left, and twice as long as the script in any case.
+        """
+        records: list[Record] = []
+        for first in range(0, len(patches), AT_ONCE):
+            limit = max(self.left / (1 + needed), 2 * self.length.seconds)
+            slowest = max(
+                [self.length.seconds, *(own.seconds for own in records if own.ending in ENDED_WELL)]
+            )
+            if records and self.left < limit + needed * slowest:
+                break
+            turn = patches[first : first + AT_ONCE]
+            records += self.run_all([(texts, 0) for texts in turn], cpu=limit)
+        return records
 
     def pairs(self, before: Texts, after: Texts, seeds: Sequence[int]) -> tuple[list[Record], list[Record]]:
         """Fresh runs of two forms of the script, by seed; seeds that it sets itself are moved too."""

@@ -13,8 +13,8 @@ from textwrap import fill
 
 from netmend.agents.verbs.words import VerbParser
 from netmend.env.errors import FileError
+from netmend.env.script.figures import is_loss
 from netmend.env.script.plan import Plan
-from netmend.env.script.scores import is_loss
 
 WIDTH = 80
 """Columns of what is printed for people."""

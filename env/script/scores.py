@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,55 +14,6 @@ _CLASSES = ("cross_entropy", "kl_div")
 
 BALANCED = "balanced accuracy"
 """The kind of a score in which every class counts alike."""
-
-_LIKELIHOOD = r"neg(ative|ated)?[\W_]*log[\W_]*lik|(?<![a-z])nll(?![a-z])"
-_LESS = re.compile(
-    r"(?<!\bt)(errors?|r?msle|mse|mae|mape|perplexity)(?![a-z])|erreurs?(?![a-z])|fehler|misclassif"
-    r"|(?<![a-z])(errs?|[wce]er|ece|ppl|bp[cd]|brier|fid|fpr|fnr|nans?|mistakes?|regret)(?![a-z])"
-    rf"|false[\W_]*(positive|negative|alarm)|{_LIKELIHOOD}"
-)
-"""Names of figures of which less is better."""
-_LIKE_LOSS = re.compile(
-    r"(r?msle|mse|mae|mape|perplexity)(?![a-z])|(?<![a-z])(ppl|bp[cd]|mean|squared|absolute)(?![a-z])"
-    r"|nll|log[\W_]*lik"
-)
-"""Errors that a script may take from its loss."""
-_TURNED = re.compile(
-    r"(?<![a-z])(neg|negated|minus|inv|inverse)(?![a-z])(?![\W_]*log[\W_]*lik)|^negative(?![\W_]*(log|class))"
-    r"|^\W*1?\W*-|(error|err)s?[\W_]*(free|correct)|reduction|improvement|skill"
-)
-"""What makes more of such a figure better."""
-_LOSS = re.compile(r"loss(es)?(?![a-z])|cross[\W_]*entropy|verlust")
-
-
-def less_is_better(name: str) -> bool:
-    """Whether a printed figure is an error, by its name, and not the negative of one."""
-    return bool(_LESS.search(_words(name))) and not _TURNED.search(_words(name))
-
-
-def has_units(name: str) -> bool:
-    """Whether a printed figure is an error, or the negative of one: in other units it is another number."""
-    return bool(_LESS.search(_words(name)) or re.search(r"log[\W_]*lik", _words(name)))
-
-
-def may_be_of_loss(name: str) -> bool:
-    """Whether a printed error may be computed by the loss that is trained."""
-    return bool(_LIKE_LOSS.search(_words(name)))
-
-
-def is_loss(name: str) -> bool:
-    """Whether a printed figure is a loss, by its name: an edit may change what it means."""
-    return bool(_LOSS.search(_words(name)))
-
-
-def size_of_error(name: str, value: float) -> float:
-    """How large a printed error is: signs tell its direction, or that of a scorer, but for a likelihood."""
-    return value if re.search(_LIKELIHOOD, _words(name)) else abs(value)
-
-
-def _words(name: str) -> str:
-    """In small letters, ``valError`` as ``val_error``."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from netmend.agents.script_repair.cost import (
     MOST_RUNS,
     QUICK,
     SEARCH_SECONDS,
+    Length,
     may_try,
     told,
     turns,
@@ -126,6 +127,21 @@ def test_what_crashes_leaves_time_for_what_confirms(seconds: float) -> None:
         tried, spent = tried + 1, spent + seconds
     assert 3 <= tried <= 12
     assert turns(10.0, QUICK - spent - 2 * 10.0) > CONFIRMING
+
+
+@pytest.mark.parametrize(("seconds", "tried"), [(2.0, 40), (10.0, 22), (20.0, 8), (1000.0, 8)])
+def test_slow_patches_leave_time_for_what_confirms(tmp_path: Path, seconds: float, tried: int) -> None:
+    class Slow(Runner):
+        def run(self, script, arguments: Sequence[str] = (), *, sources=None, plan=None) -> Record:  # type: ignore[no-untyped-def]
+            return Record(
+                seconds=min(seconds, plan.cpu), ending="finished" if seconds < plan.cpu else "timeout"
+            )
+
+    length = Length(None, 10.0, 100, 10.0)
+    runs = RealRuns(Slow(), tmp_path / "train.py", (), Plan(), length, turns=20, due=QUICK)
+    patches = [{"train.py": str(number)} for number in range(40)]
+    assert len(runs.tried_in_time(patches, CONFIRMING)) == tried
+    assert runs.left >= CONFIRMING * (seconds if seconds < 30 else 10.0)
 
 
 def test_no_more_runs_are_made_than_there_are(tmp_path: Path) -> None:
