@@ -47,8 +47,8 @@ class RealRuns:
         turns: of scored runs that are left, each of ``AT_ONCE``; due: seconds that all runs may take.
         count: scored runs so far, the first ``planned`` without a patch; short: for what the recorder sees.
         seconds: CPU time of all of them, in each turn that of the longest.
-        unit: size of the first error that was printed by a run that ended well: its score is 0, and that of
-            no error is 1.
+        unit: size of the first figure that was printed by a run that ended well: of an error its score is 0,
+            and that of no error is 1.
     """
 
     runner: Runner
@@ -150,16 +150,23 @@ class RealRuns:
         return records[: len(seeds)], records[len(seeds) :]
 
     def _scored(self, record: Record) -> Record:
-        """A record whose score is higher where it is better: of a printed error, the share that is gone."""
+        """A record whose printed score is higher where it is better, and of a size that others have too.
+
+        Of an error it is the share that is gone, of percent right that share, of what begins beyond 1 the
+        share that it rises by.
+        """
         score = record.score
-        if score is None or score_of(record) is None or not is_error(score):
+        if score is None or score.source != "printed" or score_of(record) is None:
             return record
-        value = -math.inf
-        if math.isfinite(score.value):
-            size = size_of_error(score.kind, score.value)
+        value, figure, less = -math.inf, score.value, is_error(score)
+        if math.isfinite(figure):
+            size = size_of_error(score.kind, figure) if less else figure
             unit = self.unit = size if self.unit is None else self.unit
-            value = (unit - size) / (abs(unit) or 1.0)
-        return replace(record, score=replace(score, value=value, figure=score.value))
+            if not less and abs(unit) <= 1:
+                return record
+            gain = (unit - size if less else size - unit) / (abs(unit) or 1.0)
+            value = size / 100 if not less and _ACCURACY.search(score.kind.lower()) else gain
+        return replace(record, score=replace(score, value=value, figure=figure))
 
     def _plan(self, seed: int, shift: int) -> Plan:
         return replace(

@@ -191,9 +191,17 @@ def test_seeds_that_change_nothing_are_no_more_evidence(tmp_path: Path) -> None:
         ("nll", -2.0, -4.0, "repair", 1.0),
         ("mse", -2.0, -4.0, "none", -1.0),
         ("mean_error", -4.0, 1.0, "repair", 0.75),
+        ("neg_rmse", -2000.0, -900.0, "repair", 0.55),
+        ("return", -200.0, -400.0, "none", -1.0),
+        ("return", 20.0, 31.0, "repair", 0.55),
+        ("return", 200.0, 201.0, "none", 0.005),
+        ("accuracy", 52.0, 87.0, "repair", 0.35),
+        ("accuracy", 52.0, 53.0, "none", 0.01),
+        ("accuracy", 0.52, 0.87, "repair", 0.35),
+        ("r2", -4.0, 0.8, "repair", 1.2),
     ],
 )
-def test_less_of_an_error_is_a_gain(
+def test_a_printed_figure_becomes_a_score(
     tmp_path: Path, name: str, was: float, now: float, claim: str, gain: float
 ) -> None:
     class Fake(Runner):
@@ -206,7 +214,8 @@ def test_less_of_an_error_is_a_gain(
     shown, _ = confirmed(runs, {}, {"train.py": "x"}, spare=0)
     assert (shown.claim(is_mended=False), shown.gain) == (claim, pytest.approx(gain))
     assert shown.figures == ((was,) * len(shown.before), (now,) * len(shown.after))
-    assert shown.kind == f"{name}, as the script prints it, less is better"
+    better = "more" if name in ("neg_rmse", "return", "accuracy", "r2") else "less"
+    assert shown.kind == f"{name}, as the script prints it, {better} is better"
 
 
 @pytest.mark.parametrize(
