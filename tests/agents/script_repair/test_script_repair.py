@@ -215,6 +215,8 @@ def test_what_cannot_be_run_is_refused(tmp_path: Path, capsys, text: str, told: 
     assert "a script is a .py or an .ipynb file" in capsys.readouterr().err
     assert main(["repair", "--trials", "0", str(script)]) == 2
     assert "--trials 0: it has to be above 0" in capsys.readouterr().err
+    assert main(["repair", "--metric", r"val_loss=loss (\S+)", str(script)]) == 2
+    assert "--metric val_loss: an edit may change what a loss means" in capsys.readouterr().err
     assert main(["repair", str(tmp_path / "none.py")]) == 2
 
 
