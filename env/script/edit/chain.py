@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeAlias
 
-from netmend.env.program import Activation, Dropout, Layer
+from netmend.env.program import Activation, Dropout, Layer, Position
 from netmend.env.program.misfit import Shape
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.edit.containers import (
@@ -76,6 +76,9 @@ def insert(editor: Editor, change: SourceChange) -> None:
     operation = editor.operation(change)
     layers: tuple[Layer, ...] = change.layers
     shape = change.shape
+    if len(layers) == 1 and isinstance(layers[0], Position) and editor.record.framework != "keras":
+        _add_positions(editor, change, operation)
+        return
     if change.what == "layer.activation":
         layers = (Activation(function=change.value),)  # type: ignore[arg-type]
         shape = operation.returned.shape[1:]
@@ -100,6 +103,27 @@ def insert(editor: Editor, change: SourceChange) -> None:
         raise EditRefused(f"there is no place behind the {operation.kind} where a layer could be put")
     if editor.first(change, operation.called, made=False):
         _wrap_call(editor, operation, layers, shape)
+
+
+def _add_positions(editor: Editor, change: SourceChange, operation: Operation) -> None:
+    """``layer(x) + self.positions[:, : x.size(1)]``, a learned row for each step."""
+    seen, given, rows = operation.returned.shape, operation.received, editor.record.inputs
+    by_rows = rows is not None and len(seen) == 3 and given.shape[:2] == seen[:2] and rows.shape[0] == seen[0]
+    if not by_rows or change.shape != (seen[2], seen[1]) or change.layers != (Position(),):
+        raise EditRefused("positions are put behind a layer of (rows, steps, features) alone")
+    draft, call = editor.call(operation.called, f"the call of the {operation.kind}")
+    if len(call.args) != 1 or call.keywords or not isinstance(call.args[0], ast.Name):
+        raise EditRefused(f"{operation.called} does not name what it is given")
+    if editor.first(change, operation.called, made=False):
+        parameter, draw = (editor.spell(draft, f"torch.{name}") for name in ("nn.Parameter", "randn"))
+        table = f"{parameter}(0.02 * {draw}(1, {seen[1]}, {seen[2]}))"
+        name = define(draft, draft.file.class_of(call), operation, "positions", table)
+        outer = draft.file.parents[call]
+        alone = isinstance(outer, ast.Assign | ast.Return) or (
+            isinstance(outer, ast.Call) and call in outer.args
+        )
+        more = f" + self.{name}[:, : {call.args[0].id}.size(1)]"
+        draft.wrap(call, *(("", more) if alone else ("(", f"{more})")))
 
 
 def _wrap_call(editor: Editor, operation: Operation, layers: tuple[Layer, ...], shape: Shape) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from netmend.env.findings.finding import Finder, Sight
 from netmend.env.script.masks import ADDED, REVERSED
 from netmend.env.script.padding import PADDED
-from netmend.env.script.record import Record
+from netmend.env.script.record import Operation, Record
 from netmend.env.script.row_order import OTHER_ORDER
 from netmend.env.script.rules.reading import Rule, facts, first_steps, last_steps, recut
 
@@ -91,6 +91,38 @@ def axes_recut(record: Record) -> Iterator[Sight]:
         if one.called not in mixed:
             words = {"kind": one.kind, "left": one.returned.shape, "given": one.received.shape}
             yield Sight(site=one.called, words=words)
+
+
+@likely(
+    "{layer} gets no positions, and its outputs are averaged: the order of the {value:.0f} steps is lost",
+    "add_layer/position@program",
+)
+def no_positions(record: Record) -> Iterator[Sight]:
+    """Attention over steps of which neither what it gets nor what is made of it knows the order."""
+    operations = record.operations
+    blind = {-1}  # what knows no order of the steps
+    attended: dict[int, Operation] = {}
+    for at, one in enumerate(operations):
+        if not one.inputs or not blind.issuperset(one.inputs):
+            continue
+        first = next((attended[own] for own in one.inputs if own in attended), None)
+        seen, given = one.returned.shape, one.received.shape
+        if one.kind in _ATTENTION and len(seen) == 3:
+            first = first or one
+        elif first and one.kind in _AVERAGES and len(given) == 3 and seen == (given[0], given[2]):
+            yield Sight(value=float(given[1]), site=first.called, words={"layer": first.kind})
+            return
+        elif one.kind not in _EACH_STEP:
+            continue
+        blind.add(at)
+        if first is not None:
+            attended[at] = first
+
+
+_ATTENTION = ("TransformerEncoder", "TransformerEncoderLayer", "MultiheadAttention")
+_AVERAGES = ("mean", "sum", "amax")
+_EACH_STEP = ("Embedding", "Linear", "Dropout", "LayerNorm", "ReLU", "relu", "GELU", "gelu")
+"""Layers that take each step by itself."""
 
 
 @likely("{seen}, and these come shuffled", _BATCH_AXIS)

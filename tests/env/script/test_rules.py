@@ -176,6 +176,16 @@ def crashed(operation: str, message: str, *operands: Array, error: str = "Runtim
     return replace(GOOD, crash=crash, updates=0, losses=(), ending="crashed")
 
 
+POSITIONLESS = (
+    replace(
+        linear(1, 16, "tokens"), received=floats(ROWS, 8), returned=floats(ROWS, 8, 16), kind="Embedding"
+    ),
+    replace(
+        function("TransformerEncoder", 16, 0), received=floats(ROWS, 8, 16), returned=floats(ROWS, 8, 16)
+    ),
+)
+
+
 def examples(folder: Path) -> Mapping[str, Record]:
     """By rule, a record in which it finds something. Rows are written into the folder."""
     rows = np.random.default_rng(0).normal(size=(320, 4))
@@ -250,6 +260,9 @@ def examples(folder: Path) -> Mapping[str, Record]:
             GOOD,
             operations=(CELL, replace(FIRST, settings={"1": ":,-1"}), *LAYERS[2:]),
             facts=(Fact(name="ends_in_padding", value=0.5, text="0 ends 1", site=CELL.called),),
+        ),
+        "no_positions": replace(
+            GOOD, operations=(*POSITIONLESS, replace(function("mean", 16, 1), received=floats(ROWS, 8, 16)))
         ),
         "rounded_logits": with_fact("outputs_cut", "round", loss=LOGITS),
         "chosen_from_one": with_fact("chosen_from_one", "argmax", loss=LOGITS),
@@ -350,6 +363,19 @@ def test_a_fault_with_one_answer_comes_before_all_others(by_rule: Mapping[str, R
     record = replace(by_rule["logits_squashed"], facts=by_rule["gradients_add_up"].facts, zeroed=None)
     record = replace(record, optimizers=by_rule["far_rate"].optimizers)
     assert [one.name for one in findings(record)] == ["gradients_add_up", "logits_squashed", "far_rate"]
+
+
+@pytest.mark.parametrize("between", [0, 1])
+@pytest.mark.parametrize("kind", ["add", "GRU", "Conv1d", "dropout"])
+def test_positions_are_what_knows_the_order_of_the_steps(kind: str, between: int) -> None:
+    tokens, attended = POSITIONLESS
+    kind = {"dropout": "Dropout"}.get(kind, kind)
+    other = replace(attended, kind=kind, inputs=(between,))
+    mean = replace(function("mean", 16, 2), received=floats(ROWS, 8, 16))
+    operations = (tokens, *([other, attended] if not between else [attended, other]), mean)
+    operations = (*operations[:2], replace(operations[2], inputs=(1,)), mean)
+    names = {one.name for one in findings(replace(GOOD, operations=operations))}
+    assert ("no_positions" in names) == (kind == "Dropout")
 
 
 @pytest.mark.parametrize(

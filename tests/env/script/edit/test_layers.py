@@ -14,6 +14,7 @@ from netmend.env.program import (
     GlobalPool,
     LayerNorm,
     Pool,
+    Position,
 )
 from netmend.env.script.changes import FRONT, SourceChange
 from netmend.env.script.record import Array
@@ -318,6 +319,49 @@ def test_a_neighbour_that_something_else_would_see_is_refused(script, old, new):
     case = _loop(script, LOOP.replace(old, new))
     with pytest.raises(EditRefused, match="only some of them change"):
         case.patch(SourceChange(what="layer.activation", value="relu", at=0))
+
+
+TOKENS = """\
+import torch
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(9, 16)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2), 1)
+    def forward(self, ids):
+        x = self.embed(ids){more}
+        return self.encoder(x).mean(1)
+"""
+
+
+def _tokens(script, text, called="self.embed(ids)", rows=8):
+    case = script(text).knows(inputs=array(rows, 5))
+    return case.operation("Embedding", "nn.Embedding(9, 16)", called, shapes=((8, 5), (8, 5, 16)))
+
+
+@pytest.mark.parametrize(
+    ("more", "written"),
+    [
+        ("", "self.embed(ids) + self.embed_positions[:, : ids.size(1)]"),
+        (" * 4", "(self.embed(ids) + self.embed_positions[:, : ids.size(1)]) * 4"),
+    ],
+)
+def test_positions_are_rows_of_a_table_that_are_added(script, more, written):
+    text = TOKENS.format(more=more)
+    change = SourceChange(what="layer.insert", at=0, layers=(Position(),), shape=(16, 5))
+    after = _tokens(script, text).patch(change).texts["train.py"]
+    table = "        self.embed_positions = nn.Parameter(0.02 * torch.randn(1, 5, 16))\n"
+    made = "self.embed = nn.Embedding(9, 16)\n"
+    assert after == text.replace(f"self.embed(ids){more}", written).replace(made, made + table)
+
+
+@pytest.mark.parametrize(("called", "rows"), [("self.embed(ids.long())", 8), ("self.embed(ids)", 5)])
+def test_positions_that_have_no_place_are_refused(script, called, rows):
+    text = TOKENS.format(more="").replace("self.embed(ids)", called)
+    change = SourceChange(what="layer.insert", at=0, layers=(Position(),), shape=(16, 5))
+    with pytest.raises(EditRefused):
+        _tokens(script, text, called, rows).patch(change)
 
 
 def test_a_hidden_layer_in_front_of_the_output(script):
