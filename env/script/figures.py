@@ -7,16 +7,18 @@ import re
 _OF_LOSS = ("mse", "rmse", "msle", "rmsle", "mae", "mape", "smape", "perplexity", "ppl", "bpc", "bpd", "nll")
 _OTHER = ("err", "errs", "wer", "cer", "eer", "ece", "brier", "fid", "fpr", "fnr", "nan", "nans", "regret")
 _MEANS = ("mean", "squared", "absolute")
-_TURNED = ("neg", "negated", "minus", "inv", "inverse", "free", "reduction", "improvement", "skill", "1")
+_TURNED = ("neg", "negated", "minus", "inv", "inverse", "free", "reduction", "improvement", "skill")
 """Words with which more of an error is better."""
+_SUBTRACTED = re.compile(r"\W*1?\s*-")
+"""How ``1 - error`` and ``-error`` begin."""
 
 
 def less_is_better(name: str) -> bool:
     """Whether a figure is an error, and not the negative of one."""
     words = _words(name)
     if _is_likelihood(words):
-        return _is_negative(words[0]) or "nll" in words
-    if words[:1] == ["negative"] and "class" not in words:
+        return any(map(_is_negative, words)) or "nll" in words
+    if _SUBTRACTED.match(name) or (words[:1] == ["negative"] and "class" not in words):
         return False
     return has_units(name) and not any(word in _TURNED for word in words)
 
