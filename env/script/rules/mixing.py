@@ -15,6 +15,10 @@ MIXING: list[Rule] = []
 SHUFFLED: list[Rule] = []
 fault, likely = Finder("fault", MIXING), Finder("warning", SHUFFLED, "likely")
 _BATCH_AXIS = "data_dimension/batch_axis@program"
+_ATTENTION = ("TransformerEncoder", "TransformerEncoderLayer", "MultiheadAttention")
+_AVERAGES = ("mean", "sum", "amax")
+_EACH_STEP = ("Embedding", "Linear", "Dropout", "LayerNorm", "ReLU", "relu", "GELU", "gelu")
+"""Layers that take each step by itself."""
 
 
 @fault("{seen}", _BATCH_AXIS)
@@ -117,12 +121,6 @@ def no_positions(record: Record) -> Iterator[Sight]:
         blind.add(at)
         if first is not None:
             attended[at] = first
-
-
-_ATTENTION = ("TransformerEncoder", "TransformerEncoderLayer", "MultiheadAttention")
-_AVERAGES = ("mean", "sum", "amax")
-_EACH_STEP = ("Embedding", "Linear", "Dropout", "LayerNorm", "ReLU", "relu", "GELU", "gelu")
-"""Layers that take each step by itself."""
 
 
 @likely("{seen}, and these come shuffled", _BATCH_AXIS)
