@@ -132,10 +132,9 @@ class Shown:
         new, gains = _known(self.after), self._gains
         if len(new) == SEEDS:
             return min(*new, self.own) >= max(self._old) + LEAST_GAIN and may_be_claimed(gains)
-        usual = [min(gain, median(gains)) for gain in gains]
-        return (
-            may_be_claimed(usual) and _by_ranks([score - LEAST_GAIN for score in new], self._old) <= BY_RANKS
-        )
+        usual, late = median(gains), [score - LEAST_GAIN for score in new]
+        counted = [min(gain, usual) for gain in gains]
+        return may_be_claimed(counted) and _by_ranks(late, self._old) <= BY_RANKS
 
     @property
     def _learns(self) -> bool:
