@@ -6,10 +6,13 @@ has, and the loop over layers does not grow with their number: it calls what sta
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import sys
 import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from numba.extending import intrinsic
 
 SAID_AFTER = 2.0
 """Seconds of compiling after which one line says what takes so long."""
+LOCK = "compiling.lock"
 OPTIONS: dict[str, Any] = {
     "nogil": True,
     # The default checks every division, so that loops with one are not vectorised.
@@ -80,9 +84,12 @@ class Kernel:
         """Where the compiled code begins."""
         began = time.perf_counter()
         with_cache = _cache_of()
-        if with_cache is not None:
-            self.function._cache = with_cache(self.function.py_func)
-        self.function.compile(self._signature)
+        if with_cache is None:
+            self.function.compile(self._signature)
+        else:
+            own = self.function._cache = with_cache(self.function.py_func)
+            with _one_at_a_time(Path(own.cache_path), self.function.__qualname__):
+                self.function.compile(self._signature)
         if not self.function.stats.cache_hits:
             _waited[0] += time.perf_counter() - began
             _say_the_wait()
@@ -121,6 +128,19 @@ def calling(signature: Any) -> Any:
         return signature.return_type(types.int64, types.Tuple(signature.args)), generate
 
     return call
+
+
+@contextmanager
+def _one_at_a_time(folder: Path, name: str) -> Iterator[None]:
+    """Wait while another process compiles the same kernel, which then lies in the cache.
+
+    A byte of one file stands for each kernel. Nobody waits where a file system has no locks.
+    """
+    with ExitStack() as held:
+        with suppress(OSError):
+            file = held.enter_context((folder / LOCK).open("ab"))
+            fcntl.lockf(file, fcntl.LOCK_EX, 1, zlib.crc32(name.encode()))
+        yield
 
 
 def _say_the_wait() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -165,6 +166,13 @@ def test_compiled_code_is_kept_where_a_folder_can_be_written(tmp_path):
     assert list(tmp_path.rglob("*rescale*.nbc")) == kept
     in_a_process(NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1")
     assert len(list(tmp_path.rglob("*rescale*.nbi"))) == 1
+
+
+def test_processes_that_need_a_kernel_at_once_compile_it_once(tmp_path):
+    """The second one waits for the first and takes its result."""
+    with ThreadPoolExecutor() as pool:
+        starts = [pool.submit(in_a_process, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
+    assert sorted(start.result().stdout.split()[2] for start in starts) == ["0", "1"]
 
 
 def test_one_output_says_no_third_class(datasets, small, good, assert_as_plain):
