@@ -527,7 +527,7 @@ def test_own_evaluations(run: Run, evaluation: str, kind: str) -> None:
     record = run(_SLICES.split("with torch.no_grad")[0] + "torch.set_grad_enabled(False)\n" + evaluation)
     assert record.score is not None, record.message
     assert (record.score.kind, record.score.source) == (kind, "own")
-    assert record.score.value == pytest.approx(printed(record), abs=1e-6)
+    assert record.score.value == pytest.approx(printed(record), rel=1e-6, abs=1e-6)
 
 
 def test_two_optimizers_and_two_networks_are_named(run: Run) -> None:
