@@ -18,6 +18,7 @@ from safetensors.numpy import load, save
 from netmend.agents.confidence import Confidence, facts_of
 from netmend.agents.policy_description import FORMAT, LIMITS, problem_of, some
 from netmend.agents.tensors import read_tensors
+from netmend.env import blas
 from netmend.env.errors import FileError, NetmendError
 from netmend.env.history import GO
 from netmend.env.observation import slot_names
@@ -92,10 +93,11 @@ class Policy:
     def scores(self, observations: Floats) -> Floats:
         """Scores of the actions, shape ``(n, actions)``, for observations of shape ``(n, slots)``."""
         values = observations
-        for number, (weight, bias) in enumerate(self.layers, 1):
-            values = values @ weight.swapaxes(-1, -2) + bias[..., None, :]
-            if number < len(self.layers):
-                values = np.tanh(values) if self.activation == "tanh" else np.maximum(values, 0)
+        with blas.one_thread():
+            for number, (weight, bias) in enumerate(self.layers, 1):
+                values = values @ weight.swapaxes(-1, -2) + bias[..., None, :]
+                if number < len(self.layers):
+                    values = np.tanh(values) if self.activation == "tanh" else np.maximum(values, 0)
         # Scores are averaged and not probabilities: on validation bugs that fixed as many, with fewer edits.
         return np.asarray(values.mean(axis=0) if values.ndim > 2 else values, np.float32)
 

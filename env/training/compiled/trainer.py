@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Callable, Sequence
 
-import scipy.linalg.cython_blas  # noqa: F401 - the library that compiled products call
-from threadpoolctl import LibController, ThreadpoolController
-
+from netmend.env import blas
 from netmend.env.data import Dataset, load_dataset
 from netmend.env.training.compiled.jit import CompiledError
 from netmend.env.training.compiled.session import CompiledSession
@@ -33,7 +29,7 @@ class CompiledTrainer(LocalTrainer):
 
     def run(self, requests: Sequence[TrialRequest]) -> list[Trial]:
         """As ``LocalTrainer``."""
-        with _one_thread():
+        with blas.one_thread():
             return super().run(requests)
 
     def _train(self, request: TrialRequest, sessions: Callable[..., Session] = CompiledSession) -> Trial:
@@ -44,22 +40,3 @@ class CompiledTrainer(LocalTrainer):
         except CompiledError:
             self.failed += 1
         return super()._train(request)
-
-
-@cache
-def _libraries() -> list[LibController]:
-    found: list[LibController] = ThreadpoolController().select(internal_api="openblas").lib_controllers
-    return found
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Small products gain nothing from more, and the last bits would depend on how many there are."""
-    before = [library.num_threads for library in _libraries()]
-    for library in _libraries():
-        library.set_num_threads(1)
-    try:
-        yield
-    finally:
-        for library, threads in zip(_libraries(), before, strict=True):
-            library.set_num_threads(threads)
