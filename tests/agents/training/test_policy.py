@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from threadpoolctl import threadpool_limits
 
 from netmend.agents.algorithms import ALGORITHMS, build_model, policy_of
 from netmend.agents.confidence import Confidence
@@ -19,6 +20,7 @@ from netmend.agents.verbs.train import AgentConfig
 from netmend.env.observation import slot_names
 from netmend.env.vector import RepairVectorEnv
 from netmend.repair_actions import CATALOGUE, select
+from tests.env.test_blas import threads
 
 ACTIONS = select(["optimizer/*", "activation/*"])
 
@@ -91,6 +93,21 @@ def test_it_never_takes_an_illegal_action(policy: Policy) -> None:
         mask = rng.random(len(policy.actions)) < 0.1
         mask[-1] = True
         assert mask[policy.act(observation, mask)]
+
+
+def test_it_decides_on_one_thread(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[int]] = []
+
+    def tanh(values: np.ndarray) -> np.ndarray:
+        seen.append(threads())
+        return np.maximum(values, 0)
+
+    monkeypatch.setattr(np, "tanh", tanh)
+    with threadpool_limits(2, user_api="blas"):
+        scores = policy.scores(np.zeros((3, len(policy.slots)), np.float32))
+        assert scores.shape == (3, len(policy.actions))
+        assert [set(own) for own in seen] == [{1}]
+        assert set(threads()) == {2}
 
 
 @pytest.fixture
