@@ -84,12 +84,12 @@ class Kernel:
         """Where the compiled code begins."""
         began = time.perf_counter()
         with_cache = _cache_of()
-        if with_cache is None:
+        with ExitStack() as alone:
+            if with_cache is not None:
+                own = self.function._cache = with_cache(self.function.py_func)
+                if not own.has(self._signature, self.function.targetctx):
+                    alone.enter_context(_one_at_a_time(Path(own.cache_path), self.function.__qualname__))
             self.function.compile(self._signature)
-        else:
-            own = self.function._cache = with_cache(self.function.py_func)
-            with _one_at_a_time(Path(own.cache_path), self.function.__qualname__):
-                self.function.compile(self._signature)
         if not self.function.stats.cache_hits:
             _waited[0] += time.perf_counter() - began
             _say_the_wait()
@@ -198,6 +198,10 @@ class _Results(caching.CompileResultCacheImpl):
 
 class _Cache(caching.FunctionCache):
     _impl_class = _Results
+
+    def has(self, sig: Any, target_context: Any) -> bool:
+        """Whether there is anything to load."""
+        return self._index_key(sig, target_context.codegen()) in self._cache_file._load_index()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """As numba's, without first making ready to compile, which takes a third of a second."""
